@@ -1,0 +1,55 @@
+// Package handler is the contract between the pipeline and what is done for an
+// event. A handler is a package with a Config, a New and a Handle, and one line
+// in package builtin; handlertest.Run is the suite that every one passes.
+package handler
+
+import (
+	"context"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/rs/zerolog"
+)
+
+// Handler does one thing for an event. It is called from many goroutines, may be
+// called again for an event it has already finished, and must then change nothing.
+// The context carries the deadline of the attempt. What the error says decides
+// what happens next: nil, Permanent, RetryAfter, or anything else for a retry by policy.
+//
+// The outcome counts also beside an error: artifacts that were stored before the
+// failure are recorded and come back in event.Event.Artifacts at the next attempt.
+// An error's text is shown to people: it never holds a token, a key or a signed query.
+type Handler interface {
+	Handle(ctx context.Context, e event.Event) (Outcome, error)
+}
+
+// Outcome is what an attempt achieved.
+type Outcome struct {
+	Artifacts []event.Artifact // stored by this attempt, safe in the bucket
+	Skipped   bool             // there was nothing to do for this event
+}
+
+// Limits bound the work of one handler.
+type Limits struct {
+	Concurrency int           // attempts at the same time
+	Timeout     time.Duration // of one attempt
+}
+
+// Config is what a handler's configuration struct can say about itself.
+type Config interface {
+	// Limits are the bounds the pipeline keeps for the handler.
+	Limits() Limits
+}
+
+// Deps is what the house lends to a handler.
+type Deps struct {
+	Fetch *fetch.Client  // for URLs that came in a payload
+	Log   zerolog.Logger // carries the handler's name
+	// DefaultBucketURL is where files go when the handler's own bucket is not set:
+	// file:// of the images folder in the data folder.
+	DefaultBucketURL string
+	// Redact makes a body fit to be shown or stored beside an image: no webhook URL,
+	// no token, no signed query, long strings shortened.
+	Redact func(body []byte) ([]byte, error)
+}

@@ -1,0 +1,67 @@
+// Package secret holds values that must never be seen: they print, log and
+// marshal as a placeholder, and only Reveal gives them away.
+package secret
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Placeholder is what every secret looks like from outside.
+const Placeholder = "[redacted]"
+
+// Value is one secret.
+type Value struct{ text string }
+
+// New keeps text as a secret.
+func New(text string) Value { return Value{text} }
+
+// Reveal gives the secret away; the caller must not let it out of the process in clear.
+func (v Value) Reveal() string { return v.text }
+
+// IsZero says that there is no secret.
+func (v Value) IsZero() bool { return v.text == "" }
+
+// Decode reads the secret from a configuration variable.
+func (v *Value) Decode(text string) error {
+	v.text = strings.TrimSpace(text)
+	return nil
+}
+
+// Format prints the placeholder whatever the verb.
+func (v Value) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Placeholder)) }
+
+// MarshalText gives the placeholder.
+func (v Value) MarshalText() ([]byte, error) { return []byte(Placeholder), nil }
+
+// List is several secrets of equal rank, for rotation.
+type List []Value
+
+// Decode reads a comma-separated list; spaces around an item are dropped, an empty item is refused.
+func (l *List) Decode(text string) error {
+	var list List
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			return errors.New("has an empty item")
+		}
+		list = append(list, New(item))
+	}
+	*l = list
+	return nil
+}
+
+// Match says whether presented is one of the list. It takes the same time
+// whatever is presented and wherever it matches.
+func (l List) Match(presented string) bool {
+	want := sha256.Sum256([]byte(presented))
+	found := 0
+	for _, v := range l {
+		have := sha256.Sum256([]byte(v.text))
+		found |= subtle.ConstantTimeCompare(want[:], have[:])
+	}
+	return found == 1
+}
