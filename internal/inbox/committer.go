@@ -1,0 +1,138 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Bounds of one transaction. A larger one saves no more syncs and makes everybody in it wait longer.
+const (
+	maxBatchEntries = 512
+	maxBatchBytes   = 8 << 20
+)
+
+// commitTimeout is how long a request waits for its commit before it is told
+// that the store does not answer. What is committed later than that is a
+// duplicate when the sender tries again.
+const commitTimeout = 15 * time.Second
+
+var (
+	errClosed  = errors.New("inbox: closed")
+	errTimeout = errors.New("inbox: the store did not answer in time")
+)
+
+// entry is one thing to be written. The writer fills in the outcome; whoever
+// waits reads it once the entry is settled.
+type entry interface {
+	size() int // bytes, about
+}
+
+// ticket is an entry on its way through the committer.
+type ticket struct {
+	entry   entry
+	settled chan error // receives the outcome once; has room for it, so settling never blocks
+}
+
+// committer gathers the entries that wait at the same moment and hands them to
+// the one writer as one transaction. It never sleeps to fill a batch: while one
+// batch is being synced the next one gathers by itself.
+type committer struct {
+	queue  chan ticket
+	done   chan struct{}
+	mutex  sync.RWMutex // held for reading while sending to queue, for writing to close it
+	closed bool
+	writer *writer
+}
+
+func startCommitter(w *writer) *committer {
+	c := &committer{queue: make(chan ticket, maxBatchEntries), done: make(chan struct{}), writer: w}
+	go c.run()
+	return c
+}
+
+// commit queues an entry and waits until it is settled. The context counts until
+// the entry is queued; after that only the timeout does, so that a client that
+// hangs up changes nothing about what is answered for a committed event.
+func (c *committer) commit(ctx context.Context, e entry) error {
+	timeout := time.NewTimer(commitTimeout)
+	defer timeout.Stop()
+	t := ticket{entry: e, settled: make(chan error, 1)}
+	if err := c.enqueue(ctx, t, timeout.C); err != nil {
+		return err
+	}
+	select {
+	case err := <-t.settled:
+		return err
+	case <-timeout.C:
+		return errTimeout
+	}
+}
+
+func (c *committer) enqueue(ctx context.Context, t ticket, timeout <-chan time.Time) error {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	if c.closed {
+		return errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.queue <- t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout:
+		return errTimeout
+	}
+}
+
+// run settles batch after batch until the queue is closed and empty.
+func (c *committer) run() {
+	defer close(c.done)
+	batch := make([]ticket, 0, maxBatchEntries)
+	for first := range c.queue {
+		batch = c.gather(append(batch[:0], first))
+		err := c.writer.write(batch)
+		for i, t := range batch {
+			t.settled <- err
+			batch[i] = ticket{} // let go of the body
+		}
+	}
+}
+
+// gather adds what waits already, up to the bounds of a batch.
+func (c *committer) gather(batch []ticket) []ticket {
+	bytes := batch[0].entry.size()
+	for len(batch) < maxBatchEntries && bytes < maxBatchBytes {
+		select {
+		case t, open := <-c.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, t)
+			bytes += t.entry.size()
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// stop lets the committer finish what is queued, then closes the writer.
+func (c *committer) stop() error {
+	c.mutex.Lock()
+	already := c.closed
+	c.closed = true
+	if !already {
+		close(c.queue)
+	}
+	c.mutex.Unlock()
+	<-c.done
+	if already {
+		return nil
+	}
+	return c.writer.close()
+}

@@ -1,0 +1,42 @@
+package inbox
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/google/uuid"
+)
+
+// acceptance is an event that wants to be stored.
+type acceptance struct {
+	event   event.Event // with the id it gets if it is new
+	receipt event.Receipt
+	first   *acceptance // the same event earlier in the same batch, whose receipt counts
+}
+
+func newAcceptance(e event.Event) (*acceptance, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("inbox: new id: %w", err)
+	}
+	e.ID = event.ID(id.String())
+	return &acceptance{event: e}, nil
+}
+
+func (a *acceptance) size() int { return len(a.event.Body) + len(a.event.Job) }
+
+// rejectionEntry is a body that was no event and wants to be kept.
+type rejectionEntry struct{ rejection event.Rejection }
+
+func (r *rejectionEntry) size() int { return len(r.rejection.Body) }
+
+// relayedEntry is a set of events that leaves the outbox.
+type relayedEntry struct{ sequences []int64 }
+
+func (r *relayedEntry) size() int { return 8 * len(r.sequences) }
+
+// probeEntry is a write that proves that the store takes writes.
+type probeEntry struct{ now time.Time }
+
+func (p *probeEntry) size() int { return 0 }

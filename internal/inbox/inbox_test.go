@@ -1,0 +1,296 @@
+package inbox_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// defaults are the bounds that tests use where they do not matter.
+func defaults() inbox.Config {
+	return inbox.Config{MaxBacklog: 1_000_000, MaxRejections: 100, MaxRejectionsBytes: 1 << 20}
+}
+
+// store is an inbox with what is below it, so that a test can stop it and start it again.
+type store struct {
+	*inbox.Inbox
+	database *database.SQLite
+}
+
+func open(t testing.TB, path string, config inbox.Config) *store {
+	t.Helper()
+	db, err := database.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inbox.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := inbox.Open(t.Context(), db, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &store{Inbox: opened, database: db}
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+func (s *store) stop(t testing.TB) {
+	t.Helper()
+	if s.Inbox == nil {
+		return
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.database.Close(); err != nil {
+		t.Error(err)
+	}
+	s.Inbox = nil
+}
+
+func file(t testing.TB) string { return filepath.Join(t.TempDir(), "inbox.db") }
+
+func sample(job, result string) event.Event {
+	body := fmt.Appendf(nil, `{"job":%q,"result_url":%q}`, job, result)
+	return event.Event{Job: job, Digest: sha256.Sum256([]byte(result)), Received: time.Now(), ResultURL: result, Body: body}
+}
+
+func accept(t testing.TB, s *store, e event.Event) event.Receipt {
+	t.Helper()
+	receipt, err := s.Accept(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipt
+}
+
+func TestAcceptIsUniqueForEver(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	s := open(t, path, defaults())
+	first := accept(t, s, sample("job-1", "https://a/1.png"))
+	rows := []struct {
+		name      string
+		event     event.Event
+		duplicate bool
+	}{
+		{"the same again", sample("job-1", "https://a/1.png"), true},
+		{"same job, new result", sample("job-1", "https://a/2.png"), false},
+		{"other job, same result", sample("job-2", "https://a/1.png"), false},
+	}
+	for _, row := range rows {
+		receipt := accept(t, s, row.event)
+		if receipt.Duplicate != row.duplicate || (receipt.ID == first.ID) != row.duplicate {
+			t.Errorf("%s: got %+v, first was %s", row.name, receipt, first.ID)
+		}
+	}
+	s.stop(t)
+	if again := accept(t, open(t, path, defaults()), sample("job-1", "https://a/1.png")); again.ID != first.ID || !again.Duplicate {
+		t.Errorf("after a restart: got %+v, first was %s", again, first.ID)
+	}
+}
+
+func TestAcceptConcurrently(t *testing.T) {
+	t.Parallel()
+	s := open(t, file(t), defaults())
+	const jobs, repeats = 40, 25
+	receipts := make([][repeats]event.Receipt, jobs)
+	var group sync.WaitGroup
+	for job := range jobs {
+		for repeat := range repeats {
+			group.Go(func() {
+				receipt, err := s.Accept(context.Background(), sample(fmt.Sprint("job-", job), "https://a/1.png"))
+				if err != nil {
+					t.Error(err)
+				}
+				receipts[job][repeat] = receipt
+			})
+		}
+	}
+	group.Wait()
+	for job, list := range receipts {
+		fresh := 0
+		for _, receipt := range list {
+			if receipt.ID != list[0].ID {
+				t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
+			}
+			if !receipt.Duplicate {
+				fresh++
+			}
+		}
+		if fresh != 1 {
+			t.Errorf("job %d was accepted as new %d times", job, fresh)
+		}
+	}
+	if got := s.Backlog(); got != jobs {
+		t.Errorf("backlog is %d, want %d", got, jobs)
+	}
+}
+
+func TestRelayedLeavesTheOutboxOnce(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	s := open(t, path, defaults())
+	want := map[event.ID]string{}
+	for n := range 10 {
+		e := sample(fmt.Sprint("job-", n), "https://a/1.png")
+		want[accept(t, s, e).ID] = string(e.Body)
+	}
+	<-s.Waiting()
+	entries, err := s.Unrelayed(t.Context(), 100)
+	if err != nil || len(entries) != 10 {
+		t.Fatalf("got %d entries, error %v", len(entries), err)
+	}
+	for _, e := range entries {
+		body, err := s.Body(t.Context(), e.Sequence)
+		if err != nil || string(body) != want[e.ID] || e.Bytes != int64(len(body)) {
+			t.Errorf("entry %+v has body %q, error %v", e, body, err)
+		}
+	}
+	sequences := []int64{entries[0].Sequence, entries[1].Sequence}
+	for range 2 { // saying it twice counts once
+		if err := s.Relayed(t.Context(), sequences); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Backlog() != 8 {
+		t.Errorf("backlog is %d, want 8", s.Backlog())
+	}
+	s.stop(t)
+	s = open(t, path, defaults())
+	rest, err := s.Unrelayed(t.Context(), 3)
+	if err != nil || len(rest) != 3 || rest[0].ID != entries[2].ID || s.Backlog() != 8 {
+		t.Errorf("after a restart: %d entries, backlog %d, error %v", len(rest), s.Backlog(), err)
+	}
+}
+
+func TestCancelledRequest(t *testing.T) {
+	t.Parallel()
+	s := open(t, file(t), defaults())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("cancelled before it was queued: %v", err)
+	}
+	if s.Backlog() != 0 {
+		t.Errorf("it was stored all the same")
+	}
+}
+
+func TestBacklogIsBounded(t *testing.T) {
+	t.Parallel()
+	config := defaults()
+	config.MaxBacklog = 2
+	s := open(t, file(t), config)
+	accept(t, s, sample("job-1", "https://a/1.png"))
+	accept(t, s, sample("job-2", "https://a/1.png"))
+	if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("over the bound: %v", err)
+	}
+	entries, _ := s.Unrelayed(t.Context(), 1)
+	if err := s.Relayed(t.Context(), []int64{entries[0].Sequence}); err != nil {
+		t.Fatal(err)
+	}
+	accept(t, s, sample("job-3", "https://a/1.png"))
+}
+
+func TestRejectionsAreBoundedAndCounted(t *testing.T) {
+	t.Parallel()
+	config := defaults()
+	config.MaxRejections, config.MaxRejectionsBytes = 3, 1000
+	rows := []struct {
+		name  string
+		sizes []int
+		kept  []int // newest first
+	}{
+		{"few", []int{10, 20}, []int{20, 10}},
+		{"too many", []int{1, 2, 3, 4, 5}, []int{5, 4, 3}},
+		{"too many bytes", []int{600, 300, 200}, []int{200, 300}},
+		{"one alone too large", []int{5000}, []int{1000}},
+		{"empty", []int{0}, []int{0}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			path := file(t)
+			s := open(t, path, config)
+			for _, size := range row.sizes {
+				rejection := event.Rejection{Received: time.Now(), Code: event.CodeMalformed, Detail: "no", Body: bytes.Repeat([]byte{0xff}, size)}
+				if err := s.Reject(t.Context(), rejection); err != nil {
+					t.Fatal(err)
+				}
+				s.stop(t) // the bounds hold over restarts
+				s = open(t, path, config)
+			}
+			kept, err := s.Rejections(t.Context(), 100)
+			if err != nil || len(kept) != len(row.kept) {
+				t.Fatalf("kept %d, want %d; error %v", len(kept), len(row.kept), err)
+			}
+			for i, size := range row.kept {
+				if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.CodeMalformed {
+					t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
+				}
+			}
+			if stats, err := s.Stats(t.Context()); err != nil || stats.RejectedEver != int64(len(row.sizes)) || stats.RejectedKept != int64(len(row.kept)) {
+				t.Errorf("statistics are %+v, error %v", stats, err)
+			}
+		})
+	}
+}
+
+func TestClosedInboxRefuses(t *testing.T) {
+	t.Parallel()
+	s := open(t, file(t), defaults())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A full disk answers "unavailable", keeps what was stored, and recovers by itself.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	s := open(t, file(t), defaults())
+	kept := accept(t, s, sample("job-1", "https://a/1.png"))
+	limitPages(t, s, 1)
+	big := sample("job-2", "https://a/1.png")
+	big.Body = bytes.Repeat([]byte("x"), 1<<20)
+	if _, err := s.Accept(t.Context(), big); event.CodeOf(err) != event.CodeUnavailable || !database.IsFull(err) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if s.Backlog() != 1 {
+		t.Errorf("backlog is %d, want 1", s.Backlog())
+	}
+	limitPages(t, s, 1<<30)
+	if receipt := accept(t, s, big); receipt.Duplicate {
+		t.Error("what was refused counts as stored")
+	}
+	if again := accept(t, s, sample("job-1", "https://a/1.png")); again.ID != kept.ID {
+		t.Error("what was stored before was lost")
+	}
+}
+
+func limitPages(t *testing.T, s *store, pages int) {
+	t.Helper()
+	if err := s.LimitPages(t.Context(), fmt.Sprint(pages)); err != nil {
+		t.Fatal(err)
+	}
+}

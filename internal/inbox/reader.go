@@ -1,0 +1,121 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// Entry is an accepted event that waits to be relayed, without its body.
+type Entry struct {
+	Sequence int64 // the event's number in the inbox, by which Body finds it
+	ID       event.ID
+	Job      string
+	Received time.Time
+	Bytes    int64 // length of the body
+}
+
+// ErrNotFound says that the inbox holds no such event.
+var ErrNotFound = errors.New("inbox: no such event")
+
+// Unrelayed lists the oldest events that are not relayed yet, at most limit of
+// them. They are found by their state, never by a position, so that whatever a
+// crash left is found again.
+func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
+	rows, err := i.database.Reader.QueryContext(ctx, `
+		SELECT seq, id, job, received_at, length(body)
+		FROM outbox JOIN events USING (seq)
+		ORDER BY seq LIMIT ?`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: unrelayed: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var entries []Entry
+	for rows.Next() {
+		var e Entry
+		var received int64
+		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &received, &e.Bytes); err != nil {
+			return nil, fmt.Errorf("inbox: unrelayed: %w", err)
+		}
+		e.Received = time.UnixMicro(received).UTC()
+		entries = append(entries, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("inbox: unrelayed: %w", err)
+	}
+	return entries, nil
+}
+
+// Body gives the body of an event byte for byte.
+func (i *Inbox) Body(ctx context.Context, sequence int64) ([]byte, error) {
+	var body []byte
+	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM events WHERE seq = ?", sequence).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inbox: body: %w", err)
+	}
+	return body, nil
+}
+
+// Stats are the counts of the inbox.
+type Stats struct {
+	Events        int64 // ever accepted
+	Backlog       int64 // accepted and not relayed yet
+	RejectedEver  int64 // bodies that were no events, ever
+	RejectedKept  int64 // of these, still there to be looked at
+	RejectedBytes int64 // what those take
+}
+
+// ReadStats counts what is in the inbox behind a reading connection.
+func ReadStats(ctx context.Context, reader *sql.DB) (Stats, error) {
+	var s Stats
+	err := reader.QueryRowContext(ctx, `SELECT
+		(SELECT coalesce(max(seq), 0) FROM events),
+		(SELECT count(*) FROM outbox),
+		(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rejections'),
+		(SELECT count(*) FROM rejections),
+		(SELECT coalesce(sum(length(body)), 0) FROM rejections)`).
+		Scan(&s.Events, &s.Backlog, &s.RejectedEver, &s.RejectedKept, &s.RejectedBytes)
+	if err != nil {
+		return Stats{}, fmt.Errorf("inbox: statistics: %w", err)
+	}
+	return s, nil
+}
+
+// Stats counts what is in the inbox.
+func (i *Inbox) Stats(ctx context.Context) (Stats, error) { return ReadStats(ctx, i.database.Reader) }
+
+// Rejections lists the rejected bodies that are kept, newest first, at most limit of them.
+func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
+	rows, err := i.database.Reader.QueryContext(ctx,
+		"SELECT received_at, code, detail, body FROM rejections ORDER BY seq DESC LIMIT ?", limit)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: rejections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var rejections []event.Rejection
+	for rows.Next() {
+		var r event.Rejection
+		var received int64
+		if err := rows.Scan(&received, &r.Code, &r.Detail, &r.Body); err != nil {
+			return nil, fmt.Errorf("inbox: rejections: %w", err)
+		}
+		r.Received = time.UnixMicro(received).UTC()
+		rejections = append(rejections, r)
+	}
+	return rejections, rows.Err()
+}
+
+func countOutbox(ctx context.Context, reader *sql.DB) (int64, error) {
+	var n int64
+	if err := reader.QueryRowContext(ctx, "SELECT count(*) FROM outbox").Scan(&n); err != nil {
+		return 0, fmt.Errorf("inbox: backlog: %w", err)
+	}
+	return n, nil
+}

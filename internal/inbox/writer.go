@@ -1,0 +1,164 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+)
+
+// chunkSizes are the numbers of rows for which an insert is kept prepared; a
+// batch is cut into these, largest first.
+var chunkSizes = [...]int{64, 16, 4, 1}
+
+const eventColumns = 6
+
+// writer is the one connection that writes the inbox, with its prepared
+// statements. It is used by one goroutine.
+type writer struct {
+	connection *sql.Conn
+	inserts    [len(chunkSizes)]*sql.Stmt
+	statements map[string]*sql.Stmt
+	sequence   int64 // of the last event
+	rejections rejectionBounds
+	arguments  []any             // reused from chunk to chunk
+	outbox     int64             // what the open transaction adds to the outbox, less what it removes
+	committed  func(delta int64) // hears of every change of the outbox once it is safe
+}
+
+// The statements of one row each.
+const (
+	sqlBegin    = "BEGIN IMMEDIATE"
+	sqlCommit   = "COMMIT"
+	sqlRollback = "ROLLBACK"
+	sqlOutbox   = "INSERT INTO outbox (seq) SELECT seq FROM events WHERE seq > ?"
+	sqlFirst    = "SELECT id FROM events WHERE job = ? AND digest = ?"
+	sqlRelayed  = "DELETE FROM outbox WHERE seq = ?"
+	sqlProbe    = "INSERT INTO probe (id, written_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
+	sqlReject   = "INSERT INTO rejections (received_at, code, detail, body) VALUES (?, ?, ?, ?)"
+	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
+	sqlForget   = "DELETE FROM rejections WHERE seq = ?"
+)
+
+func openWriter(ctx context.Context, pool *sql.DB, config Config, committed func(delta int64)) (*writer, error) {
+	connection, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: open: %w", err)
+	}
+	w := &writer{
+		connection: connection,
+		statements: map[string]*sql.Stmt{},
+		rejections: rejectionBounds{maxCount: config.MaxRejections, maxBytes: int64(config.MaxRejectionsBytes)},
+		arguments:  make([]any, 0, chunkSizes[0]*eventColumns),
+		committed:  committed,
+	}
+	if err := errors.Join(w.prepare(ctx), w.resume(ctx)); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+func (w *writer) prepare(ctx context.Context) error {
+	for i, rows := range chunkSizes {
+		text := "INSERT INTO events (seq, id, job, digest, received_at, body) VALUES " +
+			database.Placeholders(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
+		statement, err := w.connection.PrepareContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("inbox: prepare: %w", err)
+		}
+		w.inserts[i] = statement
+	}
+	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlProbe, sqlReject, sqlOldest, sqlForget} {
+		statement, err := w.connection.PrepareContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("inbox: prepare: %w", err)
+		}
+		w.statements[text] = statement
+	}
+	return nil
+}
+
+// resume reads where an earlier run left off.
+func (w *writer) resume(ctx context.Context) error {
+	row := w.connection.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events")
+	if err := row.Scan(&w.sequence); err != nil {
+		return fmt.Errorf("inbox: last event: %w", err)
+	}
+	row = w.connection.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(length(body)), 0) FROM rejections")
+	if err := row.Scan(&w.rejections.count, &w.rejections.bytes); err != nil {
+		return fmt.Errorf("inbox: rejections: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) close() error { return w.connection.Close() }
+
+// write settles a batch in one transaction. Either all of it is safe when write
+// returns nil, or none of it counts: what can fail here is the store, not an entry.
+// It takes no context: a transaction is not to be broken off because somebody
+// lost patience, and what SQLite itself waits for is bounded by its busy timeout.
+func (w *writer) write(batch []ticket) error {
+	ctx := context.Background()
+	if _, err := w.statements[sqlBegin].ExecContext(ctx); err != nil {
+		return fmt.Errorf("inbox: begin: %w", err)
+	}
+	sequence, rejections := w.sequence, w.rejections
+	w.outbox = 0
+	err := w.fill(ctx, batch)
+	if err == nil {
+		_, err = w.statements[sqlCommit].ExecContext(ctx)
+	}
+	if err != nil {
+		w.sequence, w.rejections = sequence, rejections
+		return errors.Join(fmt.Errorf("inbox: commit: %w", err), w.rollback(ctx))
+	}
+	w.committed(w.outbox)
+	return nil
+}
+
+// rollback ends a transaction that failed; on a full disk, say, SQLite has ended it by itself.
+func (w *writer) rollback(ctx context.Context) error {
+	_, err := w.statements[sqlRollback].ExecContext(ctx)
+	if err != nil && !database.IsNoTransaction(err) {
+		return fmt.Errorf("inbox: rollback: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) fill(ctx context.Context, batch []ticket) error {
+	acceptances := make([]*acceptance, 0, len(batch))
+	for _, t := range batch {
+		var err error
+		switch e := t.entry.(type) {
+		case *acceptance:
+			acceptances = append(acceptances, e)
+		case *relayedEntry:
+			err = w.removeRelayed(ctx, e)
+		case *rejectionEntry:
+			err = w.keepRejection(ctx, e)
+		case *probeEntry:
+			_, err = w.statements[sqlProbe].ExecContext(ctx, e.now.UnixMicro())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.insertEvents(ctx, acceptances)
+}
+
+func (w *writer) removeRelayed(ctx context.Context, e *relayedEntry) error {
+	for _, sequence := range e.sequences {
+		result, err := w.statements[sqlRelayed].ExecContext(ctx, sequence)
+		if err != nil {
+			return err
+		}
+		removed, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		w.outbox -= removed
+	}
+	return nil
+}
