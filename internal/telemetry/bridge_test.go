@@ -1,0 +1,86 @@
+package telemetry_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/rs/zerolog"
+)
+
+func TestSlogLinesKeepLevelFieldsAndOneTime(t *testing.T) {
+	t.Parallel()
+	log, out := newLogger(t, "debug", "json")
+	logger := telemetry.NewSlog(log, slog.LevelWarn).With("component", "queue").WithGroup("job")
+	logger.Error("job failed", "id", 7)
+
+	fields := decode(t, out.Bytes())
+	if fields["level"] != "error" || fields["message"] != "job failed" || fields["job.id"] != 7.0 {
+		t.Errorf("line is %s", out)
+	}
+	if !strings.Contains(out.String(), `component":"queue"`) {
+		t.Errorf("the logger's own field is missing: %s", out)
+	}
+	if strings.Count(out.String(), `"time"`) != 1 {
+		t.Errorf("line has not exactly one time: %s", out)
+	}
+}
+
+func TestSlogFloorAndLoggerLevelBothHold(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name  string
+		level string
+		floor slog.Level
+		want  int
+	}{
+		{"floor above the logger's level", "debug", slog.LevelWarn, 2},
+		{"logger's level above the floor", "error", slog.LevelDebug, 1},
+		{"both open", "debug", slog.LevelDebug, 4},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			log, out := newLogger(t, row.level, "json")
+			logger := telemetry.NewSlog(log, row.floor)
+			logger.Debug("one")
+			logger.Info("two")
+			logger.Warn("three")
+			logger.Error("four")
+			if got := strings.Count(out.String(), "\n"); got != row.want {
+				t.Errorf("%d lines, want %d:\n%s", got, row.want, out)
+			}
+		})
+	}
+}
+
+func TestStandardLoggerWritesOneBoundedLineForEachCall(t *testing.T) {
+	t.Parallel()
+	log, out := newLogger(t, "debug", "json")
+	logger := telemetry.NewStandard(log, zerolog.WarnLevel)
+	logger.Printf("http: panic serving\nstack")
+	logger.Print(strings.Repeat("ä", 10_000))
+
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("%d lines:\n%s", len(lines), out)
+	}
+	first := decode(t, []byte(lines[0]))
+	if first["level"] != "warn" || first["message"] != "http: panic serving\nstack" {
+		t.Errorf("first line is %s", lines[0])
+	}
+	message, _ := decode(t, []byte(lines[1]))["message"].(string)
+	if len(message) > 4200 || !strings.HasSuffix(message, "ä ...") {
+		t.Errorf("long line came out with %d bytes, ending in %q", len(message), message[len(message)-8:])
+	}
+}
+
+func TestStandardLoggerKeepsToTheLevel(t *testing.T) {
+	t.Parallel()
+	log, out := newLogger(t, "warn", "json")
+	telemetry.NewStandard(log, zerolog.DebugLevel).Print("noise")
+	if out.Len() != 0 {
+		t.Errorf("wrote %s", out)
+	}
+}
