@@ -1,0 +1,110 @@
+package database_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func schema(versions ...string) fstest.MapFS {
+	files := fstest.MapFS{}
+	for _, v := range versions {
+		files[v+"_t.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE t" + v + " (n INTEGER);\n")}
+	}
+	return files
+}
+
+func TestSettingsAreInForce(t *testing.T) {
+	t.Parallel()
+	db := databasetest.SQLite(t)
+	rows := []struct {
+		pool         *sql.DB
+		pragma, want string
+	}{
+		{db.Writer, "journal_mode", "wal"},
+		{db.Writer, "synchronous", "2"}, // FULL
+		{db.Writer, "busy_timeout", "10000"},
+		{db.Writer, "foreign_keys", "1"},
+		{db.Reader, "query_only", "1"},
+		{db.Reader, "busy_timeout", "10000"},
+	}
+	for _, row := range rows {
+		var got string
+		if err := row.pool.QueryRowContext(t.Context(), "PRAGMA "+row.pragma).Scan(&got); err != nil || got != row.want {
+			t.Errorf("%s is %q, want %q; error %v", row.pragma, got, row.want, err)
+		}
+	}
+}
+
+func TestMigrateIsVersioned(t *testing.T) {
+	t.Parallel()
+	db := databasetest.SQLite(t)
+	if version, err := database.Version(t.Context(), db.Reader); err != nil || version != 0 {
+		t.Errorf("before: version %d, error %v", version, err)
+	}
+	steps := []struct {
+		name    string
+		files   fstest.MapFS
+		version int64
+		failure string
+	}{
+		{"first", schema("00001"), 1, ""},
+		{"again", schema("00001"), 1, ""},
+		{"newer", schema("00001", "00002"), 2, ""},
+		{"older program", schema("00001"), 2, "newer release"},
+	}
+	for _, step := range steps {
+		version, err := db.Migrate(t.Context(), step.files)
+		if version != step.version || (err == nil) != (step.failure == "") || err != nil && !strings.Contains(err.Error(), step.failure) {
+			t.Errorf("%s: version %d, error %v", step.name, version, err)
+		}
+	}
+	if version, err := database.Version(t.Context(), db.Reader); err != nil || version != 2 {
+		t.Errorf("after: version %d, error %v", version, err)
+	}
+}
+
+// Names of files and folders are strangers to the syntax of connection strings.
+func TestPathsAreTakenLiterally(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"plain.db", "with space.db", "a?b=c.db", "100%.db", "a#b.db", "ü.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		db, err := database.OpenSQLite(t.Context(), path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := db.Migrate(t.Context(), schema("00001")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		reader, err := database.OpenSQLiteReadOnly(t.Context(), path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if version, err := database.Version(t.Context(), reader); err != nil || version != 1 {
+			t.Errorf("%s: version %d, error %v", name, version, err)
+		}
+		if err := reader.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	t.Parallel()
+	if got := database.Placeholders(2, 3); got != "(?,?,?),(?,?,?)" {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// Config is the policy of retries.
+type Config struct {
+	MaxAttempts int           `envconfig:"MAX_ATTEMPTS" default:"20" range:"1..1000" desc:"attempts of a step before it is dead"`
+	MaxAge      time.Duration `envconfig:"MAX_AGE" default:"72h" range:"1m..720h" desc:"age of a step at which it is not tried again"`
+	MinDelay    time.Duration `envconfig:"MIN_DELAY" default:"2s" range:"10ms..1h" desc:"delay before the second attempt; it doubles from attempt to attempt, with jitter"`
+	MaxDelay    time.Duration `envconfig:"MAX_DELAY" default:"1h" range:"1s..24h" desc:"longest delay between two attempts, also when the other side asks for more"`
+}
+
+// decide says what follows from a finished attempt.
+func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err error) work.Result {
+	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts}
+	if err == nil {
+		if outcome.Skipped {
+			result.State = event.Skipped
+		}
+		return result
+	}
+	failure := handler.Failure(err)
+	result.State, result.Reason, result.Detail = event.Dead, failure.Reason, failure.Error()
+	if failure.Permanent {
+		return result
+	}
+	delay := p.config.delay(attempt.Tries, failure.After)
+	switch {
+	case attempt.Tries >= p.config.MaxAttempts:
+		result.Detail += fmt.Sprintf(" (given up after %d attempts)", attempt.Tries)
+	case attempt.Age+delay > p.config.MaxAge:
+		result.Detail += fmt.Sprintf(" (given up after %s)", attempt.Age.Round(time.Second))
+	default:
+		result.State, result.NextAt = event.Retrying, time.Now().Add(delay)
+	}
+	return result
+}
+
+// delay is how long to wait after the given number of tries. What the other side
+// asked for is the least; the jitter keeps many steps that failed together from
+// coming back together.
+func (c Config) delay(tries int, asked time.Duration) time.Duration {
+	delay := c.MaxDelay
+	if doublings := tries - 1; doublings < 30 {
+		delay = min(c.MinDelay<<doublings, c.MaxDelay)
+	}
+	delay = delay/2 + rand.N(delay/2+1)
+	if asked > delay {
+		delay = asked + rand.N(asked/10+1)
+	}
+	return min(delay, c.MaxDelay)
+}

@@ -1,0 +1,166 @@
+// Package work is the work store: every event with its steps, their attempts and
+// the artifacts they left. It decides which attempt may record an outcome; a
+// step that is recorded as done never runs again.
+package work
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Errors that callers decide by.
+var (
+	ErrNotFound = errors.New("work: no such event or step")
+	// ErrFinished says that there is nothing to do: the step is done, dead or skipped.
+	ErrFinished = errors.New("work: the step is finished")
+	// ErrStale says that another attempt has begun since: this one's outcome does not count.
+	ErrStale = errors.New("work: another attempt has taken over")
+)
+
+// Jobs is the queue, as far as the store needs it: jobs are inserted in the
+// transaction that makes their step pending.
+type Jobs interface {
+	Insert(ctx context.Context, tx *sql.Tx, jobs []queue.Job) error
+}
+
+// Store is the work store. It is safe for use by many goroutines.
+type Store struct {
+	database *database.SQLite
+	jobs     Jobs
+}
+
+// Migrate brings the schema of the work store up to date and returns its version.
+func Migrate(ctx context.Context, db *database.SQLite) (int64, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return 0, fmt.Errorf("work: %w", err)
+	}
+	return db.Migrate(ctx, files)
+}
+
+// Open makes a store on a migrated database.
+func Open(db *database.SQLite, jobs Jobs) *Store { return &Store{database: db, jobs: jobs} }
+
+// write runs do in one transaction of the one writing connection. The context
+// ends the wait for that connection, not a transaction that has begun.
+func (s *Store) write(ctx context.Context, name string, do func(ctx context.Context, tx *sql.Tx) error) error {
+	connection, err := s.database.Writer.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("work: %s: %w", name, err)
+	}
+	defer func() { _ = connection.Close() }() // gives it back to the pool
+	ctx = context.WithoutCancel(ctx)
+	tx, err := connection.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("work: %s: %w", name, err)
+	}
+	if err = do(ctx, tx); err == nil {
+		err = tx.Commit()
+	}
+	if err == nil {
+		return nil
+	}
+	if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) && !database.IsNoTransaction(undo) {
+		err = errors.Join(err, undo)
+	}
+	return fmt.Errorf("work: %s: %w", name, err)
+}
+
+// Arrival is an event that the relay brings: what the inbox knows of it without its body.
+type Arrival struct {
+	Sequence int64
+	ID       event.ID
+	Job      string
+	Received time.Time
+	Bytes    int64
+}
+
+// Add takes events in, each with one step per handler: the first step is pending
+// and has its job, the others wait. An event that is there already is left alone,
+// so that bringing it again after a crash changes nothing.
+func (s *Store) Add(ctx context.Context, arrivals []Arrival, handlers []string) error {
+	return s.write(ctx, "add", func(ctx context.Context, tx *sql.Tx) error {
+		inserter, err := prepareInserter(ctx, tx)
+		if err != nil {
+			return err
+		}
+		defer inserter.close()
+		jobs := make([]queue.Job, 0, len(arrivals))
+		for _, arrival := range arrivals {
+			fresh, err := inserter.insert(ctx, arrival, handlers)
+			if err != nil {
+				return err
+			}
+			if fresh {
+				jobs = append(jobs, queue.Job{Event: arrival.ID, Handler: handlers[0]})
+			}
+		}
+		return s.jobs.Insert(ctx, tx, jobs)
+	})
+}
+
+// inserter holds the statements that add an event, prepared once per transaction.
+type inserter struct {
+	event, step *sql.Stmt
+	now         int64
+}
+
+func prepareInserter(ctx context.Context, tx *sql.Tx) (*inserter, error) {
+	insertEvent, err := tx.PrepareContext(ctx,
+		"INSERT INTO events (id, seq, job, received_at, bytes, state) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
+	if err != nil {
+		return nil, err
+	}
+	insertStep, err := tx.PrepareContext(ctx,
+		"INSERT INTO steps (event_id, handler, position, state, since, changed_at) VALUES (?, ?, ?, ?, ?, ?)")
+	if err != nil {
+		return nil, errors.Join(err, insertEvent.Close())
+	}
+	return &inserter{event: insertEvent, step: insertStep, now: time.Now().UnixMicro()}, nil
+}
+
+func (i *inserter) close() {
+	_ = i.event.Close() // the transaction's end decides, not these
+	_ = i.step.Close()
+}
+
+func (i *inserter) insert(ctx context.Context, a Arrival, handlers []string) (fresh bool, err error) {
+	result, err := i.event.ExecContext(ctx, string(a.ID), a.Sequence, a.Job, a.Received.UnixMicro(), a.Bytes, string(event.Pending))
+	if err != nil {
+		return false, err
+	}
+	if rows, err := result.RowsAffected(); err != nil || rows == 0 {
+		return false, err
+	}
+	state := event.Pending
+	for position, name := range handlers {
+		if _, err := i.step.ExecContext(ctx, string(a.ID), name, position, string(state), i.now, i.now); err != nil {
+			return false, err
+		}
+		state = event.Waiting
+	}
+	return true, nil
+}
+
+// Pending counts the steps that wait for a worker now, up to limit.
+func (s *Store) Pending(ctx context.Context, limit int) (int, error) {
+	var n int
+	err := s.database.Reader.QueryRowContext(ctx,
+		"SELECT count(*) FROM (SELECT 1 FROM steps WHERE state = 'pending' LIMIT ?)", limit).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("work: pending: %w", err)
+	}
+	return n, nil
+}
