@@ -40,10 +40,11 @@ func (v Value) MarshalText() ([]byte, error) { return []byte(Placeholder), nil }
 // List is several secrets of equal rank, for rotation.
 type List []Value
 
-// Decode reads a comma-separated list; spaces around an item are dropped, an empty item is refused.
+// Decode reads a list with commas or line ends between the items; spaces around
+// an item are dropped, an empty item is refused.
 func (l *List) Decode(text string) error {
 	var list List
-	for item := range strings.SplitSeq(text, ",") {
+	for item := range strings.SplitSeq(strings.ReplaceAll(text, "\n", ","), ",") {
 		item = strings.TrimSpace(item)
 		if item == "" {
 			return errors.New("has an empty item")
@@ -55,8 +56,12 @@ func (l *List) Decode(text string) error {
 }
 
 // Match says whether presented is one of the list. It takes the same time
-// whatever is presented and wherever it matches.
+// whatever is presented and wherever it matches. The empty text matches nothing,
+// also when a list that was not read from a variable holds it.
 func (l List) Match(presented string) bool {
+	if presented == "" {
+		return false
+	}
 	want := sha256.Sum256([]byte(presented))
 	found := 0
 	for _, v := range l {

@@ -77,7 +77,16 @@ func parsePrefix(item string) (netip.Prefix, error) {
 	if prefix != prefix.Masked() {
 		return netip.Prefix{}, fmt.Errorf("has %q, whose address has bits outside the mask; is %s meant?", item, prefix.Masked())
 	}
-	return prefix, nil
+	return unmap(prefix), nil
+}
+
+// unmap writes a network of IPv4-mapped addresses as the IPv4 network that it is, since Contains looks for that.
+func unmap(prefix netip.Prefix) netip.Prefix {
+	const mapped = 128 - 32 // bits before the IPv4 address
+	if prefix.Addr().Is4In6() && prefix.Bits() >= mapped {
+		return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mapped)
+	}
+	return prefix
 }
 
 // Contains says whether addr is in one of the networks; an IPv4-mapped address counts as IPv4.

@@ -1,0 +1,141 @@
+package secret_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+const hidden = "hunter2-hunter2-hunter2"
+
+type settings struct {
+	Token  secret.Value
+	Tokens secret.List
+}
+
+func TestSecretsAreNeverShown(t *testing.T) {
+	t.Parallel()
+	value, list := secret.New(hidden), secret.List{secret.New(hidden), secret.New(hidden)}
+	rows := map[string]any{
+		"value": value, "pointer": &value, "list": list,
+		"struct": settings{value, list}, "pointer to struct": &settings{value, list},
+		"map": map[string]secret.Value{"a": value},
+	}
+	for name, shown := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for form, text := range everyForm(t, shown) {
+				if strings.Contains(text, "hunter2") {
+					t.Errorf("%s shows it: %s", form, text)
+				}
+				if !strings.Contains(text, secret.Placeholder) {
+					t.Errorf("%s has no placeholder: %s", form, text)
+				}
+			}
+		})
+	}
+}
+
+func everyForm(t *testing.T, shown any) map[string]string {
+	t.Helper()
+	forms := map[string]string{}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		forms[verb] = fmt.Sprintf(verb, shown)
+	}
+	marshalled, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms["json"] = string(marshalled)
+	var logged bytes.Buffer
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("settings", "shown", shown)
+	forms["slog"] = logged.String()
+	return forms
+}
+
+func TestRevealGivesWhatWasKept(t *testing.T) {
+	t.Parallel()
+	var decoded secret.Value
+	if err := decoded.Decode("  " + hidden + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if decoded.Reveal() != hidden || decoded.IsZero() {
+		t.Errorf("got %d bytes, want the %d of the secret", len(decoded.Reveal()), len(hidden))
+	}
+	if !secret.New("").IsZero() {
+		t.Error("the empty secret is not zero")
+	}
+}
+
+func TestListDecode(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name  string
+		text  string
+		items []string // nil when the text must be refused
+	}{
+		{"one", "alpha", []string{"alpha"}},
+		{"commas and spaces", " alpha , beta,gamma ", []string{"alpha", "beta", "gamma"}},
+		{"lines", "alpha\nbeta", []string{"alpha", "beta"}},
+		{"lines of Windows", "alpha\r\nbeta", []string{"alpha", "beta"}},
+		{"nothing", "", nil},
+		{"only a comma", ",", nil},
+		{"comma at the end", "alpha,", nil},
+		{"blank line", "alpha\n\nbeta", nil},
+		{"blank item", "alpha, ,beta", nil},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var list secret.List
+			err := list.Decode(row.text)
+			if (err != nil) != (row.items == nil) {
+				t.Fatalf("error is %v", err)
+			}
+			if len(list) != len(row.items) {
+				t.Fatalf("%d items, want %d", len(list), len(row.items))
+			}
+			for i, want := range row.items {
+				if list[i].Reveal() != want {
+					t.Errorf("item %d is %q, want %q", i, list[i].Reveal(), want)
+				}
+			}
+		})
+	}
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	list := secret.List{secret.New("first-token"), secret.New("second-token")}
+	rows := []struct {
+		name      string
+		list      secret.List
+		presented string
+		want      bool
+	}{
+		{"first", list, "first-token", true},
+		{"second", list, "second-token", true},
+		{"twice in the list", secret.List{secret.New("a"), secret.New("a")}, "a", true},
+		{"other case", list, "First-Token", false},
+		{"beginning", list, "first-", false},
+		{"longer", list, "first-token-", false},
+		{"both", list, "first-token,second-token", false},
+		{"empty", list, "", false},
+		{"empty list", nil, "first-token", false},
+		{"empty against empty list", nil, "", false},
+		{"empty against an empty secret", secret.List{secret.New("")}, "", false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if got := row.list.Match(row.presented); got != row.want {
+				t.Errorf("match is %t, want %t", got, row.want)
+			}
+		})
+	}
+}
