@@ -1,0 +1,174 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 30 * time.Second
+
+// stores are a real inbox and a real work store.
+type stores struct {
+	inbox    *inbox.Inbox
+	work     *work.Store
+	workFile *database.SQLite
+}
+
+func open(t *testing.T) *stores {
+	t.Helper()
+	s := &stores{}
+	inboxFile := databasetest.SQLite(t)
+	s.workFile = databasetest.SQLite(t)
+	for _, migrate := range []func() (int64, error){
+		func() (int64, error) { return inbox.Migrate(t.Context(), inboxFile) },
+		func() (int64, error) { return work.Migrate(t.Context(), s.workFile) },
+		func() (int64, error) { return queue.Migrate(t.Context(), s.workFile) },
+	} {
+		if _, err := migrate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	s.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBacklog: 1_000_000, MaxRejections: 1, MaxRejectionsBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.inbox.Close() })
+	jobs, err := queue.Open(s.workFile, []queue.Lane{{Handler: "download", Concurrency: 1, Timeout: time.Minute}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.work = work.Open(s.workFile, jobs)
+	return s
+}
+
+func (s *stores) accept(t *testing.T, from, to int) {
+	t.Helper()
+	for n := from; n < to; n++ {
+		_, err := s.inbox.Accept(t.Context(), event.Event{Job: fmt.Sprint("job-", n), Received: time.Now(), Body: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *stores) count(t *testing.T, query string) (n int) {
+	t.Helper()
+	if err := s.workFile.Reader.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// eventually waits until is says so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for !is() {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatal("never came: " + what)
+		}
+	}
+}
+
+// forgetful is an inbox whose mark is lost so many times, as in a crash between the two stores.
+type forgetful struct {
+	*inbox.Inbox
+	left atomic.Int64
+}
+
+func (f *forgetful) Relayed(ctx context.Context, sequences []int64) error {
+	if f.left.Add(-1) >= 0 {
+		return errors.New("the process died here")
+	}
+	return f.Inbox.Relayed(ctx, sequences)
+}
+
+func TestEveryEventOnceWhateverIsLostBetween(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.accept(t, 0, 250)
+	source := &forgetful{Inbox: s.inbox}
+	source.left.Store(1)
+	for range 3 { // three lives of the process
+		r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
+		r.Start()
+		eventually(t, "something relayed", func() bool { return s.count(t, "SELECT count(*) FROM events") >= 200 })
+		r.Stop()
+	}
+	r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
+	r.Start()
+	s.accept(t, 250, 300)
+	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
+	r.Stop()
+	for _, table := range []string{"events", "steps", "river_job"} {
+		if n := s.count(t, "SELECT count(*) FROM "+table); n != 300 {
+			t.Errorf("%d rows in %s, want 300", n, table)
+		}
+	}
+}
+
+// A work store that is behind is not filled further; the rest waits in the inbox.
+func TestBackPressure(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.accept(t, 0, 1)
+	for batch := range 12 { // fill the work store directly: 12 x 200 steps that nobody works on
+		arrivals := make([]work.Arrival, 200)
+		for n := range arrivals {
+			arrivals[n] = work.Arrival{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
+		}
+		if err := s.work.Add(t.Context(), arrivals, []string{"download"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source := &watched{Store: s.work, looked: make(chan struct{}, 100)}
+	r := relay.New(s.inbox, source, []string{"download"}, zerolog.Nop())
+	r.Start()
+	for range 3 {
+		<-source.looked
+	}
+	if s.inbox.Backlog() != 1 {
+		t.Error("a full work store was filled further")
+	}
+	if _, err := s.workFile.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'done'"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
+	r.Stop()
+}
+
+// watched is a work store that tells when it was asked how full it is.
+type watched struct {
+	*work.Store
+	looked chan struct{}
+}
+
+func (w *watched) Pending(ctx context.Context, limit int) (int, error) {
+	select {
+	case w.looked <- struct{}{}:
+	default:
+	}
+	return w.Store.Pending(ctx, limit)
+}
