@@ -4,80 +4,92 @@ package fetch
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
-	"time"
-
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"net"
+	"net/http"
+	"sync"
 )
-
-// Config says what may be fetched.
-type Config struct {
-	AllowedHosts setting.List     `envconfig:"ALLOWED_HOSTS" default:"deep-image.ai,*.deep-image.ai,neuroapi-store.s3.eu-central-1.amazonaws.com" desc:"hosts that results may be fetched from; *.example.com for every host below a domain, * for any public host"`
-	AllowedCIDRs setting.Prefixes `envconfig:"ALLOWED_CIDRS" desc:"private networks that may be dialled all the same"`
-	AllowHTTP    bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"fetch results over plain http too"`
-}
 
 // Request is one file to get.
 type Request struct {
-	URL      string
-	MaxBytes int64 // more is an error of kind TooLarge
+	URL      string // absolute; https, or http where that is allowed
+	MaxBytes int64  // at least 1; more is an error of KindTooLarge
 }
 
 // File is what was got.
 type File struct {
-	Bytes       int64
+	Bytes       int64  // length, at least 1
 	ContentType string // as the server says, "" if it does not
-	Host        string // that answered in the end, after redirects
+	Host        string // that answered in the end, after redirects; without port
 	Resumed     int    // how often a broken transfer was continued
 }
 
-// Client gets files. It is safe for use by many goroutines.
-type Client struct{}
+// Client gets files. It is safe for use by many goroutines. New makes it.
+type Client struct {
+	rules     rules
+	limits    limits
+	userAgent string
+	transport *http.Transport
+	buffers   sync.Pool // of *[bufferBytes]byte
+}
 
-// New makes a client that keeps to config.
-func New(config Config) (*Client, error) { return &Client{}, nil }
+// Option changes what a client is made of; what it may fetch is in Config only.
+type Option func(*options)
+
+type options struct {
+	userAgent string
+	roots     *x509.CertPool
+	resolver  *net.Resolver
+	limits    limits
+}
+
+// WithUserAgent sets the User-Agent header, such as "deepimage-receiver/1.2.3".
+func WithUserAgent(userAgent string) Option {
+	return func(o *options) { o.userAgent = userAgent }
+}
+
+// WithRootCAs replaces the system's certificate authorities.
+func WithRootCAs(roots *x509.CertPool) Option {
+	return func(o *options) { o.roots = roots }
+}
+
+// New makes a client that keeps to config. It fails, with a sentence, if an
+// allowed host is not a host name, *.domain, * or an IP address.
+func New(config Config, choices ...Option) (*Client, error) {
+	hosts, err := parseHosts(config.AllowedHosts)
+	if err != nil {
+		return nil, err
+	}
+	chosen := options{userAgent: defaultUserAgent, limits: config.limits()}
+	for _, choose := range choices {
+		choose(&chosen)
+	}
+	client := &Client{
+		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
+		limits:    chosen.limits,
+		userAgent: chosen.userAgent,
+		transport: newTransport(newGuard(config.AllowedCIDRs), chosen),
+	}
+	client.buffers.New = func() any { return new([bufferBytes]byte) }
+	return client, nil
+}
 
 // Get streams the file into w, once and in order, and returns when it is
 // complete. A broken transfer is continued by range where the server gave a
-// strong validator. On any error what was written to w is worthless.
+// strong validator. On any error, which is always an *Error, what was written
+// to w is worthless. The time for the whole is that of ctx.
 func (c *Client) Get(ctx context.Context, request Request, w io.Writer) (File, error) {
-	return File{}, nil
+	target, err := c.rules.parse(request.URL)
+	if err != nil {
+		return File{}, err
+	}
+	t := &transfer{client: c, target: target, max: request.MaxBytes, w: w, total: unknown}
+	return t.run(ctx)
 }
 
 // Close drops idle connections.
-func (c *Client) Close() error { return nil }
-
-// Kind is the class of a failure.
-type Kind string
-
-// Every kind of failure.
-const (
-	KindInvalidURL     Kind = "invalid_url"      // not an absolute http or https URL with a host, or with credentials in it
-	KindBlockedAddress Kind = "blocked_address"  // resolves to an address that is not dialled
-	KindHostNotAllowed Kind = "host_not_allowed" // host, or plain http, is not allowed
-	KindRedirects      Kind = "redirects"        // too many of them
-	KindTooLarge       Kind = "too_large"        // more bytes than asked for
-	KindTruncated      Kind = "truncated"        // fewer bytes than announced, none, or a part nobody asked for
-	KindTimeout        Kind = "timeout"          // a deadline passed or the transfer stalled
-	KindStatus         Kind = "status"           // the server answered with an error
-	KindEncoding       Kind = "encoding"         // the body came compressed though nobody asked for it
-	KindNetwork        Kind = "network"          // no connection, or it broke
-	KindWrite          Kind = "write"            // w failed
-	KindCancelled      Kind = "cancelled"        // the caller gave up
-)
-
-// Error is a failed Get. Its text is a sentence for a person; URLs in it have
-// neither credentials nor query.
-type Error struct {
-	Kind       Kind
-	Status     int           // of the answer, for KindStatus
-	RetryAfter time.Duration // what the server asked for, 0 if nothing
-	Text       string
-	Err        error
+func (c *Client) Close() error {
+	c.transport.CloseIdleConnections()
+	return nil
 }
-
-// Error gives the sentence.
-func (e *Error) Error() string { return e.Text }
-
-// Unwrap gives the cause.
-func (e *Error) Unwrap() error { return e.Err }

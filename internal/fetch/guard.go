@@ -1,0 +1,81 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+// guard decides which addresses are dialled: the public unicast ones, and those
+// in the networks that the operator allowed.
+type guard struct {
+	public  *ssrf.Guardian
+	allowed setting.Prefixes
+	nat64   netip.Prefix
+}
+
+func newGuard(allowed setting.Prefixes) *guard {
+	return &guard{
+		// The registry knows every special network except this one public address,
+		// at which the machines of one cloud find its control plane.
+		public:  ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32"))),
+		allowed: allowed,
+		nat64:   ssrf.IPv6NAT64Prefix,
+	}
+}
+
+// control is called by the dialer with the address that it is about to dial.
+func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
+	addrPort, err := netip.ParseAddrPort(address)
+	if err != nil || (network != "tcp4" && network != "tcp6") {
+		return &blockedError{}
+	}
+	if !g.permits(addrPort.Addr()) {
+		return &blockedError{addr: addrPort.Addr()}
+	}
+	return nil
+}
+
+// permits says whether addr may be dialled.
+func (g *guard) permits(addr netip.Addr) bool {
+	if !addr.IsValid() || addr.Zone() != "" {
+		return false
+	}
+	addr = addr.Unmap()
+	if g.allowed.Contains(addr) {
+		return g.permitsBehindNAT64(addr)
+	}
+	return g.public.SafeAddr(addr) == nil && !isISATAP(addr)
+}
+
+// permitsBehindNAT64 looks through an address of a NAT64 gateway, which is dialled
+// only if the operator allowed its prefix: a stranger's DNS could otherwise reach
+// by way of the gateway what he cannot reach directly. Other addresses pass.
+func (g *guard) permitsBehindNAT64(addr netip.Addr) bool {
+	if !g.nat64.Contains(addr) {
+		return true
+	}
+	bytes := addr.As16()
+	return g.permits(netip.AddrFrom4([4]byte(bytes[12:])))
+}
+
+// isISATAP says whether addr carries an IPv4 address in an interface identifier
+// of RFC 5214, which can stand under any prefix. The two lowest bits of its first
+// byte (universal, group) may have any value.
+func isISATAP(addr netip.Addr) bool {
+	if !addr.Is6() {
+		return false
+	}
+	bytes := addr.As16()
+	return bytes[8]&^3 == 0 && bytes[9] == 0 && bytes[10] == 0x5e && bytes[11] == 0xfe
+}
+
+// blockedError says that the guard refused addr, which is not valid if the dialer
+// asked for something that is no TCP address at all.
+type blockedError struct{ addr netip.Addr }
+
+func (e *blockedError) Error() string { return fmt.Sprintf("the address %s is not dialled", e.addr) }

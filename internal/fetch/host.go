@@ -1,0 +1,132 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+const maxHostBytes = 253 // of a name, RFC 1035
+
+var (
+	errNoHost     = errors.New("is no host name")
+	errHostNumber = errors.New("is a number, not a name")
+)
+
+// host is what a URL names: a DNS name in ASCII and lower case without the final
+// dot, or an address.
+type host struct {
+	name string
+	addr netip.Addr // valid for an address
+}
+
+// parseHost reads a host without port and brackets. International names must be
+// given in their xn-- form, as URLs demand. errHostNumber stands for the spellings
+// of an IPv4 address that some resolvers take for one: 2130706433, 0x7f.1, 0177.0.0.1.
+func parseHost(text string) (host, error) {
+	text = strings.TrimSuffix(text, ".")
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return parseAddress(addr)
+	}
+	if !isHostName(text) {
+		return host{}, errNoHost
+	}
+	if endsInNumber(text) {
+		return host{}, errHostNumber
+	}
+	return host{name: strings.ToLower(text)}, nil
+}
+
+// parseAddress refuses zones, which name a network card of ours.
+func parseAddress(addr netip.Addr) (host, error) {
+	if addr.Zone() != "" {
+		return host{}, errNoHost
+	}
+	addr = addr.Unmap()
+	return host{name: addr.String(), addr: addr}, nil
+}
+
+// isHostName says whether text is a sequence of labels. The underscore is in
+// no host name by the book, but in many in the world.
+func isHostName(text string) bool {
+	if len(text) > maxHostBytes {
+		return false
+	}
+	for label := range strings.SplitSeq(text, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, isNotInLabel) {
+			return false
+		}
+	}
+	return true
+}
+
+func isNotInLabel(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	return !letter && (r < '0' || r > '9') && r != '-' && r != '_'
+}
+
+// endsInNumber says whether the last label is decimal, octal or hexadecimal: no
+// domain of the Internet ends so, and the URL standard calls it an IPv4 address.
+func endsInNumber(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	digits, hexadecimal := strings.CutPrefix(strings.ToLower(last), "0x")
+	if hexadecimal {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return strings.Trim(digits, "0123456789") == ""
+}
+
+// hosts is the list of what may be fetched from.
+type hosts struct {
+	any     bool                // every name, but no address
+	names   map[string]struct{} // names and addresses, as host.name has them
+	domains []string            // ".example.com": every name below
+}
+
+// parseHosts reads the items of a list: a host name, *.domain, * or an address.
+func parseHosts(items []string) (hosts, error) {
+	list := hosts{names: make(map[string]struct{}, len(items))}
+	for _, item := range items {
+		if err := list.add(item); err != nil {
+			return hosts{}, fmt.Errorf("the allowed host %.100q %w; a host is listed as example.com, *.example.com, * or an IP address, without scheme, port and path", item, err)
+		}
+	}
+	return list, nil
+}
+
+func (h *hosts) add(item string) error {
+	if item == "*" {
+		h.any = true
+		return nil
+	}
+	rest, below := strings.CutPrefix(item, "*.")
+	parsed, err := parseHost(strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]"))
+	switch {
+	case err != nil:
+		return err
+	case below && parsed.addr.IsValid():
+		return errHostNumber
+	case below:
+		h.domains = append(h.domains, "."+parsed.name)
+	default:
+		h.names[parsed.name] = struct{}{}
+	}
+	return nil
+}
+
+// contains says whether h may be fetched from. An address is there only by itself.
+func (h hosts) contains(wanted host) bool {
+	if _, listed := h.names[wanted.name]; listed {
+		return true
+	}
+	if wanted.addr.IsValid() {
+		return false
+	}
+	for _, domain := range h.domains {
+		if strings.HasSuffix(wanted.name, domain) {
+			return true
+		}
+	}
+	return h.any
+}

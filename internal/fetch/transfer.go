@@ -1,0 +1,175 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+// unknown is the length of a file whose server does not say it, as in http.Response.
+const unknown = -1
+
+// transfer is one file on its way, over one connection or several.
+type transfer struct {
+	client *Client
+	target *url.URL
+	max    int64
+	w      io.Writer
+
+	file      File
+	total     int64     // length of the whole file, or unknown
+	validator validator // of the first answer
+}
+
+// run gets the file, continuing it where its connection breaks.
+func (t *transfer) run(ctx context.Context) (File, error) {
+	for {
+		err := t.attempt(ctx)
+		if err == nil {
+			return t.file, nil
+		}
+		if !t.resumable(err) {
+			return File{}, err
+		}
+		if !t.pause(ctx) {
+			return File{}, interruption(ctx, t.target.Hostname())
+		}
+		t.file.Resumed++
+	}
+}
+
+// resumable says whether another connection may bring what is missing. A stall
+// counts as a break, because a path that died looks like one; a slow server does
+// not, because it will not be faster when asked again; an answer of any kind is the
+// server's last word.
+func (t *transfer) resumable(err error) bool {
+	failed, is := errors.AsType[*Error](err)
+	return is && failed.broken && t.validator != "" && t.file.Bytes > 0 && t.file.Resumed < maxResumes
+}
+
+// pause waits before a resume, longer each time and never the same for two
+// clients. It is false if ctx ended first.
+func (t *transfer) pause(ctx context.Context) bool {
+	full := t.client.limits.pause << t.file.Resumed
+	timer := time.NewTimer(full/2 + rand.N(full))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// attempt gets the file, or its rest, over one connection.
+func (t *transfer) attempt(ctx context.Context) error {
+	watch := newWatch(ctx, t.client.limits)
+	defer watch.end()
+	wanted := condition{from: t.file.Bytes, same: t.validator}
+	response, err := t.client.follow(watch.ctx, t.target, wanted)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := t.accept(response, wanted); err != nil {
+		return err
+	}
+	return t.copy(response, watch)
+}
+
+// accept checks the answer and learns from it.
+func (t *transfer) accept(response *http.Response, wanted condition) (err error) {
+	if wanted.from > 0 {
+		t.total, err = wanted.checkRest(response, t.total)
+	} else if err = checkAnswer(response, t.max); err == nil {
+		t.total = response.ContentLength
+		t.validator = validatorOf(response.Header)
+		t.file.ContentType = response.Header.Get("Content-Type")
+	}
+	t.file.Host = response.Request.URL.Hostname()
+	return err
+}
+
+// copy carries the body into w through a buffer of fixed size.
+func (t *transfer) copy(response *http.Response, watch *watch) error {
+	buffer := t.client.buffers.Get().(*[bufferBytes]byte)
+	defer t.client.buffers.Put(buffer)
+	for t.file.Bytes != t.total {
+		n, err := watch.read(response.Body, buffer[:])
+		if failed := t.write(buffer[:n]); failed != nil {
+			return failed
+		}
+		if errors.Is(err, io.EOF) {
+			return t.end()
+		}
+		if err != nil {
+			return t.bodyFailure(watch, err)
+		}
+	}
+	return nil
+}
+
+// write carries a piece on, never more than was announced and is allowed in all.
+func (t *transfer) write(piece []byte) error {
+	sum := t.file.Bytes + int64(len(piece))
+	if sum > t.max {
+		return failf(KindTooLarge, "the file has more than the allowed %d bytes", t.max)
+	}
+	if t.total != unknown && sum > t.total {
+		return failf(KindTruncated, "the host %s sends more than the announced %d bytes", t.file.Host, t.total)
+	}
+	if len(piece) == 0 {
+		return nil
+	}
+	n, err := t.w.Write(piece)
+	if err == nil && n < len(piece) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return wrapf(KindWrite, err, "the file cannot be written: %s", err)
+	}
+	t.file.Bytes = sum
+	return nil
+}
+
+// end is for a body that ended by itself. Without an announced length that makes
+// the file whole: the end of a chunked body and of an HTTP/2 stream are marked, that
+// of a bare HTTP/1.0 body over TLS too; only over plain http must it be believed.
+func (t *transfer) end() error {
+	switch {
+	case t.file.Bytes == 0:
+		return failf(KindTruncated, "the host %s sends an empty file", t.file.Host)
+	case t.total != unknown:
+		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// bodyFailure is for a body that the transport could not read to its end.
+func (t *transfer) bodyFailure(watch *watch, err error) error {
+	number, system := errors.AsType[syscall.Errno](err)
+	switch {
+	case errors.Is(err, errSlow):
+		return failf(KindTimeout, "the host %s sends less than %d bytes a second", t.file.Host, t.client.limits.speed)
+	case watch.ctx.Err() != nil:
+		return interruption(watch.ctx, t.file.Host)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
+	case system:
+		return t.cutOff(KindNetwork, number)
+	default:
+		return t.cutOff(KindNetwork, nil)
+	}
+}
+
+func (t *transfer) cutOff(kind Kind, cause error) error {
+	if t.total == unknown {
+		return brokenf(kind, cause, "the host %s broke off after %d bytes", t.file.Host, t.file.Bytes)
+	}
+	return brokenf(kind, cause, "the host %s broke off after %d of %d bytes", t.file.Host, t.file.Bytes, t.total)
+}
