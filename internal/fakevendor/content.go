@@ -1,0 +1,116 @@
+package fakevendor
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"sync"
+
+	"github.com/HugoSmits86/nativewebp"
+)
+
+// maxContentBytes bounds the painted files that are kept; what does not fit is painted again when it is asked for.
+const maxContentBytes = 64 << 20
+
+// content is the bytes of one file.
+type content interface {
+	size() int64
+	sum() [sha256.Size]byte
+	dimensions() (width, height int)
+	open() io.ReadSeeker // a reader of its own
+}
+
+// contents makes files and keeps the small ones, the oldest leaving first.
+type contents struct {
+	mutex   sync.Mutex
+	entries map[picture]content
+	order   []picture
+	bytes   int64
+}
+
+func (c *contents) get(wanted picture) (content, error) {
+	if found, ok := c.kept(wanted); ok {
+		return found, nil
+	}
+	made, err := makeContent(wanted)
+	if err != nil {
+		return nil, err
+	}
+	c.keep(wanted, made)
+	return made, nil
+}
+
+func (c *contents) kept(wanted picture) (content, bool) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	found, ok := c.entries[wanted]
+	return found, ok
+}
+
+func (c *contents) keep(wanted picture, made content) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if _, ok := c.entries[wanted]; ok {
+		return
+	}
+	c.entries[wanted] = made
+	c.order = append(c.order, wanted)
+	c.bytes += held(made)
+	for c.bytes > maxContentBytes && len(c.order) > 1 {
+		c.bytes -= held(c.entries[c.order[0]])
+		delete(c.entries, c.order[0])
+		c.order = c.order[1:]
+	}
+}
+
+// entryBytes is what remembering any file costs beside its bytes.
+const entryBytes = 512
+
+func held(c content) int64 {
+	if painted, ok := c.(*paintedFile); ok {
+		return entryBytes + painted.size()
+	}
+	return entryBytes
+}
+
+func makeContent(wanted picture) (content, error) {
+	if wanted.bytes != 0 {
+		return newLargePNG(wanted.bytes, wanted.seed), nil
+	}
+	encoded, err := encode(wanted.format, paint(wanted.width, wanted.height, wanted.seed))
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", wanted.format, err)
+	}
+	return &paintedFile{encoded, sha256.Sum256(encoded), wanted.width, wanted.height}, nil
+}
+
+func encode(format Format, painted image.Image) ([]byte, error) {
+	var buffer bytes.Buffer
+	var err error
+	switch format {
+	case PNG:
+		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+		err = encoder.Encode(&buffer, painted)
+	case JPEG:
+		err = jpeg.Encode(&buffer, painted, &jpeg.Options{Quality: 88})
+	case WebP:
+		err = nativewebp.Encode(&buffer, painted, nil)
+	}
+	return buffer.Bytes(), err
+}
+
+// paintedFile is a small file, in memory.
+type paintedFile struct {
+	encoded       []byte
+	digest        [sha256.Size]byte
+	width, height int
+}
+
+func (p *paintedFile) size() int64                     { return int64(len(p.encoded)) }
+func (p *paintedFile) sum() [sha256.Size]byte          { return p.digest }
+func (p *paintedFile) dimensions() (width, height int) { return p.width, p.height }
+func (p *paintedFile) open() io.ReadSeeker             { return bytes.NewReader(p.encoded) }

@@ -1,0 +1,230 @@
+package fakevendor
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Shape is how a callback says where the images are.
+type Shape int
+
+// Every shape of a callback. Only ResultURL is documented by the vendor.
+const (
+	ResultURL     Shape = iota // result_url is the address, results is null
+	ResultStrings              // result_url is null, results is a list of addresses
+	ResultObjects              // result_url is null, results is a list of {"result_url": address}
+	ResultMap                  // result_url is null, results is an object of addresses
+	ResultStorage              // result_url is storage://..., results is null
+	ResultMissing              // both are null
+)
+
+// State is what the API says of a job.
+type State string
+
+// The states of a job. Only Complete offers images.
+const (
+	Complete   State = "complete"
+	InProgress State = "in_progress"
+	Failed     State = "failed"
+	Deleted    State = "deleted" // complete once, the image removed since
+)
+
+// The bounds and defaults of a job.
+const (
+	maxImages     = 64
+	defaultWidth  = 320
+	defaultHeight = 200
+)
+
+// JobOptions say what a job is; the zero value is one PNG of 320 by 200 pixels, delivered as documented.
+type JobOptions struct {
+	ID     string // "" makes a version 1 UUID
+	Images int    // how many; 0 is 1
+	Format Format // "" is PNG
+	Width  int    // pixels; 0 is 320
+	Height int    // pixels; 0 is 200
+	// Bytes asks for a PNG of about this length instead of Width and Height; it
+	// is made while it is sent and takes no memory.
+	Bytes int64
+	// Seed chooses the picture; 0 takes one from the job's id. Equal seeds, formats
+	// and sizes give equal files, which are made once.
+	Seed uint64
+
+	FileName string // the last segment of the images' addresses, escaped by us; "" is a UUID and the extension
+	Query    string // appended to the images' addresses, as a signed query would be
+	NoETag   bool   // the host gives no validator, so that a broken transfer cannot be continued
+	Faults   []Fault
+
+	Shape   Shape
+	Results json.RawMessage // overrules what Shape says of results
+	Data    json.RawMessage // echoed as data; nil is a small request
+	State   State           // "" is Complete
+}
+
+// Job is a finished job: what a callback tells of, and what its images must turn out to be.
+type Job struct {
+	ID        string
+	ResultURL string // of the first image
+	Images    []Image
+	options   JobOptions
+}
+
+// Image is one file on the image host.
+type Image struct {
+	URL    string
+	Format Format
+	Bytes  int64
+	SHA256 string // 64 lower-case hexadecimal digits
+	Width  int    // pixels
+	Height int    // pixels
+}
+
+// job is a Job as the vendor remembers it.
+type job struct{ Job }
+
+// hosted is an image as the host remembers it.
+type hosted struct {
+	Image
+	picture  picture
+	etag     string
+	plan     faultPlan
+	requests atomic.Int64
+}
+
+// NewJob makes a job; if it is Complete, its images are on the host from now on. The error says
+// which option makes no sense, that there are too many jobs, or that the id is taken.
+func (v *Vendor) NewJob(options JobOptions) (Job, error) {
+	if err := options.complete(v.identity.next); err != nil {
+		return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
+	}
+	made := &job{Job{ID: options.ID, options: options}}
+	files := make(map[string]*hosted, options.Images)
+	for n := range options.Images {
+		path, file, err := v.newImage(options, n)
+		if err != nil {
+			return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
+		}
+		made.Images = append(made.Images, file.Image)
+		files[path] = file
+	}
+	made.ResultURL = made.Images[0].URL
+	return made.Job, v.remember(made, files)
+}
+
+func (v *Vendor) remember(made *job, files map[string]*hosted) error {
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
+	switch _, taken := v.jobs[made.ID]; {
+	case taken:
+		return fmt.Errorf("fakevendor: new job: the id %q is taken", made.ID)
+	case len(v.jobs) >= maxJobs:
+		return errors.New("fakevendor: new job: too many jobs")
+	}
+	v.jobs[made.ID] = made
+	if made.options.State != Complete {
+		return nil
+	}
+	for path, file := range files {
+		v.images[path] = file
+	}
+	return nil
+}
+
+func (v *Vendor) newImage(options JobOptions, n int) (path string, made *hosted, err error) {
+	wanted := picture{options.Format, options.Width, options.Height, options.Bytes, options.Seed + uint64(n)}
+	made = &hosted{picture: wanted, plan: faultPlan{faults: faultsOf(options.Faults, n)}}
+	content, err := v.contents.get(wanted)
+	if err != nil {
+		return "", nil, err
+	}
+	sum := content.sum()
+	width, height := content.dimensions()
+	if !options.NoETag {
+		made.etag = `"` + hex.EncodeToString(sum[:16]) + `"`
+	}
+	path = imagePath(options, n)
+	made.Image = Image{
+		URL:    v.url + (&url.URL{Path: path, RawQuery: options.Query}).String(),
+		Format: options.Format, Bytes: content.size(), SHA256: hex.EncodeToString(sum[:]), Width: width, Height: height,
+	}
+	return path, made, nil
+}
+
+func imagePath(options JobOptions, n int) string {
+	path := "/images/" + time.Now().UTC().Format(time.DateOnly) + "/" + fileID(options.ID, n)
+	if options.FileName != "" {
+		return path + "/" + options.FileName
+	}
+	return path + "." + options.Format.extension()
+}
+
+// complete fills in what was left out and refuses what makes no sense.
+func (o *JobOptions) complete(newID func() string) error {
+	o.fill(newID)
+	switch {
+	case o.Images < 0 || o.Images > maxImages:
+		return fmt.Errorf("%d images are not 1 to %d", o.Images, maxImages)
+	case o.Images > 1 && o.Shape == ResultURL:
+		return errors.New("several images need a shape with results")
+	case strings.Contains(o.FileName, "/"):
+		return errors.New("the file name has a slash")
+	case o.Data != nil && !json.Valid(o.Data), o.Results != nil && !json.Valid(o.Results):
+		return errors.New("data or results is not JSON")
+	}
+	return errors.Join(checkPicture(o.Format, o.Width, o.Height, o.Bytes), checkFaults(o.Faults))
+}
+
+func (o *JobOptions) fill(newID func() string) {
+	if o.ID == "" {
+		o.ID = newID()
+	}
+	if o.Seed == 0 {
+		sum := sha256.Sum256([]byte(o.ID))
+		o.Seed = binary.BigEndian.Uint64(sum[:])
+	}
+	o.Images = orDefault(o.Images, 1)
+	o.Format = orDefault(o.Format, PNG)
+	o.Width = orDefault(o.Width, defaultWidth)
+	o.Height = orDefault(o.Height, defaultHeight)
+	o.State = orDefault(o.State, Complete)
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+// Requests counts how often the host was asked for an image, by its address.
+func (v *Vendor) Requests(imageURL string) int64 {
+	parsed, err := url.Parse(imageURL)
+	if err != nil {
+		return 0
+	}
+	if file := v.image(parsed.Path); file != nil {
+		return file.requests.Load()
+	}
+	return 0
+}
+
+func (v *Vendor) image(path string) *hosted {
+	v.mutex.RLock()
+	defer v.mutex.RUnlock()
+	return v.images[path]
+}
+
+func (v *Vendor) job(id string) *job {
+	v.mutex.RLock()
+	defer v.mutex.RUnlock()
+	return v.jobs[id]
+}

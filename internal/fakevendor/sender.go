@@ -1,0 +1,171 @@
+package fakevendor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// maxAnswerBytes bounds what is read of the answer to a callback.
+	maxAnswerBytes = 64 << 10
+	// maxConnections bounds the connections to one receiver.
+	maxConnections = 256
+	// maxAttempts bounds how often one callback is sent.
+	maxAttempts = 20
+	// firstPause is the time before the second attempt; it doubles with every further one.
+	firstPause = 100 * time.Millisecond
+	// longestPause bounds the time between two attempts, also what a Retry-After asks for.
+	longestPause = 5 * time.Second
+)
+
+// Answer is what a receiver said to a callback.
+type Answer struct {
+	Status     int
+	Body       []byte        // its first 64 KiB
+	RetryAfter time.Duration // 0 if it said nothing
+}
+
+// Accepted says whether the vendor would count the callback as delivered.
+func (a Answer) Accepted() bool { return a.Status >= 200 && a.Status <= 299 }
+
+// newClient makes the sender's client. It follows no redirect and asks no proxy.
+func newClient(timeout time.Duration) *http.Client {
+	return &http.Client{
+		Timeout: timeout,
+		Transport: &http.Transport{
+			MaxConnsPerHost:     maxConnections,
+			MaxIdleConnsPerHost: maxConnections,
+			IdleConnTimeout:     time.Minute,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Send posts body to webhook once and gives the answer, whatever its status. The
+// error says that there was none.
+func (v *Vendor) Send(ctx context.Context, webhook string, body []byte) (Answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, webhook, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, fmt.Errorf("fakevendor: send: %w", withoutURL(err))
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "fake-deep-image/1")
+	response, err := v.client.Do(request)
+	if err != nil {
+		return Answer{}, fmt.Errorf("fakevendor: send: %w", withoutURL(err))
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer := Answer{Status: response.StatusCode, RetryAfter: retryAfter(response.Header)}
+	answer.Body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
+	if err != nil {
+		return answer, fmt.Errorf("fakevendor: read the answer: %w", err)
+	}
+	return answer, nil
+}
+
+// withoutURL drops the webhook's address from an error: its token is a secret.
+func withoutURL(err error) error {
+	var urlError *url.Error
+	if errors.As(err, &urlError) {
+		return urlError.Err
+	}
+	return err
+}
+
+func retryAfter(header http.Header) time.Duration {
+	seconds, err := strconv.Atoi(header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return time.Duration(min(seconds, int(longestPause.Seconds()))) * time.Second
+}
+
+// Delivery is one callback that was delivered, or was not.
+type Delivery struct {
+	Job      Job
+	Copy     int // 0 for the first callback of the job, 1 for its repeat, and so on
+	Attempts int
+	Answer   Answer // the last one
+	Err      error  // why there is no accepted answer; nil if there is one
+}
+
+// Plan says how callbacks are delivered; the zero value is each once, in order, one attempt.
+type Plan struct {
+	Copies      int            // callbacks per job; 0 is 1
+	Attempts    int            // per callback, at most 20; 0 is 1
+	Concurrency int            // deliveries at the same time, at most 256; 0 is 1
+	Shuffle     uint64         // not 0: out of order, as this seed says
+	Delivered   func(Delivery) // called as each ends, from several goroutines; may be nil
+}
+
+// Deliver sends the callbacks of jobs to webhook and gives what became of each,
+// in the order of the plan. It returns when all have ended; the context ends them early.
+func (v *Vendor) Deliver(ctx context.Context, webhook string, plan Plan, jobs ...Job) []Delivery {
+	deliveries := plan.deliveries(jobs)
+	var group errgroup.Group
+	group.SetLimit(min(max(plan.Concurrency, 1), maxConnections))
+	for n := range deliveries {
+		group.Go(func() error {
+			v.deliver(ctx, webhook, min(max(plan.Attempts, 1), maxAttempts), &deliveries[n])
+			if plan.Delivered != nil {
+				plan.Delivered(deliveries[n])
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each delivery carries its own error
+	return deliveries
+}
+
+// deliveries lays out what is to be sent.
+func (p Plan) deliveries(jobs []Job) []Delivery {
+	var laid []Delivery
+	for _, job := range jobs {
+		for n := range max(p.Copies, 1) {
+			laid = append(laid, Delivery{Job: job, Copy: n})
+		}
+	}
+	if p.Shuffle != 0 {
+		random := rand.New(rand.NewPCG(p.Shuffle, 0))
+		random.Shuffle(len(laid), func(a, b int) { laid[a], laid[b] = laid[b], laid[a] })
+	}
+	return laid
+}
+
+func (v *Vendor) deliver(ctx context.Context, webhook string, attempts int, d *Delivery) {
+	body := v.Callback(d.Job, webhook)
+	pause := firstPause
+	for {
+		d.Attempts++
+		d.Answer, d.Err = v.Send(ctx, webhook, body)
+		if d.Err == nil && !d.Answer.Accepted() {
+			d.Err = fmt.Errorf("fakevendor: the receiver answered %d", d.Answer.Status)
+		}
+		if d.Err == nil || d.Attempts >= attempts || !wait(ctx, max(pause, d.Answer.RetryAfter)) {
+			return
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// wait waits for d, or says false because the context ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
