@@ -99,3 +99,13 @@ func (p Prefixes) Contains(addr netip.Addr) bool {
 	}
 	return false
 }
+
+// Conflict says that a variable does not go together with others of its section.
+// A configuration struct gives it from a method Validate() error.
+type Conflict struct {
+	Name string // of the variable within the section, such as MIN_DELAY
+	Text string // goes on from the name to a sentence
+}
+
+// Error gives the sentence.
+func (c *Conflict) Error() string { return c.Name + " " + c.Text }
