@@ -48,10 +48,22 @@ func newJob(t *testing.T, vendor *fakevendor.Vendor, options fakevendor.JobOptio
 	return job
 }
 
-// ask sends one request on a connection of its own; the body is what came before err.
+// ask sends one request and reads the answer; the body is what came before err.
 func ask(t *testing.T, url string, header http.Header) (response *http.Response, body []byte, err error) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	response, err = open(t, url, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err = io.ReadAll(response.Body)
+	return response, body, err
+}
+
+// open sends one request on a connection of its own.
+func open(t *testing.T, url string, header http.Header) (*http.Response, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,13 +73,7 @@ func ask(t *testing.T, url string, header http.Header) (response *http.Response,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       20 * time.Second,
 	}
-	response, err = client.Do(request)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err = io.ReadAll(response.Body)
-	return response, body, err
+	return client.Do(request)
 }
 
 func digest(content []byte) string {
@@ -227,7 +233,7 @@ func TestFaultsFollowEachOther(t *testing.T) {
 			t.Errorf("request %d: %v, %v, want %d", n, response, err, want)
 		}
 	}
-	if response, _, err := ask(t, job.Images[1].URL, nil); err != nil || response.StatusCode != 410 {
+	if response, _, err := ask(t, job.Images[1].URL, nil); err != nil || response.StatusCode != http.StatusGone {
 		t.Errorf("second image: %v, %v", response, err)
 	}
 }
@@ -239,7 +245,7 @@ func TestCloseEndsAStall(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := newJob(t, vendor, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50}}})
-	response, err := http.Get(job.ResultURL)
+	response, err := open(t, job.ResultURL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +267,8 @@ func TestCallbackShapes(t *testing.T) {
 	}{
 		"documented": {
 			fakevendor.JobOptions{},
-			`{"job":"J","data":{"height":200,"url":"https://example.com/original.png","webhooks":{"complete":"W"},"width":320},"result_url":"$1","results":null}`,
+			`{"job":"J","data":{"height":200,"url":"https://example.com/original.png","webhooks":{"complete":"W"},"width":320},` +
+				`"result_url":"$1","results":null}`,
 		},
 		"strings": {
 			fakevendor.JobOptions{Shape: fakevendor.ResultStrings, Images: 2, Data: json.RawMessage(`"text"`)},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -132,9 +133,7 @@ func (v *Vendor) remember(made *job, files map[string]*hosted) error {
 	if made.options.State != Complete {
 		return nil
 	}
-	for path, file := range files {
-		v.images[path] = file
-	}
+	maps.Copy(v.images, files)
 	return nil
 }
 

@@ -75,9 +75,8 @@ func (v *Vendor) Send(ctx context.Context, webhook string, body []byte) (Answer,
 
 // withoutURL drops the webhook's address from an error: its token is a secret.
 func withoutURL(err error) error {
-	var urlError *url.Error
-	if errors.As(err, &urlError) {
-		return urlError.Err
+	if failed, is := errors.AsType[*url.Error](err); is {
+		return failed.Err
 	}
 	return err
 }

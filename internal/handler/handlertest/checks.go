@@ -1,0 +1,199 @@
+package handlertest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
+func succeeds(t *testing.T, s *stage) {
+	t.Helper()
+	for _, e := range s.Good {
+		s.must(t, e)
+	}
+	if len(s.Effects(t)) == 0 {
+		t.Error("two good events had no effect; then nothing can be said of repeats")
+	}
+}
+
+// repeats is a replay: what was stored is recorded in the event.
+func repeats(t *testing.T, s *stage) {
+	t.Helper()
+	e := s.Good[0]
+	e.Artifacts = s.must(t, e).Artifacts
+	before := s.Effects(t)
+	s.must(t, e) // checks that no index comes twice
+	sameEffects(t, before, s.Effects(t))
+}
+
+// repeatsWithoutRecord is the attempt after a crash before the record was written.
+func repeatsWithoutRecord(t *testing.T, s *stage) {
+	t.Helper()
+	first := s.must(t, s.Good[0])
+	before := s.Effects(t)
+	second := s.must(t, s.Good[0])
+	sameEffects(t, before, s.Effects(t))
+	sameArtifacts(t, first.Artifacts, second.Artifacts)
+}
+
+func sameEffects(t *testing.T, before, after map[string]string) {
+	t.Helper()
+	if !maps.Equal(before, after) {
+		t.Errorf("it did something again:\nbefore %v\nafter  %v", before, after)
+	}
+}
+
+// sameArtifacts compares all but the time, which is that of the attempt.
+func sameArtifacts(t *testing.T, first, second []event.Artifact) {
+	t.Helper()
+	same := slices.EqualFunc(first, second, func(a, b event.Artifact) bool {
+		b.Stored = a.Stored
+		return a == b
+	})
+	if !same {
+		t.Errorf("artifacts differ:\nfirst  %+v\nsecond %+v", first, second)
+	}
+}
+
+func cancelledBefore(t *testing.T, s *stage) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	started := time.Now()
+	_, err := s.handle(ctx, t, s.Good[0])
+	endedBy(t, err, context.Canceled, time.Since(started))
+}
+
+func cancelledDuring(t *testing.T, s *stage) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var group sync.WaitGroup
+	defer group.Wait()
+	var cancelled time.Time
+	group.Go(func() {
+		select {
+		case <-s.Reached:
+		case <-ctx.Done():
+		}
+		cancelled = time.Now()
+		cancel()
+	})
+	_, err := s.handle(ctx, t, s.Hanging)
+	returned := time.Now()
+	cancel()
+	group.Wait()
+	endedBy(t, err, context.Canceled, returned.Sub(cancelled))
+}
+
+func deadline(t *testing.T, s *stage) {
+	t.Helper()
+	const allowed = 300 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), allowed)
+	defer cancel()
+	started := time.Now()
+	_, err := s.handle(ctx, t, s.Hanging)
+	endedBy(t, err, context.DeadlineExceeded, time.Since(started)-allowed)
+	if failure := handler.Failure(err); failure != nil && failure.Reason != event.ReasonTimeout {
+		t.Errorf("the reason is %q", failure.Reason)
+	}
+}
+
+// endedBy looks at an attempt whose context ended a while before it returned.
+func endedBy(t *testing.T, err, cause error, after time.Duration) {
+	t.Helper()
+	switch {
+	case !errors.Is(err, cause):
+		t.Errorf("the error is %v, not that of the context: %v", err, cause)
+	case handler.Failure(err).Permanent:
+		t.Errorf("the end of a context is permanent: %v", err)
+	case after > promptly:
+		t.Errorf("it went on for %s", after)
+	}
+}
+
+func permanent(t *testing.T, s *stage) {
+	t.Helper()
+	for name, e := range s.Permanent {
+		_, err := s.handle(t.Context(), t, e)
+		if failure := failed(t, name, err); failure != nil && !failure.Permanent {
+			t.Errorf("%s: may be tried again: %v", name, err)
+		}
+	}
+}
+
+func failing(t *testing.T, s *stage) {
+	t.Helper()
+	for name, e := range s.Failing {
+		_, err := s.handle(t.Context(), t, e)
+		if failure := failed(t, name, err); failure != nil && failure.Permanent {
+			t.Errorf("%s: is permanent: %v", name, err)
+		}
+	}
+}
+
+// failed is the meaning of an error that has to be there.
+func failed(t *testing.T, name string, err error) *handler.Error {
+	t.Helper()
+	failure := handler.Failure(err)
+	switch {
+	case failure == nil:
+		t.Errorf("%s: succeeded", name)
+	case !slices.Contains(reasons(), failure.Reason):
+		t.Errorf("%s: %q is not one of the reasons", name, failure.Reason)
+	case failure.Error() == "":
+		t.Errorf("%s: the error says nothing", name)
+	}
+	return failure
+}
+
+// together is the same event in many workers, as after a rescue of work that was not stuck.
+func together(t *testing.T, s *stage) {
+	t.Helper()
+	const workers = 8
+	outcomes := make([]handler.Outcome, workers)
+	var group sync.WaitGroup
+	for n := range workers {
+		group.Go(func() {
+			outcome, err := s.handle(t.Context(), t, s.Good[0])
+			if err != nil {
+				t.Errorf("worker %d: %v", n, err)
+			}
+			outcomes[n] = outcome
+		})
+	}
+	group.Wait()
+	for _, outcome := range outcomes {
+		sameArtifacts(t, outcomes[0].Artifacts, outcome.Artifacts)
+	}
+}
+
+func sideBySide(t *testing.T, s *stage) {
+	t.Helper()
+	var group sync.WaitGroup
+	for _, e := range s.Good {
+		group.Go(func() {
+			if _, err := s.handle(t.Context(), t, e); err != nil {
+				t.Errorf("event %s: %v", e.ID, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// reasons is the fixed set.
+func reasons() []event.Reason {
+	return []event.Reason{
+		event.ReasonTimeout, event.ReasonBlockedAddress, event.ReasonHostNotAllowed, event.ReasonTooLarge,
+		event.ReasonWrongType, event.ReasonTruncated, event.ReasonExpired, event.ReasonNoResult,
+		event.ReasonNotVerified, event.ReasonAuth, event.ReasonRateLimited, event.ReasonServerError,
+		event.ReasonStorage, event.ReasonOther,
+	}
+}
