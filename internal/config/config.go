@@ -1,0 +1,103 @@
+// Package config reads the environment: it puts the sections of all packages
+// together, says every fault at once, and describes every variable.
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/ingress"
+	"github.com/deepimage-receiver/receiver/internal/pipeline"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
+)
+
+// prefix begins the name of every variable.
+const prefix = "RECEIVER_"
+
+// Config is everything that can be set. A field with an envconfig tag is a
+// variable, named by prefix, section and tag; a field with a section tag holds the
+// variables of a package. For a variable without a default, unset says what is done then.
+type Config struct {
+	DataDir         string        `envconfig:"DATA_DIR" default:"./data" desc:"folder of everything that the embedded default keeps"`
+	DatabaseURL     secret.Value  `envconfig:"DATABASE_URL" unset:"sqlite:// and DATA_DIR" desc:"where events are kept: sqlite:// and a folder, in which inbox.db and work.db are"`
+	WebhookTokens   secret.List   `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
+	HandlerNames    setting.List  `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
+	PublicURL       string        `envconfig:"PUBLIC_URL" unset:"not known" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
+	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
+	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
+
+	HTTP    httpserver.Config `section:""`
+	Webhook ingress.Config    `section:"WEBHOOK_"`
+	Log     telemetry.Config  `section:"LOG_"`
+	Inbox   inbox.Config      `section:"INBOX_"`
+	Retry   pipeline.Config   `section:"RETRY_"`
+	Fetch   fetch.Config      `section:"FETCH_"`
+
+	// Handlers are the ones that HandlerNames names, in its order.
+	Handlers []Handler
+}
+
+// Handler is an enabled handler and its configuration, of the type that Definition.New takes.
+type Handler struct {
+	Definition handler.Definition
+	Config     handler.Config
+}
+
+// Load reads the environment. definitions are the handlers there are. The error is
+// *Faults; beside it the configuration holds what could be read, for commands that
+// need little of it, and the zero value or the default where a variable is at fault.
+func Load(definitions []handler.Definition) (Config, error) {
+	var c Config
+	var faults Faults
+	read(variablesOf(prefix, reflect.ValueOf(&c).Elem()), &faults)
+	c.readPort(&faults)
+	c.readHandlers(definitions, &faults)
+	c.validate(definitions, &faults)
+	faults.addUnknown(knownNames(definitions))
+	if len(faults.list) > 0 {
+		return c, &faults
+	}
+	return c, nil
+}
+
+// readHandlers fills the configuration of the handlers that are enabled; those that are not may be at fault.
+func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) {
+	for _, name := range c.HandlerNames {
+		definition, ok := find(definitions, name)
+		if !ok || c.enabled(name) {
+			continue // validate tells of it
+		}
+		own := definition.NewConfig()
+		section := reflect.ValueOf(own).Elem()
+		read(variablesOf(handlerPrefix(name), section), faults)
+		faults.addConflict(handlerPrefix(name), section)
+		c.Handlers = append(c.Handlers, Handler{Definition: definition, Config: own})
+	}
+}
+
+func (c *Config) enabled(name string) bool {
+	for _, h := range c.Handlers {
+		if h.Definition.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func handlerPrefix(name string) string { return prefix + strings.ToUpper(name) + "_" }
+
+func find(definitions []handler.Definition, name string) (handler.Definition, bool) {
+	for _, d := range definitions {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return handler.Definition{}, false
+}

@@ -1,0 +1,190 @@
+package config_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+func TestDefaults(t *testing.T) {
+	c := mustLoad(t, nil)
+	folder, err := filepath.Abs("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DataDir != folder || c.DatabaseFolder() != folder {
+		t.Errorf("folders are %s and %s, want %s", c.DataDir, c.DatabaseFolder(), folder)
+	}
+	if c.HTTP.ListenAddr != ":8080" || c.ShutdownTimeout != 30*time.Second || c.MinFreeBytes != 256<<20 {
+		t.Errorf("got %s, %s, %s", c.HTTP.ListenAddr, c.ShutdownTimeout, c.MinFreeBytes)
+	}
+	if c.Log.Level != "info" || c.Log.Format != "auto" || len(c.WebhookTokens) != 0 || c.PublicURL != "" {
+		t.Errorf("got %+v", c)
+	}
+	if !slices.Contains(c.Fetch.AllowedHosts, "*.deep-image.ai") {
+		t.Errorf("allowed hosts are %q", c.Fetch.AllowedHosts)
+	}
+	if len(c.Handlers) != 1 || c.Handlers[0].Definition.Name != "download" {
+		t.Errorf("handlers are %v", c.HandlerNames)
+	}
+}
+
+func TestEveryTypeIsRead(t *testing.T) {
+	c := mustLoad(t, map[string]string{
+		"RECEIVER_HANDLERS":        "archive, download",
+		"RECEIVER_ARCHIVE_FOLDER":  "x, y",
+		"RECEIVER_ARCHIVE_MODE":    "link",
+		"RECEIVER_ARCHIVE_KEY":     "hidden",
+		"RECEIVER_ARCHIVE_BYTES":   "2KiB",
+		"RECEIVER_ARCHIVE_PIXELS":  "7",
+		"RECEIVER_ARCHIVE_SHARE":   "0.25",
+		"RECEIVER_ARCHIVE_WORKERS": "64",
+		"RECEIVER_ARCHIVE_STRICT":  "false",
+		"RECEIVER_ARCHIVE_TIMEOUT": "1s",
+		"RECEIVER_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+		"RECEIVER_LOG_LEVEL":       "debug",
+	})
+	got, ok := c.Handlers[0].Config.(*archiveConfig)
+	if !ok {
+		t.Fatalf("configuration is a %T", c.Handlers[0].Config)
+	}
+	if got.Key.Reveal() != "hidden" {
+		t.Error("the secret is another one")
+	}
+	want := archiveConfig{
+		Folder: "x, y", Mode: "link", Key: got.Key, Bytes: 2048, Pixels: 7, Share: 0.25, Workers: 64,
+		Strict: false, Timeout: time.Second, Longest: time.Hour,
+	}
+	if *got != want {
+		t.Errorf("got %+v, want %+v", *got, want)
+	}
+	if len(c.HTTP.TrustedProxies) != 2 || c.Log.Level != "debug" {
+		t.Errorf("got %v, %s", c.HTTP.TrustedProxies, c.Log.Level)
+	}
+	second, _ := c.Handlers[1].Config.(*archiveConfig)
+	if second == nil || second.Folder != `a "quoted" | folder` || second.Bytes != setting.Size(1<<30) {
+		t.Errorf("the other handler has %+v", second)
+	}
+}
+
+func TestNamesWithoutThePrefixMeanNothing(t *testing.T) {
+	t.Setenv("LEVEL", "loud")
+	t.Setenv("DATA_DIR", "/elsewhere")
+	t.Setenv("HANDLERS", "archive")
+	t.Setenv("ARCHIVE_TIMEOUT", "forever")
+	t.Setenv("LOG_LEVEL", "debug")
+	t.Setenv("TIMEOUT", "10")
+	c := mustLoad(t, map[string]string{"RECEIVER_HANDLERS": "archive"})
+	if c.DataDir == "/elsewhere" || c.Log.Level != "info" || c.Handlers[0].Definition.Name != "archive" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestListenAddr(t *testing.T) {
+	rows := []struct {
+		name string
+		set  map[string]string
+		want string
+	}{
+		{"neither", nil, ":8080"},
+		{"PORT alone", map[string]string{"PORT": "9000"}, ":9000"},
+		{"PORT empty", map[string]string{"PORT": ""}, ":8080"},
+		{"our own alone", map[string]string{"RECEIVER_LISTEN_ADDR": "127.0.0.1:0"}, "127.0.0.1:0"},
+		{"our own wins", map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "9000"}, ":7000"},
+		{"our own wins over a wrong PORT", map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "many"}, ":7000"},
+		{"IPv6", map[string]string{"RECEIVER_LISTEN_ADDR": "[::1]:80"}, "[::1]:80"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			if c := mustLoad(t, row.set); c.HTTP.ListenAddr != row.want {
+				t.Errorf("got %q, want %q", c.HTTP.ListenAddr, row.want)
+			}
+		})
+	}
+}
+
+func TestDatabaseFolder(t *testing.T) {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{
+		"sqlite:///var/lib/receiver": "/var/lib/receiver",
+		"sqlite://store":             filepath.Join(here, "store"),
+		"sqlite://./a b/../c":        filepath.Join(here, "c"),
+	}
+	for text, want := range rows {
+		t.Run(text, func(t *testing.T) {
+			if got := mustLoad(t, map[string]string{"RECEIVER_DATABASE_URL": text}).DatabaseFolder(); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestSecretsFromFiles(t *testing.T) {
+	rows := []struct {
+		name    string
+		content string
+		want    []string
+	}{
+		{"one", "first-token-0123456789", []string{"first-token-0123456789"}},
+		{"line end dropped", "first-token-0123456789\r\n\n", []string{"first-token-0123456789"}},
+		{"one on a line", "first-token-0123456789\nsecond-token-0123456789\n", []string{"first-token-0123456789", "second-token-0123456789"}},
+		{"commas", "first-token-0123456789, second-token-0123456789", []string{"first-token-0123456789", "second-token-0123456789"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := mustLoad(t, map[string]string{"RECEIVER_WEBHOOK_TOKENS_FILE": writeFile(t, row.content)})
+			var got []string
+			for _, token := range c.WebhookTokens {
+				got = append(got, token.Reveal())
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+func TestPublicURLHasNoSlashAtItsEnd(t *testing.T) {
+	c := mustLoad(t, map[string]string{"RECEIVER_PUBLIC_URL": "https://hooks.example.com/deep/"})
+	if c.PublicURL != "https://hooks.example.com/deep" {
+		t.Errorf("got %s", c.PublicURL)
+	}
+}
+
+func TestServiceLinksOfKubernetesAreLeftAlone(t *testing.T) {
+	mustLoad(t, map[string]string{
+		"RECEIVER_SERVICE_HOST":                "10.96.0.7",
+		"RECEIVER_SERVICE_PORT":                "8080",
+		"RECEIVER_SERVICE_PORT_HTTP":           "8080",
+		"RECEIVER_PORT":                        "tcp://10.96.0.7:8080",
+		"RECEIVER_PORT_8080_TCP":               "tcp://10.96.0.7:8080",
+		"RECEIVER_PORT_8080_TCP_PROTO":         "tcp",
+		"RECEIVER_PORT_8080_TCP_PORT":          "8080",
+		"RECEIVER_PORT_8080_TCP_ADDR":          "10.96.0.7",
+		"RECEIVER_ADMIN_SERVICE_HOST":          "fd00::7",
+		"RECEIVER_ADMIN_PORT_8081_TCP_ADDR":    "fd00::7",
+		"RECEIVER_ADMIN_SERVICE_PORT_HTTP_TWO": "8081",
+	})
+}
+
+func TestHandlersThatAreNotEnabledMayBeWrong(t *testing.T) {
+	c := mustLoad(t, map[string]string{"RECEIVER_ARCHIVE_TIMEOUT": "forever"})
+	if len(c.Handlers) != 1 {
+		t.Errorf("%d handlers are enabled", len(c.Handlers))
+	}
+}
+
+func TestWhatCanBeReadComesBesideTheFaults(t *testing.T) {
+	environment(t, map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "RECEIVER_LOG_LEVEL": "loud"})
+	c, err := config.Load(definitions())
+	if err == nil || c.HTTP.ListenAddr != ":7000" {
+		t.Errorf("got %q and %v", c.HTTP.ListenAddr, err)
+	}
+}

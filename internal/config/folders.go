@@ -1,0 +1,31 @@
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// DatabaseFolder is the folder of the SQLite files, absolute.
+func (c Config) DatabaseFolder() string {
+	if folder := strings.TrimPrefix(c.DatabaseURL.Reveal(), sqliteScheme); folder != "" {
+		return absolute(folder)
+	}
+	return c.DataDir
+}
+
+// ImagesURL is where images go unless a handler is told otherwise: a file:// URL in the data folder.
+func (c Config) ImagesURL() string {
+	folder := filepath.ToSlash(filepath.Join(c.DataDir, "images"))
+	return (&url.URL{Scheme: "file", Path: folder}).String()
+}
+
+// TokenFile is where the token of the first start is kept.
+func (c Config) TokenFile() string { return filepath.Join(c.DataDir, tokenFileName) }
+
+func absolute(folder string) string {
+	if full, err := filepath.Abs(folder); err == nil {
+		return full
+	}
+	return folder // the working folder is gone; every use of the path will say so
+}

@@ -1,0 +1,114 @@
+package config_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// archiveConfig has a variable of every type that a handler may use.
+type archiveConfig struct {
+	Folder  string       `envconfig:"FOLDER" default:"a \"quoted\" | folder" desc:"folder"`
+	Mode    string       `envconfig:"MODE" default:"move" range:"copy|move|link" desc:"mode"`
+	Key     secret.Value `envconfig:"KEY" desc:"key"`
+	Bytes   setting.Size `envconfig:"BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"bytes"`
+	Pixels  int64        `envconfig:"PIXELS" default:"500000000" range:"1..1000000000" desc:"pixels"`
+	Share   float64      `envconfig:"SHARE" default:"0.5" range:"0..1" desc:"share"`
+	Workers uint         `envconfig:"WORKERS" default:"8" range:"1..64" desc:"workers"`
+	Strict  bool         `envconfig:"STRICT" default:"true" desc:"strict"`
+
+	Timeout time.Duration `envconfig:"TIMEOUT" default:"10m" range:"1s..1h" desc:"timeout"`
+	Longest time.Duration `envconfig:"LONGEST" default:"1h" range:"1s..2h" desc:"longest"`
+}
+
+func (c *archiveConfig) Limits() handler.Limits { return handler.Limits{Timeout: c.Timeout} }
+
+func (c *archiveConfig) Validate() error {
+	if c.Longest < c.Timeout {
+		return &setting.Conflict{Name: "LONGEST", Text: "must not be below TIMEOUT"}
+	}
+	return nil
+}
+
+type nothing struct{}
+
+func (nothing) Handle(context.Context, event.Event) (handler.Outcome, error) {
+	return handler.Outcome{}, nil
+}
+
+func newNothing(context.Context, archiveConfig, handler.Deps) (nothing, error) { return nothing{}, nil }
+
+// definitions are two handlers; the second is not enabled unless a test says so.
+func definitions() []handler.Definition {
+	return []handler.Definition{handler.Define("download", newNothing), handler.Define("archive", newNothing)}
+}
+
+// environment makes the variables of ours exactly these, for the time of a test.
+func environment(t *testing.T, variables map[string]string) {
+	t.Helper()
+	for _, assignment := range os.Environ() {
+		name, _, _ := strings.Cut(assignment, "=")
+		if name == "PORT" || strings.HasPrefix(name, "RECEIVER_") {
+			t.Setenv(name, "") // so that the test puts it back
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+}
+
+// mustLoad loads an environment that is right.
+func mustLoad(t *testing.T, variables map[string]string) config.Config {
+	t.Helper()
+	environment(t, variables)
+	c, err := config.Load(definitions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// faultsOf loads an environment that is wrong, and gives its faults as sentences.
+func faultsOf(t *testing.T, variables map[string]string) []string {
+	t.Helper()
+	environment(t, variables)
+	_, err := config.Load(definitions())
+	if err == nil {
+		return nil
+	}
+	var faults *config.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("error is a %T", err)
+	}
+	var sentences []string
+	for _, fault := range faults.All() {
+		sentences = append(sentences, fault.String())
+	}
+	return sentences
+}
+
+// writeFile makes a file for one test and gives its path.
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
