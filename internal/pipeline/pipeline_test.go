@@ -54,6 +54,7 @@ type house struct {
 	relay    *relay.Relay
 	pipeline *pipeline.Pipeline
 	log      *lockedBuffer
+	stopped  sync.Once
 }
 
 type lockedBuffer struct {
@@ -110,12 +111,15 @@ func (h *house) start(t *testing.T) {
 }
 
 func (h *house) stop(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	h.relay.Stop()
-	if err := errors.Join(h.queue.Stop(ctx), h.inbox.Close()); err != nil {
-		t.Error(err)
-	}
+	t.Helper()
+	h.stopped.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		h.relay.Stop()
+		if err := errors.Join(h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func (h *house) accept(t *testing.T, job string) event.ID {
@@ -207,6 +211,7 @@ func TestVerdicts(t *testing.T) {
 			if history.Event.State != row.state || step.Reason != row.reason || len(step.History) != row.attempts || !strings.Contains(step.Detail, row.detail) {
 				t.Errorf("got %+v", history)
 			}
+			h.stop(t) // the last line is written after the last record
 			if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
 				t.Errorf("%d lines for %d attempts:\n%s", got, row.attempts, h.log)
 			}

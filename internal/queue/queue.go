@@ -46,6 +46,9 @@ const (
 	// fetchCooldown is the shortest time between two looks for work. River's own
 	// default of 100 ms would cap what many workers can do.
 	fetchCooldown = 10 * time.Millisecond
+	// fetchPollInterval is how late a job can be that was put off for a short time; a look that
+	// finds nothing writes nothing.
+	fetchPollInterval = 250 * time.Millisecond
 	// rescueMargin is how much longer than its timeout a job may run before it counts as lost.
 	rescueMargin = time.Minute
 	// finishedRetention is how long River keeps finished jobs. The history that people look at is ours.
@@ -108,6 +111,7 @@ func configuration(lanes []Lane, workers *river.Workers, log *slog.Logger) *rive
 		Queues:                      queues,
 		Workers:                     workers,
 		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           fetchPollInterval,
 		JobTimeout:                  -1, // the pipeline gives every attempt its deadline
 		RescueStuckJobsAfter:        longest + rescueMargin,
 		MaxAttempts:                 maxDeliveries,
