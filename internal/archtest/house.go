@@ -1,0 +1,136 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+)
+
+// HouseRules are the import rules of this repository.
+func HouseRules() []Rule {
+	return slices.Concat(arrows(), fences())
+}
+
+// tools know nothing of events: they could serve any other program.
+func tools() []string {
+	return []string{
+		"./internal/blobstore", "./internal/buildinfo", "./internal/fetch", "./internal/imagefile",
+		"./internal/secret", "./internal/setting", "./internal/telemetry",
+	}
+}
+
+// handlerTools are the tools that a handler may take up; telemetry is lent to it.
+func handlerTools() []string {
+	return slices.DeleteFunc(tools(), func(path string) bool { return path == "./internal/telemetry" })
+}
+
+// core is everything behind a door.
+func core() []string {
+	return []string{
+		"./internal/inbox", "./internal/relay", "./internal/work", "./internal/queue", "./internal/database/...",
+		"./internal/pipeline", "./internal/handler/...",
+	}
+}
+
+// contract is what package handler and its relatives are, besides the handlers.
+func contract() []string {
+	return []string{"./internal/handler", "./internal/handler/builtin", "./internal/handler/handlertest"}
+}
+
+// arrows say which of our packages know each other.
+func arrows() []Rule {
+	return []Rule{{
+		Says:   "the domain knows the standard library and its JSON decoder, nothing else",
+		Of:     []string{"./internal/event"},
+		Forbid: []string{"..."},
+		Allow:  []string{"std", "github.com/go-json-experiment/json/..."},
+	}, {
+		Says:   "tools know nothing of us but other tools",
+		Of:     tools(),
+		Forbid: []string{"./..."},
+		Allow:  tools(),
+	}, {
+		Says:   "doors declare what they need and never know who answers",
+		Of:     []string{"./internal/ingress", "./internal/httpserver/...", "./internal/problem"},
+		Forbid: core(),
+		Deep:   true,
+	}, {
+		Says:   "a handler knows its contract, the event and tools; never another handler or what runs it",
+		Of:     []string{"./internal/handler/..."},
+		Except: contract(),
+		Forbid: []string{"./..."},
+		Allow:  append(handlerTools(), "./internal/handler", "./internal/event"),
+	}, {
+		Says:   "the contract of handlers knows the event and tools only",
+		Of:     []string{"./internal/handler"},
+		Forbid: []string{"./..."},
+		Allow:  append(handlerTools(), "./internal/event"),
+	}, {
+		Says:   "the inbox knows nothing of what is done with events",
+		Of:     []string{"./internal/inbox"},
+		Forbid: []string{"./internal/relay", "./internal/work", "./internal/queue", "./internal/pipeline", "./internal/handler/..."},
+		Deep:   true,
+	}, {
+		Says:   "the work store knows neither the inbox nor handlers",
+		Of:     []string{"./internal/work", "./internal/queue", "./internal/database/..."},
+		Forbid: []string{"./internal/inbox", "./internal/relay", "./internal/pipeline", "./internal/handler/..."},
+		Deep:   true,
+	}, {
+		Says:   "doors are known to the wiring only",
+		Of:     []string{"./internal/..."},
+		Except: []string{"./internal/app", "./internal/config", "./internal/ingress", "./internal/httpserver/...", "./internal/problem"},
+		Forbid: []string{"./internal/ingress", "./internal/httpserver/..."},
+	}, {
+		Says:   "configuration is handed down by the wiring, section by section",
+		Of:     []string{"./internal/..."},
+		Except: []string{"./internal/app"},
+		Forbid: []string{"./internal/config"},
+	}, {
+		Says:   "the wiring is known to commands only",
+		Of:     []string{"./internal/..."},
+		Forbid: []string{"./internal/app"},
+	}, {
+		Says:   "stand-ins serve commands and tests",
+		Of:     []string{"./internal/..."},
+		Forbid: []string{"./internal/fakevendor", "./internal/archtest", "./internal/handler/handlertest", "./internal/database/databasetest"},
+	}}
+}
+
+// fences say which packages of others are used where.
+func fences() []Rule {
+	return []Rule{
+		fence("github.com/riverqueue/...", "./internal/queue"),
+		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress"),
+		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
+		fence("modernc.org/...", "./internal/database"),
+		fence("github.com/spf13/...", "./cmd/receiver"),
+		{
+			Says:   "metrics are in telemetry and in files named metrics.go",
+			Of:     []string{"./..."},
+			Except: []string{"./internal/telemetry"},
+			Forbid: []string{"github.com/prometheus/..."},
+			NotIn:  "metrics.go",
+		}, {
+			Says:   "returns errors and counts, and leaves logging to its caller",
+			Of:     append(handlerTools(), "./internal/event", "./internal/problem"),
+			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
+		}, {
+			Says:   "one logger, handed in",
+			Of:     []string{"./..."},
+			Except: []string{"./internal/telemetry", "./internal/queue", "./internal/app", "./internal/fakevendor"},
+			Forbid: []string{"log", "log/slog", "github.com/rs/zerolog/log"},
+		}, {
+			Says:   "pure Go, within its memory safety, with today's standard library",
+			Of:     []string{"./..."},
+			Forbid: []string{"C", "unsafe", "plugin", "io/ioutil", "math/rand"},
+		},
+	}
+}
+
+func fence(library string, users ...string) Rule {
+	return Rule{
+		Says:   "only " + strings.Join(users, " and ") + " may use it",
+		Of:     []string{"./..."},
+		Except: users,
+		Forbid: []string{library},
+	}
+}

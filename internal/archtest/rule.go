@@ -1,0 +1,87 @@
+package archtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule forbids imports. Packages are named as the go command does: ./internal/event
+// is a package of the module, ./internal/... it and all below, github.com/x/y/...
+// a package of others and all below, ... everything; std is the standard library.
+type Rule struct {
+	Says   string   // the rule in one clause
+	Of     []string // packages it binds
+	Except []string // packages among them that it does not bind
+	Forbid []string // what they must not import
+	Allow  []string // what they may all the same
+	Deep   bool     // counts also what they reach through other packages of the module
+	NotIn  string   // base name of files that it does not bind; "" for none
+}
+
+// Check gives what breaks the rules, one sentence each, in a stable order.
+func Check(packages []Package, rules []Rule) []string {
+	var broken []string
+	for _, rule := range rules {
+		for _, bound := range packages {
+			if matchAny(rule.Of, bound.Path) && !matchAny(rule.Except, bound.Path) {
+				broken = append(broken, rule.check(bound, packages)...)
+			}
+		}
+	}
+	slices.Sort(broken)
+	return slices.Compact(broken)
+}
+
+func (r Rule) check(bound Package, packages []Package) []string {
+	var broken []string
+	for _, at := range r.reach(bound, packages) {
+		for _, imported := range at.Imports {
+			if imported.File == r.NotIn || !matchAny(r.Forbid, imported.Path) || matchAny(r.Allow, imported.Path) {
+				continue
+			}
+			sentence := fmt.Sprintf("%s/%s imports %s", at.Path, imported.File, imported.Path)
+			if at.Path != bound.Path {
+				sentence = fmt.Sprintf("%s reaches it: %s", bound.Path, sentence)
+			}
+			broken = append(broken, sentence+": "+r.Says)
+		}
+	}
+	return broken
+}
+
+// reach gives the packages whose imports count for the one that is bound.
+func (r Rule) reach(bound Package, packages []Package) []Package {
+	reached := []Package{bound}
+	for i := 0; r.Deep && i < len(reached); i++ {
+		for _, imported := range reached[i].Imports {
+			at := byPath(packages, imported.Path)
+			if at >= 0 && byPath(reached, imported.Path) < 0 {
+				reached = append(reached, packages[at])
+			}
+		}
+	}
+	return reached
+}
+
+func byPath(packages []Package, path string) int {
+	return slices.IndexFunc(packages, func(p Package) bool { return p.Path == path })
+}
+
+func matchAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return match(pattern, path) })
+}
+
+func match(pattern, path string) bool {
+	if pattern == "..." {
+		return true
+	}
+	if pattern == "std" {
+		first, _, _ := strings.Cut(path, "/")
+		return !strings.Contains(first, ".")
+	}
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == tree || strings.HasPrefix(path, tree+"/")
+	}
+	return path == pattern
+}

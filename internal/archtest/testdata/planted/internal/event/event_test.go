@@ -1,0 +1,3 @@
+package event_test
+
+import _ "example.org/planted/internal/inbox"

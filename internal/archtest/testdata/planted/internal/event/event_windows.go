@@ -1,0 +1,3 @@
+package event
+
+import _ "net/http/cgi"

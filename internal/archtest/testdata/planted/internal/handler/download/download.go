@@ -1,0 +1,2 @@
+// Package download is a handler that another one imports.
+package download

@@ -1,0 +1,2 @@
+// Package telemetry breaks nothing.
+package telemetry
