@@ -1,0 +1,57 @@
+# syntax=docker/dockerfile:1
+
+ARG GO_VERSION=1.26
+
+# The toolchain runs on the builder's own platform and compiles for the image's.
+FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-bookworm AS build
+WORKDIR /src
+ENV CGO_ENABLED=0
+
+RUN --mount=type=bind,source=go.mod,target=go.mod \
+    --mount=type=bind,source=go.sum,target=go.sum \
+    --mount=type=cache,target=/go/pkg/mod \
+    go mod download
+
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=""
+ARG COMMIT=""
+ARG DATE=""
+RUN --mount=type=bind,target=. \
+    --mount=type=cache,target=/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    GOOS="${TARGETOS}" GOARCH="${TARGETARCH}" go build -trimpath -buildvcs=false -ldflags "-s -w \
+      -X github.com/deepimage-receiver/receiver/internal/buildinfo.version=${VERSION} \
+      -X github.com/deepimage-receiver/receiver/internal/buildinfo.commit=${COMMIT} \
+      -X github.com/deepimage-receiver/receiver/internal/buildinfo.date=${DATE}" \
+      -o /out/receiver ./cmd/receiver
+
+# The data folder belongs to the user of the final image (65532 is its nonroot).
+RUN install -d -m 0750 -o 65532 -g 65532 /out/data
+
+# Holds CA certificates, /etc/passwd and /tmp, and neither a shell nor a package manager.
+FROM gcr.io/distroless/static-debian12:nonroot
+ARG VERSION=""
+ARG COMMIT=""
+ARG DATE=""
+LABEL org.opencontainers.image.title="Deep Image webhook receiver" \
+      org.opencontainers.image.description="Receives Deep Image webhooks durably and stores the result images" \
+      org.opencontainers.image.source="https://github.com/deepimage-receiver/receiver" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.created="${DATE}"
+
+COPY --from=build /out/receiver /receiver
+COPY --from=build --chown=65532:65532 /out/data /data
+
+# All that is written is below /data: the root may be read-only.
+ENV RECEIVER_DATA_DIR=/data
+VOLUME /data
+USER 65532:65532
+EXPOSE 8080
+
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 \
+    CMD ["/receiver", "healthcheck"]
+ENTRYPOINT ["/receiver"]
+CMD ["serve"]
