@@ -1,0 +1,217 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+)
+
+// The group may read, so that a web server or a backup can be let in; others
+// may not, because results are their owner's pictures. Nobody but us looks at
+// what is not checked yet. The umask can take away more.
+const (
+	filePermissions   = 0o640
+	folderPermissions = 0o750
+	spoolPermissions  = 0o700
+)
+
+// fileBucket keeps objects as files below a folder. All names go through root,
+// so no symbolic link leads outside.
+type fileBucket struct {
+	root    *os.Root
+	path    string // absolute
+	folders *folders
+	spools  *spools
+	link    func(oldname, newname string) error // gives a file a second name, unless that is taken
+}
+
+func openFileBucket(ctx context.Context, folder string) (Bucket, error) {
+	root, err := makeRoot(folder)
+	if err != nil {
+		return nil, failure("open the bucket's folder", err)
+	}
+	spools, err := openSpools(ctx, root)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &fileBucket{root: root, path: folder, folders: newFolders(root), spools: spools, link: root.Link}, nil
+}
+
+// Spool makes an empty file in the bucket's own file system.
+func (b *fileBucket) Spool(ctx context.Context) (*Spool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, failure("make a spool", err)
+	}
+	return b.spools.spool()
+}
+
+// Put syncs the spooled file, gives it the name key and syncs the folder. It
+// stops for the context between the steps, but not once the name is given.
+func (b *fileBucket) Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error {
+	if err := b.check(key, spool, attributes); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return explain(key, err)
+	}
+	if err := spool.sync(); err != nil {
+		return err
+	}
+	if err := b.place(ctx, key, spool); err != nil {
+		return explain(key, err)
+	}
+	spool.seal()
+	return nil
+}
+
+func (b *fileBucket) check(key string, spool *Spool, attributes Attributes) error {
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	if err := b.spools.own(spool); err != nil {
+		return err
+	}
+	return spool.check(attributes)
+}
+
+// place gives the synced spool its key.
+func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error {
+	if err := b.folders.makeAbove(ctx, key); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := b.name(spool.name, key)
+	if errors.Is(err, fs.ErrExist) {
+		err = b.confirm(ctx, key, spool)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(b.root, path.Dir(key))
+}
+
+// name gives the spooled file its key, and never replaces what has that name.
+func (b *fileBucket) name(spooled, key string) error {
+	err := b.link(spooled, key)
+	if !lacksLinks(err) {
+		return err
+	}
+	return renameNoReplace(b.root, spooled, key)
+}
+
+// lacksLinks says that the file system knows no hard links.
+func lacksLinks(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
+}
+
+// confirm checks that the key holds what the spool holds, and syncs that: its
+// writer may have crashed, or be just about to sync it.
+func (b *fileBucket) confirm(ctx context.Context, key string, spool *Spool) error {
+	existing, info, err := b.openFile(key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = existing.Close() }()
+	same := info.Size() == spool.Size()
+	if same {
+		same, err = hashes(ctx, existing, spool.SHA256())
+	}
+	switch {
+	case err != nil:
+		return err
+	case !same:
+		return ErrConflict
+	}
+	return existing.Sync()
+}
+
+// openFile opens the regular file under key. Anything else is not opened: that of a pipe would wait.
+func (b *fileBucket) openFile(key string) (*os.File, fs.FileInfo, error) {
+	info, err := b.root.Stat(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errNotFile
+	}
+	file, err := b.root.Open(key)
+	return file, info, err
+}
+
+// Open opens the file under key; a folder is not an object.
+func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, explain(key, err)
+	}
+	if err := CheckKey(key); err != nil {
+		return nil, err
+	}
+	file, info, err := b.openFile(key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errNotFile):
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, key)
+	case err != nil:
+		return nil, explain(key, err)
+	}
+	return &Object{ReadCloser: file, Bytes: info.Size(), Modified: info.ModTime()}, nil
+}
+
+// URL is the file:// URL of the file under key.
+func (b *fileBucket) URL(key string) string {
+	return urlOf(filepath.Join(b.path, filepath.FromSlash(key)))
+}
+
+// Close removes the spools that were not closed.
+func (b *fileBucket) Close() error {
+	if err := errors.Join(b.spools.close(), b.root.Close()); err != nil {
+		return failure("close the bucket", err)
+	}
+	return nil
+}
+
+var errNotFile = errors.New("what has this name is not a file")
+
+// explain says what went wrong with a key.
+func explain(key string, err error) error {
+	switch {
+	case errors.Is(err, ErrConflict):
+		return fmt.Errorf("%w: %q", ErrConflict, key)
+	case errors.Is(err, errNotFile):
+		return fmt.Errorf("%w %q: it names a folder or a special file", ErrKey, key)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w %q: a part of its path is a file", ErrKey, key)
+	}
+	return failure(fmt.Sprintf("%q", key), err)
+}
+
+// hashes says whether the SHA-256 of all that r gives is want, in hexadecimal.
+func hashes(ctx context.Context, r io.Reader, want string) (bool, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, reader{ctx, r}); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == want, nil
+}
+
+// reader reads until the context ends.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
