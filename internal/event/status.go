@@ -1,5 +1,7 @@
 package event
 
+import "slices"
+
 // Status is where an event, or one step of it, stands.
 type Status string
 
@@ -15,6 +17,14 @@ const (
 	Waiting     Status = "waiting"     // an earlier step of the event is not done yet
 	Skipped     Status = "skipped"     // there was nothing to do for this handler
 )
+
+// Statuses lists every status, in the order in which they are shown.
+func Statuses() []Status {
+	return []Status{Pending, Running, Retrying, Done, Dead, Quarantined, Waiting, Skipped}
+}
+
+// Valid tells whether s is one of Statuses.
+func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 
 // Reason says in one word why a step failed. The set is small and fixed, so that
 // it can label a metric.
@@ -37,3 +47,15 @@ const (
 	ReasonStorage        Reason = "storage"          // our own disk, bucket or database failed
 	ReasonOther          Reason = "other"            // anything else
 )
+
+// Reasons lists every reason, in the order in which they are shown.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonTimeout, ReasonBlockedAddress, ReasonHostNotAllowed, ReasonTooLarge, ReasonWrongType,
+		ReasonTruncated, ReasonExpired, ReasonNoResult, ReasonNotVerified, ReasonAuth, ReasonRateLimited,
+		ReasonServerError, ReasonStorage, ReasonOther,
+	}
+}
+
+// Valid tells whether r is one of Reasons.
+func (r Reason) Valid() bool { return slices.Contains(Reasons(), r) }
