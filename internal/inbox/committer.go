@@ -7,14 +7,11 @@ import (
 	"time"
 )
 
-// Bounds of one transaction. A larger one saves no more syncs and makes everybody in it wait longer.
-const (
-	maxBatchEntries = 512
-	maxBatchBytes   = 8 << 20
-)
+// maxBatchBytes bounds one transaction beside the number of its entries. A larger
+// one saves no more syncs and makes everybody in it wait longer.
+const maxBatchBytes = 8 << 20
 
-// commitTimeout is how long a request waits for its commit before it is told
-// that the store does not answer. What is committed later than that is a
+// commitTimeout is how long anybody waits for a commit at most. What is committed later than that is a
 // duplicate when the sender tries again.
 const commitTimeout = 15 * time.Second
 
@@ -43,20 +40,25 @@ type committer struct {
 	done   chan struct{}
 	mutex  sync.RWMutex // held for reading while sending to queue, for writing to close it
 	closed bool
+	batch  int // entries in one transaction at most
 	writer *writer
 }
 
-func startCommitter(w *writer) *committer {
-	c := &committer{queue: make(chan ticket, maxBatchEntries), done: make(chan struct{}), writer: w}
+func startCommitter(w *writer, batch int) *committer {
+	c := &committer{queue: make(chan ticket, batch), done: make(chan struct{}), batch: batch, writer: w}
 	go c.run()
 	return c
 }
 
 // commit queues an entry and waits until it is settled. The context counts until
-// the entry is queued; after that only the timeout does, so that a client that
+// the entry is queued; after that only its deadline does, so that a client that
 // hangs up changes nothing about what is answered for a committed event.
 func (c *committer) commit(ctx context.Context, e entry) error {
-	timeout := time.NewTimer(commitTimeout)
+	patience := commitTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline))
+	}
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	t := ticket{entry: e, settled: make(chan error, 1)}
 	if err := c.enqueue(ctx, t, timeout.C); err != nil {
@@ -92,7 +94,7 @@ func (c *committer) enqueue(ctx context.Context, t ticket, timeout <-chan time.T
 // run settles batch after batch until the queue is closed and empty.
 func (c *committer) run() {
 	defer close(c.done)
-	batch := make([]ticket, 0, maxBatchEntries)
+	batch := make([]ticket, 0, c.batch)
 	for first := range c.queue {
 		batch = c.gather(append(batch[:0], first))
 		err := c.writer.write(batch)
@@ -106,7 +108,7 @@ func (c *committer) run() {
 // gather adds what waits already, up to the bounds of a batch.
 func (c *committer) gather(batch []ticket) []ticket {
 	bytes := batch[0].entry.size()
-	for len(batch) < maxBatchEntries && bytes < maxBatchBytes {
+	for len(batch) < c.batch && bytes < maxBatchBytes {
 		select {
 		case t, open := <-c.queue:
 			if !open {

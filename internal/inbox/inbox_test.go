@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // defaults are the bounds that tests use where they do not matter.
 func defaults() inbox.Config {
-	return inbox.Config{MaxBacklog: 1_000_000, MaxRejections: 100, MaxRejectionsBytes: 1 << 20}
+	return inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 100, MaxRejectionsBytes: 1 << 20}
 }
 
 // store is an inbox with what is below it, so that a test can stop it and start it again.

@@ -93,7 +93,7 @@ func build(t *testing.T, config pipeline.Config, names []string, scripts ...scri
 		steps = append(steps, pipeline.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
 	var err error
-	h.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
+	h.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
 	must(t, err)
 	h.queue, err = queue.Open(workFile, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)

@@ -46,7 +46,7 @@ func open(t *testing.T) *stores {
 		}
 	}
 	var err error
-	s.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBacklog: 1_000_000, MaxRejections: 1, MaxRejectionsBytes: 1})
+	s.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 1, MaxRejectionsBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

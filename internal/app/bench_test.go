@@ -1,0 +1,155 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/ingress"
+	"github.com/rs/zerolog"
+)
+
+// connections is how many senders wait for their answer at the same time.
+const connections = 64
+
+// BenchmarkAccept sends callbacks over real connections to the real door, and
+// compares what stands behind it. All rows of one run are made on the same
+// machine by the same senders, so their ratios say something; the rates alone do not.
+func BenchmarkAccept(b *testing.B) {
+	b.Run("store=none", func(b *testing.B) { sendAll(b, door(b, noStore{})) })
+	b.Run("store=one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, 1))) })
+	b.Run("store=group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, 512))) })
+	b.Run("store=group-commit-workers-busy", func(b *testing.B) {
+		r := start(b, busyConfiguration(b))
+		sendAll(b, r.webhook())
+		if done := r.doneSoFar(b); done == 0 {
+			b.Error("the workers were not busy")
+		}
+	})
+}
+
+// sendAll posts b.N callbacks of different jobs.
+func sendAll(b *testing.B, webhook string) {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	var n atomic.Int64
+	b.SetParallelism(max(1, connections/runtime.GOMAXPROCS(0)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		var body []byte
+		for pb.Next() {
+			body = fmt.Appendf(body[:0], `{"job":"%08x-634e-11ee-a699-0242ac14000b","data":{"url":"https://deep-image.ai/api-example.png","width":1000,"height":1000,"webhooks":{"complete":"https://hooks.example.com/webhooks/deep-image/REPLACE-ME"}},"result_url":"https://deep-image.ai/images/2023-10-05/1f48bcdb-0117-49aa-b9e3-c5df10680642.png","results":null}`, n.Add(1))
+			response, err := client.Post(webhook, "application/json", bytes.NewReader(body)) //nolint:noctx // the client has a deadline
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				b.Errorf("answer %d", response.StatusCode)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
+}
+
+// noStore is the route without the store.
+type noStore struct{}
+
+func (noStore) Accept(context.Context, event.Event) (event.Receipt, error) {
+	return event.Receipt{ID: "019a0000-0000-7000-8000-000000000000"}, nil
+}
+
+func (noStore) Reject(context.Context, event.Rejection) error { return nil }
+
+// store is a real inbox alone, whose transactions hold at most batch callbacks.
+func store(b *testing.B, batch int) ingress.Inbox {
+	b.Helper()
+	db, err := database.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "inbox.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	if _, err := inbox.Migrate(b.Context(), db); err != nil {
+		b.Fatal(err)
+	}
+	opened, err := inbox.Open(b.Context(), db, inbox.Config{MaxBatch: batch, MaxBacklog: 1 << 40, MaxRejections: 1, MaxRejectionsBytes: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
+
+// door is the public listener before an inbox, as the app builds it.
+func door(b *testing.B, behind ingress.Inbox) (webhook string) {
+	b.Helper()
+	c := configuration(b, b.TempDir())
+	webhooks, err := ingress.New(c.Webhook, ingress.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server, err := httpserver.New(c.HTTP, httpserver.Deps{Log: zerolog.New(io.Discard), Webhook: webhooks})
+	if err != nil {
+		b.Fatal(err)
+	}
+	address, err := server.Start(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+	})
+	return "http://" + address.String() + "/webhooks/deep-image/" + token
+}
+
+// idle is a handler that has nothing to do, for many workers at once.
+type idle struct{}
+
+type idleConfig struct{}
+
+func (*idleConfig) Limits() handler.Limits {
+	return handler.Limits{Concurrency: 200, Timeout: time.Minute}
+}
+
+func (idle) Handle(context.Context, event.Event) (handler.Outcome, error) {
+	return handler.Outcome{}, nil
+}
+
+func busyConfiguration(b *testing.B) config.Config {
+	c := configuration(b, b.TempDir())
+	c.Inbox.MaxBacklog = 1 << 40
+	c.HandlerNames = []string{"idle"}
+	c.Handlers = []config.Handler{{
+		Definition: handler.Define("idle", func(context.Context, idleConfig, handler.Deps) (idle, error) { return idle{}, nil }),
+		Config:     &idleConfig{},
+	}}
+	return c
+}
+
+// doneSoFar is how many events the workers have finished.
+func (r *receiver) doneSoFar(b *testing.B) int64 {
+	counts, err := r.History().Counts(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return counts[event.Done]
+}
