@@ -1,0 +1,163 @@
+package httpserver_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/rs/zerolog"
+)
+
+func handler(t *testing.T, lines logLines, checks ...httpserver.Check) http.Handler {
+	t.Helper()
+	server, err := httpserver.New(config(), httpserver.Deps{
+		Log: zerolog.New(lines).Level(zerolog.InfoLevel), Webhook: http.HandlerFunc(taken), Checks: checks,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server.Handler()
+}
+
+func ready(h http.Handler) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	return answer
+}
+
+func pass(context.Context) error { return nil }
+
+func TestReadyNamesEveryCheck(t *testing.T) {
+	t.Parallel()
+	h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: pass}, httpserver.Check{Name: "disk", Run: pass})
+	answer := ready(h)
+	want := `{"status":"ready","checks":{"store":"ok","disk":"ok"}}` + "\n"
+	if answer.Code != http.StatusOK || answer.Body.String() != want {
+		t.Errorf("answered %d %s, want %s", answer.Code, answer.Body, want)
+	}
+}
+
+func TestReadyIsNotRunForEveryRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var runs, together atomic.Int64
+		slow := func(ctx context.Context) error {
+			if together.Add(1) > 1 {
+				t.Error("two checks run at the same time")
+			}
+			defer together.Add(-1)
+			runs.Add(1)
+			select {
+			case <-time.After(100 * time.Millisecond):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: slow})
+		crowd := func() {
+			var group sync.WaitGroup
+			for range 500 {
+				group.Go(func() {
+					if answer := ready(h); answer.Code != http.StatusOK {
+						t.Errorf("answered %d %s", answer.Code, answer.Body)
+					}
+				})
+			}
+			group.Wait()
+		}
+		crowd()
+		crowd()
+		if runs.Load() != 1 {
+			t.Errorf("1000 requests within a second ran the check %d times", runs.Load())
+		}
+		<-time.After(time.Second)
+		crowd()
+		if runs.Load() != 2 {
+			t.Errorf("after a second the check had run %d times, want 2", runs.Load())
+		}
+	})
+}
+
+func TestNotReadyNamesWhatFailsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		failing.Store(true)
+		fail := func(context.Context) error {
+			if failing.Load() {
+				return errors.New("write /data/inbox.db: no space left on device")
+			}
+			return nil
+		}
+		lines := make(logLines, 16)
+		h := handler(t, lines, httpserver.Check{Name: "store", Run: fail}, httpserver.Check{Name: "disk", Run: fail}, httpserver.Check{Name: "moon", Run: pass})
+		for range 3 {
+			answer := ready(h)
+			text := answer.Body.String()
+			if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
+				t.Errorf("answered %d, Retry-After %q", answer.Code, answer.Header().Get("Retry-After"))
+			}
+			if !strings.Contains(text, "store, disk") || strings.Contains(text, "moon") || strings.Contains(text, "inbox.db") {
+				t.Errorf("the answer is %s", text)
+			}
+			<-time.After(2 * time.Second)
+		}
+		failing.Store(false)
+		if answer := ready(h); answer.Code != http.StatusOK {
+			t.Errorf("answered %d %s after the checks passed again", answer.Code, answer.Body)
+		}
+		close(lines)
+		var told []string
+		for line := range lines {
+			told = append(told, line["message"].(string))
+		}
+		if got := strings.Join(told, ", "); got != "not ready, not ready, ready again" {
+			t.Errorf("logged: %s", got) // one line for each check that failed, however often it is asked
+		}
+	})
+}
+
+func TestReadyHasADeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: hang})
+		began := time.Now()
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				if answer := ready(h); answer.Code != http.StatusServiceUnavailable {
+					t.Errorf("answered %d %s", answer.Code, answer.Body)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the answers took %s", took)
+		}
+	})
+}
+
+func TestReadyOutlivesAClientThatGoesAway(t *testing.T) {
+	t.Parallel()
+	h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: func(ctx context.Context) error { return ctx.Err() }})
+	ctx, cancel := context.WithCancel(t.Context())
+	request := httptest.NewRequest(http.MethodGet, "/readyz", nil).WithContext(ctx)
+	cancel()
+	h.ServeHTTP(httptest.NewRecorder(), request)
+	if answer := ready(h); answer.Code != http.StatusOK {
+		t.Errorf("a client that went away made the receiver unready: %d %s", answer.Code, answer.Body)
+	}
+}

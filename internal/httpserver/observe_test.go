@@ -1,0 +1,126 @@
+package httpserver_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
+)
+
+const someToken = "token-that-nobody-may-see"
+
+func TestAccessLine(t *testing.T) {
+	t.Parallel()
+	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told := exchange.From(r.Context())
+		told.Job, told.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
+		taken(w, r)
+	}))
+	header := http.Header{"User-Agent": {strings.Repeat("a", 200) + "\x80"}, "Authorization": {"Bearer " + someToken}}
+	response, body := server.do(t, "POST", "/webhooks/deep-image/"+someToken+"?token="+someToken, "12345", header)
+	line := server.lines.next(t, "request")
+	want := map[string]any{
+		"level": "info", "message": "request", "method": "POST", "route": "/webhooks/deep-image/{token}", "status": 200.0,
+		"bytes_in": 5.0, "bytes_out": float64(len(body)), "client": "127.0.0.1", "request_id": response.Header.Get("X-Request-Id"),
+		"event": "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", "job": "job-7", "duplicate": true,
+		"user_agent": strings.Repeat("a", 120) + "...",
+	}
+	duration, ok := line["duration_ms"].(float64)
+	if !ok || duration < 0 {
+		t.Errorf("the duration is %v", line["duration_ms"])
+	}
+	delete(line, "duration_ms")
+	for name, value := range want {
+		if line[name] != value {
+			t.Errorf("%s is %v, want %v", name, line[name], value)
+		}
+		delete(line, name)
+	}
+	if len(line) > 0 {
+		t.Errorf("what else is in the line: %v", line)
+	}
+}
+
+func TestAccessLineOfWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name, method, path string
+		status             float64
+		route, problem     string
+	}{
+		{"no route", "GET", "/" + someToken, 404, "", "not_found"},
+		{"other method", "PUT", "/webhooks/deep-image/" + someToken, 405, "/webhooks/deep-image/{token}", "method_not_allowed"},
+		{"made-up method", strings.ToUpper(someToken), "/webhooks/deep-image/" + someToken, 405, "/webhooks/deep-image/{token}", "method_not_allowed"},
+		{"unavailable", "POST", "/webhooks/deep-image/" + someToken, 503, "/webhooks/deep-image/{token}", "unavailable"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, config(), http.HandlerFunc(taken))
+			server.Drain()
+			server.do(t, row.method, row.path, "", nil)
+			line := server.lines.next(t, "request")
+			if line["status"] != row.status || line["route"] != row.route || line["problem"] != row.problem || line["level"] != "info" {
+				t.Errorf("the line is %v", line)
+			}
+			if text := strings.ToLower(fmt.Sprint(line)); strings.Contains(text, someToken) {
+				t.Errorf("the token is in the line %v", line)
+			}
+		})
+	}
+}
+
+func TestHealthIsLoggedForDebuggingOnly(t *testing.T) {
+	t.Parallel()
+	server := start(t, config(), http.HandlerFunc(taken))
+	for _, path := range []string{"/livez", "/healthz", "/readyz"} {
+		server.do(t, "GET", path, "", nil)
+		if line := server.lines.next(t, "request"); line["level"] != "debug" || line["route"] != path {
+			t.Errorf("the line of %s is %v", path, line)
+		}
+	}
+}
+
+func TestPanicIsAnswered(t *testing.T) {
+	t.Parallel()
+	server := start(t, config(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(errors.New("index out of range in secret place"))
+	}))
+	response, body := server.do(t, "POST", "/webhooks/deep-image", "", nil)
+	if response.StatusCode != http.StatusInternalServerError || strings.Contains(body, "secret place") {
+		t.Errorf("answered %d %s", response.StatusCode, body)
+	}
+	line := server.lines.next(t, "a request made the receiver panic")
+	stack, _ := line["stack"].(string)
+	if line["level"] != "error" || line["request_id"] != response.Header.Get("X-Request-Id") || !strings.Contains(stack, "observe_test.go") {
+		t.Errorf("the line is %v", line)
+	}
+	if line := server.lines.next(t, "request"); line["status"] != 500.0 {
+		t.Errorf("the access line is %v", line)
+	}
+}
+
+func TestPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
+	t.Parallel()
+	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("a", 10_000))
+		panic("too late")
+	}))
+	connection := server.dial(t)
+	_, _ = io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: receiver\r\nContent-Length: 0\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err == nil {
+		defer func() { _ = response.Body.Close() }()
+		_, err = io.Copy(io.Discard, response.Body)
+	}
+	if err == nil {
+		t.Error("the answer of a handler that panicked looks whole")
+	}
+	server.lines.next(t, "a request made the receiver panic")
+}

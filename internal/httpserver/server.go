@@ -1,0 +1,119 @@
+// Package httpserver is the public listener: its routes, its limits and
+// deadlines, the access line, health, and how it stops.
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/rs/zerolog"
+)
+
+// headerSlack is how much more of a header section net/http reads than we allow,
+// in bytes, so that the refusal is ours; beyond it net/http refuses in plain text.
+const headerSlack = 16 << 10
+
+// Deps is what the server serves.
+type Deps struct {
+	Log     zerolog.Logger
+	Webhook http.Handler // takes callbacks; the token, if in the path, is chi's parameter "token"
+	Checks  []Check      // what /readyz looks at
+}
+
+// Server is the public listener. It is safe for use by many goroutines.
+type Server struct {
+	config    Config
+	log       zerolog.Logger
+	webhook   http.Handler
+	readiness *readiness
+	draining  atomic.Bool
+
+	http    *http.Server
+	cancel  context.CancelFunc // ends what requests still wait for
+	started atomic.Bool
+	done    chan struct{} // closed when a started server no longer listens
+	err     error         // why; to be read when done is closed
+}
+
+// New makes a server that does not listen yet.
+func New(config Config, deps Deps) (*Server, error) {
+	if deps.Webhook == nil {
+		return nil, errors.New("httpserver: there is no handler for callbacks")
+	}
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("httpserver: %w", err)
+	}
+	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, done: make(chan struct{})}
+	s.readiness = newReadiness(deps.Checks, deps.Log)
+	base, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.http = &http.Server{
+		Handler:                      s.Handler(),
+		ReadHeaderTimeout:            config.ReadHeaderTimeout,
+		ReadTimeout:                  config.ReadTimeout,
+		WriteTimeout:                 config.WriteTimeout,
+		IdleTimeout:                  config.IdleTimeout,
+		MaxHeaderBytes:               int(config.MaxHeaderBytes) + headerSlack,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     telemetry.NewStandard(deps.Log, zerolog.WarnLevel),
+		BaseContext:                  func(net.Listener) context.Context { return base },
+	}
+	return s, nil
+}
+
+// Start listens on the configured address and serves on a goroutine of its own
+// until Shutdown. It returns the address that was bound. It is called once.
+func (s *Server) Start(ctx context.Context) (net.Addr, error) {
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", s.config.ListenAddr)
+	if err != nil {
+		return nil, fmt.Errorf("httpserver: %w", err)
+	}
+	counted, err := bound(listener, s.config.MaxConnections)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s.started.Store(true)
+	go s.serve(counted)
+	return listener.Addr(), nil
+}
+
+func (s *Server) serve(listener net.Listener) {
+	defer close(s.done)
+	if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		s.err = fmt.Errorf("httpserver: %w", err)
+	}
+}
+
+// Done is closed when the server that was started no longer listens.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err tells, once Done is closed, why the server stopped listening; nil after Shutdown.
+func (s *Server) Err() error { return s.err }
+
+// Drain makes /readyz and new callbacks answer 503 from now on, while those that
+// are being served finish. Connections are closed after their answer.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.http.SetKeepAlivesEnabled(false)
+}
+
+// Shutdown drains, stops listening and waits for the requests that are being
+// served. When ctx ends first, it closes their connections and says so.
+func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.cancel()
+	s.Drain()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("httpserver: requests were cut off: %w", err), s.http.Close())
+	}
+	if s.started.Load() {
+		<-s.done // at once: the listener is closed
+	}
+	return err
+}
