@@ -137,14 +137,15 @@ func (t *transfer) write(piece []byte) error {
 	return nil
 }
 
-// end is for a body that ended by itself. Without an announced length that makes
-// the file whole: the end of a chunked body and of an HTTP/2 stream are marked, that
-// of a bare HTTP/1.0 body over TLS too; only over plain http must it be believed.
+// end is for a body that ended by itself. If its length was not announced, that makes
+// the file whole: the ends of a chunked body and of an HTTP/2 stream are marked. Only
+// the body of an HTTP/1.0 answer without a length ends with its connection, and is
+// believed if that was closed in order and not reset.
 func (t *transfer) end() error {
 	switch {
 	case t.file.Bytes == 0:
 		return failf(KindTruncated, "the host %s sends an empty file", t.file.Host)
-	case t.total != unknown:
+	case t.total != unknown && t.file.Bytes < t.total:
 		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
 	}
 	return nil

@@ -1,0 +1,72 @@
+package fetch
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+const (
+	MaxRedirects = maxRedirects
+	MaxResumes   = maxResumes
+)
+
+// WithResolver replaces the system's DNS.
+func WithResolver(resolver *net.Resolver) Option {
+	return func(o *options) { o.resolver = resolver }
+}
+
+// Limits are deadlines short enough to wait for. Zero leaves a limit as it is.
+type Limits struct {
+	Dial, Handshake, Header, Stall, Window time.Duration
+	Speed                                  int64
+}
+
+// WithLimits replaces some limits. The pause before a resume is always short.
+func WithLimits(l Limits) Option {
+	return func(o *options) {
+		replace(&o.limits.dial, l.Dial)
+		replace(&o.limits.handshake, l.Handshake)
+		replace(&o.limits.header, l.Header)
+		replace(&o.limits.stall, l.Stall)
+		replace(&o.limits.window, l.Window)
+		replace(&o.limits.speed, l.Speed)
+		o.limits.pause = time.Millisecond
+	}
+}
+
+func replace[T comparable](limit *T, by T) {
+	var zero T
+	if by != zero {
+		*limit = by
+	}
+}
+
+// Permits is the guard's verdict on addr.
+func Permits(addr netip.Addr, allowed ...netip.Prefix) bool {
+	return newGuard(setting.Prefixes(allowed)).permits(addr)
+}
+
+// Control is the guard's verdict as the dialer gets it.
+func Control(network, address string) error {
+	return newGuard(nil).control(nil, network, address, nil)
+}
+
+// Admit gives the URL that would be asked for.
+func (c *Client) Admit(text string) (string, error) {
+	admitted, err := c.rules.parse(text)
+	if err != nil {
+		return "", err
+	}
+	return admitted.String(), nil
+}
+
+// RetryAfter reads a Retry-After header.
+func RetryAfter(value string, now time.Time) time.Duration { return retryAfter(value, now) }
+
+// StallTimeout and MinBytesPerSecond are what a client made from config keeps to.
+func StallTimeout(config Config) time.Duration { return config.limits().stall }
+
+func MinBytesPerSecond(config Config) int64 { return config.limits().speed }

@@ -1,0 +1,148 @@
+package fetch_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+// countdown redirects /3 to /2 to /1 to /0, which is the file.
+func countdown(w http.ResponseWriter, r *http.Request) {
+	left, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+	if left == 0 {
+		_, _ = io.WriteString(w, "image")
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: "kept"})
+	http.Redirect(w, r, fmt.Sprintf("/%d", left-1), http.StatusFound)
+}
+
+func TestRedirectsAreCounted(t *testing.T) {
+	t.Parallel()
+	server := serve(t, countdown)
+	client := newClient(t, atHome())
+	for count := range fetch.MaxRedirects + 1 {
+		if content, _, err := get(t, client, fmt.Sprintf("%s/%d", server.URL, count)); err != nil || string(content) != "image" {
+			t.Errorf("after %d redirects: %q, %v", count, content, err)
+		}
+	}
+	_, _, err := get(t, client, fmt.Sprintf("%s/%d", server.URL, fetch.MaxRedirects+1))
+	failed(t, err, fetch.KindRedirects)
+}
+
+func TestEveryKindOfRedirect(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/file" {
+					_, _ = io.WriteString(w, "image")
+					return
+				}
+				w.Header().Set("Location", "file")
+				w.WriteHeader(status)
+			})
+			if content, _, err := get(t, newClient(t, atHome()), server.URL+"/start"); err != nil || string(content) != "image" {
+				t.Errorf("got %q, %v", content, err)
+			}
+		})
+	}
+}
+
+func TestNothingGoesAlongARedirect(t *testing.T) {
+	t.Parallel()
+	last := make(chan http.Header, 1)
+	target := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		last <- r.Header
+		_, _ = io.WriteString(w, "image")
+	})
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "kept", Path: "/"})
+		http.Redirect(w, r, atHost(t, target.URL, "second.test"), http.StatusFound)
+	})
+	client := newClient(t, atHome(), fetch.WithResolver(fakeDNS(t, "127.0.0.1")))
+	_, file, err := get(t, client, server.URL+"/?signature=hidden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := <-last
+	for _, name := range []string{"Referer", "Cookie", "Authorization"} {
+		if header.Get(name) != "" {
+			t.Errorf("sent %s: %s", name, header.Get(name))
+		}
+	}
+	if file.Host != "second.test" {
+		t.Errorf("got host %q, want that of the end", file.Host)
+	}
+}
+
+func TestRedirectsAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		location string
+		kind     fetch.Kind
+		says     string
+	}{
+		"to a host off the list":     {"https://evil.example/x?signature=hidden", fetch.KindHostNotAllowed, "evil.example is not on the list"},
+		"without a scheme":           {"//evil.example/x", fetch.KindHostNotAllowed, "evil.example is not on the list"},
+		"to an address off the list": {"https://169.254.169.254/latest/", fetch.KindHostNotAllowed, "169.254.169.254"},
+		"to a number":                {"https://2130706433/", fetch.KindHostNotAllowed, "unusual spelling"},
+		"down to http":               {"http://inside.test/x", fetch.KindHostNotAllowed, "plain http"},
+		"to an inner address":        {"https://inside.test/x", fetch.KindBlockedAddress, "inside.test leads to the address 10.0.0.1"},
+		"to another scheme":          {"gopher://inside.test/", fetch.KindRedirects, "does not begin with https"},
+		"to a file":                  {"file:///etc/passwd", fetch.KindRedirects, "does not begin with https"},
+		"with credentials":           {"https://user:hidden@inside.test/", fetch.KindRedirects, "credentials"},
+		"to nowhere":                 {"", fetch.KindRedirects, "to nowhere"},
+		"to garbage":                 {"https://[::hidden", fetch.KindRedirects, "cannot be read"},
+		"to a broken escape":         {"/%zz?signature=hidden", fetch.KindRedirects, "cannot be read"},
+		"to a URL without end":       {"/" + strings.Repeat("x", 9<<10), fetch.KindRedirects, "to nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, roots := secureServer(t, false, nil, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", row.location)
+				w.WriteHeader(http.StatusFound)
+			})
+			config := atHome()
+			config.AllowHTTP = false
+			client := newClient(t, config, fetch.WithRootCAs(roots), fetch.WithResolver(fakeDNS(t, "10.0.0.1")))
+			_, _, err := get(t, client, server.URL+"/?signature=hidden")
+			failure := failed(t, err, row.kind)
+			if !strings.Contains(failure.Text, row.says) || strings.Contains(failure.Text, "hidden") {
+				t.Errorf("%q does not say %q, or too much", failure.Text, row.says)
+			}
+		})
+	}
+}
+
+// TestRedirectChainIntoTheInside goes two steps outside, on 127.0.0.2, which is
+// allowed, and then to a name that leads to 127.0.0.1, which is not.
+func TestRedirectChainIntoTheInside(t *testing.T) {
+	t.Parallel()
+	var inside string
+	address := serveEverywhere(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/1":
+			http.Redirect(w, r, "/2", http.StatusTemporaryRedirect)
+		case "/2":
+			http.Redirect(w, r, inside, http.StatusFound)
+		default:
+			t.Error("the inside was reached")
+		}
+	})
+	inside = atHost(t, address, "inside.test") + "/secret"
+	config := fetch.Config{AllowedHosts: setting.List{"*"}, AllowHTTP: true, AllowedCIDRs: prefixes("127.0.0.2/32")}
+	client := newClient(t, config, fetch.WithResolver(fakeDNS(t, "outside.test=127.0.0.2", "inside.test=127.0.0.1")))
+	_, _, err := get(t, client, atHost(t, address, "outside.test")+"/1")
+	failure := failed(t, err, fetch.KindBlockedAddress)
+	if !strings.Contains(failure.Text, "inside.test leads to the address 127.0.0.1") {
+		t.Errorf("%q does not name the host", failure.Text)
+	}
+}

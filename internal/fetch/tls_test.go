@@ -1,0 +1,120 @@
+package fetch_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+)
+
+// secureServer speaks TLS for example.com and 127.0.0.1.
+func secureServer(t *testing.T, http2 bool, configure func(*tls.Config), handler http.HandlerFunc) (*httptest.Server, *x509.CertPool) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = http2
+	server.TLS = &tls.Config{}
+	server.Config.ErrorLog = silence()
+	if configure != nil {
+		configure(server.TLS)
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return server, roots
+}
+
+func TestGetOverTLS(t *testing.T) {
+	t.Parallel()
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := noise(3 << 18)
+			server, roots := secureServer(t, http2, nil, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", strconv.Itoa(r.ProtoMajor))
+				_, _ = w.Write(want)
+			})
+			config := atHome()
+			config.AllowHTTP = false
+			content, file, err := get(t, newClient(t, config, fetch.WithRootCAs(roots)), server.URL)
+			if err != nil || !bytes.Equal(content, want) {
+				t.Fatalf("got %d bytes, %v", len(content), err)
+			}
+			if (file.ContentType == "2") != http2 {
+				t.Errorf("spoke HTTP/%s", file.ContentType)
+			}
+		})
+	}
+}
+
+func TestTLSThatIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	old := func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }
+	expired := func(c *tls.Config) { c.Certificates = []tls.Certificate{expiredCertificate(t)} }
+	for name, row := range map[string]struct {
+		host      string
+		trusted   bool
+		configure func(*tls.Config)
+		says      string
+	}{
+		"unknown authority": {"127.0.0.1", false, nil, "unknown authority"},
+		"another host":      {"other.test", true, nil, "for another host"},
+		"expired":           {"127.0.0.1", true, expired, "has expired"},
+		"old version":       {"127.0.0.1", true, old, "TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, roots := secureServer(t, false, row.configure, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
+			options := []fetch.Option{fetch.WithResolver(fakeDNS(t, "127.0.0.1"))}
+			if row.trusted {
+				options = append(options, fetch.WithRootCAs(roots))
+			}
+			_, _, err := get(t, newClient(t, atHome(), options...), atHost(t, server.URL, row.host))
+			if failure := failed(t, err, fetch.KindNetwork); !strings.Contains(failure.Text, row.says) {
+				t.Errorf("%q does not say %q", failure.Text, row.says)
+			}
+		})
+	}
+}
+
+// expiredCertificate is for 127.0.0.1, signed by itself, and was valid until yesterday.
+func expiredCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().AddDate(0, 0, -2),
+		NotAfter:     time.Now().AddDate(0, 0, -1),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestHTTPServerAskedByTLS(t *testing.T) {
+	t.Parallel()
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
+	_, _, err := get(t, newClient(t, atHome()), strings.Replace(server.URL, "http", "https", 1))
+	if failure := failed(t, err, fetch.KindNetwork); !strings.Contains(failure.Text, "does not speak TLS") {
+		t.Errorf("%q does not say what is wrong", failure.Text)
+	}
+}
