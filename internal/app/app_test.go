@@ -184,7 +184,7 @@ func (r *receiver) files(t testing.TB) map[string]string {
 	found := map[string]string{}
 	root := filepath.Join(r.folder, "images")
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || entry.Name() == "lock" {
 			return err
 		}
 		content, err := os.ReadFile(path)

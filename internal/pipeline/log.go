@@ -27,9 +27,12 @@ func (p *Pipeline) logFinished(attempt work.Attempt, result work.Result) {
 		line = line.Time("next", result.NextAt)
 	}
 	line.Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).
-		Dur("duration", time.Since(attempt.Started)).Dur("since_received", time.Since(attempt.Received)).
+		Float64("duration_ms", milliseconds(time.Since(attempt.Started))).
+		Float64("since_received_ms", milliseconds(time.Since(attempt.Received))).
 		Msg("step finished")
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func level(state event.Status) zerolog.Level {
 	switch state {

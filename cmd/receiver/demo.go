@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/app"
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+const (
+	demoToken   = "demo-token-not-a-secret"
+	demoTimeout = 2 * time.Minute // of the whole demo
+	demoStop    = 10 * time.Second
+	demoLook    = 50 * time.Millisecond // between two looks at what is done
+)
+
+// demoOptions are the flags of demo.
+type demoOptions struct {
+	folder string
+	log    bool
+	json   bool
+}
+
+func newDemo() *cobra.Command {
+	var options demoOptions
+	command := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch callbacks become stored images, without configuration and network",
+		Long: `Demo starts a receiver and a fake Deep Image on loopback. The fake delivers real
+callbacks for real images, some of them twice and out of order, and breaks some of the
+transfers. At the end a table shows what was stored where. Variables of the
+environment are not read; everything is kept in one folder that you can throw away.`,
+		Example: "  receiver demo\n  receiver demo --log --dir ./demo",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return runDemo(command.Context(), options, command.OutOrStdout(), command.ErrOrStderr())
+		},
+	}
+	command.Flags().StringVar(&options.folder, "dir", "", "folder to keep everything in (default: a new temporary one)")
+	command.Flags().BoolVar(&options.log, "log", false, "show the receiver's log")
+	command.Flags().BoolVar(&options.json, "json", false, "print the table as JSON")
+	return command
+}
+
+func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	folder, err := demoFolder(options.folder)
+	if err != nil {
+		return err
+	}
+	vendor, err := fakevendor.Start(ctx, fakevendor.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, vendor.Close()) }()
+	receiver, err := startDemoReceiver(ctx, folder, options.log, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), demoStop)
+		defer cancel()
+		err = errors.Join(err, receiver.Stop(stop))
+	}()
+	_, err = fmt.Fprintf(stderr, "A receiver listens on %s, a fake Deep Image on %s.\nIt makes pictures, calls back, half of the time twice, and breaks some transfers on purpose.\n\n",
+		receiver.Addr(), strings.TrimPrefix(vendor.URL(), "http://"))
+	if err != nil {
+		return err
+	}
+	jobs, err := demoJobs(vendor)
+	if err != nil {
+		return err
+	}
+	webhook := fmt.Sprintf("http://%s/webhooks/deep-image/%s", receiver.Addr(), demoToken)
+	report, err := deliverDemo(ctx, vendor, receiver, webhook, jobs, stderr)
+	if err != nil {
+		return err
+	}
+	report.Folder = filepath.Join(folder, "images")
+	return report.print(stdout, options.json)
+}
+
+func demoFolder(wanted string) (string, error) {
+	if wanted == "" {
+		return os.MkdirTemp("", "receiver-demo-")
+	}
+	return wanted, os.MkdirAll(wanted, 0o750)
+}
+
+// startDemoReceiver starts the same receiver that serve starts. Its environment is
+// replaced by the demo's: what a person has set is for his real receiver.
+func startDemoReceiver(ctx context.Context, folder string, log bool, stderr io.Writer) (*app.App, error) {
+	if err := setDemoEnvironment(folder); err != nil {
+		return nil, err
+	}
+	c, err := config.Load(builtin.All())
+	if err != nil {
+		return nil, err
+	}
+	logger := zerolog.Nop()
+	if log {
+		if logger, err = telemetry.NewLogger(stderr, c.Log); err != nil {
+			return nil, err
+		}
+	}
+	receiver, err := app.New(ctx, c, logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := receiver.Start(ctx); err != nil {
+		return nil, errors.Join(err, receiver.Stop(ctx))
+	}
+	return receiver, nil
+}
+
+func setDemoEnvironment(folder string) error {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if name == "PORT" || strings.HasPrefix(name, "RECEIVER_") {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	for name, value := range map[string]string{
+		"RECEIVER_LISTEN_ADDR":         "127.0.0.1:0",
+		"RECEIVER_DATA_DIR":            folder,
+		"RECEIVER_WEBHOOK_TOKENS":      demoToken,
+		"RECEIVER_FETCH_ALLOWED_HOSTS": "127.0.0.1,deep-image.ai,*.deep-image.ai",
+		"RECEIVER_FETCH_ALLOWED_CIDRS": "127.0.0.0/8",
+		"RECEIVER_FETCH_ALLOW_HTTP":    "true",
+		"RECEIVER_RETRY_MIN_DELAY":     "200ms",
+		"RECEIVER_RETRY_MAX_ATTEMPTS":  "4",
+		"RECEIVER_MIN_FREE_BYTES":      "16MiB",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// demoJobs makes the jobs of the demo: formats and sizes, and what goes wrong on the way.
+func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
+	fault := func(f fakevendor.Fault) []fakevendor.Fault { return []fakevendor.Fault{f} }
+	var jobs []fakevendor.Job
+	for n, options := range []fakevendor.JobOptions{
+		{Format: fakevendor.PNG, Width: 1000, Height: 1000},
+		{Format: fakevendor.JPEG, Width: 1920, Height: 1080},
+		{Format: fakevendor.WebP, Width: 800, Height: 600},
+		{Format: fakevendor.PNG, Width: 2400, Height: 1600, Faults: fault(fakevendor.Fault{Kind: fakevendor.Break, Percent: 60, Times: 2})},
+		{Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 3, Shape: fakevendor.ResultObjects},
+		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Faults: fault(fakevendor.Fault{Kind: fakevendor.Status, Status: 503, Times: 1, RetryAfter: time.Second})},
+		{Format: fakevendor.WebP, Width: 1024, Height: 768, Faults: fault(fakevendor.Fault{Kind: fakevendor.Empty, Times: 1})},
+		{Format: fakevendor.PNG, Bytes: 64 << 20},
+		{Format: fakevendor.PNG, Width: 512, Height: 512, Faults: fault(fakevendor.Fault{Kind: fakevendor.Page})},
+		{Format: fakevendor.JPEG, Width: 512, Height: 512, Faults: fault(fakevendor.Fault{Kind: fakevendor.Status, Status: 404})},
+	} {
+		options.Seed = uint64(n + 1)
+		job, err := vendor.NewJob(options)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+// deliverDemo delivers the callbacks, half of them twice and all out of order, and waits until there is nothing left to do.
+func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, webhook string, jobs []fakevendor.Job, stderr io.Writer) (*demoReport, error) {
+	report := &demoReport{jobs: jobs}
+	plan := fakevendor.Plan{Attempts: 3, Concurrency: 4, Shuffle: 7}
+	for _, delivery := range vendor.Deliver(ctx, webhook, plan, append(jobs, jobs[:len(jobs)/2]...)...) {
+		if delivery.Err != nil {
+			return nil, delivery.Err
+		}
+		report.Callbacks++
+	}
+	bar := newProgress(stderr, len(jobs), "images arrive")
+	defer bar.close()
+	ticker := time.NewTicker(demoLook)
+	defer ticker.Stop()
+	for {
+		counts, err := receiver.History().Counts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		settled := int(counts[event.Done] + counts[event.Dead])
+		bar.set(settled)
+		if settled >= len(jobs) {
+			return report, report.collect(ctx, receiver.History())
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the demo did not come to its end: %w", ctx.Err())
+		}
+	}
+}
+
+// collect reads what became of every event.
+func (r *demoReport) collect(ctx context.Context, history *work.Store) error {
+	events, err := history.List(ctx, "", 1000)
+	if err != nil {
+		return err
+	}
+	r.Events = len(events)
+	for _, e := range events {
+		h, err := history.Load(ctx, e.ID)
+		if err != nil {
+			return err
+		}
+		r.add(h)
+	}
+	return r.compare()
+}
