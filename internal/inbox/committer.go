@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,17 +27,29 @@ type entry interface {
 	size() int // bytes, about
 }
 
-// ticket is an entry on its way through the committer.
+// ticket is an entry on its way through the committer. Whoever takes it first has
+// it: the committer, to write it, or the one who waits for it, to give it up.
 type ticket struct {
 	entry   entry
+	taken   atomic.Bool
 	settled chan error // receives the outcome once; has room for it, so settling never blocks
+}
+
+func (t *ticket) take() bool { return t.taken.CompareAndSwap(false, true) }
+
+// giveUp lets go of an entry that nobody has begun to write. Its memory must not
+// stay in the queue of a store that hangs.
+func (t *ticket) giveUp() {
+	if t.take() {
+		t.entry = nil
+	}
 }
 
 // committer gathers the entries that wait at the same moment and hands them to
 // the one writer as one transaction. It never sleeps to fill a batch: while one
 // batch is being synced the next one gathers by itself.
 type committer struct {
-	queue  chan ticket
+	queue  chan *ticket
 	done   chan struct{}
 	mutex  sync.RWMutex // held for reading while sending to queue, for writing to close it
 	closed bool
@@ -45,7 +58,7 @@ type committer struct {
 }
 
 func startCommitter(w *writer, batch int) *committer {
-	c := &committer{queue: make(chan ticket, batch), done: make(chan struct{}), batch: batch, writer: w}
+	c := &committer{queue: make(chan *ticket, batch), done: make(chan struct{}), batch: batch, writer: w}
 	go c.run()
 	return c
 }
@@ -60,7 +73,7 @@ func (c *committer) commit(ctx context.Context, e entry) error {
 	}
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	t := ticket{entry: e, settled: make(chan error, 1)}
+	t := &ticket{entry: e, settled: make(chan error, 1)}
 	if err := c.enqueue(ctx, t, timeout.C); err != nil {
 		return err
 	}
@@ -68,11 +81,12 @@ func (c *committer) commit(ctx context.Context, e entry) error {
 	case err := <-t.settled:
 		return err
 	case <-timeout.C:
+		t.giveUp()
 		return errTimeout
 	}
 }
 
-func (c *committer) enqueue(ctx context.Context, t ticket, timeout <-chan time.Time) error {
+func (c *committer) enqueue(ctx context.Context, t *ticket, timeout <-chan time.Time) error {
 	c.mutex.RLock()
 	defer c.mutex.RUnlock()
 	if c.closed {
@@ -94,33 +108,41 @@ func (c *committer) enqueue(ctx context.Context, t ticket, timeout <-chan time.T
 // run settles batch after batch until the queue is closed and empty.
 func (c *committer) run() {
 	defer close(c.done)
-	batch := make([]ticket, 0, c.batch)
+	batch := make([]*ticket, 0, c.batch)
 	for first := range c.queue {
-		batch = c.gather(append(batch[:0], first))
+		batch = c.gather(batch[:0], first)
+		if len(batch) == 0 {
+			continue
+		}
 		err := c.writer.write(batch)
 		for i, t := range batch {
 			t.settled <- err
-			batch[i] = ticket{} // let go of the body
+			batch[i] = nil // let go of the body
 		}
 	}
 }
 
-// gather adds what waits already, up to the bounds of a batch.
-func (c *committer) gather(batch []ticket) []ticket {
-	bytes := batch[0].entry.size()
-	for len(batch) < c.batch && bytes < maxBatchBytes {
+// gather takes what waits already, up to the bounds of a batch.
+func (c *committer) gather(batch []*ticket, next *ticket) []*ticket {
+	bytes := 0
+	for {
+		if next.take() {
+			batch = append(batch, next)
+			bytes += next.entry.size()
+		}
+		if len(batch) >= c.batch || bytes >= maxBatchBytes {
+			return batch
+		}
 		select {
 		case t, open := <-c.queue:
 			if !open {
 				return batch
 			}
-			batch = append(batch, t)
-			bytes += t.entry.size()
+			next = t
 		default:
 			return batch
 		}
 	}
-	return batch
 }
 
 // stop lets the committer finish what is queued, then closes the writer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -27,6 +28,7 @@ func defaults() inbox.Config {
 type store struct {
 	*inbox.Inbox
 	database *database.SQLite
+	path     string
 }
 
 func open(t testing.TB, path string, config inbox.Config) *store {
@@ -42,7 +44,7 @@ func open(t testing.TB, path string, config inbox.Config) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{Inbox: opened, database: db}
+	s := &store{Inbox: opened, database: db, path: path}
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }
@@ -292,5 +294,49 @@ func limitPages(t *testing.T, s *store, pages int) {
 	t.Helper()
 	if err := s.LimitPages(t.Context(), fmt.Sprint(pages)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A store that hangs makes senders give up. What nobody has begun to write by then
+// is let go: it is not stored later, and its memory does not stay in the queue.
+func TestGivenUpIsNotStored(t *testing.T) {
+	t.Parallel()
+	config := defaults()
+	config.MaxBatch = 1
+	s := open(t, file(t), config)
+	release := s.hang(t)
+	var group sync.WaitGroup
+	for n := range 3 { // one of them is being written, the others wait
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if _, err := s.Accept(ctx, sample(fmt.Sprint("job-", n), "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+				t.Errorf("while the store hangs: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	release()
+	accept(t, s, sample("job-9", "https://a/1.png"))
+	if backlog := s.Backlog(); backlog > 2 {
+		t.Errorf("%d events are stored, though only two can have been begun", backlog)
+	}
+}
+
+// hang holds the write lock of the file, as another process could, until release.
+func (s *store) hang(t *testing.T) (release func()) {
+	t.Helper()
+	other, err := database.OpenSQLite(t.Context(), s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := other.Writer.BeginTx(context.WithoutCancel(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(tx.Rollback(), other.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -99,7 +99,7 @@ func (w *writer) close() error { return w.connection.Close() }
 // returns nil, or none of it counts: what can fail here is the store, not an entry.
 // It takes no context: a transaction is not to be broken off because somebody
 // lost patience, and what SQLite itself waits for is bounded by its busy timeout.
-func (w *writer) write(batch []ticket) error {
+func (w *writer) write(batch []*ticket) error {
 	ctx := context.Background()
 	if _, err := w.statements[sqlBegin].ExecContext(ctx); err != nil {
 		return fmt.Errorf("inbox: begin: %w", err)
@@ -127,7 +127,7 @@ func (w *writer) rollback(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) fill(ctx context.Context, batch []ticket) error {
+func (w *writer) fill(ctx context.Context, batch []*ticket) error {
 	acceptances := make([]*acceptance, 0, len(batch))
 	for _, t := range batch {
 		var err error
