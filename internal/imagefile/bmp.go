@@ -1,0 +1,80 @@
+package imagefile
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// bmpHeader is what the headers of a BMP say.
+type bmpHeader struct {
+	size        area
+	planes      uint16
+	bits        uint16 // per pixel
+	compression uint32 // 0, 3 and 6 are none; 1 and 2 run lengths
+	length      uint32 // of the pixels when compressed
+	pixels      uint32 // where they begin
+}
+
+// inspectBMP reads the file header and the header after it, of which there have been several versions.
+func inspectBMP(s *source) (area, error) {
+	header, err := readBMP(s)
+	if err != nil {
+		return area{}, err
+	}
+	if header.planes != 1 || !slices.Contains([]uint16{1, 2, 4, 8, 16, 24, 32}, header.bits) || !header.size.plausible() {
+		return area{}, unknown("its header makes no sense")
+	}
+	return header.size, header.checkEnd(s)
+}
+
+func readBMP(s *source) (bmpHeader, error) {
+	var core [26]byte
+	if err := s.read(core[:], 0); err != nil {
+		return bmpHeader{}, err
+	}
+	header := bmpHeader{pixels: binary.LittleEndian.Uint32(core[10:])}
+	switch binary.LittleEndian.Uint32(core[14:]) {
+	case 12: // OS/2
+		header.size = area{uint64(binary.LittleEndian.Uint16(core[18:])), uint64(binary.LittleEndian.Uint16(core[20:]))}
+		header.planes, header.bits = binary.LittleEndian.Uint16(core[22:]), binary.LittleEndian.Uint16(core[24:])
+		return header, nil
+	case 40, 52, 56, 64, 108, 124:
+		return header, header.readInfo(s)
+	}
+	return bmpHeader{}, unknown("its header has an unknown length")
+}
+
+// readInfo reads what all versions since Windows 3 have in common.
+func (h *bmpHeader) readInfo(s *source) error {
+	var info [38]byte
+	if err := s.read(info[:], 0); err != nil {
+		return err
+	}
+	width, height := int64(int32(binary.LittleEndian.Uint32(info[18:]))), int64(int32(binary.LittleEndian.Uint32(info[22:])))
+	if height < 0 { // the rows come from top to bottom
+		height = -height
+	}
+	h.size = area{uint64(max(width, 0)), uint64(height)}
+	h.planes, h.bits = binary.LittleEndian.Uint16(info[26:]), binary.LittleEndian.Uint16(info[28:])
+	h.compression, h.length = binary.LittleEndian.Uint32(info[30:]), binary.LittleEndian.Uint32(info[34:])
+	return nil
+}
+
+// checkEnd compares the file with the room that the pixels need: rows are padded
+// to four bytes, which the last one may lack. The file's own length field is not
+// looked at, because many writers get it wrong.
+func (h *bmpHeader) checkEnd(s *source) error {
+	room := s.size - int64(h.pixels)
+	fits := room > 0
+	switch h.compression {
+	case 0, 3, 6:
+		row := (int64(h.size.width)*int64(h.bits) + 31) / 32 * 4
+		fits = fits && row <= (room+3)/int64(h.size.height)
+	case 1, 2:
+		fits = fits && int64(h.length) <= room
+	}
+	if !fits {
+		return truncated("pixels are missing")
+	}
+	return nil
+}
