@@ -26,8 +26,7 @@ RUN --mount=type=bind,target=. \
       -X github.com/deepimage-receiver/receiver/internal/buildinfo.date=${DATE}" \
       -o /out/receiver ./cmd/receiver
 
-# The data folder belongs to the user of the final image (65532 is its nonroot).
-RUN install -d -m 0750 -o 65532 -g 65532 /out/data
+RUN mkdir /out/data
 
 # Holds CA certificates, /etc/passwd and /tmp, and neither a shell nor a package manager.
 FROM gcr.io/distroless/static-debian12:nonroot
@@ -43,7 +42,8 @@ LABEL org.opencontainers.image.title="Deep Image webhook receiver" \
       org.opencontainers.image.created="${DATE}"
 
 COPY --from=build /out/receiver /receiver
-COPY --from=build --chown=65532:65532 /out/data /data
+# The data folder belongs to the user of the image (65532 is its nonroot).
+COPY --from=build --chown=65532:65532 --chmod=0750 /out/data /data
 
 # All that is written is below /data: the root may be read-only.
 ENV RECEIVER_DATA_DIR=/data

@@ -1,0 +1,57 @@
+# `make` lists what can be made. Nothing is needed but Go, and a C compiler for `make race`.
+
+GO       ?= go
+BINARY   ?= bin/receiver
+FUZZTIME ?= 20s
+BENCH    ?= .
+COUNT    ?= 6
+PACKAGES ?= ./...
+
+# What the binary says of itself; the commit's own date makes a build repeatable.
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null))
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE    ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+
+BUILDINFO := github.com/deepimage-receiver/receiver/internal/buildinfo
+LDFLAGS    = -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT) -X $(BUILDINFO).date=$(DATE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test race fuzz bench lint fmt check clean
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Watch callbacks of a fake Deep Image become stored images
+	@$(BINARY) demo $(ARGS)
+
+run: build ## Start the receiver; its data goes to ./data
+	@$(BINARY) serve $(ARGS)
+
+build: ## Build the static binary, as the Dockerfile does
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/receiver
+
+test: ## Run all tests
+	$(GO) test ./...
+
+race: ## Run all tests with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 5m $(TESTFLAGS) ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@.ci/fuzz $(FUZZTIME)
+
+bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads them
+	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 30m $(PACKAGES)
+
+lint: ## Run the linters over code, Dockerfile and workflow
+	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...
+	@tool=$$(.ci/tool dockerfile-check) && "$$tool" Dockerfile
+	@tool=$$(.ci/tool actionlint) && "$$tool" -shellcheck= -pyflakes= && echo "workflows pass actionlint"
+
+fmt: ## Format the code
+	@tool=$$(.ci/tool golangci-lint) && "$$tool" fmt ./...
+
+check: ## Run all that a change must pass
+	@.ci/run
+
+clean: ## Remove what was built
+	rm -rf bin dist
