@@ -35,6 +35,7 @@ type Fault struct {
 	Status     int           // for Status
 	RetryAfter time.Duration // for Status, in whole seconds; 0 says nothing
 	Location   string        // for Redirect; "" is the image itself
+	Struck     func()        // for Break, Stall and Slow: called each time it strikes; may be nil
 }
 
 func checkFaults(faults []Fault) error {

@@ -77,14 +77,21 @@ func (a answer) whole(w http.ResponseWriter) {
 // disturbed is the writer that breaks, stalls or slows down on its way.
 func (a answer) disturbed() http.ResponseWriter {
 	const slowParts = 20
-	d := &disturbance{ResponseWriter: a.w, percent: a.fault.Percent, act: a.pause}
-	switch a.fault.Kind {
-	case Break:
-		d.act = func() { panic(http.ErrAbortHandler) }
-	case Slow:
+	d := &disturbance{ResponseWriter: a.w, percent: a.fault.Percent, act: a.strike}
+	if a.fault.Kind == Slow {
 		d.percent, d.again = 100/slowParts, true
 	}
 	return d
+}
+
+func (a answer) strike() {
+	if a.fault.Struck != nil {
+		a.fault.Struck()
+	}
+	if a.fault.Kind == Break {
+		panic(http.ErrAbortHandler)
+	}
+	a.pause()
 }
 
 // pause waits as long as the fault wants, at most until the client or the vendor has gone.

@@ -1,4 +1,4 @@
-// Package builtin is the list of the handlers there are: one line for each.
+// Package builtin lists the handlers that the receiver is built with.
 package builtin
 
 import (
@@ -6,9 +6,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 )
 
-// All lists the handlers in the order in which people read about them.
+// All lists every handler, one line each. RECEIVER_HANDLERS picks from it by name.
 func All() []handler.Definition {
 	return []handler.Definition{
-		handler.Define("download", download.New),
+		handler.Define(download.Name, download.New),
 	}
 }

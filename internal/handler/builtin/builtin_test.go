@@ -1,0 +1,57 @@
+package builtin_test
+
+import (
+	"reflect"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
+	"github.com/deepimage-receiver/receiver/internal/handler/download"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestDefinitions(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile(`^[a-z][a-z0-9]*$`) // it becomes a part of variables, queues and metrics
+	seen := map[string]bool{}
+	for _, definition := range builtin.All() {
+		if !name.MatchString(definition.Name) || seen[definition.Name] {
+			t.Errorf("%q is no name, or is taken", definition.Name)
+		}
+		seen[definition.Name] = true
+		config := reflect.TypeOf(definition.NewConfig()).Elem()
+		for n := range config.NumField() {
+			tag := config.Field(n).Tag
+			if tag.Get("envconfig") == "" || tag.Get("desc") == "" {
+				t.Errorf("%s: the field %s does not say its variable and what it means", definition.Name, config.Field(n).Name)
+			}
+		}
+	}
+}
+
+func TestDefinitionMakesItsHandler(t *testing.T) {
+	t.Parallel()
+	definition := builtin.All()[0]
+	config, ok := definition.NewConfig().(*download.Config)
+	if !ok {
+		t.Fatalf("the configuration is a %T", definition.NewConfig())
+	}
+	config.Timeout, config.Concurrency = time.Minute, 3
+	if got := config.Limits(); got != (handler.Limits{Concurrency: 3, Timeout: time.Minute}) {
+		t.Errorf("%+v", got)
+	}
+	made, err := definition.New(t.Context(), config, handler.Deps{DefaultBucketURL: "file://" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := handler.Close(made); err != nil {
+		t.Error(err)
+	}
+	if _, err := definition.New(t.Context(), nil, handler.Deps{}); err == nil {
+		t.Error("a handler was made of no configuration")
+	}
+}

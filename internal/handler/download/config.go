@@ -1,0 +1,23 @@
+package download
+
+import (
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+// Config says where images go and how large they may be.
+type Config struct {
+	BucketURL   string        `envconfig:"BUCKET_URL" desc:"where images are stored, such as file:///var/lib/images; file:// of the folder images in the data folder when unset"`
+	KeyTemplate Template      `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; parts that are not safe are changed and marked with a hash"`
+	MaxBytes    setting.Size  `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is stored"`
+	MaxPixels   int64         `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that an image may have"`
+	Timeout     time.Duration `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"longest attempt, all images of an event together"`
+	Concurrency int           `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"events that are downloaded at the same time"`
+}
+
+// Limits are the bounds the pipeline keeps for the handler.
+func (c Config) Limits() handler.Limits {
+	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}
+}

@@ -1,0 +1,112 @@
+// Package download is the handler that stores the images of an event: each is
+// fetched into a spool, checked there, and gets its name in the bucket only when it
+// is whole. A manifest beside them says what was stored and why.
+package download
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
+// Name is the handler's name, as it is listed, configured and recorded.
+const Name = "download"
+
+// Handler stores images. It is safe for use by many goroutines.
+type Handler struct {
+	fetch     *fetch.Client
+	bucket    blobstore.Bucket
+	template  Template
+	maxBytes  int64
+	maxPixels int64
+	redact    func(body []byte) ([]byte, error)
+}
+
+// New opens the bucket that config names, or else the default one.
+func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error) {
+	template := config.KeyTemplate
+	if template.segments == nil {
+		if err := template.Decode(defaultTemplate); err != nil {
+			return nil, fmt.Errorf("key template %w", err)
+		}
+	}
+	address := config.BucketURL
+	if address == "" {
+		address = deps.DefaultBucketURL
+	}
+	bucket, err := blobstore.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		fetch: deps.Fetch, bucket: bucket, template: template,
+		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, redact: deps.Redact,
+	}, nil
+}
+
+// Close closes the bucket; no Handle may be under way.
+func (h *Handler) Close() error { return h.bucket.Close() }
+
+// Handle stores every image that the event offers and that is not stored yet, and
+// then the manifest. An image that fails does not keep the others from being
+// stored. The artifacts in the outcome are safe in the bucket.
+func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	results, omitted := e.Images()
+	if len(results) == 0 {
+		return handler.Outcome{}, noResult(e)
+	}
+	stored, failures := h.images(ctx, e, results)
+	outcome := handler.Outcome{Artifacts: stored}
+	switch {
+	case ctx.Err() != nil:
+		return outcome, interruption(ctx, failures)
+	case len(failures) > 0:
+		return outcome, verdict(failures, len(results))
+	case omitted > 0:
+		return outcome, tooMany(len(results), omitted)
+	case has(e.Artifacts, manifestIndex, ""):
+		return outcome, nil
+	}
+	manifest, err := h.manifest(ctx, e, stored)
+	if err != nil {
+		return outcome, err
+	}
+	outcome.Artifacts = append(outcome.Artifacts, manifest)
+	return outcome, nil
+}
+
+// images stores what is missing, until the context ends.
+func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result) (stored []event.Artifact, failures []failure) {
+	names := namesOf(results)
+	for index, result := range results {
+		source := event.RedactURL(result.URL)
+		if has(e.Artifacts, index, source) {
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		artifact, err := h.image(ctx, e, index, result.URL, names[index])
+		if err != nil {
+			failures = append(failures, failure{index, err})
+			continue
+		}
+		artifact.Source = source
+		stored = append(stored, artifact)
+	}
+	return stored, failures
+}
+
+// has says whether an artifact of this handler is recorded already.
+func has(artifacts []event.Artifact, index int, source string) bool {
+	for _, a := range artifacts {
+		if a.Handler == Name && a.Index == index && a.Source == source {
+			return true
+		}
+	}
+	return false
+}
