@@ -1,0 +1,65 @@
+package ingress
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/go-chi/chi/v5"
+)
+
+// authorized says whether the request carries one of the tokens. An empty token never matches.
+func (i *Ingress) authorized(r *http.Request) bool {
+	token := presentedToken(r)
+	return token != "" && i.deps.Tokens.Match(token)
+}
+
+// presentedToken is the token of a request: the one in the path, else the Bearer
+// token, else the Basic password, else the query parameter token; "" if there is none.
+func presentedToken(r *http.Request) string {
+	if token := pathToken(r); token != "" {
+		return token
+	}
+	if authorization := r.Header.Get("Authorization"); authorization != "" {
+		if token := bearerToken(authorization); token != "" {
+			return token
+		}
+		if _, password, ok := r.BasicAuth(); ok && password != "" {
+			return password
+		}
+	}
+	if strings.Contains(r.URL.RawQuery, "token=") { // the usual callback pays for no parsing
+		return r.URL.Query().Get("token")
+	}
+	return ""
+}
+
+// pathToken is the token that the route holds. chi routes by the raw path when
+// there is one, and then leaves the decoding to us.
+func pathToken(r *http.Request) string {
+	token := chi.URLParam(r, "token")
+	if r.URL.RawPath == "" {
+		return token
+	}
+	decoded, err := url.PathUnescape(token)
+	if err != nil {
+		return ""
+	}
+	return decoded
+}
+
+func bearerToken(authorization string) string {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// challenge tells a sender without a valid token how it can carry one.
+func challenge(w http.ResponseWriter, err error) {
+	if event.CodeOf(err) == event.CodeUnauthorized {
+		w.Header()["Www-Authenticate"] = []string{`Bearer realm="webhooks"`, `Basic realm="webhooks", charset="UTF-8"`}
+	}
+}
