@@ -65,6 +65,16 @@ func arrows() []Rule {
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/event"),
 	}, {
+		Says:   "handlers are known to their list only, and the list to commands",
+		Of:     []string{"./internal/..."},
+		Except: []string{"./internal/handler/builtin"},
+		Forbid: []string{"./internal/handler/..."},
+		Allow:  []string{"./internal/handler"},
+	}, {
+		Says:   "the pipeline knows what it runs by its contract, and the work store alone",
+		Of:     []string{"./internal/pipeline"},
+		Forbid: []string{"./internal/inbox", "./internal/relay", "./internal/database/...", "./internal/telemetry"},
+	}, {
 		Says:   "the inbox knows nothing of what is done with events",
 		Of:     []string{"./internal/inbox"},
 		Forbid: []string{"./internal/relay", "./internal/work", "./internal/queue", "./internal/pipeline", "./internal/handler/..."},
@@ -90,8 +100,9 @@ func arrows() []Rule {
 		Forbid: []string{"./internal/app"},
 	}, {
 		Says:   "stand-ins serve commands and tests",
-		Of:     []string{"./internal/..."},
-		Forbid: []string{"./internal/fakevendor", "./internal/archtest", "./internal/handler/handlertest", "./internal/database/databasetest"},
+		Of:     []string{"./..."},
+		Except: []string{"./cmd/..."},
+		Forbid: []string{"./internal/fakevendor", "./internal/archtest", "./internal/database/databasetest", "./api/apitest"},
 	}}
 }
 
