@@ -1,0 +1,268 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+const (
+	crashRounds  = 20
+	crashSenders = 8
+	crashToken   = "crash-token-0123456789"
+	crashWait    = time.Minute
+)
+
+// process is a receiver that a test started as a process of its own.
+type process struct {
+	command *exec.Cmd
+	address string
+	log     *bytes.Buffer // complete when exited is closed
+	exited  chan struct{}
+	err     error
+}
+
+// serve starts the receiver on folder and waits until it says that it is ready.
+func serve(t *testing.T, folder string) *process {
+	t.Helper()
+	p := &process{command: exec.Command(binary(t), "serve"), log: &bytes.Buffer{}, exited: make(chan struct{})}
+	p.command.Env = []string{
+		"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
+		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
+		"RECEIVER_LOG_FORMAT=json", "RECEIVER_RETRY_MIN_DELAY=100ms", "RECEIVER_MIN_FREE_BYTES=1MiB",
+	}
+	stderr, err := p.command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.kill() })
+	ready := make(chan string, 1)
+	go p.watch(stderr, ready)
+	select {
+	case p.address = <-ready:
+	case <-p.exited:
+		t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+	case <-time.After(crashWait):
+		t.Fatal("the receiver never became ready")
+	}
+	return p
+}
+
+// watch keeps the log and tells the address when the receiver is ready.
+func (p *process) watch(stderr io.Reader, ready chan<- string) {
+	defer close(p.exited)
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		p.log.Write(append(lines.Bytes(), '\n'))
+		var line struct{ Message, Address string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "receiver is ready" {
+			ready <- line.Address
+		}
+	}
+	p.err = p.command.Wait()
+}
+
+// kill ends the process as a power cut would, as far as a process can tell.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	<-p.exited
+}
+
+func (p *process) webhook() string {
+	return "http://" + p.address + "/webhooks/deep-image/" + crashToken
+}
+
+// acknowledged is what senders were told with 200.
+type acknowledged struct {
+	mutex sync.Mutex
+	jobs  map[string]fakevendor.Job // by the id in the answer
+}
+
+// load sends callbacks of new jobs until the context ends.
+func (a *acknowledged) load(ctx context.Context, t *testing.T, vendor *fakevendor.Vendor, webhook string) {
+	for ctx.Err() == nil {
+		job, err := vendor.NewJob(crashJob())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body := vendor.Callback(job, webhook)
+		for range 2 { // the vendor may call twice
+			answer, err := vendor.Send(ctx, webhook, body)
+			if err != nil || answer.Status != http.StatusOK {
+				continue // it was killed, or is overloaded: nothing was acknowledged
+			}
+			var said struct{ ID string }
+			if err := json.Unmarshal(answer.Body, &said); err != nil || said.ID == "" {
+				t.Errorf("answer %q: %v", answer.Body, err)
+				return
+			}
+			a.mutex.Lock()
+			a.jobs[said.ID] = job
+			a.mutex.Unlock()
+		}
+	}
+}
+
+// crashJob makes small images of few kinds, some of which come slowly or break.
+func crashJob() fakevendor.JobOptions {
+	options := fakevendor.JobOptions{Width: 120, Height: 80, Seed: 1 + rand.Uint64N(4), Format: fakevendor.PNG}
+	switch rand.IntN(10) {
+	case 0:
+		options.Faults = []fakevendor.Fault{{Kind: fakevendor.Slow, Times: 1, Pause: 5 * time.Millisecond}}
+	case 1:
+		options.Faults = []fakevendor.Fault{{Kind: fakevendor.Break, Times: 1, Percent: 50}}
+	}
+	return options
+}
+
+// Twenty times under load the process is killed at a random moment. Every event that
+// was acknowledged must end done, with its image whole, once.
+func TestKilledUnderLoadNothingIsLost(t *testing.T) {
+	t.Parallel()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = vendor.Close() }()
+	folder := t.TempDir()
+	told := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	for range crashRounds {
+		p := serve(t, folder)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+rand.N(250*time.Millisecond))
+		var senders sync.WaitGroup
+		for range crashSenders {
+			senders.Go(func() { told.load(ctx, t, vendor, p.webhook()) })
+		}
+		time.AfterFunc(30*time.Millisecond+rand.N(200*time.Millisecond), func() { _ = p.command.Process.Kill() })
+		senders.Wait()
+		cancel()
+		p.kill()
+	}
+	last := serve(t, folder)
+	waitUntilIdle(t, folder, last)
+	if err := last.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-last.exited
+	if last.err != nil {
+		t.Errorf("told to stop, it ended with %v\n%s", last.err, last.log)
+	}
+	t.Logf("%d kills, %d acknowledged events", crashRounds, len(told.jobs))
+	if len(told.jobs) < crashRounds {
+		t.Errorf("only %d events were acknowledged: that proves little", len(told.jobs))
+	}
+	checkAfterCrashes(t, folder, told.jobs)
+}
+
+func reader(t *testing.T, folder, name string) *sql.DB {
+	t.Helper()
+	db, err := database.OpenSQLiteReadOnly(t.Context(), filepath.Join(folder, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func count(t *testing.T, db *sql.DB, query string) (n int) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// waitUntilIdle waits until the inbox is relayed and every event is done.
+func waitUntilIdle(t *testing.T, folder string, p *process) {
+	t.Helper()
+	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(crashWait)
+	for {
+		waiting, open := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM events WHERE state <> 'done'")
+		if waiting == 0 && open == 0 {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-p.exited:
+			t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+		case <-deadline:
+			t.Fatalf("%d events wait in the inbox, %d are not done", waiting, open)
+		}
+	}
+}
+
+func checkAfterCrashes(t *testing.T, folder string, told map[string]fakevendor.Job) {
+	t.Helper()
+	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
+	events := count(t, work, "SELECT count(*) FROM events")
+	if accepted := count(t, inbox, "SELECT count(*) FROM events"); accepted != events {
+		t.Errorf("%d events were stored, %d worked on", accepted, events)
+	}
+	if jobs := count(t, work, "SELECT count(DISTINCT job) FROM events"); jobs != events {
+		t.Errorf("%d jobs became %d events", jobs, events)
+	}
+	for id, job := range told {
+		var state, key, sum string
+		err := work.QueryRowContext(t.Context(), `SELECT state, key, sha256 FROM events JOIN artifacts ON event_id = id
+			WHERE id = ? AND artifacts.position = 0`, id).Scan(&state, &key, &sum)
+		if err != nil || state != "done" || sum != job.Images[0].SHA256 {
+			t.Errorf("event %s of job %s: state %q, sum %q, error %v", id, job.ID, state, sum, err)
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(folder, "images", filepath.FromSlash(key)))
+		if got := sha256.Sum256(content); err != nil || hex.EncodeToString(got[:]) != sum {
+			t.Errorf("the image of event %s is not whole: error %v", id, err)
+		}
+	}
+	images, manifests, temporary := survey(t, filepath.Join(folder, "images"))
+	if images != events || manifests != events || temporary != 0 {
+		t.Errorf("%d events left %d images, %d manifests and %d temporary files", events, images, manifests, temporary)
+	}
+}
+
+// survey counts the files below root by what they are.
+func survey(t *testing.T, root string) (images, manifests, temporary int) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil || entry.IsDir() || entry.Name() == "lock":
+		case strings.Contains(path, "/.spool/"):
+			temporary++
+		case entry.Name() == "event.json":
+			manifests++
+		default:
+			images++
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return images, manifests, temporary
+}
