@@ -1,0 +1,149 @@
+package event_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ name, body, want string }{
+		{"nothing secret", `{ "job" : "j", "list": [1, true, null, "é\/\u0061"] }`, `{"job":"j","list":[1,true,null,"é/a"]}`},
+		{"no object", `["a",{}]`, `["a",{}]`},
+		{"numbers stay exact", `[9007199254740993,1e400,-0,2.50,0.1e-7]`, `[9007199254740993,1e400,-0,2.50,0.1e-7]`},
+		{"order of names", `{"b":1,"a":2}`, `{"b":1,"a":2}`},
+		{"webhooks", `{"data":{"webhooks":{"complete":"https://corp/h/T0KEN"}}}`, `{"data":{"webhooks":{"complete":"[redacted]"}}}`},
+		{"webhooks of any shape", `{"webhooks":["T0KEN",{"a":[1,null,{"b":"T0KEN"}]}]}`,
+			`{"webhooks":["[redacted]",{"a":["[redacted]","[redacted]",{"b":"[redacted]"}]}]}`},
+		{"webhooks as text", `{"Webhook_URL":"T0KEN","web\u0068ooks":"T0KEN"}`, `{"Webhook_URL":"[redacted]","webhooks":"[redacted]"}`},
+		{"secret within webhooks", `{"webhooks":{"token":{"a":"T0KEN"}}}`, `{"webhooks":{"token":"[redacted]"}}`},
+		{"names that say secret", `{"api_key":"T0KEN","X-API-Key":"T0KEN","accessKeyId":"T0KEN","password":{"a":["T0KEN"]},"Authorization":"T0KEN","client_secret":7,"auth":"T0KEN"}`,
+			`{"api_key":"[redacted]","X-API-Key":"[redacted]","accessKeyId":"[redacted]","password":"[redacted]","Authorization":"[redacted]","client_secret":"[redacted]","auth":"[redacted]"}`},
+		{"names that do not", `{"key":1,"author":"a","keyframes":2,"sign":"b","authentic":true}`, `{"key":1,"author":"a","keyframes":2,"sign":"b","authentic":true}`},
+		{"our own endpoint", `["https://h/webhooks/deep-image/T0KEN?x=1"]`, `["https://h/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint, other case", `["HTTPS://H/WebHooks/Deep-Image/T0KEN"]`, `["HTTPS://H/WebHooks/Deep-Image/[redacted]"]`},
+		{"our own endpoint in a text", `["sent to https://h/webhooks/deep-image/T0KEN and back"]`, `["sent to https://h/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint, escaped slashes", `["https:\/\/h\/webhooks\/deep-image\/T0KEN"]`, `["https://h/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint, percent-encoded", `["https://o/?next=https%3A%2F%2Fh%2Fwebhooks%2Fdeep-image%2FT0KEN"]`,
+			`["https://o/?next=https://h/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint, encoded thrice", `["%25252Fwebhooks%25252Fdeep%25252Dimage%25252FT0KEN"]`, `["/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint, escaped in a text", `["x {\\\"u\\\":\\\"https:\\\\/\\\\/h\\\\/webhooks\\\\/deep-image\\\\/T0KEN\\\"}"]`,
+			`["x {\\\"u\\\":\\\"https://h/webhooks/deep-image/[redacted]"]`},
+		{"our own endpoint without a token", `["https://h/webhooks/deep-image/","/webhooks/deep-image"]`, `["https://h/webhooks/deep-image/","/webhooks/deep-image"]`},
+		{"our own endpoint, token in the query", `["https://h/webhooks/deep-image?token=T0KEN&a=b"]`, `["https://h/webhooks/deep-image?token=[redacted]&a=b"]`},
+		{"user of a URL", `["https://u:T0KEN@h/a see ftp://T0KEN@h"]`, `["https://[redacted]@h/a see ftp://[redacted]@h"]`},
+		{"at sign in a password", `["https://u:T0@KEN@h/a@b?c@d"]`, `["https://[redacted]@h/a@b?c@d"]`},
+		{"parameters", `["https://h/a?w=1&Token=T0KEN&h=2&sig=T0KEN#access_token=T0KEN"]`, `["https://h/a?w=1&Token=[redacted]&h=2&sig=[redacted]#access_token=[redacted]"]`},
+		{"signed for S3", `["https://b.s3.amazonaws.com/a.png?X-Amz-Credential=T0KEN%2Feu&X-Amz-Date=20260521&X-Amz-Signature=T0KEN&v=3"]`,
+			`["https://b.s3.amazonaws.com/a.png?X-Amz-Credential=[redacted]&X-Amz-Date=[redacted]&X-Amz-Signature=[redacted]&v=3"]`},
+		{"signed for Google", `["https://storage/a?GoogleAccessId=a&X-Goog-Signature=T0KEN"]`, `["https://storage/a?GoogleAccessId=a&X-Goog-Signature=[redacted]"]`},
+		{"parameters in a text", `["use token=T0KEN, then a=b"]`, `["use token=[redacted] then a=b"]`},
+		{"parameters, encoded", `["u=https%3A%2F%2Fh%2F%3Fkey%3DT0KEN%26a%3Db"]`, `["u=https://h/?key=[redacted]&a=b"]`},
+		{"percent signs that are none", `["100%","5 % of a","%zz%2","200%"]`, `["100%","5 % of a","%zz%2","200%"]`},
+		{"JSON in a string", `{"data":"{\"url\": \"u\", \"webhooks\":{\"complete\":\"https://corp/T0KEN\"}}"}`,
+			`{"data":"{\"url\":\"u\",\"webhooks\":{\"complete\":\"[redacted]\"}}"}`},
+		{"JSON in JSON in a string", `["[\"{\\\"api_key\\\":\\\"T0KEN\\\"}\"]"]`, `["[\"{\\\"api_key\\\":\\\"[redacted]\\\"}\"]"]`},
+		{"JSON too deep in strings", `["[\"[\\\"[\\\\\\\"T0KEN\\\\\\\"]\\\"]\"]"]`, `["[\"[\\\"... [11 bytes]\\\"]\"]"]`},
+		{"no JSON in a string", `["[sic] a cat, {subject}"]`, `["[sic] a cat, {subject}"]`},
+		{"nearly JSON in a string", `["{'webhooks':{'complete':'T0KEN'}}"]`, `["... [33 bytes]"]`},
+		{"secret in a name", `{"https://h/webhooks/deep-image/T0KEN":1}`, `{"https://h/webhooks/deep-image/[redacted] #1":"[redacted]"}`},
+		{"names that become the same", `{"://T0KEN1@":1,"://T0KEN2@":2,"://[redacted]@ #2":3,"://[redacted]@ #4":4}`,
+			`{"://[redacted]@ #1":1,"://[redacted]@ #2":2,"://[redacted]@ #2 #3":3,"://[redacted]@ #4":4}`},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := event.Redact([]byte(row.body))
+			if err != nil || string(got) != row.want {
+				t.Errorf("%v\n got %s\nwant %s", err, got, row.want)
+			}
+			again, err := event.Redact(got)
+			if err != nil || strings.Contains(string(again), "T0KEN") {
+				t.Errorf("again: %v, %s", err, again)
+			}
+		})
+	}
+}
+
+func TestRedactShortens(t *testing.T) {
+	t.Parallel()
+	image := strings.Repeat("iVBORw0K", 1000)
+	rows := []struct{ name, body, want string }{
+		{"longest", `["` + strings.Repeat("x", 1024) + `"]`, `["` + strings.Repeat("x", 1024) + `"]`},
+		{"too long", `["` + strings.Repeat("x", 1025) + `"]`, `["` + strings.Repeat("x", 128) + `... [1025 bytes]"]`},
+		{"inline image", `["base64,` + image + `"]`, `["base64,` + image[:121] + `... [8007 bytes]"]`},
+		{"between two characters", `["` + strings.Repeat("€", 400) + `"]`, `["` + strings.Repeat("€", 42) + `... [1200 bytes]"]`},
+		{"escapes at the end of the window", `["x` + strings.Repeat(`\ud83d\ude00`, 400) + `"]`, `["x` + strings.Repeat("😀", 31) + `... [4801 bytes]"]`},
+		{"backslashes at the end of the window", `["` + strings.Repeat(`\\`, 3000) + `"]`, `["` + strings.Repeat(`\\`, 128) + `... [6000 bytes]"]`},
+		{"signed URL that is short without its signature", `["https://h/a?w=1&signature=` + strings.Repeat("5", 2000) + `"]`, `["https://h/a?w=1&signature=[redacted]"]`},
+		{"secret at the beginning", `["https://u:T0KEN@h/` + strings.Repeat("x", 9000) + `"]`, `["https://[redacted]@h/` + strings.Repeat("x", 107) + `... [9018 bytes]"]`},
+		{"long JSON in a string", `["{\"webhooks\":\"T0KEN\",\"url\":\"` + image + `\"}"]`, `["... [8037 bytes]"]`},
+		{"long name", `{"` + strings.Repeat("n", 2000) + `":1}`, `{"` + strings.Repeat("n", 128) + `... [2000 bytes] #1":1}`},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := event.Redact([]byte(row.body))
+			if err != nil || string(got) != row.want {
+				t.Errorf("%v\n got %s\nwant %s", err, got, row.want)
+			}
+		})
+	}
+}
+
+// TestRedactHostile copies whatever Decode takes for JSON, and refuses the rest in the same words.
+func TestRedactHostile(t *testing.T) {
+	t.Parallel()
+	for name, text := range hostile(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, decodeErr := event.Decode(text)
+			copied, err := event.Redact(text)
+			if event.CodeOf(decodeErr) == event.CodeMalformed {
+				if err == nil || err.Error() != decodeErr.Error() {
+					t.Errorf("%v\nDecode says %v", err, decodeErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := event.Redact(copied); err != nil || string(again) != string(copied) {
+				t.Errorf("%v: %s\nbefore %s", err, again, copied)
+			}
+		})
+	}
+}
+
+func TestRedactURL(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ name, text, want string }{
+		{"empty", "", ""},
+		{"plain", "https://deep-image.ai/images/a.png", "https://deep-image.ai/images/a.png"},
+		{"port", "http://[::1]:8080/a%20b", "http://[::1]:8080/a%20b"},
+		{"storage", "storage://shop/a.png", "storage://shop/a.png"},
+		{"query", "https://h/a.png?v=1&sig=T0KEN", "https://h/a.png?[redacted]"},
+		{"empty query", "https://h/a.png?", "https://h/a.png"},
+		{"fragment", "https://h/a.png#T0KEN", "https://h/a.png"},
+		{"user", "https://u:T0KEN@h/a", "https://h/a"},
+		{"all", "https://u:T0KEN@h/a?b=T0KEN#T0KEN", "https://h/a?[redacted]"},
+		{"our own endpoint", "https://h/webhooks/deep-image/T0KEN?b", "https://h/webhooks/deep-image/[redacted]?[redacted]"},
+		{"our own endpoint, encoded", "https://h/webhooks%2Fdeep-image%2fT0KEN", "https://h/webhooks/deep-image/[redacted]"},
+		{"opaque", "data:image/png;base64,T0KEN", "data:[redacted]"},
+		{"no host", "https:///T0KEN", "https:[redacted]"},
+		{"no URL", "T0KEN", "[redacted]"},
+		{"broken", "https://h/%zz?T0KEN", "[redacted]"},
+		{"control", "https://h/a\n", "[redacted]"},
+		{"too long", "https://h/" + strings.Repeat("x", event.MaxURLBytes), "[redacted]"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if got := event.RedactURL(row.text); got != row.want {
+				t.Errorf("%q, want %q", got, row.want)
+			}
+		})
+	}
+}
