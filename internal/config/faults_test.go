@@ -69,7 +69,8 @@ func TestFaults(t *testing.T) {
 
 		{"unknown, near to one", "RECEIVER_LISTEN_ADR", "hunter2", "is not a variable of this version; did you mean RECEIVER_LISTEN_ADDR?"},
 		{"unknown, near to a handler's", "RECEIVER_ARCHIV_TIMEOUT", "hunter2", "is not a variable of this version; did you mean RECEIVER_ARCHIVE_TIMEOUT?"},
-		{"unknown, near to none", "RECEIVER_X", "hunter2", "is not a variable of this version"},
+		{"unknown, half of one", "RECEIVER_LISTN", "hunter2", "is not a variable of this version; did you mean RECEIVER_LISTEN_ADDR?"},
+		{"unknown, near to none", "RECEIVER_WHATEVER", "hunter2", "is not a variable of this version"},
 		{"lower case", "RECEIVER_log_level", "hunter2", "is not a variable of this version"},
 		{"file of what is no secret", "RECEIVER_DATA_DIR_FILE", "hunter2", "is not a variable of this version; RECEIVER_DATA_DIR is no secret and cannot be given as a file"},
 		{"port like a service link", "RECEIVER_PORT", "8080", "is not a variable of this version"},

@@ -52,6 +52,9 @@ func (v variable) describe() Variable {
 		Meaning: v.tag.Get("desc"),
 		Secret:  v.isSecret(),
 	}
+	if v.name == listenVariable {
+		row.Meaning += "; when it is not set, " + portVariable + " may say the port"
+	}
 	row.Value, row.Source = v.inForce()
 	if row.Secret && row.Value != "" {
 		row.Value = secret.Placeholder

@@ -74,6 +74,19 @@ func readToken(path string) (Tokens, error) {
 	return Tokens{List: secret.List{secret.New(text)}, File: path, Exposed: info.Mode()&others != 0}, nil
 }
 
+// ReadToken gives the first token in a file of the kind that RECEIVER_WEBHOOK_TOKENS_FILE names.
+func ReadToken(path string) (secret.Value, error) {
+	text, err := readBounded(path, maxSecretFile)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	var list secret.List
+	if err := list.Decode(text); err != nil {
+		return secret.Value{}, fmt.Errorf("the file %s %w", path, err)
+	}
+	return list[0], nil
+}
+
 // makeToken writes a new token to path; fs.ErrExist when there is one already.
 // The file gets its name only when its content is on disk.
 func makeToken(path string) (err error) {

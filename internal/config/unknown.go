@@ -45,7 +45,9 @@ func hint(name string, known []string) string {
 	}
 	nearest, distance := "", 1+len(name)/4
 	for _, candidate := range known {
-		if d := editDistance(name, candidate); d < distance {
+		beginning := candidate[:min(len(candidate), len(name))]
+		d := min(editDistance(name, candidate), editDistance(name, beginning)+1) // a whole word may be missing at the end
+		if d < distance {
 			nearest, distance = candidate, d
 		}
 	}

@@ -46,7 +46,7 @@ func newConsole(w io.Writer, colour bool) io.Writer {
 func fieldsOrder() []string {
 	return []string{
 		"error", "component", "method", "route", "status", "event", "job", "handler", "attempt",
-		"outcome", "reason", "bytes", "duration", "duration_ms",
+		"outcome", "reason", "duplicate", "bytes", "bytes_in", "bytes_out", "duration", "duration_ms",
 	}
 }
 

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+// door is where callbacks are sent.
+type door struct {
+	address secret.Value // a URL that may hold the token
+	token   secret.Value // zero if the URL holds it
+	client  *http.Client // each request has its own deadline
+}
+
+// findDoor finds out where the receiver is and what opens it.
+func findDoor(options sendOptions) (door, error) {
+	u, err := receiverURL(options.url)
+	if err != nil {
+		return door{}, err
+	}
+	path := strings.TrimRight(u.Path, "/")
+	if strings.Contains(path, httpserver.WebhookPath+"/") || u.Query().Has("token") || u.User != nil {
+		return newDoor(u, secret.Value{}), nil
+	}
+	if !strings.HasSuffix(path, httpserver.WebhookPath) {
+		u.Path, u.RawPath = path+httpserver.WebhookPath, ""
+	}
+	token, err := findToken(options.tokenFile)
+	return newDoor(u, token), err
+}
+
+func newDoor(u *url.URL, token secret.Value) door {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	return door{
+		address: secret.New(u.String()),
+		token:   token,
+		client:  &http.Client{Transport: transport, CheckRedirect: stayPut},
+	}
+}
+
+func receiverURL(text string) (*url.URL, error) {
+	if text == "" {
+		c, err := loadFor(listenVariables()...)
+		if err != nil {
+			return nil, err
+		}
+		if text, err = localURL(c.HTTP.ListenAddr); err != nil {
+			return nil, err
+		}
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, wrongUsage("--url must be a whole URL such as http://127.0.0.1:8080")
+	}
+	return u, nil
+}
+
+// findToken gives the first of the tokens that the receiver would take.
+func findToken(path string) (secret.Value, error) {
+	if path != "" {
+		token, err := config.ReadToken(path)
+		if err != nil {
+			return secret.Value{}, wrongUsage("--token-file: %s", err)
+		}
+		return token, nil
+	}
+	c, err := loadFor("RECEIVER_WEBHOOK_TOKENS", "RECEIVER_WEBHOOK_TOKENS_FILE", "RECEIVER_DATA_DIR")
+	if err != nil {
+		return secret.Value{}, err
+	}
+	tokens, err := c.Tokens()
+	if errors.Is(err, fs.ErrNotExist) {
+		return secret.Value{}, wrongUsage("there is no token: give --token-file, RECEIVER_WEBHOOK_TOKENS, " +
+			"or the RECEIVER_DATA_DIR of a receiver that has started once")
+	}
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return tokens.List[0], nil
+}
+
+// deliver sends one callback and reads the answer. No error holds the token.
+func (d door) deliver(ctx context.Context, body []byte, timeout time.Duration) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.address.Reveal(), bytes.NewReader(body))
+	if err != nil {
+		return answer{}, fmt.Errorf("send: %w", withoutURL(err))
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", buildinfo.UserAgent())
+	if !d.token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+d.token.Reveal())
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		return answer{}, fmt.Errorf("no answer from %s: %w", request.URL.Host, withoutURL(err))
+	}
+	defer response.Body.Close() //nolint:errcheck // only read from
+	return readAnswer(response)
+}
+
+func readAnswer(response *http.Response) (answer, error) {
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return answer{}, fmt.Errorf("the answer broke off: %w", err)
+	}
+	got := answer{Code: response.StatusCode}
+	if json.Valid(content) {
+		got.Body = content
+	}
+	return got, nil
+}

@@ -1,0 +1,116 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience is how long a test waits for a process before it says that it hangs.
+const patience = time.Minute
+
+var builtBinary string
+
+// TestMain builds the program once; the tests run it as users do.
+func TestMain(m *testing.M) {
+	folder, err := build()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:forbidigo // there is nothing to test
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(folder)
+		os.Exit(code) //nolint:forbidigo // goleak leaves it to the clean-up
+	}))
+}
+
+func build() (folder string, err error) {
+	folder, err = os.MkdirTemp("", "receiver-test-")
+	if err != nil {
+		return "", err
+	}
+	builtBinary = filepath.Join(folder, "receiver")
+	command := exec.CommandContext(context.Background(), "go", "build", "-o", builtBinary, ".")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", errors.Join(err, os.RemoveAll(folder)), output)
+	}
+	return folder, nil
+}
+
+// binary is the path of the program.
+func binary(t *testing.T) string {
+	t.Helper()
+	return builtBinary
+}
+
+// result is what a command left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// receiver runs the program to its end, in an empty folder unless one is given, with
+// no other variables than these.
+func receiver(t *testing.T, call call) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary(t), call.args...)
+	command.Dir = call.folder
+	if command.Dir == "" {
+		command.Dir = t.TempDir()
+	}
+	command.Env = append([]string{"PATH=/nowhere"}, call.env...)
+	command.Stdin = strings.NewReader(call.stdin)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// call is how the program is run.
+type call struct {
+	args   []string
+	env    []string
+	stdin  string
+	folder string
+}
+
+// run is receiver for most calls.
+func run(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	return receiver(t, call{args: args, env: env})
+}
+
+// expect checks the exit code.
+func (r result) expect(t *testing.T, code int) result {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// contains checks that a text holds every part.
+func contains(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s has no %q:\n%s", what, part, text)
+		}
+	}
+}

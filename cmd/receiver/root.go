@@ -1,0 +1,40 @@
+package main
+
+import (
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/spf13/cobra"
+)
+
+// newRoot makes the tree of commands.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "receiver",
+		Short: "Receive Deep Image webhooks durably and download the result images safely",
+		Long: `Receive Deep Image "job complete" webhooks durably and download the result images safely.
+
+Everything is set by environment variables; "receiver env" lists them.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
+		Example:       "  receiver demo\n  receiver serve\n  receiver send",
+		Version:       buildinfo.Current().Version,
+		SilenceErrors: true, // report prints them
+		SilenceUsage:  true,
+	}
+	root.AddCommand(
+		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newMigrate(), newHealthcheck(), newVersion(),
+	)
+	for _, command := range root.Commands() {
+		markStart(command)
+	}
+	return root
+}
+
+// markStart lets report tell a command line that cobra refused from a command that failed.
+func markStart(command *cobra.Command) {
+	inner := command.RunE
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		if err := inner(command, arguments); err != nil {
+			return &startedError{err}
+		}
+		return nil
+	}
+}
