@@ -24,10 +24,9 @@ func TestDefinitions(t *testing.T) {
 		}
 		seen[definition.Name] = true
 		config := reflect.TypeOf(definition.NewConfig()).Elem()
-		for n := range config.NumField() {
-			tag := config.Field(n).Tag
-			if tag.Get("envconfig") == "" || tag.Get("desc") == "" {
-				t.Errorf("%s: the field %s does not say its variable and what it means", definition.Name, config.Field(n).Name)
+		for field := range config.Fields() {
+			if field.Tag.Get("envconfig") == "" || field.Tag.Get("desc") == "" {
+				t.Errorf("%s: the field %s does not say its variable and what it means", definition.Name, field.Name)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func openHouse(t *testing.T, config download.Config, log zerolog.Logger) *house 
 	return &house{Vendor: vendor, handler: newHandler(t, config, folder, log), folder: folder}
 }
 
-func newHandler(t *testing.T, config download.Config, folder string, log zerolog.Logger) *download.Handler {
+func newHandler(t testing.TB, config download.Config, folder string, log zerolog.Logger) *download.Handler {
 	t.Helper()
 	var loopback setting.Prefixes
 	if err := loopback.Decode("127.0.0.0/8"); err != nil {
@@ -97,12 +97,17 @@ func (h *house) event(t *testing.T, options fakevendor.JobOptions) (event.Event,
 // eventOf is the event of a body, received in the order of calls.
 func (h *house) eventOf(t *testing.T, body []byte) event.Event {
 	t.Helper()
+	h.events++
+	return newEvent(t, body, h.events)
+}
+
+func newEvent(t testing.TB, body []byte, n int) event.Event {
+	t.Helper()
 	e, err := event.Decode(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.events++
-	e.ID = event.ID(fmt.Sprintf("0198c0de-7000-7000-8000-%012d", h.events))
+	e.ID = event.ID(fmt.Sprintf("0198c0de-7000-7000-8000-%012d", n))
 	e.Received = time.Date(2026, 1, 2, 3, 4, 5, 678_000, time.UTC)
 	return e
 }

@@ -93,7 +93,7 @@ func later(reason event.Reason, failed *fetch.Error) error {
 func inspectFailure(err error, spool *blobstore.Spool) error {
 	switch {
 	case errors.Is(err, imagefile.ErrTruncated):
-		return handler.Retry(event.ReasonTruncated, err)
+		return handler.Retry(event.ReasonTruncated, errors.New(sentence(err)))
 	case !errors.Is(err, imagefile.ErrUnknown):
 		return handler.Retry(event.ReasonStorage, err) // the spool cannot be read
 	}
@@ -102,7 +102,7 @@ func inspectFailure(err error, spool *blobstore.Spool) error {
 		return handler.Retry(event.ReasonStorage, err)
 	}
 	found := imagefile.Describe(head)
-	err = fmt.Errorf("%w; it looks like %s", err, found)
+	err = fmt.Errorf("the file looks like %s; it is %s", found, sentence(err))
 	if mayPass(found) {
 		return handler.Retry(event.ReasonWrongType, err)
 	}
@@ -111,6 +111,9 @@ func inspectFailure(err error, spool *blobstore.Spool) error {
 
 // describedBytes is how much of a file is enough to say what it looks like.
 const describedBytes = 512
+
+// sentence is an error of package imagefile without the package's name.
+func sentence(err error) string { return strings.TrimPrefix(err.Error(), "imagefile: ") }
 
 func mayPass(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "text/") || mediaType == "application/json" || !strings.Contains(mediaType, "/")
