@@ -12,11 +12,11 @@ import (
 )
 
 // TestMemoryDoesNotDependOnTheImage counts what the process allocates for an image of
-// 48 MiB, vendor included. It is not parallel, so that it counts nobody else's.
+// 16 MiB, vendor included. It is not parallel, so that it counts nobody else's.
 //
 //nolint:paralleltest // see above
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
-	const size, bound = 48 << 20, 4 << 20
+	const size, bound = 16 << 20, 4 << 20
 	house := newHouse(t, download.Config{MaxBytes: 2 * size, MaxPixels: size})
 	e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
 	var before, after runtime.MemStats
