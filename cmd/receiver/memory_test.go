@@ -1,0 +1,83 @@
+package main_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/dustin/go-humanize"
+)
+
+// imageMiB is the size of each image; "make memory" measures with 200.
+var imageMiB = flag.Int64("image-mib", 24, "size of each image of TestMemoryStaysFlat, in MiB")
+
+const (
+	manyImages = 8        // as many as are fetched at once by default
+	maxPeak    = 96 << 20 // bytes of memory
+	reportPeak = "VmHWM:" // the line of /proc/PID/status that says the peak
+)
+
+// Eight large results at once take no more memory than small ones.
+func TestMemoryStaysFlat(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux says the peak of a process")
+	}
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = vendor.Close() }()
+	folder := t.TempDir()
+	p := serve(t, folder)
+	var stored int64
+	var jobs []fakevendor.Job
+	for n := range manyImages {
+		job, err := vendor.NewJob(fakevendor.JobOptions{Bytes: *imageMiB << 20, Seed: uint64(n + 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, job)
+		stored += job.Images[0].Bytes
+	}
+	began := time.Now()
+	for _, delivery := range vendor.Deliver(t.Context(), p.webhook(), fakevendor.Plan{Concurrency: manyImages}, jobs...) {
+		if delivery.Err != nil {
+			t.Fatal(delivery.Err)
+		}
+	}
+	waitUntilIdle(t, folder, p)
+	peak := peakOf(t, p.command.Process.Pid)
+	t.Logf("%d images, %s in all, in %s: peak of memory %s", manyImages, humanize.IBytes(uint64(stored)),
+		time.Since(began).Round(time.Millisecond), humanize.IBytes(peak))
+	if peak > maxPeak {
+		t.Errorf("the peak is %s, more than %s", humanize.IBytes(peak), humanize.IBytes(maxPeak))
+	}
+	if work := reader(t, folder, "work.db"); count(t, work, "SELECT count(*) FROM artifacts WHERE position = 0") != manyImages {
+		t.Error("not every image was stored")
+	}
+}
+
+// peakOf reads the peak of a process's resident memory, in bytes.
+func peakOf(t *testing.T, pid int) uint64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, reportPeak); ok {
+			peak, err := humanize.ParseBytes(strings.Replace(strings.TrimSpace(rest), "kB", "KiB", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return peak
+		}
+	}
+	t.Fatal("the system does not say the peak")
+	return 0
+}
