@@ -64,8 +64,12 @@ func TestDNSThatDoesNotAnswer(t *testing.T) {
 		return ours, nil
 	}}
 	client := newClient(t, atHome(), fetch.WithResolver(resolver), fetch.WithLimits(fetch.Limits{Dial: short}))
+	begun := time.Now()
 	_, _, err := get(t, client, "https://slow.test/x.png")
 	failed(t, err, fetch.KindTimeout)
+	if waited := time.Since(begun); waited > 4*time.Second {
+		t.Errorf("gave up after %s, which is the resolver's own patience", waited)
+	}
 }
 
 func TestStall(t *testing.T) {

@@ -1,6 +1,8 @@
 package fetch
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -43,6 +45,29 @@ func replace[T comparable](limit *T, by T) {
 		*limit = by
 	}
 }
+
+// Watch reads body to its end under a watch, as a transfer does.
+func Watch(ctx context.Context, l Limits, body io.Reader) error {
+	limits := limits{stall: l.Stall, window: l.Window, speed: l.Speed}
+	watch := newWatch(ctx, limits)
+	defer watch.end()
+	for buffer := make([]byte, 1<<10); ; {
+		switch _, err := watch.read(body, buffer); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case watch.ctx.Err() != nil:
+			return context.Cause(watch.ctx)
+		}
+	}
+}
+
+// ErrStalled and ErrSlow are what a watch says.
+var (
+	ErrStalled = errStalled
+	ErrSlow    = errSlow
+)
 
 // Permits is the guard's verdict on addr.
 func Permits(addr netip.Addr, allowed ...netip.Prefix) bool {

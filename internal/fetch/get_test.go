@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,24 +127,24 @@ func TestIdentityIsNoCoding(t *testing.T) {
 
 func TestMaxBytes(t *testing.T) {
 	t.Parallel()
-	content := noise(1000)
+	content := noise(200_000)
 	for name, row := range map[string]struct {
 		max     int64
 		chunked bool
 		kind    fetch.Kind
 	}{
-		"announced, exactly":       {1000, false, ""},
-		"announced, one over":      {999, false, fetch.KindTooLarge},
-		"not announced, exactly":   {1000, true, ""},
-		"not announced, one over":  {999, true, fetch.KindTooLarge},
+		"announced, exactly":       {200_000, false, ""},
+		"announced, one over":      {199_999, false, fetch.KindTooLarge},
+		"not announced, exactly":   {200_000, true, ""},
+		"not announced, one over":  {199_999, true, fetch.KindTooLarge},
 		"nothing allowed":          {0, true, fetch.KindTooLarge},
 		"less than nothing, if so": {-1, true, fetch.KindTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-				if row.chunked {
-					w.(http.Flusher).Flush()
+				if !row.chunked {
+					w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 				}
 				_, _ = w.Write(content)
 			})

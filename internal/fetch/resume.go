@@ -77,23 +77,22 @@ func (c condition) checkRest(response *http.Response, known int64) (total int64,
 	if isEncoded(response.Header) {
 		return 0, failf(KindEncoding, "the host %s sends the rest of the file compressed, though it was asked not to", host)
 	}
-	total, exact := c.rest(response)
+	total, exact := c.rest(response.Header)
 	if !exact || known != unknown && total != known || !c.same.matches(response.Header) {
 		return 0, failf(KindTruncated, "the host %s sends another part than the rest of the file", host)
 	}
 	return total, nil
 }
 
-// rest gives the length of the whole file if the answer is all of it from c.from on.
-func (c condition) rest(response *http.Response) (total int64, exact bool) {
-	ranges := response.Header.Values("Content-Range")
+// rest gives the length of the whole file if the answer says that it is all of it
+// from c.from on.
+func (c condition) rest(header http.Header) (total int64, exact bool) {
+	ranges := header.Values("Content-Range")
 	if len(ranges) != 1 {
 		return 0, false
 	}
 	first, last, total, valid := parseContentRange(ranges[0])
-	length := response.ContentLength
-	exact = valid && first == c.from && last == total-1 && (length == unknown || length == total-first)
-	return total, exact
+	return total, valid && first == c.from && last == total-1
 }
 
 // parseContentRange reads "bytes 5-9/10". A length that is not said ("*") is not valid here.

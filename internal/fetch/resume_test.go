@@ -29,16 +29,16 @@ type flaky struct {
 	breaks   int32
 
 	requests atomic.Int32
-	ranges   chan string
+	asked    chan http.Header
 }
 
 func newFlaky(breaks int32, header http.Header, modified time.Time) *flaky {
-	return &flaky{content: noise(300_000), header: header, modified: modified, breaks: breaks, ranges: make(chan string, 20)}
+	return &flaky{content: noise(30_000), header: header, modified: modified, breaks: breaks, asked: make(chan http.Header, 20)}
 }
 
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	number := f.requests.Add(1)
-	f.ranges <- r.Header.Get("Range")
+	f.asked <- r.Header
 	for name, values := range f.header {
 		w.Header()[name] = values
 	}
@@ -65,12 +65,13 @@ func TestBrokenTransferIsContinued(t *testing.T) {
 		breaks   int32
 		header   http.Header
 		modified time.Time
+		ifRange  string
 	}{
-		"ETag":                        {1, tag, time.Time{}},
-		"ETag, several times":         {fetch.MaxResumes, tag, time.Time{}},
-		"ETag and Last-Modified":      {1, tag, longAgo},
-		"Last-Modified":               {2, nil, longAgo},
-		"ETag beside a recent change": {1, tag, time.Now()},
+		"ETag":                        {1, tag, time.Time{}, `"v1"`},
+		"ETag, several times":         {fetch.MaxResumes, tag, time.Time{}, `"v1"`},
+		"ETag and Last-Modified":      {1, tag, longAgo, `"v1"`},
+		"Last-Modified":               {2, nil, longAgo, "Fri, 02 Jan 2026 03:04:05 GMT"},
+		"ETag beside a recent change": {1, tag, time.Now(), `"v1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,11 +86,11 @@ func TestBrokenTransferIsContinued(t *testing.T) {
 			if file.Resumed != int(row.breaks) {
 				t.Errorf("resumed %d times, want %d", file.Resumed, row.breaks)
 			}
-			if first := <-origin.ranges; first != "" {
-				t.Errorf("the first request was for %s", first)
+			if first := <-origin.asked; first.Get("Range") != "" || first.Get("If-Range") != "" {
+				t.Errorf("the first request has the header %v", first)
 			}
-			if second := <-origin.ranges; !strings.HasPrefix(second, "bytes=") || !strings.HasSuffix(second, "-") || second == "bytes=0-" {
-				t.Errorf("the second request was for %s", second)
+			if second := <-origin.asked; second.Get("Range") != "bytes=10000-" || second.Get("If-Range") != row.ifRange {
+				t.Errorf("the second request has the header %v", second)
 			}
 		})
 	}
@@ -167,27 +168,30 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 		rest string
 		kind fetch.Kind
 	}{
-		"exact":             {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", ""},
-		"exact, chunked":    {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", ""},
-		"whole":             {strings.Replace(first, "v1", "v2", 1) + "abcdefghij", fetch.KindTruncated},
-		"other ETag":        {part + "ETag: \"v2\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"weak ETag":         {part + "ETag: W/\"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"no ETag":           {part + "Content-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"from before":       {part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nContent-Length: 11\r\n\r\n9abcdefghij", fetch.KindTruncated},
-		"from after":        {part + "ETag: \"v1\"\r\nContent-Range: bytes 11-19/20\r\nContent-Length: 9\r\n\r\nbcdefghij", fetch.KindTruncated},
-		"not to the end":    {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nContent-Length: 9\r\n\r\nabcdefghi", fetch.KindTruncated},
-		"of another length": {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-20/21\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
-		"of unknown length": {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/*\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"of another unit":   {part + "ETag: \"v1\"\r\nContent-Range: pixels 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"of garbage":        {part + "ETag: \"v1\"\r\nContent-Range: bytes +10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"no range":          {part + "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"two ranges":        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"longer by header":  {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
-		"longer in chunks":  {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n0\r\n\r\n", fetch.KindTruncated},
-		"compressed":        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindEncoding},
-		"not satisfiable":   {"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\n\r\n", fetch.KindTruncated},
-		"unavailable":       {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", fetch.KindStatus},
-		"redirect":          {"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", fetch.KindHostNotAllowed},
+		"exact":                                 {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", ""},
+		"exact, chunked":                        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", ""},
+		"whole":                                 {strings.Replace(first, "v1", "v2", 1) + "abcdefghij", fetch.KindTruncated},
+		"other ETag":                            {part + "ETag: \"v2\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"weak ETag":                             {part + "ETag: W/\"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"no ETag":                               {part + "Content-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"from before":                           {part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nContent-Length: 11\r\n\r\n9abcdefghij", fetch.KindTruncated},
+		"from after":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 11-19/20\r\nContent-Length: 9\r\n\r\nbcdefghij", fetch.KindTruncated},
+		"not to the end":                        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nContent-Length: 9\r\n\r\nabcdefghi", fetch.KindTruncated},
+		"of another length":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-20/21\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
+		"of unknown length":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/*\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"of another unit":                       {part + "ETag: \"v1\"\r\nContent-Range: pixels 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"of garbage":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes +10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"no range":                              {part + "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"two ranges":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
+		"longer by header":                      {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
+		"longer in chunks":                      {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n0\r\n\r\n", fetch.KindTruncated},
+		"shorter in chunks":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", fetch.KindTruncated},
+		"from before, but of the right size":    {part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\n9abcdefghi\r\n0\r\n\r\n", fetch.KindTruncated},
+		"not to the end, but of the right size": {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", fetch.KindTruncated},
+		"compressed":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindEncoding},
+		"not satisfiable":                       {"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\n\r\n", fetch.KindTruncated},
+		"unavailable":                           {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", fetch.KindStatus},
+		"redirect":                              {"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", fetch.KindHostNotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,6 +263,19 @@ func TestBodyWithoutLength(t *testing.T) {
 				t.Errorf("got %q, %v", content, err)
 			}
 		})
+	}
+}
+
+// TestBreakBeforeTheFirstByte asks for the whole file again: there is nothing to continue.
+func TestBreakBeforeTheFirstByte(t *testing.T) {
+	t.Parallel()
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v1\"\r\n\r\n"
+	address := raw(t, func(conn net.Conn, number int) {
+		_, _ = io.WriteString(conn, head+strings.Repeat("image", min(number, 1)))
+	})
+	content, file, err := get(t, newClient(t, atHome()), "http://"+address)
+	if err != nil || string(content) != "image" || file.Resumed != 1 {
+		t.Errorf("got %q, %+v, %v", content, file, err)
 	}
 }
 

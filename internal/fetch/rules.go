@@ -49,7 +49,7 @@ func checkForm(target *url.URL) error {
 	switch {
 	case target.Scheme != "https" && target.Scheme != "http":
 		return failf(KindInvalidURL, "the URL does not begin with https://")
-	case target.Host == "" || target.Opaque != "":
+	case target.Host == "":
 		return failf(KindInvalidURL, "the URL names no host")
 	case target.User != nil:
 		return failf(KindInvalidURL, "the URL has credentials in it")

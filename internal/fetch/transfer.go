@@ -49,7 +49,7 @@ func (t *transfer) run(ctx context.Context) (File, error) {
 // server's last word.
 func (t *transfer) resumable(err error) bool {
 	failed, is := errors.AsType[*Error](err)
-	return is && failed.broken && t.validator != "" && t.file.Bytes > 0 && t.file.Resumed < maxResumes
+	return is && failed.broken && t.validator != "" && t.file.Resumed < maxResumes
 }
 
 // pause waits before a resume, longer each time and never the same for two
@@ -145,7 +145,7 @@ func (t *transfer) end() error {
 	switch {
 	case t.file.Bytes == 0:
 		return failf(KindTruncated, "the host %s sends an empty file", t.file.Host)
-	case t.total != unknown && t.file.Bytes < t.total:
+	case t.file.Bytes < t.total:
 		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
 	}
 	return nil
