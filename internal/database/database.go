@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 
@@ -41,8 +42,11 @@ var (
 )
 
 // OpenSQLite opens the database file at path and creates it if it is missing;
-// its folder must exist.
+// its folder must exist. Nobody else may read it: bodies hold the webhook's token.
 func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("database: create %s: %w", path, err)
+	}
 	writer, err := openPool(ctx, dsn(path, "rwc", writerPragmas), 1)
 	if err != nil {
 		return nil, fmt.Errorf("database: open %s: %w", path, err)
@@ -52,6 +56,15 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
 	}
 	return &SQLite{Writer: writer, Reader: reader}, nil
+}
+
+// create makes an empty file for its owner alone; SQLite gives the files beside it the same mode.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // OpenSQLiteReadOnly opens an existing file for reading alone, beside a process that may be writing it.
