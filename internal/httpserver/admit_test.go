@@ -53,6 +53,7 @@ func TestClientAddress(t *testing.T) {
 		{"peer with a zone", "", "[fe80::1%eth0]:50000", nil, "fe80::1"},
 		{"peer is no proxy: header ignored", proxies, "203.0.113.9:50000", []string{"198.51.100.1"}, "203.0.113.9"},
 		{"peer is a proxy", proxies, "10.1.1.1:50000", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"peer is no proxy and has a zone", proxies, "[fe80::1%eth0]:50000", nil, "fe80::1"},
 		{"mapped peer is a proxy", proxies, "[::ffff:10.1.1.1]:50000", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"forged first hop", proxies, "10.1.1.1:50000", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1"},
 		{"forged garbage", proxies, "10.1.1.1:50000", []string{"garbage, 198.51.100.1"}, "198.51.100.1"},

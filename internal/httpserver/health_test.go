@@ -152,12 +152,14 @@ func TestReadyHasADeadline(t *testing.T) {
 
 func TestReadyOutlivesAClientThatGoesAway(t *testing.T) {
 	t.Parallel()
-	h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: func(ctx context.Context) error { return ctx.Err() }})
 	ctx, cancel := context.WithCancel(t.Context())
-	request := httptest.NewRequest(http.MethodGet, "/readyz", nil).WithContext(ctx)
 	cancel()
-	h.ServeHTTP(httptest.NewRecorder(), request)
-	if answer := ready(h); answer.Code != http.StatusOK {
-		t.Errorf("a client that went away made the receiver unready: %d %s", answer.Code, answer.Body)
+	gone := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody).WithContext(ctx)
+	for range 50 { // whether a client that is gone gets its turn is a matter of luck
+		h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: func(ctx context.Context) error { return ctx.Err() }})
+		h.ServeHTTP(httptest.NewRecorder(), gone)
+		if answer := ready(h); answer.Code != http.StatusOK {
+			t.Fatalf("a client that went away made the receiver unready: %d %s", answer.Code, answer.Body)
+		}
 	}
 }
