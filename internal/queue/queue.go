@@ -65,6 +65,7 @@ type Queue struct {
 	database *database.SQLite
 	client   *river.Client[*sql.Tx]
 	worker   *worker
+	lost     *lost
 }
 
 // Migrate brings River's tables up to date and returns their version.
@@ -86,7 +87,8 @@ func Migrate(ctx context.Context, db *database.SQLite) (int64, error) {
 // Open makes a queue with its lanes on a migrated database. Jobs can be inserted
 // at once; they are handed out from Start on.
 func Open(db *database.SQLite, lanes []Lane, log *slog.Logger) (*Queue, error) {
-	q := &Queue{database: db, worker: &worker{}}
+	lost := newLost(db, log)
+	q := &Queue{database: db, worker: &worker{lost: lost}, lost: lost}
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, q.worker); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
@@ -158,12 +160,14 @@ func (q *Queue) Start(run Run) error {
 	if err := q.client.Start(context.Background()); err != nil {
 		return fmt.Errorf("queue: start: %w", err)
 	}
+	q.lost.start()
 	return nil
 }
 
 // Stop takes no more jobs and waits for those that run. Shortly before the
 // context's deadline it cancels them; they come again at the next start.
 func (q *Queue) Stop(ctx context.Context) error {
+	q.lost.stop()
 	patient, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
 		margin := min(stopMargin, time.Until(deadline)/2)

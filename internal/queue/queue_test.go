@@ -171,3 +171,36 @@ func TestStopCancelsWhatRunsTooLong(t *testing.T) {
 		t.Errorf("the job is %s, error %v", state, err)
 	}
 }
+
+// A job whose end could not be recorded comes again; one that is being worked on does not.
+func TestLostJobsComeAgain(t *testing.T) {
+	t.Parallel()
+	db := databasetest.SQLite(t)
+	q := open(t, db)
+	q.LookForLostEvery(20 * time.Millisecond)
+	insert(t, db, q, true, queue.Job{Event: "held", Handler: "download"}, queue.Job{Event: "lost", Handler: "download"})
+	if _, err := db.Writer.ExecContext(t.Context(), "UPDATE river_job SET state = 'running', attempt = 7 WHERE json_extract(args, '$.event') = 'lost'"); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	got := make(chan event.ID, 10)
+	err := q.Start(func(_ context.Context, job queue.Job) error {
+		got <- job.Event
+		if job.Event == "held" {
+			<-release
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[event.ID]bool{receive(t, got): true, receive(t, got): true}
+	if !seen["held"] || !seen["lost"] {
+		t.Errorf("handed out: %v", seen)
+	}
+	close(release)
+	stop(t, q, patience)
+	if len(got) != 0 {
+		t.Errorf("%s was handed out twice", <-got)
+	}
+}

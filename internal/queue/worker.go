@@ -23,11 +23,13 @@ func (stepArgs) Kind() string { return "step" }
 // worker turns River's calls into ours.
 type worker struct {
 	river.WorkerDefaults[stepArgs]
-	run Run
+	run  Run
+	lost *lost
 }
 
 // Work runs one job.
 func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
+	defer w.lost.hold(delivery{job.ID, job.Attempt})()
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
 	var later *Later
 	if errors.As(err, &later) {
