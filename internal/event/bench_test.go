@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -43,7 +42,7 @@ func BenchmarkRedact(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := event.Redact(bytes.Clone(body)); err != nil {
+				if _, err := event.Redact(body); err != nil {
 					b.Fatal(err)
 				}
 			}

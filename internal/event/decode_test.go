@@ -84,8 +84,10 @@ func TestDecodeTellsEveryFault(t *testing.T) {
 		{"result_url false", `{"job":"j","result_url":false}`, noAddress},
 		{"result_url list", `{"job":"j","result_url":["https://a/b"]}`, noAddress},
 		{"result_url longest", `{"job":"j","result_url":"` + strings.Repeat("x", 8192) + `"}`, nil},
-		{"result_url too long", `{"job":"j","result_url":"` + strings.Repeat("x", 8193) + `"}`,
-			[]event.Fault{{Pointer: "/result_url", Detail: "must be at most 8192 bytes"}}},
+		{
+			"result_url too long", `{"job":"j","result_url":"` + strings.Repeat("x", 8193) + `"}`,
+			[]event.Fault{{Pointer: "/result_url", Detail: "must be at most 8192 bytes"}},
+		},
 		{"both", `{"result_url":7,"job":1}`, append(noAddress[:1:1], noString...)},
 	}
 	for _, row := range rows {
@@ -153,7 +155,7 @@ func TestDecodeBoundsTokens(t *testing.T) {
 
 // TestLongStringsAreNotCopied reads an inline image in far less memory than it has.
 func TestLongStringsAreNotCopied(t *testing.T) { //nolint:paralleltest // counts the memory of the whole process
-	body := inline(32 << 20)
+	body := inline(4 << 20)
 	rows := []struct {
 		name string
 		read func() error

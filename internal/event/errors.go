@@ -52,8 +52,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // CodeOf is the meaning that err carries, or CodeInternal when it carries none.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal

@@ -22,27 +22,45 @@ func TestImages(t *testing.T) {
 		{"address", `"result_url":"https://a/1"`, list("https://a/1", "/result_url")},
 		{"plain http, other case", `"result_url":"HTTP://A/1"`, list("HTTP://A/1", "/result_url")},
 		{"text", `"results":"https://a/1"`, list("https://a/1", "/results")},
-		{"list of texts", `"result_url":"https://a/0","results":["https://a/2","https://a/1",null,7,"x"]`,
-			list("https://a/0", "/result_url", "https://a/2", "/results/0", "https://a/1", "/results/1")},
-		{"list of objects", `"results":[{"result_url":"https://a/1"},{"url":"https://a/2"},{"name":"x"}]`,
-			list("https://a/1", "/results/0/result_url", "https://a/2", "/results/1/url")},
+		{
+			"list of texts", `"result_url":"https://a/0","results":["https://a/2","https://a/1",null,7,"x"]`,
+			list("https://a/0", "/result_url", "https://a/2", "/results/0", "https://a/1", "/results/1"),
+		},
+		{
+			"list of objects", `"results":[{"result_url":"https://a/1"},{"url":"https://a/2"},{"name":"x"}]`,
+			list("https://a/1", "/results/0/result_url", "https://a/2", "/results/1/url"),
+		},
 		{"object", `"results":{"width":1,"url":"https://a/1"}`, list("https://a/1", "/results/url")},
-		{"object of both", `"results":{"url":"https://a/1","result_url":"https://a/2"}`,
-			list("https://a/1", "/results/url", "https://a/2", "/results/result_url")},
-		{"object and what describes its image", `"results":{"source":"https://b/in","data":{"url":"https://b/in"},"result_url":"https://a/1","more":["https://b/2"]}`,
-			list("https://a/1", "/results/result_url")},
+		{
+			"object of both", `"results":{"url":"https://a/1","result_url":"https://a/2"}`,
+			list("https://a/1", "/results/url", "https://a/2", "/results/result_url"),
+		},
+		{
+			"object and what describes its image", `"results":{"source":"https://b/in","data":{"url":"https://b/in"},"result_url":"https://a/1","more":["https://b/2"]}`,
+			list("https://a/1", "/results/result_url"),
+		},
 		{"object whose own is null", `"results":{"result_url":null,"url":"https://a/1"}`, list("https://a/1", "/results/url")},
 		{"object whose own is an object", `"results":{"url":{"large":"https://a/1"}}`, list("https://a/1", "/results/url/large")},
-		{"map to texts, in its order", `"results":{"z":"https://a/1","a":"https://a/2"}`,
-			list("https://a/1", "/results/z", "https://a/2", "/results/a")},
-		{"map to objects", `"results":{"z":{"url":"https://a/1"},"a":{"result_url":"https://a/2"}}`,
-			list("https://a/1", "/results/z/url", "https://a/2", "/results/a/result_url")},
-		{"lists in maps in lists", `"results":[{"images":[{"files":{"png":"https://a/1"}}]},["https://a/2"]]`,
-			list("https://a/1", "/results/0/images/0/files/png", "https://a/2", "/results/1/0")},
-		{"names with escapes", `"results":{"a/b~c":"https:\/\/a\/1","\u0061":{"\u0075rl":"https://a/2","x":"https://a/3"}}`,
-			list("https://a/1", "/results/a~1b~0c", "https://a/2", "/results/a/url")},
-		{"repeated", `"result_url":"https://a/1","results":["https://a/1",{"url":"https://a/1"},"https://a/2"]`,
-			list("https://a/1", "/result_url", "https://a/2", "/results/2")},
+		{
+			"map to texts, in its order", `"results":{"z":"https://a/1","a":"https://a/2"}`,
+			list("https://a/1", "/results/z", "https://a/2", "/results/a"),
+		},
+		{
+			"map to objects", `"results":{"z":{"url":"https://a/1"},"a":{"result_url":"https://a/2"}}`,
+			list("https://a/1", "/results/z/url", "https://a/2", "/results/a/result_url"),
+		},
+		{
+			"lists in maps in lists", `"results":[{"images":[{"files":{"png":"https://a/1"}}]},["https://a/2"]]`,
+			list("https://a/1", "/results/0/images/0/files/png", "https://a/2", "/results/1/0"),
+		},
+		{
+			"names with escapes", `"results":{"a/b~c":"https:\/\/a\/1","\u0061":{"\u0075rl":"https://a/2","x":"https://a/3"}}`,
+			list("https://a/1", "/results/a~1b~0c", "https://a/2", "/results/a/url"),
+		},
+		{
+			"repeated", `"result_url":"https://a/1","results":["https://a/1",{"url":"https://a/1"},"https://a/2"]`,
+			list("https://a/1", "/result_url", "https://a/2", "/results/2"),
+		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
