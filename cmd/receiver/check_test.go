@@ -115,7 +115,7 @@ func TestCheckFindsAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, code := "ok", 0
-	if free := stat.Bavail * uint64(stat.Bsize); free < 1<<40 { //nolint:unconvert // differs between systems
+	if free := stat.Bavail * uint64(stat.Bsize); free < 1<<40 {
 		want, code = "fail", 1
 	}
 	find(t, check(t, folder, code, "RECEIVER_MIN_FREE_BYTES=1TiB"), "disk", want, "RECEIVER_MIN_FREE_BYTES asks for 1.0 TiB")

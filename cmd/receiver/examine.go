@@ -68,9 +68,9 @@ func checkDisk(path string, c config.Config) finding {
 	if err := unix.Statfs(path, &stat); err != nil {
 		return finding{"disk", verdictFail, fmt.Sprintf("free room of %s: %s", path, err)}
 	}
-	free := stat.Bavail * uint64(stat.Bsize) //nolint:gosec // a block has a positive size
+	free := stat.Bavail * uint64(stat.Bsize)
 	text := fmt.Sprintf("%s is free at %s, RECEIVER_MIN_FREE_BYTES asks for %s", humanize.IBytes(free), path, c.MinFreeBytes)
-	if free < uint64(c.MinFreeBytes) { //nolint:gosec // its range is positive
+	if free < uint64(c.MinFreeBytes) {
 		return finding{"disk", verdictFail, text}
 	}
 	return finding{"disk", verdictOK, text}

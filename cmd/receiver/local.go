@@ -43,8 +43,7 @@ func localURL(listenAddr string) (string, error) {
 
 // withoutURL drops the URL from an error of an HTTP client: the token may be in it.
 func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err

@@ -64,7 +64,7 @@ func printFaults(w io.Writer, faults *config.Faults) {
 	}
 	printTo(w, "receiver: the configuration has %d %s\n", len(all), noun)
 	for _, fault := range all {
-		printTo(w, "  %s\n", fault)
+		printTo(w, "  %s\n", printable(fault.String()))
 	}
 	printTo(w, "\"receiver env\" lists every variable.\n")
 }

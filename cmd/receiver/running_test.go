@@ -67,7 +67,7 @@ type running struct {
 func start(t *testing.T, folder string, env ...string) *running {
 	t.Helper()
 	r := &running{folder: folder, stdout: newStream(), stderr: newStream(), exited: make(chan struct{})}
-	r.command = exec.Command(binary(t), "serve") //nolint:noctx // the clean-up ends it
+	r.command = exec.Command(binary(t), "serve")
 	r.command.Dir = folder
 	r.command.Env = append([]string{"PATH=/nowhere", "RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_MIN_FREE_BYTES=1MiB"}, env...)
 	r.command.Stdout, r.command.Stderr = r.stdout, r.stderr
@@ -100,6 +100,24 @@ func (r *running) stop(t *testing.T, signal syscall.Signal) result {
 	stdout, _ := r.stdout.look()
 	stderr, _ := r.stderr.look()
 	return result{r.command.ProcessState.ExitCode(), stdout, stderr}
+}
+
+// signalUntilItEnds is an impatient operator: one signal could come while the first is still being taken in.
+func (r *running) signalUntilItEnds(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(patience / 2) // well before the receiver would end by itself
+	for {
+		_ = r.command.Process.Signal(signal) // fails when it has ended just now
+		select {
+		case <-r.exited:
+			return
+		case <-again.C:
+		case <-deadline:
+			t.Fatal("the receiver does not end")
+		}
+	}
 }
 
 // listening is how commands learn where the receiver is.

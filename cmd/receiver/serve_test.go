@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestFirstStartPrintsTheURLToRegister(t *testing.T) {
@@ -67,6 +70,62 @@ func TestTokenFileThatOthersCanReadIsWarnedOf(t *testing.T) {
 	contains(t, "log", r.stderr, `"level":"warn"`, "other users of this machine can read")
 	check := receiver(t, call{args: []string{"check"}, folder: folder, env: []string{"RECEIVER_MIN_FREE_BYTES=1MiB"}}).expect(t, 0)
 	contains(t, "check", check.stdout, "warn  token")
+}
+
+// A callback that comes slowly keeps the receiver from ending at the first signal.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
+	slow := dial(t, r.address)
+	if _, err := io.WriteString(slow, "POST /webhooks/deep-image/"+knownToken+" HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(slow, make([]byte, len("HTTP/1.1 100 "))); err != nil { // its body is waited for
+		t.Fatal(err)
+	}
+	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	awaitClosedDoor(t, r)
+	r.signalUntilItEnds(t, syscall.SIGTERM)
+	status, ok := r.command.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		t.Errorf("the second signal did not end it: %v", r.command.ProcessState)
+	}
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return connection
+}
+
+// awaitClosedDoor waits until no connection is taken any more, though the process lives.
+func awaitClosedDoor(t *testing.T, r *running) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.address)
+		if err != nil {
+			return
+		}
+		_ = connection.Close()
+		select {
+		case <-look.C:
+		case <-r.exited:
+			t.Fatal("the first signal ended it")
+		case <-t.Context().Done():
+			t.Fatal("the door stays open")
+		}
+	}
 }
 
 func TestServeFails(t *testing.T) {

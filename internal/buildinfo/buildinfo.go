@@ -13,7 +13,7 @@ import (
 // What stays empty is taken from what the Go toolchain recorded. The linker can
 // set nothing but package variables; nothing else writes them.
 var (
-	version string //nolint:gochecknoglobals // set by the linker
+	version string
 	commit  string //nolint:gochecknoglobals // set by the linker
 	date    string //nolint:gochecknoglobals // set by the linker
 )

@@ -29,7 +29,7 @@ type Config struct {
 	DatabaseURL     secret.Value  `envconfig:"DATABASE_URL" unset:"sqlite:// and DATA_DIR" desc:"where events are kept: sqlite:// and a folder, in which inbox.db and work.db are"`
 	WebhookTokens   secret.List   `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
 	HandlerNames    setting.List  `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
-	PublicURL       string        `envconfig:"PUBLIC_URL" unset:"not known" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
+	PublicURL       string        `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
 	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 

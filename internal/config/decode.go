@@ -39,7 +39,7 @@ func (v variable) explain(err error) string {
 	if !errors.As(err, &parse) {
 		return "cannot be read"
 	}
-	if _, ok := v.field.Addr().Interface().(envconfig.Decoder); ok {
+	if _, ok := reflect.TypeAssert[envconfig.Decoder](v.field.Addr()); ok {
 		return parse.Err.Error()
 	}
 	if v.isSecret() {

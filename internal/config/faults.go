@@ -51,7 +51,7 @@ func (f *Faults) add(variable, format string, values ...any) {
 // addConflict asks a section whether its variables go together. It is asked only
 // when each of them is right by itself.
 func (f *Faults) addConflict(prefix string, section reflect.Value) {
-	validator, ok := section.Addr().Interface().(interface{ Validate() error })
+	validator, ok := reflect.TypeAssert[interface{ Validate() error }](section.Addr())
 	if !ok || f.Of(namesOf(variablesOf(prefix, section))...) {
 		return
 	}

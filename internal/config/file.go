@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
@@ -25,7 +26,7 @@ func (v variable) readFile(path string) (fault string) {
 	if err != nil {
 		return "cannot be read: " + err.Error()
 	}
-	decoder, ok := v.field.Addr().Interface().(envconfig.Decoder)
+	decoder, ok := reflect.TypeAssert[envconfig.Decoder](v.field.Addr())
 	if !ok {
 		return "cannot be read from a file"
 	}
@@ -82,8 +83,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 
 // pathless drops the path from a file error that stands beside it anyway.
 func pathless(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}
 	return err

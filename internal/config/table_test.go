@@ -96,7 +96,7 @@ func TestMarkdownHoldsNothingOfTheEnvironment(t *testing.T) {
 	if got != want {
 		t.Errorf("the manual depends on the environment:\n%s", got)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(got), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(got), "\n") {
 		if cells := strings.Count(line, "|") - strings.Count(line, `\|`); cells != 5 {
 			t.Errorf("line has %d cells: %s", cells-1, line)
 		}
