@@ -23,14 +23,13 @@ const (
 	spoolPermissions  = 0o700
 )
 
-// fileBucket keeps objects as files below a folder. All names go through root,
+// fileBucket keeps objects as files below a folder. All names go through disk,
 // so no symbolic link leads outside.
 type fileBucket struct {
-	root    *os.Root
+	disk    *disk
 	path    string // absolute
 	folders *folders
 	spools  *spools
-	link    func(oldname, newname string) error // gives a file a second name, unless that is taken
 }
 
 func openFileBucket(ctx context.Context, folder string) (Bucket, error) {
@@ -38,11 +37,12 @@ func openFileBucket(ctx context.Context, folder string) (Bucket, error) {
 	if err != nil {
 		return nil, failure("open the bucket's folder", err)
 	}
-	spools, err := openSpools(ctx, root)
+	disk := newDisk(root)
+	spools, err := openSpools(ctx, disk)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &fileBucket{root: root, path: folder, folders: newFolders(root), spools: spools, link: root.Link}, nil
+	return &fileBucket{disk: disk, path: folder, folders: newFolders(disk), spools: spools}, nil
 }
 
 // Spool makes an empty file in the bucket's own file system.
@@ -97,16 +97,16 @@ func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error 
 	if err != nil {
 		return err
 	}
-	return syncFolder(b.root, path.Dir(key))
+	return b.disk.syncFolder(path.Dir(key))
 }
 
 // name gives the spooled file its key, and never replaces what has that name.
 func (b *fileBucket) name(spooled, key string) error {
-	err := b.link(spooled, key)
+	err := b.disk.link(spooled, key)
 	if !lacksLinks(err) {
 		return err
 	}
-	return renameNoReplace(b.root, spooled, key)
+	return renameNoReplace(b.disk.Root, spooled, key)
 }
 
 // lacksLinks says that the file system knows no hard links.
@@ -132,19 +132,19 @@ func (b *fileBucket) confirm(ctx context.Context, key string, spool *Spool) erro
 	case !same:
 		return ErrConflict
 	}
-	return existing.Sync()
+	return b.disk.sync(existing)
 }
 
 // openFile opens the regular file under key. Anything else is not opened: that of a pipe would wait.
 func (b *fileBucket) openFile(key string) (*os.File, fs.FileInfo, error) {
-	info, err := b.root.Stat(key)
+	info, err := b.disk.Stat(key)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNotFile
 	}
-	file, err := b.root.Open(key)
+	file, err := b.disk.Open(key)
 	return file, info, err
 }
 
@@ -173,7 +173,7 @@ func (b *fileBucket) URL(key string) string {
 
 // Close removes the spools that were not closed.
 func (b *fileBucket) Close() error {
-	if err := errors.Join(b.spools.close(), b.root.Close()); err != nil {
+	if err := errors.Join(b.spools.close(), b.disk.Close()); err != nil {
 		return failure("close the bucket", err)
 	}
 	return nil

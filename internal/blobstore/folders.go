@@ -16,13 +16,13 @@ const maxKnown = 4096
 // folders makes folders so that they are still there after a crash, and
 // remembers which ones are.
 type folders struct {
-	root  *os.Root
+	disk  *disk
 	mutex sync.Mutex
 	safe  map[string]struct{} // folders whose entry in their parent was synced while they existed
 }
 
-func newFolders(root *os.Root) *folders {
-	return &folders{root: root, safe: make(map[string]struct{})}
+func newFolders(disk *disk) *folders {
+	return &folders{disk: disk, safe: make(map[string]struct{})}
 }
 
 // makeAbove makes every missing folder above key and syncs the parent of each.
@@ -41,7 +41,7 @@ func (f *folders) makeAbove(ctx context.Context, key string) error {
 // makeOne also syncs the parent of a folder that was there already, once: who
 // made it may have crashed, or not have come to the sync yet.
 func (f *folders) makeOne(folder string) error {
-	err := f.root.Mkdir(folder, folderPermissions)
+	err := f.disk.Mkdir(folder, folderPermissions)
 	exists := errors.Is(err, fs.ErrExist)
 	if err != nil && !exists {
 		return err
@@ -49,7 +49,7 @@ func (f *folders) makeOne(folder string) error {
 	if exists && f.isSafe(folder) {
 		return nil
 	}
-	if err := syncFolder(f.root, path.Dir(folder)); err != nil {
+	if err := f.disk.syncFolder(path.Dir(folder)); err != nil {
 		return err
 	}
 	f.remember(folder)
@@ -70,15 +70,6 @@ func (f *folders) remember(folder string) {
 		clear(f.safe)
 	}
 	f.safe[folder] = struct{}{}
-}
-
-// syncFolder makes the names in a folder safe from a crash.
-func syncFolder(root *os.Root, folder string) error {
-	opened, err := root.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(opened.Sync(), opened.Close())
 }
 
 // makeRoot opens an absolute folder, after it has made what is missing of it.
@@ -110,5 +101,5 @@ func makeBelow(existing, folder string) error {
 		return err
 	}
 	inside := path.Join(filepath.ToSlash(relative), "inside")
-	return newFolders(root).makeAbove(context.Background(), inside)
+	return newFolders(newDisk(root)).makeAbove(context.Background(), inside)
 }

@@ -16,7 +16,7 @@ const MaxBytes = 64 << 30
 // Spool is a local file that takes content on its way into a bucket, and hashes
 // and counts it in passing. It belongs to one goroutine at a time.
 type Spool struct {
-	root   *os.Root // that name is looked up in
+	disk   *disk // that name is looked up in
 	name   string
 	file   *os.File
 	sum    hash.Hash
@@ -26,12 +26,12 @@ type Spool struct {
 }
 
 // newSpool makes an empty file called name, which must not exist.
-func newSpool(root *os.Root, name string) (*Spool, error) {
-	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, filePermissions)
+func newSpool(disk *disk, name string) (*Spool, error) {
+	file, err := disk.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, filePermissions)
 	if err != nil {
 		return nil, failure("make a spool", err)
 	}
-	return &Spool{root: root, name: name, file: file, sum: sha256.New()}, nil
+	return &Spool{disk: disk, name: name, file: file, sum: sha256.New()}, nil
 }
 
 // Write appends p. After a failure every further Write, and Put, gives the same
@@ -93,7 +93,7 @@ func (s *Spool) sync() error {
 	if s.failed != nil || s.synced {
 		return s.failed
 	}
-	if err := s.file.Sync(); err != nil {
+	if err := s.disk.sync(s.file); err != nil {
 		s.failed = failure("sync a spool", err)
 		return s.failed
 	}
@@ -111,7 +111,7 @@ func (s *Spool) unlink() error {
 	if s.name == "" {
 		return nil
 	}
-	err := s.root.Remove(s.name)
+	err := s.disk.Remove(s.name)
 	// A bucket that was closed first has removed all its spools.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) {
 		return failure("remove a spool", err)

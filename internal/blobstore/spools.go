@@ -27,7 +27,7 @@ const (
 // lock file in it is held as long as the bucket is open, so that who starts
 // later can tell what the living still need from what the dead left behind.
 type spools struct {
-	root   *os.Root
+	disk   *disk
 	folder string
 	lock   *flock.Flock
 	last   atomic.Uint64
@@ -36,38 +36,52 @@ type spools struct {
 // openSpools removes what dead processes left and makes a new folder. Both are
 // done under one lock for the whole of .spool: a folder that is just being made
 // is not locked yet and would look like a dead one.
-func openSpools(ctx context.Context, root *os.Root) (*spools, error) {
-	if err := root.Mkdir(spoolsName, spoolPermissions); err != nil && !errors.Is(err, fs.ErrExist) {
+func openSpools(ctx context.Context, disk *disk) (*spools, error) {
+	if err := makeSpoolsFolder(disk); err != nil {
 		return nil, failure("make the folder of spools", err)
 	}
-	guard, err := lockAll(ctx, root)
+	guard, err := lockAll(ctx, disk)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = guard.Unlock() }()
-	if err := removeDead(ctx, root); err != nil {
+	if err := removeDead(ctx, disk); err != nil {
 		return nil, failure("remove left-over spools", err)
 	}
-	return makeSpools(root)
+	return makeSpools(disk)
+}
+
+// makeSpoolsFolder refuses a symbolic link in the folder's place: locks are
+// opened by their path, which would follow it out of the disk.
+func makeSpoolsFolder(disk *disk) error {
+	err := disk.Mkdir(spoolsName, spoolPermissions)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := disk.Lstat(spoolsName)
+	if err == nil && !info.IsDir() {
+		err = errors.New(spoolsName + " is not a folder")
+	}
+	return err
 }
 
 // lockAll keeps every other process from making or removing folders of spools.
-func lockAll(ctx context.Context, root *os.Root) (*flock.Flock, error) {
+func lockAll(ctx context.Context, disk *disk) (*flock.Flock, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	guard := lockFile(root, spoolsName)
+	guard := lockFile(disk, spoolsName)
 	if _, err := guard.TryLockContext(ctx, lockPoll); err != nil {
 		return nil, failure("lock the folder of spools", err)
 	}
 	return guard, nil
 }
 
-func makeSpools(root *os.Root) (*spools, error) {
+func makeSpools(disk *disk) (*spools, error) {
 	folder := path.Join(spoolsName, rand.Text())
-	if err := root.Mkdir(folder, spoolPermissions); err != nil {
+	if err := disk.Mkdir(folder, spoolPermissions); err != nil {
 		return nil, failure("make a folder for spools", err)
 	}
-	lock := lockFile(root, folder)
+	lock := lockFile(disk, folder)
 	locked, err := lock.TryLock()
 	if err == nil && !locked {
 		err = errors.New("it is locked though it is new")
@@ -75,12 +89,12 @@ func makeSpools(root *os.Root) (*spools, error) {
 	if err != nil {
 		return nil, failure("lock a folder for spools", err)
 	}
-	return &spools{root: root, folder: folder, lock: lock}, nil
+	return &spools{disk: disk, folder: folder, lock: lock}, nil
 }
 
 // removeDead removes every folder of spools whose lock nobody holds.
-func removeDead(ctx context.Context, root *os.Root) error {
-	entries, err := fs.ReadDir(root.FS(), spoolsName)
+func removeDead(ctx context.Context, disk *disk) error {
+	entries, err := fs.ReadDir(disk.FS(), spoolsName)
 	if err != nil {
 		return err
 	}
@@ -91,15 +105,15 @@ func removeDead(ctx context.Context, root *os.Root) error {
 		if !entry.IsDir() {
 			continue
 		}
-		if err := removeIfDead(root, path.Join(spoolsName, entry.Name())); err != nil {
+		if err := removeIfDead(disk, path.Join(spoolsName, entry.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func removeIfDead(root *os.Root, folder string) error {
-	lock := lockFile(root, folder)
+func removeIfDead(disk *disk, folder string) error {
+	lock := lockFile(disk, folder)
 	dead, err := lock.TryLock()
 	if err != nil || !dead {
 		return err
@@ -107,22 +121,22 @@ func removeIfDead(root *os.Root, folder string) error {
 	if err := lock.Unlock(); err != nil {
 		return err
 	}
-	return root.RemoveAll(folder)
+	return disk.RemoveAll(folder)
 }
 
-func lockFile(root *os.Root, folder string) *flock.Flock {
-	name := filepath.Join(root.Name(), filepath.FromSlash(folder), lockName)
+func lockFile(disk *disk, folder string) *flock.Flock {
+	name := filepath.Join(disk.Name(), filepath.FromSlash(folder), lockName)
 	return flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR)) // NFS locks only what is open for writing
 }
 
 // spool makes an empty spool.
 func (s *spools) spool() (*Spool, error) {
-	return newSpool(s.root, path.Join(s.folder, strconv.FormatUint(s.last.Add(1), 10)))
+	return newSpool(s.disk, path.Join(s.folder, strconv.FormatUint(s.last.Add(1), 10)))
 }
 
 // own says whether the spool was made here.
 func (s *spools) own(spool *Spool) error {
-	if spool.root != s.root {
+	if spool.disk != s.disk {
 		return errors.New("blobstore: the spool belongs to another bucket")
 	}
 	return nil
@@ -130,10 +144,10 @@ func (s *spools) own(spool *Spool) error {
 
 // close removes the folder with all that is left in it, and gives the lock back.
 func (s *spools) close() error {
-	guard, err := lockAll(context.Background(), s.root)
+	guard, err := lockAll(context.Background(), s.disk)
 	if err != nil {
 		return errors.Join(err, s.lock.Unlock()) // the next start removes the folder
 	}
 	defer func() { _ = guard.Unlock() }()
-	return errors.Join(s.root.RemoveAll(s.folder), s.lock.Unlock())
+	return errors.Join(s.disk.RemoveAll(s.folder), s.lock.Unlock())
 }

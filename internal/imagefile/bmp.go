@@ -39,7 +39,8 @@ func readBMP(s *source) (bmpHeader, error) {
 		header.planes, header.bits = binary.LittleEndian.Uint16(core[22:]), binary.LittleEndian.Uint16(core[24:])
 		return header, nil
 	case 40, 52, 56, 64, 108, 124:
-		return header, header.readInfo(s)
+		err := header.readInfo(s)
+		return header, err
 	}
 	return bmpHeader{}, unknown("its header has an unknown length")
 }

@@ -15,7 +15,7 @@ type format struct {
 
 // formatOf picks the format by the first bytes of a file.
 func formatOf(head []byte) (format, bool) {
-	for _, format := range formats {
+	for _, format := range formats() {
 		if format.begins(head) {
 			return format, true
 		}
@@ -23,14 +23,16 @@ func formatOf(head []byte) (format, bool) {
 	return format{}, false
 }
 
-var formats = []format{
-	{"image/png", ".png", prefix("\x89PNG\r\n\x1a\n"), inspectPNG},
-	{"image/jpeg", ".jpg", prefix("\xff\xd8\xff"), inspectJPEG},
-	{"image/webp", ".webp", pattern("RIFF????WEBP"), inspectWebP},
-	{"image/gif", ".gif", prefix("GIF87a", "GIF89a"), inspectGIF},
-	{"image/bmp", ".bmp", prefix("BM"), inspectBMP},
-	{"image/tiff", ".tiff", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), inspectTIFF},
-	{"image/avif", ".avif", pattern("????ftyp"), inspectAVIF},
+func formats() []format {
+	return []format{
+		{"image/png", ".png", prefix("\x89PNG\r\n\x1a\n"), inspectPNG},
+		{"image/jpeg", ".jpg", prefix("\xff\xd8\xff"), inspectJPEG},
+		{"image/webp", ".webp", pattern("RIFF????WEBP"), inspectWebP},
+		{"image/gif", ".gif", prefix("GIF87a", "GIF89a"), inspectGIF},
+		{"image/bmp", ".bmp", prefix("BM"), inspectBMP},
+		{"image/tiff", ".tiff", prefix("II*\x00", "MM\x00*", "II+\x00", "MM\x00+"), inspectTIFF},
+		{"image/avif", ".avif", pattern("????ftyp"), inspectAVIF},
+	}
 }
 
 func prefix(magics ...string) func([]byte) bool {

@@ -1,0 +1,27 @@
+package blobstore
+
+import (
+	"errors"
+	"os"
+)
+
+// disk is a folder in which names lead nowhere else, with the two calls on
+// which safety rests; tests watch these, and let them fail.
+type disk struct {
+	*os.Root
+	link func(oldname, newname string) error // gives a file a second name, unless that is taken
+	sync func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
+}
+
+func newDisk(root *os.Root) *disk {
+	return &disk{Root: root, link: root.Link, sync: (*os.File).Sync}
+}
+
+// syncFolder makes the names in a folder safe from a crash.
+func (d *disk) syncFolder(name string) error {
+	folder, err := d.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.sync(folder), folder.Close())
+}

@@ -1,0 +1,37 @@
+package blobstore
+
+import (
+	"crypto/sha256"
+	"os"
+	"syscall"
+)
+
+// SpoolInto makes a spool whose content goes into a given file.
+func SpoolInto(file *os.File) *Spool { return &Spool{file: file, sum: sha256.New()} }
+
+// WithoutLinks makes a file bucket behave as on a file system that has no hard links.
+func WithoutLinks(bucket Bucket) Bucket {
+	bucket.(*fileBucket).disk.link = func(oldname, newname string) error {
+		return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: syscall.EPERM}
+	}
+	return bucket
+}
+
+// Watch lets a test see what a file bucket syncs and links, by absolute path,
+// before it is done; an error from before is given instead.
+func Watch(bucket Bucket, before func(call, name string) error) {
+	disk := bucket.(*fileBucket).disk
+	link, sync := disk.link, disk.sync
+	disk.link = func(oldname, newname string) error {
+		if err := before("link", newname); err != nil {
+			return err
+		}
+		return link(oldname, newname)
+	}
+	disk.sync = func(file *os.File) error {
+		if err := before("sync", file.Name()); err != nil {
+			return err
+		}
+		return sync(file)
+	}
+}

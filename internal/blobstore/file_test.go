@@ -1,0 +1,380 @@
+package blobstore_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
+)
+
+func TestFileBucket(t *testing.T) {
+	t.Parallel()
+	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return openBucket(t, t.TempDir()) })
+}
+
+func TestFileBucketWithoutHardLinks(t *testing.T) {
+	t.Parallel()
+	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutLinks(openBucket(t, t.TempDir())) })
+}
+
+func openBucket(t *testing.T, folder string) blobstore.Bucket {
+	t.Helper()
+	bucket, err := blobstore.Open(t.Context(), fileURL(t, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bucket.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return bucket
+}
+
+func fileURL(t *testing.T, folder string) string {
+	t.Helper()
+	address, err := blobstore.FileURL(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// spoolOf gives a spool that holds content.
+func spoolOf(t *testing.T, bucket blobstore.Bucket, content string) *blobstore.Spool {
+	t.Helper()
+	spool, err := bucket.Spool(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = spool.Close() })
+	if _, err := io.WriteString(spool, content); err != nil {
+		t.Fatal(err)
+	}
+	return spool
+}
+
+func put(t *testing.T, bucket blobstore.Bucket, key, content string) error {
+	t.Helper()
+	return bucket.Put(t.Context(), key, spoolOf(t, bucket, content), blobstore.Attributes{})
+}
+
+// files lists the files below folder, lock files left out.
+func files(t *testing.T, folder string) []string {
+	t.Helper()
+	var found []string
+	err := fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && entry.Name() != "lock" {
+			found = append(found, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestOpenFindsTheFolder(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "a folder", "100% new", "ümlaut")
+	working, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(working, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := fileURL(t, folder)
+	for _, address := range []string{
+		plain, strings.Replace(plain, "file://", "file://localhost", 1), plain + "/",
+		"file://./" + (&url.URL{Path: relative}).EscapedPath(), "file:" + (&url.URL{Path: folder}).EscapedPath(),
+	} {
+		bucket, err := blobstore.Open(t.Context(), address)
+		if err != nil {
+			t.Errorf("open %s: %v", address, err)
+			continue
+		}
+		if err := put(t, bucket, "k%ey", "content"); err != nil {
+			t.Errorf("put into %s: %v", address, err)
+		}
+		if got := bucket.URL("k%ey"); got != plain+"/k%25ey" {
+			t.Errorf("URL is %s, below %s", got, plain)
+		}
+		if err := bucket.Close(); err != nil {
+			t.Errorf("close %s: %v", address, err)
+		}
+	}
+	if got := files(t, folder); !slices.Equal(got, []string{"k%ey"}) {
+		t.Errorf("files %v", got)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, address, says string }{
+		{"nothing", "", "file://"},
+		{"a path", "/var/lib/images", "file://"},
+		{"another scheme", "ftp://key:hunter2@example.com/x", `"ftp"`},
+		{"what is no URL", "file://%zz:hunter2@", "not a URL"},
+		{"another host", "file://images/2026", "three slashes"},
+		{"no folder", "file:///", "no folder"},
+		{"the working directory itself", "file://.", "no folder"},
+		{"a query", "file:///var/lib/images?region=x", "plain path"},
+		{"a user", "file://me:hunter2@/var/lib/images", "plain path"},
+		{"an opaque path", "file:images", "plain path"},
+		{"a null byte", "file:///var/lib/%00", "plain path"},
+		{"a file", "file://" + file, "not a directory"},
+		{"a folder below a file", "file://" + file + "/images", "not a directory"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bucket, err := blobstore.Open(t.Context(), test.address)
+			if err == nil {
+				_ = bucket.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("says %q, want %q in it", err, test.says)
+			}
+		})
+	}
+}
+
+func TestFilesAreForOwnerAndGroup(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "images")
+	bucket := openBucket(t, folder)
+	if err := put(t, bucket, "a/key", "content"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{"": 0o750, "a": 0o750, "a/key": 0o640, ".spool": 0o700} {
+		info, err := os.Stat(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got&^want != 0 || got&0o400 == 0 {
+			t.Errorf("%q has mode %o, want %o or less by the umask", name, got, want)
+		}
+	}
+}
+
+func TestPutTellsFoldersAndFilesApart(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	bucket := openBucket(t, folder)
+	if err := put(t, bucket, "a/key", "content"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(folder, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, key, says string }{
+		{"a folder", "a", "a folder"},
+		{"below a file", "a/key/below", "is a file"},
+		{"far below a file", "a/key/far/below", "is a file"},
+		{"a pipe", "pipe", "special file"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			err := put(t, bucket, test.key, "content")
+			if !errors.Is(err, blobstore.ErrKey) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestSymbolicLinksDoNotLeadOutside(t *testing.T) {
+	t.Parallel()
+	folder, outside := t.TempDir(), t.TempDir()
+	target := filepath.Join(outside, "file")
+	if err := os.WriteFile(target, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"folder": outside, "file": target, "dangling": filepath.Join(outside, "new")} {
+		if err := os.Symlink(to, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bucket := openBucket(t, folder)
+	for _, key := range []string{"folder/new", "folder/below/new", "folder/file", "file", "dangling"} {
+		if err := put(t, bucket, key, "content"); err == nil {
+			t.Errorf("%s was stored", key)
+		}
+		if object, err := bucket.Open(t.Context(), key); err == nil {
+			_ = object.Close()
+			t.Errorf("%s was opened", key)
+		}
+	}
+	if got := files(t, outside); !slices.Equal(got, []string{"file"}) {
+		t.Errorf("outside there is %v", got)
+	}
+}
+
+func TestOpenRefusesSpoolsThatLeadOutside(t *testing.T) {
+	t.Parallel()
+	folder, outside := t.TempDir(), t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(folder, ".spool")); err != nil {
+		t.Fatal(err)
+	}
+	if bucket, err := blobstore.Open(t.Context(), fileURL(t, folder)); err == nil {
+		_ = bucket.Close()
+		t.Error("it was opened")
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("outside there is %v, error %v", entries, err)
+	}
+}
+
+func TestCloseRemovesSpools(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	bucket, err := blobstore.Open(t.Context(), fileURL(t, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := spoolOf(t, bucket, "content")
+	if err := put(t, bucket, "key", "content"); err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := left.Close(); err != nil {
+		t.Errorf("close the spool: %v", err)
+	}
+	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
+		t.Errorf("left are %v", got)
+	}
+}
+
+// A process that was killed leaves its spools behind. Whoever opens the bucket
+// next removes them, and nothing of those who still live.
+func TestOpenRemovesWhatTheDeadLeft(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	kill := startHolder(t, folder)
+	first := openBucket(t, folder)
+	spool := spoolOf(t, first, "alive")
+	if got := files(t, folder); len(got) != 2 {
+		t.Fatalf("while both live there are %v", got)
+	}
+	kill()
+	openBucket(t, folder)
+	if got := files(t, folder); len(got) != 1 {
+		t.Errorf("after one was killed there are %v", got)
+	}
+	if err := first.Put(t.Context(), "key", spool, blobstore.Attributes{}); err != nil {
+		t.Errorf("put what is alive: %v", err)
+	}
+	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
+		t.Errorf("in the end there are %v", got)
+	}
+}
+
+// startHolder runs a process that has a spool in folder; kill ends it at once.
+func startHolder(t *testing.T, folder string) (kill func()) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0], fileURL(t, folder))
+	command.Env = append(os.Environ(), roleVariable+"=holder")
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		_ = input.Close()
+	}
+	t.Cleanup(kill)
+	if line, err := bufio.NewReader(output).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the process said %q, %v", line, err)
+	}
+	return kill
+}
+
+// Between the name and the end of Put a crash leaves a file with two names.
+func TestOpenAfterACrashInPut(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	dead := filepath.Join(folder, ".spool", "dead")
+	if err := errors.Join(
+		os.MkdirAll(dead, 0o700),
+		os.WriteFile(filepath.Join(dead, "1"), []byte("content"), 0o600),
+		os.Link(filepath.Join(dead, "1"), filepath.Join(folder, "key")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	bucket := openBucket(t, folder)
+	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
+		t.Errorf("there are %v", got)
+	}
+	if err := put(t, bucket, "key", "content"); err != nil {
+		t.Errorf("put again: %v", err)
+	}
+	if err := put(t, bucket, "key", "something else"); !errors.Is(err, blobstore.ErrConflict) {
+		t.Errorf("put something else: %v", err)
+	}
+}
+
+// Many processes may start on the same folder at once.
+func TestOpenAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	opened := make(chan error)
+	const many = 16
+	for range many {
+		go func() {
+			bucket, err := blobstore.Open(t.Context(), fileURL(t, folder))
+			if err == nil {
+				err = errors.Join(put(t, bucket, "key", "content"), bucket.Close())
+			}
+			opened <- err
+		}()
+	}
+	for range many {
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
+		t.Errorf("there are %v", got)
+	}
+}
+
+func FuzzCheckKey(f *testing.F) {
+	for _, key := range []string{"a/b.png", "../a", "a//b", ".spool/x", "a\\b", "ü/画", "\xff", ""} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		if blobstore.CheckKey(key) == nil && (!filepath.IsLocal(key) || !fs.ValidPath(key)) {
+			t.Errorf("%q is allowed, but may lead elsewhere", key)
+		}
+	})
+}
