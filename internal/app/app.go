@@ -95,7 +95,7 @@ func (a *App) lanes() []queue.Lane {
 }
 
 func (a *App) buildWork(ctx context.Context) error {
-	client, err := fetch.New(a.config.Fetch)
+	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
@@ -16,6 +17,14 @@ type Config struct {
 	MaxAge      time.Duration `envconfig:"MAX_AGE" default:"72h" range:"1m..720h" desc:"age of a step at which it is not tried again"`
 	MinDelay    time.Duration `envconfig:"MIN_DELAY" default:"2s" range:"10ms..1h" desc:"delay before the second attempt; it doubles from attempt to attempt, with jitter"`
 	MaxDelay    time.Duration `envconfig:"MAX_DELAY" default:"1h" range:"1s..24h" desc:"longest delay between two attempts, also when the other side asks for more"`
+}
+
+// Validate tells what in the policy does not go together.
+func (c Config) Validate() error {
+	if c.MaxDelay < c.MinDelay {
+		return &setting.Conflict{Name: "MAX_DELAY", Text: "must be at least MIN_DELAY"}
+	}
+	return nil
 }
 
 // decide says what follows from a finished attempt.

@@ -9,7 +9,7 @@ import (
 
 // Config says where images go and how large they may be.
 type Config struct {
-	BucketURL   string        `envconfig:"BUCKET_URL" desc:"where images are stored, such as file:///var/lib/images; file:// of the folder images in the data folder when unset"`
+	BucketURL   string        `envconfig:"BUCKET_URL" unset:"file:// and DATA_DIR/images" desc:"where images are stored, such as file:///var/lib/images"`
 	KeyTemplate Template      `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; parts that are not safe are changed and marked with a hash"`
 	MaxBytes    setting.Size  `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is stored"`
 	MaxPixels   int64         `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that an image may have"`

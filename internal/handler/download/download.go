@@ -48,6 +48,15 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	}, nil
 }
 
+// Check tries whether the bucket takes files.
+func (h *Handler) Check(ctx context.Context) error {
+	spool, err := h.bucket.Spool(ctx)
+	if err != nil {
+		return err
+	}
+	return spool.Close()
+}
+
 // Close closes the bucket; no Handle may be under way.
 func (h *Handler) Close() error { return h.bucket.Close() }
 
