@@ -8,8 +8,8 @@ import (
 )
 
 // checkAnswer lets only a whole file through: 200, not compressed, not empty and
-// not over max bytes by its own account.
-func checkAnswer(response *http.Response, max int64) error {
+// not over most bytes by its own account.
+func checkAnswer(response *http.Response, most int64) error {
 	host := response.Request.URL.Hostname()
 	switch {
 	case response.StatusCode != http.StatusOK:
@@ -18,8 +18,8 @@ func checkAnswer(response *http.Response, max int64) error {
 		return failf(KindEncoding, "the host %s sends the file compressed, though it was asked not to", host)
 	case response.ContentLength == 0:
 		return failf(KindTruncated, "the host %s sends an empty file", host)
-	case response.ContentLength > max:
-		return failf(KindTooLarge, "the file has %d bytes, more than the allowed %d", response.ContentLength, max)
+	case response.ContentLength > most:
+		return failf(KindTooLarge, "the file has %d bytes, more than the allowed %d", response.ContentLength, most)
 	}
 	return nil
 }

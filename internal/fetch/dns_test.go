@@ -177,7 +177,7 @@ func TestNameThatIsNotKnown(t *testing.T) {
 
 // TestProxyOfTheEnvironmentIsIgnored is not parallel because it sets variables.
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
-	proxy := serve(t, func(w http.ResponseWriter, _ *http.Request) { t.Error("the proxy was asked") })
+	proxy := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") })
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, proxy.URL)
 	}

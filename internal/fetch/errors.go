@@ -25,7 +25,8 @@ const (
 )
 
 // Error is a failed Get. Its text is a sentence for a person; URLs in it have
-// neither credentials nor query, and nothing in it is a server's own words.
+// neither credentials nor query, and a server's own words are not repeated beyond
+// a host and a path.
 type Error struct {
 	Kind       Kind
 	Status     int           // of the answer, for KindStatus

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -53,7 +54,7 @@ func Watch(ctx context.Context, l Limits, body io.Reader) error {
 	defer watch.end()
 	for buffer := make([]byte, 1<<10); ; {
 		switch _, err := watch.read(body, buffer); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
@@ -76,7 +77,7 @@ func Permits(addr netip.Addr, allowed ...netip.Prefix) bool {
 
 // Control is the guard's verdict as the dialer gets it.
 func Control(network, address string) error {
-	return newGuard(nil).control(nil, network, address, nil)
+	return newGuard(nil).control(context.Background(), network, address, nil)
 }
 
 // Admit gives the URL that would be asked for.

@@ -24,7 +24,7 @@ func failure(ctx context.Context, host string, err error) *Error {
 	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() {
 		return brokenf(KindTimeout, nil, "the host %s did not answer in time", host)
 	}
-	cause, complaint := explain(err)
+	complaint, cause := explain(err)
 	return brokenf(KindNetwork, cause, "the host %s %s", host, complaint)
 }
 
@@ -40,21 +40,21 @@ func interruption(ctx context.Context, host string) *Error {
 	}
 }
 
-// explain gives what of an error may be passed on, and what the host did.
-func explain(err error) (cause error, complaint string) {
+// explain says what the host did, and gives what of an error may be passed on.
+func explain(err error) (complaint string, cause error) {
 	if lookup, is := errors.AsType[*net.DNSError](err); is {
-		return nil, explainLookup(lookup)
+		return explainLookup(lookup), nil
 	}
 	if certificate, is := errors.AsType[*tls.CertificateVerificationError](err); is {
-		return nil, explainCertificate(certificate.Err)
+		return explainCertificate(certificate.Err), nil
 	}
 	if number, is := errors.AsType[syscall.Errno](err); is {
-		return number, explainNumber(number)
+		return explainNumber(number), number
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return io.ErrUnexpectedEOF, "closed the connection too early"
+		return "closed the connection too early", io.ErrUnexpectedEOF
 	}
-	return nil, explainProtocol(err)
+	return explainProtocol(err), nil
 }
 
 func explainLookup(err *net.DNSError) string {

@@ -65,14 +65,12 @@ func New(config Config, choices ...Option) (*Client, error) {
 	for _, choose := range choices {
 		choose(&chosen)
 	}
-	client := &Client{
+	return &Client{
 		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
 		limits:    chosen.limits,
 		userAgent: chosen.userAgent,
 		transport: newTransport(newGuard(config.AllowedCIDRs), chosen),
-	}
-	client.buffers.New = func() any { return new([bufferBytes]byte) }
-	return client, nil
+	}, nil
 }
 
 // Get streams the file into w, once and in order, and returns when it is

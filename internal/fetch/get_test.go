@@ -19,7 +19,7 @@ import (
 func TestGetBringsTheFile(t *testing.T) {
 	t.Parallel()
 	want := noise(200_000)
-	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "image/png")
 		_, _ = w.Write(want[:100_000])
 		w.(http.Flusher).Flush() // so that it goes without a length

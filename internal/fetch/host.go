@@ -89,7 +89,8 @@ func parseHosts(items []string) (hosts, error) {
 	list := hosts{names: make(map[string]struct{}, len(items))}
 	for _, item := range items {
 		if err := list.add(item); err != nil {
-			return hosts{}, fmt.Errorf("the allowed host %.100q %w; a host is listed as example.com, *.example.com, * or an IP address, without scheme, port and path", item, err)
+			return hosts{}, fmt.Errorf("the allowed host %.100q %w; a host is listed as example.com, "+
+				"*.example.com, * or an IP address, without scheme, port and path", item, err)
 		}
 	}
 	return list, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 )
 
-// long ago and just now, as Last-Modified says it.
+// Two strong validators.
 var (
 	longAgo = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tag     = http.Header{"Etag": {`"v1"`}}
@@ -39,9 +40,7 @@ func newFlaky(breaks int32, header http.Header, modified time.Time) *flaky {
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	number := f.requests.Add(1)
 	f.asked <- r.Header
-	for name, values := range f.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), f.header)
 	if number <= f.breaks {
 		w = &breaking{ResponseWriter: w}
 	}
@@ -127,9 +126,7 @@ func TestBrokenTransferIsNotContinuedWithoutStrongValidator(t *testing.T) {
 			requests := atomic.Int32{}
 			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				requests.Add(1)
-				for name, values := range row.header {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), row.header)
 				if !row.modified.IsZero() {
 					w.Header().Set("Last-Modified", row.modified.UTC().Format(http.TimeFormat))
 				}

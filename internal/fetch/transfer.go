@@ -97,21 +97,25 @@ func (t *transfer) accept(response *http.Response, wanted condition) (err error)
 
 // copy carries the body into w through a buffer of fixed size.
 func (t *transfer) copy(response *http.Response, watch *watch) error {
-	buffer := t.client.buffers.Get().(*[bufferBytes]byte)
+	buffer, pooled := t.client.buffers.Get().(*[bufferBytes]byte)
+	if !pooled {
+		buffer = new([bufferBytes]byte)
+	}
 	defer t.client.buffers.Put(buffer)
-	for t.file.Bytes != t.total {
+	for {
 		n, err := watch.read(response.Body, buffer[:])
 		if failed := t.write(buffer[:n]); failed != nil {
 			return failed
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case t.file.Bytes == t.total:
+			return nil // whatever comes after it
+		case errors.Is(err, io.EOF):
 			return t.end()
-		}
-		if err != nil {
+		case err != nil:
 			return t.bodyFailure(watch, err)
 		}
 	}
-	return nil
 }
 
 // write carries a piece on, never more than was announced and is allowed in all.

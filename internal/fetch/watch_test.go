@@ -25,7 +25,7 @@ func (s *script) Read(buffer []byte) (int, error) {
 	}
 	next := (*s)[0]
 	*s = (*s)[1:]
-	time.Sleep(next.after) // of the bubble's clock
+	<-time.After(next.after) // on the bubble's clock
 	return min(next.bytes, len(buffer)), nil
 }
 
