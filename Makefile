@@ -28,7 +28,8 @@ run: build ## Start the receiver; its data goes to ./data
 	@$(BINARY) serve $(ARGS)
 
 build: ## Build the static binary, as the Dockerfile does
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/receiver
+	@echo "building $(BINARY)"
+	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/receiver
 
 test: ## Run all tests
 	$(GO) test ./...
