@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,9 +130,7 @@ func TestAnswersAreHeldAgainstTheSpecification(t *testing.T) {
 				Header:     http.Header{"Content-Type": {row.contentType}, "X-Request-Id": {id}},
 				Body:       io.NopCloser(strings.NewReader(row.body)),
 			}
-			for name, values := range row.header {
-				response.Header[name] = values
-			}
+			maps.Copy(response.Header, row.header)
 			err := document.Validate(row.method, row.path, response)
 			if (err == nil) != row.valid {
 				t.Errorf("valid is %t, want %t: %v", err == nil, row.valid, err)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +29,7 @@ func openDoor(t testing.TB, proxies, allowed string) door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := server.Handler()
+	handler := server.Router()
 	return func(peer string, forwarded []string) (int, netip.Addr) {
 		request := httptest.NewRequest(http.MethodPost, "/webhooks/deep-image", http.NoBody)
 		request.RemoteAddr = peer
@@ -185,9 +186,8 @@ func FuzzForwardedFor(f *testing.F) {
 // rightMostUntrusted says in the plainest way what the header means.
 func rightMostUntrusted(header string, trusted func(netip.Addr) bool) (netip.Addr, bool) {
 	hops := strings.Split(header, ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop := strings.TrimSpace(hops[i])
-		if hop == "" {
+	for _, hop := range slices.Backward(hops) {
+		if hop = strings.TrimSpace(hop); hop == "" {
 			continue
 		}
 		address, err := netip.ParseAddr(hop)

@@ -24,7 +24,7 @@ func handler(t *testing.T, lines logLines, checks ...httpserver.Check) http.Hand
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server.Handler()
+	return server.Router()
 }
 
 func ready(h http.Handler) *httptest.ResponseRecorder {

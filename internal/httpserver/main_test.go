@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -104,9 +105,7 @@ func (s *running) do(t *testing.T, method, path, body string, header http.Header
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := s.client.Do(request)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)

@@ -35,10 +35,7 @@ func (s *Server) routes() []route {
 	}
 }
 
-// Handler is the whole public surface with all that is done around a request.
-func (s *Server) Handler() http.Handler { return s.Router() }
-
-// Router is Handler as chi knows it, for whoever wants to walk the routes.
+// Router makes the whole public surface, with all that is done around a request.
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
 	router.Use(s.observe)

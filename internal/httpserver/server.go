@@ -53,7 +53,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	base, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = &http.Server{
-		Handler:                      s.Handler(),
+		Handler:                      s.Router(),
 		ReadHeaderTimeout:            config.ReadHeaderTimeout,
 		ReadTimeout:                  config.ReadTimeout,
 		WriteTimeout:                 config.WriteTimeout,

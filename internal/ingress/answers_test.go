@@ -32,7 +32,7 @@ func TestAcceptedAndDuplicate(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &first); err != nil || first.Status != "accepted" {
 		t.Fatalf("answered %s, %v", body, err)
 	}
-	want := fmt.Sprintf(`{"id":"%s","job":"ce0e7624-634e-11ee-a699-0242ac14000b","status":"accepted"}`, first.ID)
+	want := `{"id":"` + first.ID + `","job":"ce0e7624-634e-11ee-a699-0242ac14000b","status":"accepted"}`
 	if body != want || response.Header.Get("Content-Type") != "application/json" || response.ContentLength != int64(len(want)) {
 		t.Errorf("answered %s with %v", body, response.Header)
 	}
@@ -116,10 +116,10 @@ func TestBodiesThatAreNoEvents(t *testing.T) {
 		{"two faults", `{"result_url":[]}`, 422, []string{"/job", "/result_url"}},
 		{"a list", `[]`, 422, []string{""}},
 	}
+	door := start(t, defaults())
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			door := start(t, defaults())
 			response, body := door.post(t, row.body)
 			var told problem.Details
 			if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != row.status {
@@ -135,7 +135,8 @@ func TestBodiesThatAreNoEvents(t *testing.T) {
 				}
 			}
 			events, rejected := door.inbox.kept()
-			if len(events) != 0 || len(rejected) != 1 || string(rejected[0].Body) != row.body || rejected[0].Detail != told.Detail {
+			kept := func(r event.Rejection) bool { return string(r.Body) == row.body && r.Detail == told.Detail }
+			if len(events) != 0 || !slices.ContainsFunc(rejected, kept) {
 				t.Errorf("kept are %d events and rejected bodies %+v", len(events), rejected)
 			}
 		})

@@ -46,7 +46,7 @@ func BenchmarkCallback(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("server", func(b *testing.B) { benchmark(b, server.Handler(), "/"+token) })
+	b.Run("server", func(b *testing.B) { benchmark(b, server.Router(), "/"+token) })
 }
 
 func benchmark(b *testing.B, handler http.Handler, where string) {

@@ -43,7 +43,8 @@ func (i *Ingress) readBody(r *http.Request) (*body, error) {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
 			if int64(len(b.bytes)) == most {
-				return b, b.end(r.Body, most)
+				err := b.end(r.Body, most)
+				return b, err
 			}
 			if err := b.grow(most); err != nil {
 				return b, err

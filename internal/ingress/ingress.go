@@ -105,8 +105,8 @@ func (i *Ingress) accept(ctx context.Context, e event.Event) (event.Receipt, err
 
 // reject keeps a body that is no event and gives back why it is none.
 func (i *Ingress) reject(ctx context.Context, body []byte, received time.Time, cause error) error {
-	var meaning *event.Error
-	if !errors.As(cause, &meaning) || meaning.Code != event.CodeMalformed && meaning.Code != event.CodeInvalid {
+	meaning, ok := errors.AsType[*event.Error](cause)
+	if !ok || meaning.Code != event.CodeMalformed && meaning.Code != event.CodeInvalid {
 		return unavailable(cause, "The body could not be read.")
 	}
 	ctx, cancel := i.storeContext(ctx)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +83,12 @@ func (m *memoryInbox) kept() ([]event.Event, []event.Rejection) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.events, m.rejected
+}
+
+// has says whether there is an event of this job.
+func (m *memoryInbox) has(job string) bool {
+	events, _ := m.kept()
+	return slices.ContainsFunc(events, func(e event.Event) bool { return e.Job == job })
 }
 
 // options are what a test may want to be different.
@@ -193,9 +201,7 @@ func (d *running) send(t *testing.T, method, path string, header http.Header, bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := d.client.Do(request)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)

@@ -63,8 +63,7 @@ func MethodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 }
 
 func find(err error) (*event.Error, kind) {
-	var meaning *event.Error
-	if errors.As(err, &meaning) {
+	if meaning, ok := errors.AsType[*event.Error](err); ok {
 		if known, ok := kindOf(meaning.Code); ok {
 			return meaning, known
 		}
