@@ -28,7 +28,7 @@ func config() httpserver.Config {
 		ListenAddr:        "127.0.0.1:0",
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      15 * time.Second,
+		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    8 << 10,
 		MaxConnections:    100,

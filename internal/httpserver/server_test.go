@@ -23,7 +23,7 @@ func TestNewRefuses(t *testing.T) {
 		t.Error("a server without a handler was made")
 	}
 	c := config()
-	c.WriteTimeout = c.ReadTimeout
+	c.WriteTimeout = c.ReadTimeout + time.Second
 	if _, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(taken)}); err == nil {
 		t.Error("a server that cannot answer slow requests was made")
 	}
@@ -152,7 +152,7 @@ func TestSlowHeaderSectionHasADeadline(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.ReadHeaderTimeout = 200 * time.Millisecond // the whole request may take longer than the test waits
-	c.ReadTimeout, c.WriteTimeout = 2*patience, 3*patience
+	c.ReadTimeout, c.WriteTimeout = 2*patience, 4*patience
 	server := start(t, c, http.HandlerFunc(taken))
 	connection := server.dial(t)
 	_, _ = io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: rec")

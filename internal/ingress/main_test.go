@@ -107,7 +107,7 @@ func defaults() options {
 		door:  ingress.Config{MaxBodyBytes: 64 << 10, InFlightBytes: 1 << 20, AcceptTimeout: 5 * time.Second},
 		server: httpserver.Config{
 			ListenAddr: "127.0.0.1:0", ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-			WriteTimeout: 15 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
+			WriteTimeout: 30 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
 		},
 		ready:  func() error { return nil },
 		tokens: token + "," + newToken,
