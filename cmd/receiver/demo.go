@@ -77,22 +77,36 @@ func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer)
 		defer cancel()
 		err = errors.Join(err, receiver.Stop(stop))
 	}()
-	_, err = fmt.Fprintf(stderr, "A receiver listens on %s, a fake Deep Image on %s.\nIt makes pictures, calls back, half of the time twice, and breaks some transfers on purpose.\n\n",
-		receiver.Addr(), strings.TrimPrefix(vendor.URL(), "http://"))
-	if err != nil {
-		return err
-	}
-	jobs, err := demoJobs(vendor)
-	if err != nil {
-		return err
-	}
-	webhook := fmt.Sprintf("http://%s/webhooks/deep-image/%s", receiver.Addr(), demoToken)
-	report, err := deliverDemo(ctx, vendor, receiver, webhook, jobs, stderr)
+	report, err := playDemo(ctx, vendor, receiver, stderr)
 	if err != nil {
 		return err
 	}
 	report.Folder = filepath.Join(folder, "images")
 	return report.print(stdout, options.json)
+}
+
+// playDemo has the vendor make pictures and call back, and waits until there is nothing left to do.
+func playDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, stderr io.Writer) (*demoReport, error) {
+	_, err := fmt.Fprintf(stderr, "A receiver listens on %s, a fake Deep Image on %s.\n"+
+		"It makes pictures, calls back, half of the time twice, and breaks some transfers on purpose.\n\n",
+		receiver.Addr(), strings.TrimPrefix(vendor.URL(), "http://"))
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := demoJobs(vendor)
+	if err != nil {
+		return nil, err
+	}
+	report := &demoReport{jobs: jobs}
+	webhook := fmt.Sprintf("http://%s/webhooks/deep-image/%s", receiver.Addr(), demoToken)
+	if report.Callbacks, err = deliverDemo(ctx, vendor, webhook, jobs); err != nil {
+		return nil, err
+	}
+	if err := settleDemo(ctx, receiver.History(), len(jobs), stderr); err != nil {
+		return nil, err
+	}
+	err = report.collect(ctx, receiver.History())
+	return report, err
 }
 
 func demoFolder(wanted string) (string, error) {
@@ -158,6 +172,7 @@ func setDemoEnvironment(folder string) error {
 // demoJobs makes the jobs of the demo: formats and sizes, and what goes wrong on the way.
 func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 	fault := func(f fakevendor.Fault) []fakevendor.Fault { return []fakevendor.Fault{f} }
+	overloaded := fakevendor.Fault{Kind: fakevendor.Status, Status: 503, Times: 1, RetryAfter: time.Second}
 	var jobs []fakevendor.Job
 	for n, options := range []fakevendor.JobOptions{
 		{Format: fakevendor.PNG, Width: 1000, Height: 1000},
@@ -165,7 +180,7 @@ func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 		{Format: fakevendor.WebP, Width: 800, Height: 600},
 		{Format: fakevendor.PNG, Width: 2400, Height: 1600, Faults: fault(fakevendor.Fault{Kind: fakevendor.Break, Percent: 60, Times: 2})},
 		{Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 3, Shape: fakevendor.ResultObjects},
-		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Faults: fault(fakevendor.Fault{Kind: fakevendor.Status, Status: 503, Times: 1, RetryAfter: time.Second})},
+		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Faults: fault(overloaded)},
 		{Format: fakevendor.WebP, Width: 1024, Height: 768, Faults: fault(fakevendor.Fault{Kind: fakevendor.Empty, Times: 1})},
 		{Format: fakevendor.PNG, Bytes: 64 << 20},
 		{Format: fakevendor.PNG, Width: 512, Height: 512, Faults: fault(fakevendor.Fault{Kind: fakevendor.Page})},
@@ -181,34 +196,38 @@ func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 	return jobs, nil
 }
 
-// deliverDemo delivers the callbacks, half of them twice and all out of order, and waits until there is nothing left to do.
-func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, webhook string, jobs []fakevendor.Job, stderr io.Writer) (*demoReport, error) {
-	report := &demoReport{jobs: jobs}
+// deliverDemo delivers the callbacks, half of them twice and all out of order, and says how many they were.
+func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, webhook string, jobs []fakevendor.Job) (int, error) {
 	plan := fakevendor.Plan{Attempts: 3, Concurrency: 4, Shuffle: 7}
-	for _, delivery := range vendor.Deliver(ctx, webhook, plan, append(jobs, jobs[:len(jobs)/2]...)...) {
+	deliveries := vendor.Deliver(ctx, webhook, plan, append(jobs, jobs[:len(jobs)/2]...)...)
+	for _, delivery := range deliveries {
 		if delivery.Err != nil {
-			return nil, delivery.Err
+			return 0, delivery.Err
 		}
-		report.Callbacks++
 	}
-	bar := newProgress(stderr, len(jobs), "images arrive")
+	return len(deliveries), nil
+}
+
+// settleDemo waits until so many events are done or dead.
+func settleDemo(ctx context.Context, history *work.Store, events int, stderr io.Writer) error {
+	bar := newProgress(stderr, events, "images arrive")
 	defer bar.close()
 	ticker := time.NewTicker(demoLook)
 	defer ticker.Stop()
 	for {
-		counts, err := receiver.History().Counts(ctx)
+		counts, err := history.Counts(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		settled := int(counts[event.Done] + counts[event.Dead])
 		bar.set(settled)
-		if settled >= len(jobs) {
-			return report, report.collect(ctx, receiver.History())
+		if settled >= events {
+			return nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the demo did not come to its end: %w", ctx.Err())
+			return fmt.Errorf("the demo did not come to its end: %w", ctx.Err())
 		}
 	}
 }

@@ -54,8 +54,10 @@ func (r *demoReport) add(h work.History) {
 		if a.Index < 0 {
 			continue // the manifest
 		}
-		r.Images = append(r.Images, demoImage{Job: h.Event.Job, Type: a.MediaType, Bytes: a.Bytes, Width: a.Width, Height: a.Height,
-			SHA256: a.SHA256, Attempts: len(step.History), Key: a.Key})
+		r.Images = append(r.Images, demoImage{
+			Job: h.Event.Job, Type: a.MediaType, Bytes: a.Bytes, Width: a.Width, Height: a.Height,
+			SHA256: a.SHA256, Attempts: len(step.History), Key: a.Key,
+		})
 	}
 }
 
@@ -92,7 +94,8 @@ func (r *demoReport) print(w io.Writer, asJSON bool) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "JOB\tIMAGE\tBYTES\tPIXELS\tSHA-256\tTRIES\tWHERE")
 	for _, i := range r.Images {
-		fmt.Fprintf(table, "%.8s\t%s\t%s\t%d x %d\t%.12s\t%d\t%s\n", i.Job, i.Type, humanize.IBytes(uint64(i.Bytes)), i.Width, i.Height, i.SHA256, i.Attempts, i.Key)
+		size := humanize.IBytes(uint64(max(i.Bytes, 0)))
+		fmt.Fprintf(table, "%.8s\t%s\t%s\t%d x %d\t%.12s\t%d\t%s\n", i.Job, i.Type, size, i.Width, i.Height, i.SHA256, i.Attempts, i.Key)
 	}
 	if len(r.Refused) > 0 {
 		fmt.Fprintln(table, "\nJOB\tREFUSED\tWHY")

@@ -25,11 +25,11 @@ func TestMain(m *testing.M) {
 	folder, err := build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:forbidigo // there is nothing to test
+		os.Exit(1) // there is nothing to test
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(folder)
-		os.Exit(code) //nolint:forbidigo // goleak leaves it to the clean-up
+		os.Exit(code) // goleak leaves it to the clean-up
 	}))
 }
 

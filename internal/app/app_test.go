@@ -387,7 +387,7 @@ func TestFullDiskIsUnavailable(t *testing.T) {
 		t.Errorf("answer %+v", a)
 	}
 	for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503} {
-		response, err := client.Get(r.url(path)) //nolint:noctx // the client has a deadline
+		response, err := client.Get(r.url(path))
 		if err != nil {
 			t.Fatal(err)
 		}

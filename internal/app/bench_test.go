@@ -53,7 +53,7 @@ func sendAll(b *testing.B, webhook string) {
 		var body []byte
 		for pb.Next() {
 			body = fmt.Appendf(body[:0], `{"job":"%08x-634e-11ee-a699-0242ac14000b","data":{"url":"https://deep-image.ai/api-example.png","width":1000,"height":1000,"webhooks":{"complete":"https://hooks.example.com/webhooks/deep-image/REPLACE-ME"}},"result_url":"https://deep-image.ai/images/2023-10-05/1f48bcdb-0117-49aa-b9e3-c5df10680642.png","results":null}`, n.Add(1))
-			response, err := client.Post(webhook, "application/json", bytes.NewReader(body)) //nolint:noctx // the client has a deadline
+			response, err := client.Post(webhook, "application/json", bytes.NewReader(body))
 			if err != nil {
 				b.Error(err)
 				return

@@ -56,5 +56,5 @@ func freeBytes(path string) (uint64, error) {
 	if err := unix.Statfs(path, &stat); err != nil {
 		return 0, fmt.Errorf("app: free room of %s: %w", path, err)
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil //nolint:unconvert,gosec // the fields' types differ between systems
+	return stat.Bavail * uint64(stat.Bsize), nil
 }

@@ -26,10 +26,11 @@ type SQLite struct {
 	Reader *sql.DB // several connections, read only
 }
 
-// The settings of every connection, in the order in which SQLite must hear of them:
-// without the busy timeout first, the others can fail on a file that is in use.
-var (
-	writerPragmas = []string{
+// writerPragmas are the settings of the writing connection, in the order in which
+// SQLite must hear of them: without the busy timeout first, the others can fail on
+// a file that is in use.
+func writerPragmas() []string {
+	return []string{
 		"busy_timeout(10000)", // milliseconds; only another process can make us wait
 		"journal_mode(WAL)",
 		"synchronous(FULL)", // the log is synced before a commit returns
@@ -38,8 +39,11 @@ var (
 		"cache_size(-8192)",            // KiB
 		"temp_store(MEMORY)",
 	}
-	readerPragmas = []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
-)
+}
+
+func readerPragmas() []string {
+	return []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
+}
 
 // OpenSQLite opens the database file at path and creates it if it is missing;
 // its folder must exist. Nobody else may read it: bodies hold the webhook's token.
@@ -47,11 +51,11 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("database: create %s: %w", path, err)
 	}
-	writer, err := openPool(ctx, dsn(path, "rwc", writerPragmas), 1)
+	writer, err := openPool(ctx, dsn(path, "rwc", writerPragmas()), 1)
 	if err != nil {
 		return nil, fmt.Errorf("database: open %s: %w", path, err)
 	}
-	reader, err := openPool(ctx, dsn(path, "ro", readerPragmas), max(2, runtime.GOMAXPROCS(0)))
+	reader, err := openPool(ctx, dsn(path, "ro", readerPragmas()), max(2, runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
 	}
@@ -69,7 +73,7 @@ func create(path string) error {
 
 // OpenSQLiteReadOnly opens an existing file for reading alone, beside a process that may be writing it.
 func OpenSQLiteReadOnly(ctx context.Context, path string) (*sql.DB, error) {
-	reader, err := openPool(ctx, dsn(path, "ro", readerPragmas), 1)
+	reader, err := openPool(ctx, dsn(path, "ro", readerPragmas()), 1)
 	if err != nil {
 		return nil, fmt.Errorf("database: open %s for reading: %w", path, err)
 	}

@@ -60,9 +60,9 @@ func firstOfEach(acceptances []*acceptance) []*acceptance {
 // insertRows inserts in prepared chunks and counts what was new. Each event gets
 // the receipt of a new one; findFirst corrects those that were not.
 func (w *writer) insertRows(ctx context.Context, fresh []*acceptance) (inserted int64, err error) {
-	for i, size := range chunkSizes {
-		for ; len(fresh) >= size; fresh = fresh[size:] {
-			result, err := w.inserts[i].ExecContext(ctx, w.chunk(fresh[:size])...)
+	for _, insert := range w.inserts {
+		for ; len(fresh) >= insert.rows; fresh = fresh[insert.rows:] {
+			result, err := insert.statement.ExecContext(ctx, w.chunk(fresh[:insert.rows])...)
 			if err != nil {
 				return inserted, err
 			}

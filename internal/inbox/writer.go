@@ -9,17 +9,26 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
 
+const (
+	maxChunk     = 64 // rows of the largest insert
+	eventColumns = 6
+)
+
 // chunkSizes are the numbers of rows for which an insert is kept prepared; a
 // batch is cut into these, largest first.
-var chunkSizes = [...]int{64, 16, 4, 1}
+func chunkSizes() []int { return []int{maxChunk, 16, 4, 1} }
 
-const eventColumns = 6
+// insert is the prepared insert of so many events.
+type insert struct {
+	rows      int
+	statement *sql.Stmt
+}
 
 // writer is the one connection that writes the inbox, with its prepared
 // statements. It is used by one goroutine.
 type writer struct {
 	connection *sql.Conn
-	inserts    [len(chunkSizes)]*sql.Stmt
+	inserts    []insert
 	statements map[string]*sql.Stmt
 	sequence   int64 // of the last event
 	rejections rejectionBounds
@@ -51,7 +60,7 @@ func openWriter(ctx context.Context, pool *sql.DB, config Config, committed func
 		connection: connection,
 		statements: map[string]*sql.Stmt{},
 		rejections: rejectionBounds{maxCount: config.MaxRejections, maxBytes: int64(config.MaxRejectionsBytes)},
-		arguments:  make([]any, 0, chunkSizes[0]*eventColumns),
+		arguments:  make([]any, 0, maxChunk*eventColumns),
 		committed:  committed,
 	}
 	if err := errors.Join(w.prepare(ctx), w.resume(ctx)); err != nil {
@@ -61,14 +70,15 @@ func openWriter(ctx context.Context, pool *sql.DB, config Config, committed func
 }
 
 func (w *writer) prepare(ctx context.Context) error {
-	for i, rows := range chunkSizes {
+	for _, rows := range chunkSizes() {
+		//nolint:gosec // nothing but question marks is added
 		text := "INSERT INTO events (seq, id, job, digest, received_at, body) VALUES " +
 			database.Placeholders(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
 			return fmt.Errorf("inbox: prepare: %w", err)
 		}
-		w.inserts[i] = statement
+		w.inserts = append(w.inserts, insert{rows, statement})
 	}
 	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlProbe, sqlReject, sqlOldest, sqlForget} {
 		statement, err := w.connection.PrepareContext(ctx, text)

@@ -14,22 +14,28 @@ func (p *Pipeline) logFinished(attempt work.Attempt, result work.Result) {
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
 	}
-	line := p.log.WithLevel(level(result.State)).
+	p.log.WithLevel(level(result.State)).
 		Str("event", string(attempt.Event)).Str("job", attempt.Job).Str("handler", attempt.Handler).
-		Int("attempt", attempt.Number).Str("outcome", string(result.State))
-	if result.Reason != "" {
-		line = line.Str("reason", string(result.Reason))
-	}
-	if result.Detail != "" {
-		line = line.Str("detail", result.Detail)
-	}
-	if result.State == event.Retrying {
-		line = line.Time("next", result.NextAt)
-	}
-	line.Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).
+		Int("attempt", attempt.Number).Str("outcome", string(result.State)).Func(why(result)).
+		Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).
 		Float64("duration_ms", milliseconds(time.Since(attempt.Started))).
 		Float64("since_received_ms", milliseconds(time.Since(attempt.Received))).
 		Msg("step finished")
+}
+
+// why adds the fields that only a failed attempt has.
+func why(result work.Result) func(*zerolog.Event) {
+	return func(line *zerolog.Event) {
+		if result.Reason != "" {
+			line.Str("reason", string(result.Reason))
+		}
+		if result.Detail != "" {
+			line.Str("detail", result.Detail)
+		}
+		if result.State == event.Retrying {
+			line.Time("next", result.NextAt)
+		}
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

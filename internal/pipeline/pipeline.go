@@ -78,15 +78,19 @@ func (p *Pipeline) Run(ctx context.Context, job queue.Job) error {
 // try makes the attempt and decides what follows from it.
 func (p *Pipeline) try(ctx context.Context, step Step, attempt work.Attempt) work.Result {
 	if attempt.Tries > p.config.MaxAttempts { // possible when attempts end in crashes
-		return work.Result{State: event.Dead, Reason: event.ReasonOther,
-			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1)}
+		return work.Result{
+			State: event.Dead, Reason: event.ReasonOther,
+			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1),
+		}
 	}
 	limited, cancel := context.WithTimeout(ctx, step.Limits.Timeout)
 	defer cancel()
 	outcome, err := p.handle(limited, step, attempt)
 	if err != nil && ctx.Err() != nil {
-		return work.Result{State: event.Pending, Artifacts: outcome.Artifacts, Interrupted: true,
-			Detail: "Interrupted because the receiver stopped; it goes on at the next start."}
+		return work.Result{
+			State: event.Pending, Artifacts: outcome.Artifacts, Interrupted: true,
+			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
+		}
 	}
 	return p.decide(attempt, outcome, err)
 }

@@ -174,8 +174,10 @@ func TestVerdicts(t *testing.T) {
 		attempts int
 		detail   string
 	}{
-		{"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
-			event.Done, "", 1, ""},
+		{
+			"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
+			event.Done, "", 1, "",
+		},
 		{"skipped", func(context.Context, int, event.Event) (handler.Outcome, error) {
 			return handler.Outcome{Skipped: true}, nil
 		}, event.Done, "", 1, ""},
@@ -198,8 +200,10 @@ func TestVerdicts(t *testing.T) {
 			<-ctx.Done()
 			return handler.Outcome{}, ctx.Err()
 		}, event.Dead, event.ReasonTimeout, 3, "deadline"},
-		{"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
-			event.Dead, event.ReasonOther, 3, "failed inside"},
+		{
+			"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
+			event.Dead, event.ReasonOther, 3, "failed inside",
+		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

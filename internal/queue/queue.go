@@ -127,7 +127,7 @@ func (q *Queue) Insert(ctx context.Context, tx *sql.Tx, jobs []Job) error {
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, job := range jobs {
 		params[i] = river.InsertManyParams{
-			Args:       stepArgs{Event: job.Event, Handler: job.Handler},
+			Args:       stepArgs(job),
 			InsertOpts: &river.InsertOpts{Queue: job.Handler},
 		}
 	}

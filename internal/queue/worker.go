@@ -31,8 +31,7 @@ type worker struct {
 func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
 	defer w.lost.hold(delivery{job.ID, job.Attempt})()
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
-	var later *Later
-	if errors.As(err, &later) {
+	if later, is := errors.AsType[*Later](err); is {
 		return river.JobSnooze(later.After)
 	}
 	return err

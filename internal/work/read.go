@@ -95,6 +95,7 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 }
 
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
+	//nolint:gosec // rest is one of the constants above
 	rows, err := s.database.Reader.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
 	if err != nil {
 		return nil, wrap("events", err)
