@@ -76,9 +76,10 @@ func (b *lockedBuffer) String() string {
 
 var quick = pipeline.Config{MaxAttempts: 3, MaxAge: time.Hour, MinDelay: 10 * time.Millisecond, MaxDelay: 20 * time.Millisecond}
 
-const stepTimeout = 300 * time.Millisecond
+// shortly is the time of an attempt that is meant to run out.
+const shortly = 300 * time.Millisecond
 
-func build(t *testing.T, config pipeline.Config, names []string, scripts ...script) *house {
+func build(t *testing.T, config pipeline.Config, timeout time.Duration, names []string, scripts ...script) *house {
 	t.Helper()
 	inboxFile, workFile := databasetest.SQLite(t), databasetest.SQLite(t)
 	must(t, first(inbox.Migrate(t.Context(), inboxFile)))
@@ -88,7 +89,7 @@ func build(t *testing.T, config pipeline.Config, names []string, scripts ...scri
 	var lanes []queue.Lane
 	var steps []pipeline.Step
 	for i, name := range names {
-		limits := handler.Limits{Concurrency: 4, Timeout: stepTimeout}
+		limits := handler.Limits{Concurrency: 4, Timeout: timeout}
 		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency, Timeout: limits.Timeout})
 		steps = append(steps, pipeline.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
@@ -208,7 +209,7 @@ func TestVerdicts(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			h := build(t, quick, []string{"download"}, row.script)
+			h := build(t, quick, shortly, []string{"download"}, row.script)
 			h.start(t)
 			history := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
 			step := history.Steps[0]
@@ -227,7 +228,7 @@ func TestOldStepsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	config := quick
 	config.MaxAge = time.Nanosecond
-	h := build(t, config, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
+	h := build(t, config, patience, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
 		return handler.Outcome{}, errors.New("not yet")
 	})
 	h.start(t)
@@ -248,7 +249,7 @@ func TestStepsRunInOrderAndSeeWhatWasStored(t *testing.T) {
 		seen = e.Artifacts
 		return handler.Outcome{}, nil
 	}
-	h := build(t, quick, []string{"download", "forward"}, store, look)
+	h := build(t, quick, patience, []string{"download", "forward"}, store, look)
 	h.start(t)
 	h.settled(t, h.accept(t, "job-1"), event.Done)
 	if len(seen) != 1 || seen[0].Key != "k" {
@@ -261,7 +262,7 @@ func TestLanesAreIndependent(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	config := quick
-	h := build(t, config, []string{"download", "forward"},
+	h := build(t, config, patience, []string{"download", "forward"},
 		func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
 		func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 			select {
@@ -295,7 +296,7 @@ func TestLanesAreIndependent(t *testing.T) {
 func TestStopInterrupts(t *testing.T) {
 	t.Parallel()
 	running := make(chan struct{}, 10)
-	h := build(t, quick, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+	h := build(t, quick, patience, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 		running <- struct{}{}
 		<-ctx.Done()
 		return handler.Outcome{}, ctx.Err()
@@ -305,9 +306,9 @@ func TestStopInterrupts(t *testing.T) {
 	id := h.accept(t, "job-1")
 	<-running
 	h.relay.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // less than the step's own time
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
 	defer cancel()
-	_ = h.queue.Stop(ctx)
+	must(t, h.queue.Stop(ctx))
 	must(t, h.inbox.Close())
 	history, err := h.work.Load(t.Context(), id)
 	must(t, err)
