@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	standard "log"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -37,6 +38,9 @@ func serve(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	// What the standard library has to say of strangers' servers goes through our log, or nowhere.
+	standard.SetFlags(0)
+	standard.SetOutput(telemetry.NewStandard(log, zerolog.DebugLevel).Writer())
 	tokens, err := c.EnsureTokens()
 	if err != nil {
 		return err
