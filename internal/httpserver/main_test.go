@@ -18,18 +18,19 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+// patience is how long a test waits for what must come. The server of a test waits
+// longer, so that what comes by a deadline of the server comes too late.
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config() httpserver.Config {
 	return httpserver.Config{
 		ListenAddr:        "127.0.0.1:0",
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       10 * time.Second,
+		ReadHeaderTimeout: 2 * patience,
+		ReadTimeout:       2 * patience,
+		WriteTimeout:      3 * patience,
+		IdleTimeout:       2 * patience,
 		MaxHeaderBytes:    8 << 10,
 		MaxConnections:    100,
 	}

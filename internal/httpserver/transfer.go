@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// How long, and for how many bytes, a client that still sends is listened to
-// after its answer. To close at once would reset the connection, and the client
-// might never see the answer.
+// How long a client that still sends is listened to after its answer: in silence,
+// altogether, and in bytes. To close at once would reset the connection, and the
+// client might never see the answer.
 const (
-	lingerTime  = 2 * time.Second
+	lingerIdle  = 2 * time.Second
+	lingerTime  = 15 * time.Second
 	lingerBytes = 64 << 20
 )
 
@@ -75,7 +76,7 @@ func (w *response) hangUp() {
 	}
 	w.Header().Set("Connection", "close")
 	// A writer without deadlines, as in tests, has no client to wait for either.
-	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(lingerTime))
+	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(lingerIdle))
 }
 
 // linger sends the answer and throws away what the client still sends, within
@@ -84,7 +85,24 @@ func (w *response) linger(r *http.Request) {
 	if w.status == 0 || w.body.ended || w.body.failed || r.Header.Get("Expect") != "" {
 		return
 	}
-	if err := http.NewResponseController(w.ResponseWriter).Flush(); err == nil {
-		_, _ = io.CopyN(io.Discard, w.body, lingerBytes)
+	connection := http.NewResponseController(w.ResponseWriter)
+	if err := connection.Flush(); err != nil {
+		return
+	}
+	end := time.Now().Add(lingerTime)
+	buffer := make([]byte, 32<<10)
+	for left := lingerBytes; left > 0; {
+		idle := time.Now().Add(lingerIdle)
+		if idle.After(end) {
+			return
+		}
+		if err := connection.SetReadDeadline(idle); err != nil {
+			return
+		}
+		n, err := w.body.Read(buffer)
+		if err != nil {
+			return
+		}
+		left -= n
 	}
 }

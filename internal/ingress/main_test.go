@@ -24,8 +24,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+// patience is how long a test waits for what must come. The server of a test waits
+// longer, so that what comes by a deadline of the server comes too late.
+const patience = 30 * time.Second
 
 const (
 	token    = "Token-1-of-the-tests"
@@ -104,10 +105,10 @@ type options struct {
 func defaults() options {
 	return options{
 		inbox: &memoryInbox{},
-		door:  ingress.Config{MaxBodyBytes: 64 << 10, InFlightBytes: 1 << 20, AcceptTimeout: 5 * time.Second},
+		door:  ingress.Config{MaxBodyBytes: 64 << 10, InFlightBytes: 1 << 20, AcceptTimeout: patience},
 		server: httpserver.Config{
-			ListenAddr: "127.0.0.1:0", ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-			WriteTimeout: 30 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
+			ListenAddr: "127.0.0.1:0", ReadHeaderTimeout: 2 * patience, ReadTimeout: 2 * patience,
+			WriteTimeout: 3 * patience, IdleTimeout: 2 * patience, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
 		},
 		ready:  func() error { return nil },
 		tokens: token + "," + newToken,
