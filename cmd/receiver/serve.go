@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	standard "log"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -38,9 +37,7 @@ func serve(command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	// What the standard library has to say of strangers' servers goes through our log, or nowhere.
-	standard.SetFlags(0)
-	standard.SetOutput(telemetry.NewStandard(log, zerolog.DebugLevel).Writer())
+	telemetry.TakeOverStandard(log, zerolog.DebugLevel)
 	tokens, err := c.EnsureTokens()
 	if err != nil {
 		return err

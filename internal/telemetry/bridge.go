@@ -54,6 +54,14 @@ func NewStandard(logger zerolog.Logger, level zerolog.Level) *log.Logger {
 	return log.New(lineWriter{logger: logger, level: level}, "", 0)
 }
 
+// TakeOverStandard sends what is written to the standard logger of package log, as
+// net/http does of strangers' servers, through logger at one level. It changes that
+// global, so only a program does it, once.
+func TakeOverStandard(logger zerolog.Logger, level zerolog.Level) {
+	log.SetFlags(0)
+	log.SetOutput(lineWriter{logger: logger, level: level})
+}
+
 type lineWriter struct {
 	logger zerolog.Logger
 	level  zerolog.Level
