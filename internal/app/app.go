@@ -82,6 +82,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.work = work.Open(stores.work, a.queue)
+	a.cleanups.addClose("work store", a.work.Close)
 	return nil
 }
 

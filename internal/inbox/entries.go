@@ -8,6 +8,12 @@ import (
 	"github.com/google/uuid"
 )
 
+// entry is one thing to be written. The writer fills in the outcome; whoever
+// waits reads it once the entry is settled.
+type entry interface {
+	size() int // bytes, about
+}
+
 // acceptance is an event that wants to be stored.
 type acceptance struct {
 	event   event.Event // with the id it gets if it is new

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/groupcommit"
 	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
@@ -28,11 +29,20 @@ type Config struct {
 	MaxRejectionsBytes setting.Size `envconfig:"MAX_REJECTIONS_BYTES" default:"64MiB" range:"1MiB..64GiB" desc:"bytes kept of callbacks that were no events"`
 }
 
+const (
+	// commitTimeout is how long anybody waits for a commit at most. What is committed later than
+	// that is a duplicate when the sender tries again.
+	commitTimeout = 15 * time.Second
+	// maxBatchBytes bounds one transaction beside the number of its entries.
+	maxBatchBytes = 8 << 20
+)
+
 // Inbox is the durable store of raw events. It is safe for use by many goroutines.
 type Inbox struct {
 	config    Config
 	database  *database.SQLite
-	committer *committer
+	writer    *writer
+	committer *groupcommit.Committer[entry]
 	backlog   atomic.Int64
 	waiting   chan struct{} // one token when there is something to relay
 }
@@ -59,12 +69,16 @@ func Open(ctx context.Context, db *database.SQLite, config Config) (*Inbox, erro
 	if err != nil {
 		return nil, err
 	}
-	inbox.committer = startCommitter(writer, config.MaxBatch)
+	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout}
+	inbox.writer, inbox.committer = writer, groupcommit.Start(limits, entry.size, writer.write)
 	return inbox, nil
 }
 
 // Close refuses what comes from now on, commits what waits already, and stops.
-func (i *Inbox) Close() error { return i.committer.stop() }
+func (i *Inbox) Close() error {
+	i.committer.Stop()
+	return i.writer.close()
+}
 
 // Accept stores an event and returns when it is safe: committed and synced. It
 // gives the event its ID, or, when the same job with the same digest was stored
@@ -109,7 +123,7 @@ func (i *Inbox) Waiting() <-chan struct{} { return i.waiting }
 func (i *Inbox) Backlog() int64 { return i.backlog.Load() }
 
 func (i *Inbox) commit(ctx context.Context, e entry) error {
-	if err := i.committer.commit(ctx, e); err != nil {
+	if err := i.committer.Commit(ctx, e); err != nil {
 		return event.Unavailable("The event could not be stored.", err)
 	}
 	return nil

@@ -103,13 +103,19 @@ func (w *writer) resume(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) close() error { return w.connection.Close() }
+// close gives the connection back; closing twice is no error.
+func (w *writer) close() error {
+	if err := w.connection.Close(); !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil
+}
 
 // write settles a batch in one transaction. Either all of it is safe when write
 // returns nil, or none of it counts: what can fail here is the store, not an entry.
 // It takes no context: a transaction is not to be broken off because somebody
 // lost patience, and what SQLite itself waits for is bounded by its busy timeout.
-func (w *writer) write(batch []*ticket) error {
+func (w *writer) write(batch []entry) error {
 	ctx := context.Background()
 	if _, err := w.statements[sqlBegin].ExecContext(ctx); err != nil {
 		return fmt.Errorf("inbox: begin: %w", err)
@@ -137,11 +143,11 @@ func (w *writer) rollback(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) fill(ctx context.Context, batch []*ticket) error {
+func (w *writer) fill(ctx context.Context, batch []entry) error {
 	acceptances := make([]*acceptance, 0, len(batch))
-	for _, t := range batch {
+	for _, e := range batch {
 		var err error
-		switch e := t.entry.(type) {
+		switch e := e.(type) {
 		case *acceptance:
 			acceptances = append(acceptances, e)
 		case *relayedEntry:

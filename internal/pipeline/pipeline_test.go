@@ -99,6 +99,7 @@ func build(t *testing.T, config pipeline.Config, timeout time.Duration, names []
 	h.queue, err = queue.Open(workFile, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)
 	h.work = work.Open(workFile, h.queue)
+	t.Cleanup(func() { _ = h.work.Close() })
 	h.pipeline = pipeline.New(config, h.work, h.inbox, steps, zerolog.New(h.log))
 	h.relay = relay.New(h.inbox, h.work, names, zerolog.New(h.log))
 	return h

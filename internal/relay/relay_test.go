@@ -56,6 +56,7 @@ func open(t *testing.T) *stores {
 		t.Fatal(err)
 	}
 	s.work = work.Open(s.workFile, jobs)
+	t.Cleanup(func() { _ = s.work.Close() })
 	return s
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/groupcommit"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
@@ -37,8 +38,9 @@ type Jobs interface {
 
 // Store is the work store. It is safe for use by many goroutines.
 type Store struct {
-	database *database.SQLite
-	jobs     Jobs
+	database  *database.SQLite
+	jobs      Jobs
+	committer *groupcommit.Committer[*operation]
 }
 
 // Migrate brings the schema of the work store up to date and returns its version.
@@ -50,32 +52,17 @@ func Migrate(ctx context.Context, db *database.SQLite) (int64, error) {
 	return db.Migrate(ctx, files)
 }
 
-// Open makes a store on a migrated database.
-func Open(db *database.SQLite, jobs Jobs) *Store { return &Store{database: db, jobs: jobs} }
+// Open makes a store on a migrated database. It starts the one goroutine that writes; Close stops it.
+func Open(db *database.SQLite, jobs Jobs) *Store {
+	s := &Store{database: db, jobs: jobs}
+	s.committer = groupcommit.Start(groupcommit.Limits{Entries: maxBatch, Wait: writeTimeout}, nil, s.writeBatch)
+	return s
+}
 
-// write runs do in one transaction of the one writing connection. The context
-// ends the wait for that connection, not a transaction that has begun.
-func (s *Store) write(ctx context.Context, name string, do func(ctx context.Context, tx *sql.Tx) error) error {
-	connection, err := s.database.Writer.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("work: %s: %w", name, err)
-	}
-	defer func() { _ = connection.Close() }() // gives it back to the pool
-	ctx = context.WithoutCancel(ctx)
-	tx, err := connection.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("work: %s: %w", name, err)
-	}
-	if err = do(ctx, tx); err == nil {
-		err = tx.Commit()
-	}
-	if err == nil {
-		return nil
-	}
-	if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) && !database.IsNoTransaction(undo) {
-		err = errors.Join(err, undo)
-	}
-	return fmt.Errorf("work: %s: %w", name, err)
+// Close ends the writing; what waits already is written.
+func (s *Store) Close() error {
+	s.committer.Stop()
+	return nil
 }
 
 // Arrival is an event that the relay brings: what the inbox knows of it without its body.

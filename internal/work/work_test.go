@@ -35,7 +35,9 @@ func open(t *testing.T) (*work.Store, *database.SQLite) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return work.Open(db, jobs), db
+	s := work.Open(db, jobs)
+	t.Cleanup(func() { _ = s.Close() })
+	return s, db
 }
 
 func arrival(n int) work.Arrival {

@@ -1,0 +1,172 @@
+// Package groupcommit lets those who wait at the same moment share one write and
+// its sync. It never sleeps to fill a batch: while one batch is being written the
+// next one gathers by itself.
+package groupcommit
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of Commit that are not the writer's.
+var (
+	ErrClosed  = errors.New("groupcommit: closed")
+	ErrTimeout = errors.New("groupcommit: the store did not answer in time")
+)
+
+// Limits bound a batch and the wait for it. Larger batches save no more syncs and
+// make everybody in them wait longer.
+type Limits struct {
+	Entries int           // in one batch
+	Bytes   int           // in one batch, about; 0 where entries have no size
+	Wait    time.Duration // for the outcome, at most
+}
+
+// Committer gathers entries and hands them in batches to one writing goroutine.
+// It is safe for use by many goroutines.
+type Committer[E any] struct {
+	limits Limits
+	size   func(E) int
+	write  func(batch []E) error
+
+	queue  chan *ticket[E]
+	done   chan struct{}
+	mutex  sync.RWMutex // held for reading while sending to queue, for writing to close it
+	closed bool
+}
+
+// ticket is an entry on its way. Whoever takes it first has it: the writer, to
+// write it, or the one who waits for it, to give it up.
+type ticket[E any] struct {
+	entry   E
+	taken   atomic.Bool
+	settled chan error // receives the outcome once; has room for it, so settling never blocks
+}
+
+func (t *ticket[E]) take() bool { return t.taken.CompareAndSwap(false, true) }
+
+// giveUp lets go of an entry that nobody has begun to write. Its memory must not
+// stay in the queue of a store that hangs.
+func (t *ticket[E]) giveUp() {
+	if t.take() {
+		var nothing E
+		t.entry = nothing
+	}
+}
+
+// Start makes a committer, whose one goroutine calls write with batch after batch
+// until Stop. The outcome of write is that of every entry in the batch; the slice
+// is reused. size says how many bytes an entry counts for; it may be nil.
+func Start[E any](limits Limits, size func(E) int, write func(batch []E) error) *Committer[E] {
+	c := &Committer[E]{
+		limits: limits, size: size, write: write,
+		queue: make(chan *ticket[E], limits.Entries), done: make(chan struct{}),
+	}
+	go c.run()
+	return c
+}
+
+// Commit queues an entry and waits until it is settled. The context counts until
+// the entry is queued; after that only its deadline does, so that a caller who
+// goes away changes nothing about what is answered for a committed entry.
+func (c *Committer[E]) Commit(ctx context.Context, entry E) error {
+	patience := c.limits.Wait
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline))
+	}
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	t := &ticket[E]{entry: entry, settled: make(chan error, 1)}
+	if err := c.enqueue(ctx, t, timeout.C); err != nil {
+		return err
+	}
+	select {
+	case err := <-t.settled:
+		return err
+	case <-timeout.C:
+		t.giveUp()
+		return ErrTimeout
+	}
+}
+
+func (c *Committer[E]) enqueue(ctx context.Context, t *ticket[E], timeout <-chan time.Time) error {
+	c.mutex.RLock()
+	defer c.mutex.RUnlock()
+	if c.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.queue <- t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout:
+		return ErrTimeout
+	}
+}
+
+// Stop refuses what comes from now on, settles what is queued, and ends the goroutine.
+func (c *Committer[E]) Stop() {
+	c.mutex.Lock()
+	if !c.closed {
+		c.closed = true
+		close(c.queue)
+	}
+	c.mutex.Unlock()
+	<-c.done
+}
+
+// run settles batch after batch until the queue is closed and empty.
+func (c *Committer[E]) run() {
+	defer close(c.done)
+	tickets := make([]*ticket[E], 0, c.limits.Entries)
+	entries := make([]E, 0, c.limits.Entries)
+	for first := range c.queue {
+		tickets, entries = c.gather(tickets[:0], entries[:0], first)
+		if len(tickets) == 0 {
+			continue
+		}
+		err := c.write(entries)
+		for _, t := range tickets {
+			t.settled <- err
+		}
+		clear(tickets) // let go of what the entries hold
+		clear(entries)
+	}
+}
+
+// gather takes what waits already, up to the bounds of a batch.
+func (c *Committer[E]) gather(tickets []*ticket[E], entries []E, next *ticket[E]) ([]*ticket[E], []E) {
+	bytes := 0
+	for {
+		if next.take() {
+			tickets, entries = append(tickets, next), append(entries, next.entry)
+			bytes += c.sizeOf(next.entry)
+		}
+		if len(tickets) >= c.limits.Entries || c.limits.Bytes > 0 && bytes >= c.limits.Bytes {
+			return tickets, entries
+		}
+		select {
+		case t, open := <-c.queue:
+			if !open {
+				return tickets, entries
+			}
+			next = t
+		default:
+			return tickets, entries
+		}
+	}
+}
+
+func (c *Committer[E]) sizeOf(entry E) int {
+	if c.size == nil {
+		return 0
+	}
+	return c.size(entry)
+}
