@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -11,6 +12,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
+
+// stopGrace is what a disk that hangs gets beyond the time to stop, before the process ends all the same.
+const stopGrace = 2 * time.Second
 
 func newServe() *cobra.Command {
 	return &cobra.Command{
@@ -70,7 +74,14 @@ func wait(ctx context.Context, receiver *app.App) error {
 func stop(ctx context.Context, receiver *app.App, c config.Config) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
 	defer cancel()
-	return receiver.Stop(ctx)
+	stopped := make(chan error, 1)
+	go func() { stopped <- receiver.Stop(ctx) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(c.ShutdownTimeout + stopGrace):
+		return errors.New("the receiver could not stop in time; what was acknowledged is safe and goes on at the next start")
+	}
 }
 
 func warnOfToken(log zerolog.Logger, tokens config.Tokens) {

@@ -63,7 +63,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.addClose("data folder", folder.close)
-	a.disk = &disk{paths: []string{folder.path}, minFree: uint64(a.config.MinFreeBytes)}
+	a.disk = &disk{begun: time.Now().Add(-diskLookEvery), paths: []string{folder.path, a.config.DataDir}, minFree: uint64(a.config.MinFreeBytes)}
 	stores, versions, err := openStores(ctx, folder)
 	if err != nil {
 		return err
@@ -89,8 +89,7 @@ func (a *App) buildStores(ctx context.Context) error {
 func (a *App) lanes() []queue.Lane {
 	lanes := make([]queue.Lane, len(a.config.Handlers))
 	for i, h := range a.config.Handlers {
-		limits := h.Config.Limits()
-		lanes[i] = queue.Lane{Handler: h.Definition.Name, Concurrency: limits.Concurrency, Timeout: limits.Timeout}
+		lanes[i] = queue.Lane{Handler: h.Definition.Name, Concurrency: h.Config.Limits().Concurrency}
 	}
 	return lanes
 }
@@ -156,6 +155,13 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	unattended, err := a.work.Unattended(ctx, a.config.HandlerNames)
+	if err != nil {
+		return err
+	}
+	for name, steps := range unattended {
+		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps wait for a handler that is not configured")
+	}
 	if err := a.queue.Start(a.pipeline.Run); err != nil {
 		return err
 	}
@@ -181,10 +187,8 @@ func (a *App) stopWorking(ctx context.Context) error {
 	}
 	var group errgroup.Group
 	group.Go(func() error { return a.server.Shutdown(ctx) })
-	group.Go(func() error {
-		a.relay.Stop()
-		return a.queue.Stop(ctx)
-	})
+	group.Go(func() error { return a.relay.Stop(ctx) })
+	group.Go(func() error { return a.queue.Stop(ctx) })
 	return group.Wait()
 }
 

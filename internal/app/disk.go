@@ -18,7 +18,8 @@ const diskLookEvery = 250 * time.Millisecond
 type disk struct {
 	paths   []string
 	minFree uint64       // bytes
-	looked  atomic.Int64 // nanoseconds since 1970
+	begun   time.Time    // what looked counts from; the clock of the wall may be set
+	looked  atomic.Int64 // nanoseconds since begun
 	low     atomic.Bool
 }
 
@@ -26,7 +27,7 @@ var errDiskLow = errors.New("app: the disk is nearly full")
 
 // check is nil while there is room.
 func (d *disk) check() error {
-	now := time.Now().UnixNano()
+	now := int64(time.Since(d.begun))
 	looked := d.looked.Load()
 	if now-looked > int64(diskLookEvery) && d.looked.CompareAndSwap(looked, now) {
 		d.low.Store(d.look() != nil)

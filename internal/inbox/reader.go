@@ -65,7 +65,6 @@ func (i *Inbox) Body(ctx context.Context, sequence int64) ([]byte, error) {
 
 // Stats are the counts of the inbox.
 type Stats struct {
-	Events        int64 // ever accepted
 	Backlog       int64 // accepted and not relayed yet
 	RejectedEver  int64 // bodies that were no events, ever
 	RejectedKept  int64 // of these, still there to be looked at
@@ -76,12 +75,11 @@ type Stats struct {
 func ReadStats(ctx context.Context, reader *sql.DB) (Stats, error) {
 	var s Stats
 	err := reader.QueryRowContext(ctx, `SELECT
-		(SELECT coalesce(max(seq), 0) FROM events),
 		(SELECT count(*) FROM outbox),
 		(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rejections'),
 		(SELECT count(*) FROM rejections),
 		(SELECT coalesce(sum(length(body)), 0) FROM rejections)`).
-		Scan(&s.Events, &s.Backlog, &s.RejectedEver, &s.RejectedKept, &s.RejectedBytes)
+		Scan(&s.Backlog, &s.RejectedEver, &s.RejectedKept, &s.RejectedBytes)
 	if err != nil {
 		return Stats{}, fmt.Errorf("inbox: statistics: %w", err)
 	}

@@ -117,8 +117,8 @@ func (w *writer) close() error {
 // lost patience, and what SQLite itself waits for is bounded by its busy timeout.
 func (w *writer) write(batch []entry) error {
 	ctx := context.Background()
-	if _, err := w.statements[sqlBegin].ExecContext(ctx); err != nil {
-		return fmt.Errorf("inbox: begin: %w", err)
+	if err := w.begin(ctx); err != nil {
+		return err
 	}
 	sequence, rejections := w.sequence, w.rejections
 	w.outbox = 0
@@ -131,6 +131,18 @@ func (w *writer) write(batch []entry) error {
 		return errors.Join(fmt.Errorf("inbox: commit: %w", err), w.rollback(ctx))
 	}
 	w.committed(w.outbox)
+	return nil
+}
+
+// begin begins a transaction, also when an earlier one could not be ended.
+func (w *writer) begin(ctx context.Context) error {
+	_, err := w.statements[sqlBegin].ExecContext(ctx)
+	if err != nil && w.rollback(ctx) == nil {
+		_, err = w.statements[sqlBegin].ExecContext(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("inbox: begin: %w", err)
+	}
 	return nil
 }
 

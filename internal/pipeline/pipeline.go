@@ -12,6 +12,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
@@ -67,6 +68,9 @@ func (p *Pipeline) Run(ctx context.Context, job queue.Job) error {
 	if errors.Is(err, work.ErrFinished) || errors.Is(err, work.ErrNotFound) {
 		return nil // delivered once more, as after a crash
 	}
+	if early, is := errors.AsType[*work.NotYetError](err); is {
+		return &queue.Later{After: early.After}
+	}
 	if err != nil {
 		p.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("step could not begin")
 		return err
@@ -114,6 +118,9 @@ func (p *Pipeline) handle(ctx context.Context, step Step, attempt work.Attempt) 
 // load reads the event as it came in.
 func (p *Pipeline) load(ctx context.Context, attempt work.Attempt) (event.Event, error) {
 	body, err := p.bodies.Body(ctx, attempt.Sequence)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return event.Event{}, handler.Permanent(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
+	}
 	if err != nil {
 		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("the body of the event could not be read from the inbox"))
 	}

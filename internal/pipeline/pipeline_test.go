@@ -90,7 +90,7 @@ func build(t *testing.T, config pipeline.Config, timeout time.Duration, names []
 	var steps []pipeline.Step
 	for i, name := range names {
 		limits := handler.Limits{Concurrency: 4, Timeout: timeout}
-		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency, Timeout: limits.Timeout})
+		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency})
 		steps = append(steps, pipeline.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
 	var err error
@@ -117,8 +117,7 @@ func (h *house) stop(t *testing.T) {
 	h.stopped.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		h.relay.Stop()
-		if err := errors.Join(h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+		if err := errors.Join(h.relay.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -306,7 +305,7 @@ func TestStopInterrupts(t *testing.T) {
 	h.relay.Start()
 	id := h.accept(t, "job-1")
 	<-running
-	h.relay.Stop()
+	must(t, h.relay.Stop(t.Context()))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
 	defer cancel()
 	must(t, h.queue.Stop(ctx))
@@ -315,6 +314,22 @@ func TestStopInterrupts(t *testing.T) {
 	must(t, err)
 	if step := history.Steps[0]; step.State != event.Pending || step.Tries != 0 {
 		t.Errorf("got %+v", step)
+	}
+}
+
+// No policy within its ranges makes a delay that is none.
+func TestRetryDelaysNeverOverflow(t *testing.T) {
+	t.Parallel()
+	for _, config := range []pipeline.Config{
+		{MinDelay: 10 * time.Millisecond, MaxDelay: 24 * time.Hour},
+		{MinDelay: time.Minute, MaxDelay: 24 * time.Hour},
+		{MinDelay: time.Hour, MaxDelay: time.Hour},
+	} {
+		for tries := range 1001 {
+			if got := config.Delay(tries, 0); got < config.MinDelay/2 || got > config.MaxDelay {
+				t.Fatalf("%+v after %d tries: %s", config, tries, got)
+			}
+		}
 	}
 }
 
@@ -333,7 +348,7 @@ func TestRetryDelays(t *testing.T) {
 		{"no overflow", 1000, 0, 30 * time.Second, time.Minute},
 		{"asked for more", 1, 10 * time.Second, 10 * time.Second, 11 * time.Second},
 		{"asked for less", 20, time.Second, 30 * time.Second, time.Minute},
-		{"asked for too much", 1, 24 * time.Hour, time.Minute, time.Minute},
+		{"asked for too much", 1, 24 * time.Hour, 54 * time.Second, time.Minute},
 	}
 	for _, row := range rows {
 		for range 200 {

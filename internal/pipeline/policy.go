@@ -54,16 +54,21 @@ func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err err
 }
 
 // delay is how long to wait after the given number of tries. What the other side
-// asked for is the least; the jitter keeps many steps that failed together from
-// coming back together.
+// asked for is the least, up to the cap; the jitter keeps many steps that failed
+// together from coming back together.
 func (c Config) delay(tries int, asked time.Duration) time.Duration {
-	delay := c.MaxDelay
-	if doublings := tries - 1; doublings < 30 {
-		delay = min(c.MinDelay<<doublings, c.MaxDelay)
+	delay := c.MinDelay
+	for ; tries > 1 && delay < c.MaxDelay; tries-- {
+		delay *= 2
 	}
+	delay = min(delay, c.MaxDelay)
 	delay = delay/2 + rand.N(delay/2+1)
-	if asked > delay {
-		delay = asked + rand.N(asked/10+1)
+	switch {
+	case asked >= c.MaxDelay:
+		return c.MaxDelay - rand.N(c.MaxDelay/10+1)
+	case asked > delay:
+		return min(asked+rand.N(asked/10+1), c.MaxDelay)
+	default:
+		return delay
 	}
-	return min(delay, c.MaxDelay)
 }

@@ -14,11 +14,8 @@ import (
 // lost when it is found twice, so that it is back within a minute.
 const lookForLostEvery = 20 * time.Second
 
-// delivery is one time that River handed out a job.
-type delivery struct {
-	id      int64
-	attempt int
-}
+// handed is when River handed out a job, by the job's id.
+type handed map[int64]string
 
 // lost finds jobs that count as running and are not: their end could not be
 // recorded, as on a full disk. River itself would notice only when the job's whole
@@ -30,32 +27,37 @@ type lost struct {
 	every    time.Duration
 
 	mutex  sync.Mutex
-	inHand map[delivery]struct{}
+	inHand map[int64]struct{} // ids of jobs
 
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
 func newLost(db *database.SQLite, log *slog.Logger) *lost {
-	return &lost{database: db, log: log, every: lookForLostEvery, inHand: map[delivery]struct{}{}}
+	return &lost{database: db, log: log, every: lookForLostEvery, inHand: map[int64]struct{}{}}
 }
 
-// hold remembers a delivery until release is called.
-func (l *lost) hold(d delivery) (release func()) {
+// hold takes a job in hand until release is called. It is false when the job is in
+// hand already: nobody may work on it twice at the same time, because River keeps
+// one row for both and would take the end of one for that of the other.
+func (l *lost) hold(id int64) (release func(), held bool) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.inHand[d] = struct{}{}
+	if _, already := l.inHand[id]; already {
+		return nil, false
+	}
+	l.inHand[id] = struct{}{}
 	return func() {
 		l.mutex.Lock()
 		defer l.mutex.Unlock()
-		delete(l.inHand, d)
-	}
+		delete(l.inHand, id)
+	}, true
 }
 
-func (l *lost) isInHand(d delivery) bool {
+func (l *lost) isInHand(id int64) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	_, held := l.inHand[d]
+	_, held := l.inHand[id]
 	return held
 }
 
@@ -76,7 +78,7 @@ func (l *lost) run(ctx context.Context) {
 	defer close(l.done)
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
-	var suspects map[delivery]bool
+	var suspects handed
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,43 +95,46 @@ func (l *lost) run(ctx context.Context) {
 // look makes those suspects available again that nobody has in hand still, and
 // gives those that nobody has in hand now. Between River's taking a job and our
 // holding it, and the other way round at its end, there is a moment that the
-// second look leaves time for.
-func (l *lost) look(ctx context.Context, suspects map[delivery]bool) (map[delivery]bool, error) {
+// second look leaves time for; a job that was handed out anew is a new suspect.
+func (l *lost) look(ctx context.Context, suspects handed) (handed, error) {
 	running, err := l.running(ctx)
 	if err != nil {
 		return nil, err
 	}
-	next := map[delivery]bool{}
-	for _, d := range running {
+	next := handed{}
+	for id, at := range running {
+		before, suspect := suspects[id]
 		switch {
-		case l.isInHand(d):
-		case !suspects[d]:
-			next[d] = true
+		case l.isInHand(id):
+		case !suspect || before != at:
+			next[id] = at
 		default:
 			_, err := l.database.Writer.ExecContext(ctx,
-				"UPDATE river_job SET state = 'available' WHERE id = ? AND attempt = ? AND state = 'running'", d.id, d.attempt)
+				"UPDATE river_job SET state = 'available' WHERE id = ? AND coalesce(CAST(attempted_at AS TEXT), '') = ? AND state = 'running'", id, at)
 			if err != nil {
 				return nil, fmt.Errorf("queue: %w", err)
 			}
-			l.log.WarnContext(ctx, "a job that nobody worked on is available again", "id", d.id)
+			l.log.WarnContext(ctx, "a job that nobody worked on is available again", "id", id)
 		}
 	}
 	return next, nil
 }
 
-func (l *lost) running(ctx context.Context) ([]delivery, error) {
-	rows, err := l.database.Reader.QueryContext(ctx, "SELECT id, attempt FROM river_job WHERE state = 'running'")
+func (l *lost) running(ctx context.Context) (handed, error) {
+	rows, err := l.database.Reader.QueryContext(ctx,
+		"SELECT id, coalesce(CAST(attempted_at AS TEXT), '') FROM river_job WHERE state = 'running'")
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var running []delivery
+	running := handed{}
 	for rows.Next() {
-		var d delivery
-		if err := rows.Scan(&d.id, &d.attempt); err != nil {
+		var id int64
+		var at string
+		if err := rows.Scan(&id, &at); err != nil {
 			return nil, fmt.Errorf("queue: %w", err)
 		}
-		running = append(running, d)
+		running[id] = at
 	}
 	return running, rows.Err()
 }

@@ -38,8 +38,7 @@ func (l *Later) Error() string { return fmt.Sprintf("queue: again in %s", l.Afte
 // Lane is the queue of one handler.
 type Lane struct {
 	Handler     string
-	Concurrency int           // jobs at the same time
-	Timeout     time.Duration // after which Run has given up by itself
+	Concurrency int // jobs at the same time
 }
 
 const (
@@ -49,14 +48,11 @@ const (
 	// fetchPollInterval is how late a job can be that was put off for a short time; a look that
 	// finds nothing writes nothing.
 	fetchPollInterval = 250 * time.Millisecond
-	// rescueMargin is how much longer than its timeout a job may run before it counts as lost.
-	rescueMargin = time.Minute
 	// finishedRetention is how long River keeps finished jobs. The history that people look at is ours.
 	finishedRetention = 10 * time.Minute
 	// stopMargin is what is left of the time to stop when running jobs are cancelled.
 	stopMargin = 5 * time.Second
-	// maxDeliveries is as good as without end: River counts every delivery, also one that was
-	// only put off; how often a step is tried is decided by the pipeline.
+	// maxDeliveries is as good as without end: how often a step is tried is decided by the pipeline.
 	maxDeliveries = 30_000
 )
 
@@ -103,19 +99,18 @@ func Open(db *database.SQLite, lanes []Lane, log *slog.Logger) (*Queue, error) {
 
 func configuration(lanes []Lane, workers *river.Workers, log *slog.Logger) *river.Config {
 	queues := make(map[string]river.QueueConfig, len(lanes))
-	var longest time.Duration
 	for _, lane := range lanes {
 		queues[lane.Handler] = river.QueueConfig{MaxWorkers: lane.Concurrency}
-		longest = max(longest, lane.Timeout)
 	}
 	return &river.Config{
-		Logger:                      log,
-		Queues:                      queues,
-		Workers:                     workers,
-		FetchCooldown:               fetchCooldown,
-		FetchPollInterval:           fetchPollInterval,
-		JobTimeout:                  -1, // the pipeline gives every attempt its deadline
-		RescueStuckJobsAfter:        longest + rescueMargin,
+		Logger:            log,
+		Queues:            queues,
+		Workers:           workers,
+		FetchCooldown:     fetchCooldown,
+		FetchPollInterval: fetchPollInterval,
+		// The pipeline gives every attempt its deadline, and lost jobs are found by ourselves:
+		// without a timeout River's own rescue leaves them alone.
+		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
 		RetryPolicy:                 soon{},
 		CompletedJobRetentionPeriod: finishedRetention,

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
-var lanes = []queue.Lane{{Handler: "download", Concurrency: 2, Timeout: time.Minute}}
+var lanes = []queue.Lane{{Handler: "download", Concurrency: 2}}
 
 func open(t *testing.T, db *database.SQLite) *queue.Queue {
 	t.Helper()
@@ -162,7 +162,7 @@ func TestStopCancelsWhatRunsTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive(t, running)
-	stop(t, q, 400*time.Millisecond)
+	stop(t, q, 4*time.Second)
 	if err := receive(t, ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -29,7 +29,11 @@ type worker struct {
 
 // Work runs one job.
 func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
-	defer w.lost.hold(delivery{job.ID, job.Attempt})()
+	release, held := w.lost.hold(job.ID)
+	if !held {
+		return river.JobSnooze(lookForLostEvery)
+	}
+	defer release()
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
 	if later, is := errors.AsType[*Later](err); is {
 		return river.JobSnooze(later.After)

@@ -25,6 +25,8 @@ const (
 	interval = time.Second
 	// fullInterval is how often it looks whether a full work store has room again.
 	fullInterval = 20 * time.Millisecond
+	// complainEvery is how often a failure that lasts is logged.
+	complainEvery = time.Minute
 )
 
 // Inbox is where events come from.
@@ -37,7 +39,7 @@ type Inbox interface {
 // Work is where they go.
 type Work interface {
 	Add(ctx context.Context, arrivals []work.Arrival, handlers []string) error
-	Pending(ctx context.Context, limit int) (int, error)
+	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
 // Relay carries events until it is stopped.
@@ -48,6 +50,8 @@ type Relay struct {
 	log      zerolog.Logger
 	cancel   context.CancelFunc
 	done     chan struct{}
+
+	complained time.Time // when a failure was logged last
 }
 
 // New makes a relay that gives every event one step for each handler, in this order.
@@ -62,50 +66,68 @@ func (r *Relay) Start() {
 	go r.run(ctx)
 }
 
-// Stop ends the relay after the batch it is carrying.
-func (r *Relay) Stop() {
+// Stop ends the relay after the batch it is carrying, or gives up waiting for that when ctx ends.
+func (r *Relay) Stop(ctx context.Context) error {
 	if r.cancel == nil {
-		return
+		return nil
 	}
 	r.cancel()
-	<-r.done
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("relay: stop: %w", ctx.Err())
+	}
 }
 
 func (r *Relay) run(ctx context.Context) {
 	defer close(r.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	waiting := r.inbox.Waiting()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.inbox.Waiting():
+		case <-waiting:
 		case <-timer.C:
 		}
-		timer.Reset(r.drain(ctx))
+		pause, err := r.drain(ctx)
+		waiting = r.inbox.Waiting()
+		if err != nil {
+			waiting = nil // whoever commits now must not make us try again at once
+			r.complain(ctx, err)
+		}
+		timer.Reset(pause)
 	}
 }
 
 // drain carries batches until nothing waits, the work store is full or something
 // fails, and says how long to sleep then.
-func (r *Relay) drain(ctx context.Context) time.Duration {
+func (r *Relay) drain(ctx context.Context) (time.Duration, error) {
 	for ctx.Err() == nil {
-		pending, err := r.work.Pending(ctx, fill)
-		if err == nil && pending >= fill {
-			return fullInterval
+		pending, err := r.work.Pending(ctx, r.handlers[0], fill)
+		if err != nil {
+			return interval, err
 		}
-		carried := 0
-		if err == nil {
-			carried, err = r.carry(ctx)
+		if pending >= fill {
+			return fullInterval, nil
 		}
-		if err != nil && ctx.Err() == nil {
-			r.log.Error().Err(err).Msg("relay failed; it tries again")
-		}
+		carried, err := r.carry(ctx)
 		if err != nil || carried < batch {
-			return interval
+			return interval, err
 		}
 	}
-	return interval
+	return interval, nil
+}
+
+// complain logs a failure, but not every second while it lasts.
+func (r *Relay) complain(ctx context.Context, err error) {
+	if ctx.Err() != nil || time.Since(r.complained) < complainEvery {
+		return
+	}
+	r.complained = time.Now()
+	r.log.Error().Err(err).Msg("relay failed; it tries again")
 }
 
 // carry moves one batch and says how many events it had.

@@ -51,7 +51,7 @@ func open(t *testing.T) *stores {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.inbox.Close() })
-	jobs, err := queue.Open(s.workFile, []queue.Lane{{Handler: "download", Concurrency: 1, Timeout: time.Minute}}, slog.New(slog.DiscardHandler))
+	jobs, err := queue.Open(s.workFile, []queue.Lane{{Handler: "download", Concurrency: 1}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +76,15 @@ func (s *stores) count(t *testing.T, query string) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func stop(t *testing.T, r *relay.Relay) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // eventually waits until is says so.
@@ -116,13 +125,13 @@ func TestEveryEventOnceWhateverIsLostBetween(t *testing.T) {
 		r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
 		r.Start()
 		eventually(t, "something relayed", func() bool { return s.count(t, "SELECT count(*) FROM events") >= 200 })
-		r.Stop()
+		stop(t, r)
 	}
 	r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
 	r.Start()
 	s.accept(t, 250, 300)
 	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
-	r.Stop()
+	stop(t, r)
 	for _, table := range []string{"events", "steps", "river_job"} {
 		if n := s.count(t, "SELECT count(*) FROM "+table); n != 300 {
 			t.Errorf("%d rows in %s, want 300", n, table)
@@ -153,11 +162,14 @@ func TestBackPressure(t *testing.T) {
 	if s.inbox.Backlog() != 1 {
 		t.Error("a full work store was filled further")
 	}
+	if unattended, err := s.work.Unattended(t.Context(), []string{"forward"}); err != nil || unattended["download"] != 2400 {
+		t.Errorf("unattended %v, error %v", unattended, err)
+	}
 	if _, err := s.workFile.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'done'"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
-	r.Stop()
+	stop(t, r)
 }
 
 // watched is a work store that tells when it was asked how full it is.
@@ -166,10 +178,10 @@ type watched struct {
 	looked chan struct{}
 }
 
-func (w *watched) Pending(ctx context.Context, limit int) (int, error) {
+func (w *watched) Pending(ctx context.Context, handler string, limit int) (int, error) {
 	select {
 	case w.looked <- struct{}{}:
 	default:
 	}
-	return w.Store.Pending(ctx, limit)
+	return w.Store.Pending(ctx, handler, limit)
 }

@@ -20,14 +20,15 @@ type Attempt struct {
 	Received  time.Time
 	Number    int           // from 1, over all runs of the step
 	Tries     int           // attempts so far that count against the cap, this one included
-	Age       time.Duration // since the step first became pending
+	Age       time.Duration // since the first attempt began
 	Started   time.Time
 	Artifacts []event.Artifact // what handlers have stored for the event so far
 }
 
 // Begin starts an attempt: from now on every earlier attempt of the step is
 // stale. It gives ErrFinished when the step is done, dead, skipped or still
-// waits for another, and ErrNotFound when there is none.
+// waits for another, *NotYetError when its time has not come, as after a crash, and
+// ErrNotFound when there is no such step.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
 	err := s.write(ctx, "begin", func(ctx context.Context, tx *sql.Tx) error {
@@ -38,8 +39,8 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		attempt.Number++
 		attempt.Tries++
 		_, err := tx.ExecContext(ctx, `UPDATE steps
-			SET state = 'running', attempt = ?, tries = ?, next_at = NULL, changed_at = ?
-			WHERE event_id = ? AND handler = ?`, attempt.Number, attempt.Tries, now, job.Event, job.Handler)
+			SET state = 'running', attempt = ?, tries = ?, since = ?, next_at = NULL, changed_at = ?
+			WHERE event_id = ? AND handler = ?`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
 		if err != nil {
 			return err
 		}
@@ -48,24 +49,27 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		if err != nil {
 			return err
 		}
+		if attempt.Artifacts, err = artifacts(ctx, tx, job.Event); err != nil {
+			return err
+		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
 	if err != nil {
 		return Attempt{}, err
 	}
-	attempt.Artifacts, err = s.artifacts(ctx, job.Event)
-	return attempt, err
+	return attempt, nil
 }
 
 // loadStep reads what an attempt has to know, and whether there may be one.
 func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) error {
 	var state event.Status
 	var since, received int64
+	var next sql.NullInt64
 	err := tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, seq, job, received_at
+		SELECT steps.state, attempt, tries, since, next_at, seq, job, received_at
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = ? AND handler = ?`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &a.Sequence, &a.Job, &received)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &a.Sequence, &a.Job, &received)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -73,13 +77,30 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) error {
 		return err
 	}
 	a.Received = time.UnixMicro(received).UTC()
-	a.Age = a.Started.Sub(time.UnixMicro(since))
+	if a.Number > 0 { // before the first attempt a step only waits for us
+		a.Age = a.Started.Sub(time.UnixMicro(since))
+	}
 	switch state {
 	case event.Pending, event.Running, event.Retrying:
-		return nil
+		return tooEarly(moment(next.Int64), a.Started)
 	default:
 		return ErrFinished
 	}
+}
+
+// NotYetError says that a step is to be tried again later than now.
+type NotYetError struct{ After time.Duration }
+
+// Error says how much later.
+func (e *NotYetError) Error() string { return "work: the step's time comes in " + e.After.String() }
+
+// tooEarly is a *NotYetError if next is ahead, by more than clocks and queues are exact.
+func tooEarly(next, now time.Time) error {
+	const slack = 100 * time.Millisecond
+	if after := next.Sub(now); !next.IsZero() && after > slack {
+		return &NotYetError{After: after}
+	}
+	return nil
 }
 
 // Result is how an attempt ended.

@@ -63,7 +63,7 @@ func (s *Store) Load(ctx context.Context, id event.ID) (History, error) {
 	if h.Steps, err = s.steps(ctx, id); err != nil {
 		return h, err
 	}
-	h.Artifacts, err = s.artifacts(ctx, id)
+	h.Artifacts, err = artifacts(ctx, s.database.Reader, id)
 	return h, err
 }
 
@@ -156,23 +156,28 @@ func scanStep(rows *sql.Rows) (Step, Run, error) {
 	return step, run, err
 }
 
-func (s *Store) artifacts(ctx context.Context, id event.ID) ([]event.Artifact, error) {
-	rows, err := s.database.Reader.QueryContext(ctx, `
+// querier reads, from the pool of readers or within a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
+}
+
+func artifacts(ctx context.Context, from querier, id event.ID) ([]event.Artifact, error) {
+	rows, err := from.QueryContext(ctx, `
 		SELECT handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at
 		FROM artifacts WHERE event_id = ? ORDER BY handler, position`, string(id))
 	if err != nil {
 		return nil, wrap("artifacts", err)
 	}
-	var artifacts []event.Artifact
+	var stored []event.Artifact
 	err = each(rows, func() error {
 		var a event.Artifact
-		var stored int64
-		err := rows.Scan(&a.Handler, &a.Index, &a.Source, &a.Key, &a.URL, &a.Bytes, &a.SHA256, &a.MediaType, &a.Width, &a.Height, &stored)
-		a.Stored = moment(stored)
-		artifacts = append(artifacts, a)
+		var at int64
+		err := rows.Scan(&a.Handler, &a.Index, &a.Source, &a.Key, &a.URL, &a.Bytes, &a.SHA256, &a.MediaType, &a.Width, &a.Height, &at)
+		a.Stored = moment(at)
+		stored = append(stored, a)
 		return err
 	})
-	return artifacts, wrap("artifacts", err)
+	return stored, wrap("artifacts", err)
 }
 
 // each runs scan for every row and closes them.

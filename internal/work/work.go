@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -141,13 +142,35 @@ func (i *inserter) insert(ctx context.Context, a Arrival, handlers []string) (fr
 	return true, nil
 }
 
-// Pending counts the steps that wait for a worker now, up to limit.
-func (s *Store) Pending(ctx context.Context, limit int) (int, error) {
+// Pending counts the steps of a handler that wait for a worker now, up to limit.
+func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, error) {
 	var n int
 	err := s.database.Reader.QueryRowContext(ctx,
-		"SELECT count(*) FROM (SELECT 1 FROM steps WHERE state = 'pending' LIMIT ?)", limit).Scan(&n)
+		"SELECT count(*) FROM (SELECT 1 FROM steps WHERE state = 'pending' AND handler = ? LIMIT ?)", handler, limit).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("work: pending: %w", err)
 	}
 	return n, nil
+}
+
+// Unattended counts the pending steps of handlers that are not among those given,
+// as after a change of the configuration: nobody works on them.
+func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
+	rows, err := s.database.Reader.QueryContext(ctx, "SELECT handler, count(*) FROM steps WHERE state = 'pending' GROUP BY handler")
+	if err != nil {
+		return nil, wrap("unattended", err)
+	}
+	counts := map[string]int{}
+	err = each(rows, func() error {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			return err
+		}
+		if !slices.Contains(handlers, name) {
+			counts[name] = n
+		}
+		return nil
+	})
+	return counts, wrap("unattended", err)
 }

@@ -30,7 +30,7 @@ func open(t *testing.T) (*work.Store, *database.SQLite) {
 	if _, err := queue.Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	lanes := []queue.Lane{{Handler: "download", Concurrency: 1, Timeout: time.Minute}, {Handler: "forward", Concurrency: 1, Timeout: time.Minute}}
+	lanes := []queue.Lane{{Handler: "download", Concurrency: 1}, {Handler: "forward", Concurrency: 1}}
 	jobs, err := queue.Open(db, lanes, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestAddTwiceCountsOnce(t *testing.T) {
 	if n := jobs(t, db, "forward"); n != 0 {
 		t.Errorf("%d jobs of a step that waits, want none", n)
 	}
-	if n, err := s.Pending(t.Context(), 2); err != nil || n != 2 {
+	if n, err := s.Pending(t.Context(), "download", 2); err != nil || n != 2 {
 		t.Errorf("%d pending up to 2, error %v", n, err)
 	}
 	of, steps := states(t, s, 2)
@@ -121,7 +121,7 @@ func TestOutcomes(t *testing.T) {
 		{"done releases the next", work.Result{State: event.Done}, event.Pending, []event.Status{event.Done, event.Pending}, 1, true},
 		{"skipped too", work.Result{State: event.Skipped}, event.Pending, []event.Status{event.Skipped, event.Pending}, 1, true},
 		{"dead stops", work.Result{State: event.Dead, Reason: event.ReasonExpired, Detail: "gone"}, event.Dead, []event.Status{event.Dead, event.Waiting}, 0, true},
-		{"retrying", work.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now().Add(time.Hour)}, event.Retrying, []event.Status{event.Retrying, event.Waiting}, 0, false},
+		{"retrying", work.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now()}, event.Retrying, []event.Status{event.Retrying, event.Waiting}, 0, false},
 		{"interrupted", work.Result{State: event.Pending, Interrupted: true}, event.Pending, []event.Status{event.Pending, event.Waiting}, 0, false},
 	}
 	for _, row := range rows {
@@ -151,6 +151,22 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("an interrupted attempt counts: %+v", again)
 			}
 		})
+	}
+}
+
+// A step that comes back too early, as after a crash, is put off and loses no try.
+func TestNotBeforeItsTime(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	add(t, s, arrival(1))
+	finish(t, s, begin(t, s, 1, "download"), work.Result{State: event.Retrying, NextAt: time.Now().Add(time.Hour)})
+	_, err := s.Begin(t.Context(), queue.Job{Event: arrival(1).ID, Handler: "download"})
+	early, is := errors.AsType[*work.NotYetError](err)
+	if !is || early.After < 59*time.Minute || early.After > time.Hour {
+		t.Errorf("got %v", err)
+	}
+	if h, err := s.Load(t.Context(), arrival(1).ID); err != nil || h.Steps[0].Tries != 1 || h.Steps[0].State != event.Retrying {
+		t.Errorf("got %+v, error %v", h, err)
 	}
 }
 
@@ -259,7 +275,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("on a full disk: %v", err)
 	}
 	limit(1 << 30)
-	if n, err := s.Pending(context.Background(), 1000); err != nil || n != 0 {
+	if n, err := s.Pending(context.Background(), "download", 1000); err != nil || n != 0 {
 		t.Errorf("%d steps left of a transaction that failed, error %v", n, err)
 	}
 	add(t, s, many...)

@@ -81,5 +81,6 @@ func (s *Store) transact(batch []*operation) error {
 
 // isVerdict says that an operation changed nothing because it may not, which is no fault of the transaction.
 func isVerdict(err error) bool {
-	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrFinished) || errors.Is(err, ErrStale)
+	_, early := errors.AsType[*NotYetError](err)
+	return early || errors.Is(err, ErrNotFound) || errors.Is(err, ErrFinished) || errors.Is(err, ErrStale)
 }

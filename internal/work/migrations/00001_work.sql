@@ -20,14 +20,14 @@ CREATE TABLE steps (
     state      TEXT    NOT NULL,
     attempt    INTEGER NOT NULL DEFAULT 0, -- number of the latest attempt; whoever holds a lower one holds nothing
     tries      INTEGER NOT NULL DEFAULT 0, -- attempts that count against the cap
-    since      INTEGER NOT NULL,           -- when it first became pending, for the cap on age
+    since      INTEGER NOT NULL,           -- when it became pending, then when its first attempt began, for the cap on age
     next_at    INTEGER,                    -- when it is tried again
     reason     TEXT    NOT NULL DEFAULT '',
     detail     TEXT    NOT NULL DEFAULT '',
     changed_at INTEGER NOT NULL,
     PRIMARY KEY (event_id, handler)
 ) WITHOUT ROWID;
-CREATE INDEX steps_pending ON steps (event_id) WHERE state = 'pending';
+CREATE INDEX steps_pending ON steps (handler) WHERE state = 'pending';
 
 CREATE TABLE attempts (
     event_id    TEXT    NOT NULL,
