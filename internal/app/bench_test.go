@@ -27,23 +27,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// connections is how many senders wait for their answer at the same time.
-const connections = 64
-
 // BenchmarkAccept sends callbacks over real connections to the real door, and
 // compares what stands behind it. All rows of one run are made on the same
-// machine by the same senders, so their ratios say something; the rates alone do not.
+// machine by the same senders, so their ratios say something; the rates alone do
+// not. More connections mean more callbacks that wait at the same moment.
 func BenchmarkAccept(b *testing.B) {
-	b.Run("store=none", func(b *testing.B) { sendAll(b, door(b, noStore{})) })
-	b.Run("store=one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, 1))) })
-	b.Run("store=group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, 512))) })
-	b.Run("store=group-commit-workers-busy", func(b *testing.B) {
-		r := start(b, busyConfiguration(b))
-		r.warm(b)
-		before := r.doneSoFar(b)
-		sendAll(b, r.webhook())
-		b.ReportMetric(float64(r.doneSoFar(b)-before)/b.Elapsed().Seconds(), "steps/s")
-	})
+	for _, connections := range []int{64, 256} {
+		name := fmt.Sprintf("connections=%d/store=", connections)
+		b.Run(name+"none", func(b *testing.B) { sendAll(b, door(b, noStore{}), connections) })
+		b.Run(name+"one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, 1)), connections) })
+		b.Run(name+"group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, 512)), connections) })
+		b.Run(name+"group-commit-workers-busy", func(b *testing.B) {
+			r := start(b, busyConfiguration(b))
+			r.warm(b)
+			before := r.doneSoFar(b)
+			sendAll(b, r.webhook(), connections)
+			b.ReportMetric(float64(r.doneSoFar(b)-before)/b.Elapsed().Seconds(), "steps/s")
+		})
+	}
 }
 
 // warm gives the workers enough to do that they are busy when the measuring begins.
@@ -51,7 +52,7 @@ func (r *receiver) warm(b *testing.B) {
 	b.Helper()
 	client := newClient(b)
 	var group sync.WaitGroup
-	for sender := range connections {
+	for sender := range 64 {
 		group.Go(func() {
 			for n := range 16 {
 				if a := post(b, client, r.webhook(), fmt.Appendf(nil, `{"job":"warm-%d-%d"}`, sender, n)); a.code != http.StatusOK {
@@ -66,8 +67,8 @@ func (r *receiver) warm(b *testing.B) {
 	}
 }
 
-// sendAll posts b.N callbacks of different jobs.
-func sendAll(b *testing.B, webhook string) {
+// sendAll posts b.N callbacks of different jobs over so many connections at the same time.
+func sendAll(b *testing.B, webhook string, connections int) {
 	var n atomic.Int64
 	b.SetParallelism(max(1, connections/runtime.GOMAXPROCS(0)))
 	b.ReportAllocs()

@@ -6,6 +6,7 @@ package groupcommit
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,9 @@ var (
 	ErrClosed  = errors.New("groupcommit: closed")
 	ErrTimeout = errors.New("groupcommit: the store did not answer in time")
 )
+
+// maxYields is how often a batch lets others run while it still grows.
+const maxYields = 8
 
 // Limits bound a batch and the wait for it. Larger batches save no more syncs and
 // make everybody in them wait longer.
@@ -122,45 +126,72 @@ func (c *Committer[E]) Stop() {
 	<-c.done
 }
 
+// batch is what is written together.
+type batch[E any] struct {
+	tickets []*ticket[E]
+	entries []E
+	bytes   int
+}
+
+// reset empties the batch and lets go of what its entries hold.
+func (b *batch[E]) reset() {
+	clear(b.tickets)
+	clear(b.entries)
+	b.tickets, b.entries, b.bytes = b.tickets[:0], b.entries[:0], 0
+}
+
 // run settles batch after batch until the queue is closed and empty.
 func (c *Committer[E]) run() {
 	defer close(c.done)
-	tickets := make([]*ticket[E], 0, c.limits.Entries)
-	entries := make([]E, 0, c.limits.Entries)
+	b := &batch[E]{}
 	for first := range c.queue {
-		tickets, entries = c.gather(tickets[:0], entries[:0], first)
-		if len(tickets) == 0 {
+		c.gather(b, first)
+		if len(b.entries) == 0 {
 			continue
 		}
-		err := c.write(entries)
-		for _, t := range tickets {
+		err := c.write(b.entries)
+		for _, t := range b.tickets {
 			t.settled <- err
 		}
-		clear(tickets) // let go of what the entries hold
-		clear(entries)
+		b.reset()
 	}
 }
 
-// gather takes what waits already, up to the bounds of a batch.
-func (c *Committer[E]) gather(tickets []*ticket[E], entries []E, next *ticket[E]) ([]*ticket[E], []E) {
-	bytes := 0
-	for {
-		if next.take() {
-			tickets, entries = append(tickets, next), append(entries, next.entry)
-			bytes += c.sizeOf(next.entry)
+// gather takes what waits already, up to the bounds of a batch. Before it is content
+// it lets those run who are about to come: that costs nothing when there is
+// nobody, and under load it makes one sync of many.
+func (c *Committer[E]) gather(b *batch[E], next *ticket[E]) {
+	c.add(b, next)
+	for yields := 0; yields < maxYields; yields++ {
+		before := len(b.tickets)
+		if c.drain(b) || len(b.tickets) == before && yields > 0 {
+			return
 		}
-		if len(tickets) >= c.limits.Entries || c.limits.Bytes > 0 && bytes >= c.limits.Bytes {
-			return tickets, entries
-		}
+		runtime.Gosched()
+	}
+}
+
+// drain adds what is in the queue, and says whether the batch can take no more.
+func (c *Committer[E]) drain(b *batch[E]) (full bool) {
+	for len(b.tickets) < c.limits.Entries && (c.limits.Bytes == 0 || b.bytes < c.limits.Bytes) {
 		select {
 		case t, open := <-c.queue:
 			if !open {
-				return tickets, entries
+				return true
 			}
-			next = t
+			c.add(b, t)
 		default:
-			return tickets, entries
+			return false
 		}
+	}
+	return true
+}
+
+// add takes a ticket into the batch, unless it was given up.
+func (c *Committer[E]) add(b *batch[E], t *ticket[E]) {
+	if t.take() {
+		b.tickets, b.entries = append(b.tickets, t), append(b.entries, t.entry)
+		b.bytes += c.sizeOf(t.entry)
 	}
 }
 

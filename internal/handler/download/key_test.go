@@ -147,7 +147,7 @@ func TestTemplateRefuses(t *testing.T) {
 }
 
 var (
-	plain  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._=-]*$`)
+	plain  = regexp.MustCompile(`^[A-Za-z0-9_=][A-Za-z0-9._=-]*$`)
 	device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)`)
 )
 
@@ -173,6 +173,7 @@ func FuzzKey(f *testing.F) {
 	f.Add("co{job}/{name}", "n", "https://h/con.png", "N", "https://h/CON.png")
 	f.Add("{year}/{month}{day}/{job}-{name}", "Job", "https://h/Photo.PNG", "job", "https://h/photo.png")
 	f.Add(download.DefaultTemplate, "x-0123456789", "https://h/", "ä", "https://h/.png")
+	f.Add("={name}", "0", "0", "0", "0")
 	f.Fuzz(func(t *testing.T, text, job, address, otherJob, otherAddress string) {
 		var template download.Template
 		if template.Decode(text) != nil {
