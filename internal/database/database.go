@@ -37,6 +37,7 @@ func writerPragmas() []string {
 		"foreign_keys(1)",
 		"journal_size_limit(67108864)", // bytes the log is cut back to after a checkpoint
 		"cache_size(-8192)",            // KiB
+		"wal_autocheckpoint(8192)",     // pages of 4 KiB: a page that changes often is moved once for many changes
 		"temp_store(MEMORY)",
 	}
 }
