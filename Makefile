@@ -16,7 +16,7 @@ BUILDINFO := github.com/deepimage-receiver/receiver/internal/buildinfo
 LDFLAGS    = -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT) -X $(BUILDINFO).date=$(DATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test race fuzz bench lint fmt check clean
+.PHONY: help demo run build test race fuzz bench memory lint fmt check clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads them
 	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 30m $(PACKAGES)
+
+memory: ## Measure the peak of memory with eight results of 200 MiB at once
+	$(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
 
 lint: ## Run the linters over code, Dockerfile and workflow
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...
