@@ -162,7 +162,7 @@ func (c *Committer[E]) run() {
 // nobody, and under load it makes one sync of many.
 func (c *Committer[E]) gather(b *batch[E], next *ticket[E]) {
 	c.add(b, next)
-	for yields := 0; yields < maxYields; yields++ {
+	for yields := range maxYields {
 		before := len(b.tickets)
 		if c.drain(b) || len(b.tickets) == before && yields > 0 {
 			return
