@@ -18,9 +18,9 @@ const lookForLostEvery = 20 * time.Second
 type handed map[int64]string
 
 // lost finds jobs that count as running and are not: their end could not be
-// recorded, as on a full disk. River itself would notice only when the job's whole
-// time is over. It can tell because the embedded store has only this process: what
-// runs is what this process has in hand.
+// recorded, as on a full disk. River's own rescue
+// leaves jobs without a timeout alone. We can tell because the embedded store has
+// only this process: what runs is what this process has in hand.
 type lost struct {
 	database *database.SQLite
 	log      *slog.Logger
