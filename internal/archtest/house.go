@@ -121,6 +121,7 @@ func fences() []Rule {
 		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress"),
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
+		fence("github.com/jackc/...", "./internal/database/...", "./internal/inbox", "./internal/queue"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
