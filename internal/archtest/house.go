@@ -127,6 +127,8 @@ func fences() []Rule {
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
+		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),
+		fence("github.com/sony/gobreaker/...", "./internal/handler/forward"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},
