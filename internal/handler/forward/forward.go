@@ -39,17 +39,20 @@ type Handler struct {
 
 // New makes the handler for the target whose step deps names. It connects to nothing yet.
 func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	target, err := config.target(deps.Step)
 	if err != nil {
 		return nil, err
 	}
 	signer, err := newSigner(config.Secrets)
 	if err != nil {
-		return nil, fmt.Errorf("RECEIVER_FORWARD_SECRETS %w", err)
+		return nil, err
 	}
 	header, err := config.headers()
 	if err != nil {
-		return nil, fmt.Errorf("RECEIVER_FORWARD_HEADERS %w", err)
+		return nil, err
 	}
 	h := &Handler{
 		target: target, config: config, header: header, signer: signer,
@@ -71,7 +74,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 func (c Config) target(step string) (target, error) {
 	targets, err := c.targets()
 	if err != nil {
-		return target{}, fmt.Errorf("RECEIVER_FORWARD_URLS %w", err)
+		return target{}, err
 	}
 	for _, t := range targets {
 		if t.step == step {

@@ -139,6 +139,8 @@ func TestRaw(t *testing.T) {
 // What an answer means: the whole table.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	e, _ := house.event(t, fakevendor.JobOptions{})
 	for status, want := range map[int]handler.Error{
 		300: {Permanent: true, Reason: event.ReasonOther},
 		301: {Permanent: true, Reason: event.ReasonOther},
@@ -161,8 +163,7 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(status, ""))
-			e, _ := house.event(t, fakevendor.JobOptions{})
+			target := newTarget(t, always(status, ""))
 			_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
 			got := handler.Failure(err)
 			if status < 300 {
@@ -181,6 +182,8 @@ func TestAnswers(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	e, _ := house.event(t, fakevendor.JobOptions{})
 	rows := []struct {
 		value    string
 		min, max time.Duration
@@ -197,12 +200,10 @@ func TestRetryAfter(t *testing.T) {
 		for _, status := range []int{408, 425, 429, 500, 503} {
 			t.Run(fmt.Sprint(row.value, " ", status), func(t *testing.T) {
 				t.Parallel()
-				house := newHouse(t, zerolog.Nop())
 				target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Retry-After", row.value)
 					w.WriteHeader(status)
 				})
-				e, _ := house.event(t, fakevendor.JobOptions{})
 				_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
 				if got := handler.Failure(err); got == nil || got.After < row.min || got.After > row.max {
 					t.Errorf("%+v", got)

@@ -27,6 +27,7 @@ func TestBrokenSources(t *testing.T) {
 	}
 	rows := map[string]struct {
 		options   fakevendor.JobOptions
+		pixels    int64                                                                       // the limit; 0 is none
 		prepare   func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
 		reason    event.Reason
 		permanent bool
@@ -40,7 +41,7 @@ func TestBrokenSources(t *testing.T) {
 			reason:  event.ReasonTruncated,
 		},
 		"is too large":          {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, permanent: true},
-		"has too many pixels":   {options: fakevendor.JobOptions{Width: 2000, Height: 1000}, reason: event.ReasonTooLarge, permanent: true},
+		"has too many pixels":   {pixels: 320*200 - 1, reason: event.ReasonTooLarge, permanent: true},
 		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, permanent: true},
 		"is a page for a while": {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}, reason: event.ReasonWrongType},
 		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, permanent: true},
@@ -67,6 +68,9 @@ func TestBrokenSources(t *testing.T) {
 				house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
 				config := to(target.URL)
 				config.Mode = mode
+				if row.pixels > 0 {
+					config.MaxPixels = row.pixels
+				}
 				h := house.open(t, config)
 				e, job := house.event(t, row.options)
 				if row.prepare != nil {
@@ -122,15 +126,16 @@ var errBucket = errors.New("the bucket broke off")
 // A bucket that breaks off while the image is being sent breaks the call off.
 func TestBucketBreaksWhileItIsSent(t *testing.T) {
 	t.Parallel()
-	const size = 1 << 20
+	const size = 256 << 10
 	for _, mode := range []string{"image", "raw"} {
-		for _, after := range []int64{0, size / 2, size - 1, size} {
+		for _, left := range []int64{size, size / 2, 1} {
 			house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
-			house.deps.Artifacts = &brokenBucket{house, after}
 			config := to(target.URL)
 			config.Mode = mode
 			e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
 			e = house.store(t, e, job)
+			after := max(0, job.Images[0].Bytes-left)
+			house.deps.Artifacts = &brokenBucket{house, after}
 			_, err := house.open(t, config).Handle(t.Context(), e)
 			if got := handler.Failure(err); got == nil || got.Reason != event.ReasonStorage || got.Permanent || !errors.Is(err, errBucket) {
 				t.Errorf("%s after %d: %v", mode, after, err)

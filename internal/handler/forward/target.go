@@ -25,6 +25,9 @@ const (
 // named is an address with its name in front.
 var named = regexp.MustCompile(`^([a-z0-9]+(?:-[a-z0-9]+)*)=(https?://.*)$`)
 
+const notURL = "is not a URL such as https://example.com/hook, nor one with a name of small letters, " +
+	"digits and hyphens in front of it, as in crm=https://example.com/hook"
+
 // parseTarget reads an address, with its name in front or without. The error goes on from "an address that".
 func parseTarget(text string, plainHTTP bool) (target, error) {
 	name := ""
@@ -36,7 +39,7 @@ func parseTarget(text string, plainHTTP bool) (target, error) {
 	}
 	address, err := url.Parse(text)
 	if err != nil || len(text) > maxAddressBytes { // the error would show the address
-		return target{}, errors.New("is not a URL such as https://example.com/hook")
+		return target{}, errors.New(notURL)
 	}
 	if err := checkAddress(address, plainHTTP); err != nil {
 		return target{}, err
@@ -52,8 +55,7 @@ func parseTarget(text string, plainHTTP bool) (target, error) {
 func checkAddress(address *url.URL, plainHTTP bool) error {
 	switch {
 	case address.Scheme != "https" && address.Scheme != "http" || address.Hostname() == "":
-		return errors.New("is not a URL such as https://example.com/hook, nor one with a name of small letters, " +
-			"digits and hyphens in front of it, as in crm=https://example.com/hook")
+		return errors.New(notURL)
 	case address.User != nil:
 		return errors.New("holds a user name; RECEIVER_FORWARD_HEADERS and RECEIVER_FORWARD_BEARER_TOKEN carry credentials")
 	case address.Fragment != "":
