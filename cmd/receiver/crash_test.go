@@ -221,7 +221,7 @@ func checkAfterCrashes(t *testing.T, folder string, told map[string]fakevendor.J
 	t.Helper()
 	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
 	events := count(t, work, "SELECT count(*) FROM events")
-	if accepted := count(t, inbox, "SELECT count(*) FROM events"); accepted != events {
+	if accepted := count(t, inbox, "SELECT count(*) FROM callbacks"); accepted != events {
 		t.Errorf("%d events were stored, %d worked on", accepted, events)
 	}
 	if jobs := count(t, work, "SELECT count(DISTINCT job) FROM events"); jobs != events {

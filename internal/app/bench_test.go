@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
@@ -35,15 +35,18 @@ func BenchmarkAccept(b *testing.B) {
 	for _, connections := range []int{64, 256} {
 		name := fmt.Sprintf("connections=%d/store=", connections)
 		b.Run(name+"none", func(b *testing.B) { sendAll(b, door(b, noStore{}), connections) })
-		b.Run(name+"one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, 1)), connections) })
-		b.Run(name+"group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, 512)), connections) })
-		b.Run(name+"group-commit-workers-busy", func(b *testing.B) {
-			r := start(b, busyConfiguration(b))
-			r.warm(b)
-			before := r.doneSoFar(b)
-			sendAll(b, r.webhook(), connections)
-			b.ReportMetric(float64(r.doneSoFar(b)-before)/b.Elapsed().Seconds(), "steps/s")
-		})
+		for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
+			name := name + kind.String()
+			b.Run(name+"-one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, kind, 1)), connections) })
+			b.Run(name+"-group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, kind, 512)), connections) })
+			b.Run(name+"-group-commit-workers-busy", func(b *testing.B) {
+				r := start(b, busyConfiguration(b, kind))
+				r.warm(b)
+				before := r.doneSoFar(b)
+				sendAll(b, r.webhook(), connections)
+				b.ReportMetric(float64(r.doneSoFar(b)-before)/b.Elapsed().Seconds(), "steps/s")
+			})
+		}
 	}
 }
 
@@ -159,13 +162,9 @@ func (noStore) Accept(context.Context, event.Event) (event.Receipt, error) {
 func (noStore) Reject(context.Context, event.Rejection) error { return nil }
 
 // store is a real inbox alone, whose transactions hold at most batch callbacks.
-func store(b *testing.B, batch int) ingress.Inbox {
+func store(b *testing.B, kind database.Kind, batch int) ingress.Inbox {
 	b.Helper()
-	db, err := database.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "inbox.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
+	db := databasetest.NewPlace(b, kind).Open(b).Inbox
 	if _, err := inbox.Migrate(b.Context(), db); err != nil {
 		b.Fatal(err)
 	}
@@ -180,7 +179,7 @@ func store(b *testing.B, batch int) ingress.Inbox {
 // door is the public listener before an inbox, as the app builds it.
 func door(b *testing.B, behind ingress.Inbox) (webhook string) {
 	b.Helper()
-	c := configuration(b, b.TempDir())
+	c := configuration(b, databasetest.NewPlace(b, database.SQLite))
 	webhooks, err := ingress.New(c.Webhook, ingress.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
 	if err != nil {
 		b.Fatal(err)
@@ -214,8 +213,8 @@ func (idle) Handle(context.Context, event.Event) (handler.Outcome, error) {
 	return handler.Outcome{}, nil
 }
 
-func busyConfiguration(b *testing.B) config.Config {
-	c := configuration(b, b.TempDir())
+func busyConfiguration(b *testing.B, kind database.Kind) config.Config {
+	c := configuration(b, databasetest.NewPlace(b, kind))
 	c.Inbox.MaxBacklog = 1 << 40
 	c.HandlerNames = []string{"idle"}
 	c.Handlers = []config.Handler{{

@@ -50,9 +50,9 @@ func TestFaults(t *testing.T) {
 		{"variables that do not go together", "RECEIVER_DOWNLOAD_LONGEST", "1m", "must not be below TIMEOUT"},
 		{"timeouts of the server", "RECEIVER_HTTP_WRITE_TIMEOUT", "10s", "must be more than HTTP_READ_TIMEOUT, or no answer to a slow request gets out"},
 
-		{"Postgres", "RECEIVER_DATABASE_URL", "postgres://user:hunter2@db/x", "names a Postgres database, which this version does not support; use sqlite:// and a folder"},
-		{"other database", "RECEIVER_DATABASE_URL", "mysql://user:hunter2@db/x", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver"},
-		{"database without scheme", "RECEIVER_DATABASE_URL", "/var/lib/hunter2", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver"},
+		{"Postgres with a wrong port", "RECEIVER_DATABASE_URL", "postgres://user:hunter2@db:many/x", "cannot be read as postgres://user:password@host/database with options of libpq; a password in it must be percent-encoded, files that it names must exist\nRECEIVER_WEBHOOK_TOKENS must be set when the events are in Postgres, because all replicas need the same"},
+		{"other database", "RECEIVER_DATABASE_URL", "mysql://user:hunter2@db/x", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},
+		{"database without scheme", "RECEIVER_DATABASE_URL", "/var/lib/hunter2", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},
 		{"database without folder", "RECEIVER_DATABASE_URL", "sqlite://", "names no folder after sqlite://"},
 		{"database with options", "RECEIVER_DATABASE_URL", "sqlite://x?mode=memory&hunter2", "must be sqlite:// and a folder alone, without options"},
 
