@@ -70,10 +70,14 @@ func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, er
 	return n, nil
 }
 
-// Unattended counts the pending steps of handlers that are not among those given,
+// Unattended counts the pending and parked steps of handlers that are not among those given,
 // as after a change of the configuration: nobody works on them.
 func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
-	rows, err := s.database.Reader.QueryContext(ctx, "SELECT handler, count(*) FROM steps WHERE state = 'pending' GROUP BY handler")
+	rows, err := s.database.Reader.QueryContext(ctx, `SELECT handler, sum(n) FROM (
+			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
+			UNION ALL
+			SELECT handler, count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		) AS found GROUP BY handler`)
 	if err != nil {
 		return nil, wrap("unattended", err)
 	}
