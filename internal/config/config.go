@@ -53,6 +53,20 @@ type Handler struct {
 	Config     handler.Config
 }
 
+// Steps are those that an event goes through for the handler.
+func (h Handler) Steps() []handler.Step { return h.Definition.Steps(h.Config) }
+
+// StepNames are the names of all steps, in the order of the handlers.
+func (c Config) StepNames() []string {
+	var names []string
+	for _, h := range c.Handlers {
+		for _, step := range h.Steps() {
+			names = append(names, step.Name)
+		}
+	}
+	return names
+}
+
 // Load reads the environment. definitions are the handlers there are. The error is
 // *Faults; beside it the configuration holds what could be read, for commands that
 // need little of it, and the zero value or the default where a variable is at fault.
