@@ -40,5 +40,6 @@ stop the receiver first. In Postgres replicas may go on running.`,
 		},
 	}
 	addJSON(command, &asJSON)
+	command.AddCommand(newMigrateCopy())
 	return command
 }

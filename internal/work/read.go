@@ -95,8 +95,12 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 }
 
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
-	//nolint:gosec // rest is one of the constants above
-	rows, err := s.database.Reader.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
+	return queryEvents(ctx, s.database.Reader, rest, arguments...)
+}
+
+func queryEvents(ctx context.Context, from querier, rest string, arguments ...any) ([]Event, error) {
+	//nolint:gosec // rest is a constant of the caller
+	rows, err := from.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
 	if err != nil {
 		return nil, wrap("events", err)
 	}
