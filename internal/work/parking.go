@@ -100,25 +100,29 @@ type Target struct {
 
 // Targets lists those that are disabled or for which steps are parked, by their names.
 func (s *Store) Targets(ctx context.Context) ([]Target, error) {
-	rows, err := s.database.Reader.QueryContext(ctx, `
+	list, err := targets(ctx, s.database.Reader)
+	return list, wrap("targets", err)
+}
+
+func targets(ctx context.Context, from querier) (list []Target, err error) {
+	rows, err := from.QueryContext(ctx, `
 		SELECT name, sum(parked), max(disabled_at), max(reason), max(detail) FROM (
 			SELECT name, 0 AS parked, disabled_at, reason, detail FROM targets
 			UNION ALL
 			SELECT handler, count(*), 0, '', '' FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY name ORDER BY name`)
 	if err != nil {
-		return nil, wrap("targets", err)
+		return nil, err
 	}
-	var targets []Target
 	err = each(rows, func() error {
 		var t Target
 		var disabled int64
 		err := rows.Scan(&t.Name, &t.Parked, &disabled, &t.Reason, &t.Detail)
 		t.Disabled = moment(disabled)
-		targets = append(targets, t)
+		list = append(list, t)
 		return err
 	})
-	return targets, wrap("targets", err)
+	return list, err
 }
 
 // Disable parks all steps of a target from now on, in every replica. One that is disabled stays so for its first reason.
