@@ -99,6 +99,21 @@ func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) 
 	}
 }
 
+// LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
+// what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
+func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
+	own := definition.NewConfig()
+	section := reflect.ValueOf(own).Elem()
+	var faults Faults
+	read(variablesOf(handlerPrefix(definition.Name), section), &faults)
+	change(own)
+	faults.addConflict(handlerPrefix(definition.Name), section)
+	if len(faults.list) > 0 {
+		return Handler{}, &faults
+	}
+	return Handler{Definition: definition, Config: own}, nil
+}
+
 func (c *Config) enabled(name string) bool {
 	for _, h := range c.Handlers {
 		if h.Definition.Name == name {

@@ -34,6 +34,15 @@ func step(t *testing.T, s *work.Store, n int) work.Step {
 	return h.Steps[0]
 }
 
+func TestSchemaVersion(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		if version, err := work.Migrate(t.Context(), place.Open(t).Work); err != nil || version != work.SchemaVersion() {
+			t.Errorf("version %d is called %d, error %v", version, work.SchemaVersion(), err)
+		}
+	})
+}
+
 // A parked step has no job and costs no attempt; when its time comes, or all are wanted, it gets one.
 func TestParking(t *testing.T) {
 	t.Parallel()

@@ -12,9 +12,9 @@ import (
 
 // What is sent to a target.
 const (
-	modeEvent = "event" // the JSON document
-	modeImage = "image" // a form with the document and the images
-	modeRaw   = "raw"   // the one image, with the document in a header
+	ModeEvent = "event" // the JSON document
+	ModeImage = "image" // a form: the document and the images
+	ModeRaw   = "raw"   // the one image, with what is told of it in a header
 )
 
 // Config says where events go and how.
@@ -41,7 +41,7 @@ const transferTime = 30 * time.Minute
 // do so in the time that the target has to answer.
 func (c Config) Limits() handler.Limits {
 	limits := handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout + c.longestTurn()}
-	if c.Mode != modeEvent {
+	if c.Mode != ModeEvent {
 		limits.Timeout = transferTime + c.longestTurn()
 	}
 	return limits

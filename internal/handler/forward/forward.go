@@ -62,7 +62,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		veil:      newVeil(target, config),
 		redact:    deps.Redact, fetch: deps.Fetch, artifacts: deps.Artifacts,
 	}
-	if config.Mode != modeEvent {
+	if config.Mode != ModeEvent {
 		if h.spools, err = blobstore.Open(ctx, deps.DefaultBucketURL); err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	if len(results) == 0 {
 		return nil, handler.Permanent(event.ReasonNoResult, errors.New("the event names no address of an image"))
 	}
-	if h.config.Mode == modeRaw && len(results) > 1 {
+	if h.config.Mode == ModeRaw && len(results) > 1 {
 		return nil, handler.Permanent(event.ReasonOther, fmt.Errorf(
 			"the event has %d images, and a call in the mode raw carries one; RECEIVER_FORWARD_MODE=image carries all", len(results)))
 	}

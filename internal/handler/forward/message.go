@@ -69,7 +69,7 @@ func (m *message) close() {
 // message makes what the mode says of an event. The same event gives the same bytes, unless an
 // address in it is signed anew.
 func (h *Handler) message(ctx context.Context, e event.Event) (*message, error) {
-	if h.config.Mode == modeEvent {
+	if h.config.Mode == ModeEvent {
 		return h.eventMessage(ctx, e)
 	}
 	found, err := h.images(ctx, e)
@@ -77,7 +77,7 @@ func (h *Handler) message(ctx context.Context, e event.Event) (*message, error) 
 		return nil, err
 	}
 	compose := h.formMessage
-	if h.config.Mode == modeRaw {
+	if h.config.Mode == ModeRaw {
 		compose = h.rawMessage
 	}
 	made, err := compose(e, found)
