@@ -23,7 +23,7 @@ import (
 
 // examine tries everything, in the order in which serve needs it.
 func examine(ctx context.Context, c config.Config) []finding {
-	findings := []finding{{"configuration", verdictOK, fmt.Sprintf("handlers: %v", c.HandlerNames)}}
+	findings := []finding{{"configuration", verdictOK, fmt.Sprintf("handlers: %v", c.StepNames())}}
 	folders := []string{c.DataDir}
 	if !c.Database.IsPostgres() && c.DatabaseFolder() != c.DataDir {
 		folders = append(folders, c.DatabaseFolder())
@@ -153,9 +153,11 @@ func checkHandlers(ctx context.Context, c config.Config) []finding {
 	defer client.Close() //nolint:errcheck // it has connected to nothing
 	var findings []finding
 	for _, h := range c.Handlers {
-		deps := handler.Deps{Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
-		err := checkHandler(ctx, h, deps)
-		findings = append(findings, judge("handler", h.Definition.Name+" has what it needs", err))
+		for _, step := range h.Steps() {
+			deps := handler.Deps{Step: step.Name, Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
+			err := checkHandler(ctx, h, deps)
+			findings = append(findings, judge("handler", step.Name+" has what it needs", err))
+		}
 	}
 	return findings
 }

@@ -14,8 +14,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/ingress"
@@ -97,45 +95,6 @@ func (a *App) watchDisk() error {
 	return nil
 }
 
-func (a *App) lanes() []queue.Lane {
-	lanes := make([]queue.Lane, len(a.config.Handlers))
-	for i, h := range a.config.Handlers {
-		lanes[i] = queue.Lane{Handler: h.Definition.Name, Concurrency: h.Config.Limits().Concurrency}
-	}
-	return lanes
-}
-
-func (a *App) buildWork(ctx context.Context) error {
-	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
-	if err != nil {
-		return err
-	}
-	a.cleanups.addClose("fetch client", client.Close)
-	var steps []pipeline.Step
-	var stages [][]string
-	for _, h := range a.config.Handlers {
-		made, err := h.Definition.New(ctx, h.Config, handler.Deps{
-			Fetch:            client,
-			Log:              a.log.With().Str("handler", h.Definition.Name).Logger(),
-			DefaultBucketURL: a.config.ImagesURL(),
-			Redact:           event.Redact,
-		})
-		if err != nil {
-			return err
-		}
-		a.cleanups.addClose("handler "+h.Definition.Name, func() error { return handler.Close(made) })
-		steps = append(steps, pipeline.Step{Name: h.Definition.Name, Handler: made, Limits: h.Config.Limits()})
-		stages = append(stages, []string{h.Definition.Name})
-	}
-	a.pipeline = pipeline.New(a.config.Retry, a.work, a.inbox, steps, a.log)
-	carry := relay.New
-	if a.config.Database.IsPostgres() {
-		carry = relay.NewWithin
-	}
-	a.relay = carry(a.inbox, a.work, stages, a.log)
-	return nil
-}
-
 func (a *App) buildDoor(context.Context) error {
 	tokens, err := a.config.Tokens()
 	if err != nil {
@@ -170,7 +129,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unattended, err := a.work.Unattended(ctx, a.config.HandlerNames)
+	unattended, err := a.work.Unattended(ctx, a.config.StepNames())
 	if err != nil {
 		return err
 	}
@@ -180,13 +139,14 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.queue.Start(ctx, a.pipeline.Run); err != nil {
 		return err
 	}
+	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
 	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).
-		Str("data", a.config.DataDir).Strs("handlers", a.config.HandlerNames).
+		Str("data", a.config.DataDir).Strs("handlers", a.config.StepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
 }
@@ -203,6 +163,7 @@ func (a *App) stopWorking(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return a.server.Shutdown(ctx) })
 	group.Go(func() error { return a.relay.Stop(ctx) })
+	group.Go(func() error { return a.pipeline.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
 	return group.Wait()
 }

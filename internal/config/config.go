@@ -53,6 +53,20 @@ type Handler struct {
 	Config     handler.Config
 }
 
+// Steps are those that an event goes through for the handler.
+func (h Handler) Steps() []handler.Step { return h.Definition.Steps(h.Config) }
+
+// StepNames are the names of all steps, in the order of the handlers.
+func (c Config) StepNames() []string {
+	var names []string
+	for _, h := range c.Handlers {
+		for _, step := range h.Steps() {
+			names = append(names, step.Name)
+		}
+	}
+	return names
+}
+
 // Load reads the environment. definitions are the handlers there are. The error is
 // *Faults; beside it the configuration holds what could be read, for commands that
 // need little of it, and the zero value or the default where a variable is at fault.
@@ -83,6 +97,21 @@ func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) 
 		faults.addConflict(handlerPrefix(name), section)
 		c.Handlers = append(c.Handlers, Handler{Definition: definition, Config: own})
 	}
+}
+
+// LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
+// what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
+func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
+	own := definition.NewConfig()
+	section := reflect.ValueOf(own).Elem()
+	var faults Faults
+	read(variablesOf(handlerPrefix(definition.Name), section), &faults)
+	change(own)
+	faults.addConflict(handlerPrefix(definition.Name), section)
+	if len(faults.list) > 0 {
+		return Handler{}, &faults
+	}
+	return Handler{Definition: definition, Config: own}, nil
 }
 
 func (c *Config) enabled(name string) bool {

@@ -116,6 +116,7 @@ func (h *house) start(t *testing.T) {
 	t.Helper()
 	must(t, h.queue.Start(t.Context(), h.pipeline.Run))
 	h.relay.Start()
+	h.pipeline.Start()
 	t.Cleanup(func() { h.stop(t) })
 }
 
@@ -124,7 +125,7 @@ func (h *house) stop(t *testing.T) {
 	h.stopped.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(h.relay.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+		if err := errors.Join(h.relay.Stop(ctx), h.pipeline.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -26,19 +26,24 @@ type Attempt struct {
 }
 
 // Begin starts an attempt: from now on every earlier attempt of the step is
-// stale. It gives ErrFinished when the step is done, dead, skipped or still
+// stale. It gives ErrFinished when the step is done, dead, skipped, parked or still
 // waits for another, *NotYetError when its time has not come, as after a crash, and
-// ErrNotFound when there is no such step.
+// ErrNotFound when there is no such step. ErrParked says that its target is disabled: it
+// is parked now.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
-	err := s.write(ctx, "begin", job.Event, func(ctx context.Context, tx *sql.Tx) error {
-		if err := loadStep(ctx, tx, &attempt); err != nil {
+	var disabled bool
+	err := s.write(ctx, "begin", job.Event, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if disabled, err = loadStep(ctx, tx, &attempt); err != nil {
 			return err
+		}
+		if disabled {
+			return park(ctx, tx, attempt)
 		}
 		now := attempt.Started.UnixMicro()
 		attempt.Number++
 		attempt.Tries++
-		_, err := tx.ExecContext(ctx, `UPDATE steps
+		_, err = tx.ExecContext(ctx, `UPDATE steps
 			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, changed_at = $4
 			WHERE event_id = $5 AND handler = $6`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
 		if err != nil {
@@ -54,37 +59,44 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return Attempt{}, err
+	case disabled:
+		return Attempt{}, ErrParked
+	default:
+		return attempt, nil
 	}
-	return attempt, nil
 }
 
-// loadStep reads what an attempt has to know, and whether there may be one.
-func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) error {
+// loadStep reads what an attempt has to know, whether there may be one, and whether the target is disabled.
+func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
 	var state event.Status
 	var since, received int64
-	var next sql.NullInt64
-	err := tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, seq, job, received_at
+	var next, parked sql.NullInt64
+	err = tx.QueryRowContext(ctx, `
+		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at,
+			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &a.Sequence, &a.Job, &received)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &disabled)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
+		return false, ErrNotFound
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	a.Received = time.UnixMicro(received).UTC()
 	if a.Number > 0 { // before the first attempt a step only waits for us
 		a.Age = a.Started.Sub(time.UnixMicro(since))
 	}
-	switch state {
-	case event.Pending, event.Running, event.Retrying:
-		return tooEarly(moment(next.Int64), a.Started)
+	switch {
+	case parked.Valid: // it gets a job of its own when its time comes
+		return false, ErrFinished
+	case state == event.Pending || state == event.Running || state == event.Retrying:
+		return disabled, tooEarly(moment(next.Int64), a.Started)
 	default:
-		return ErrFinished
+		return false, ErrFinished
 	}
 }
 
@@ -111,6 +123,8 @@ type Result struct {
 	NextAt      time.Time
 	Artifacts   []event.Artifact
 	Interrupted bool // it does not count against the cap
+	Parked      bool // with Retrying: it gets no job before NextAt or Unpark, and does not age meanwhile
+	Untried     bool // nothing was done: the history keeps nothing of the attempt
 }
 
 // Finish records how an attempt ended, with its artifacts, and releases the next
@@ -122,10 +136,7 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) error {
 		if err := updateStep(ctx, tx, a, r); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE attempts SET finished_at = $1, outcome = $2, reason = $3, detail = $4
-			WHERE event_id = $5 AND handler = $6 AND attempt = $7`,
-			time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail, a.Event, a.Handler, a.Number)
-		if err != nil {
+		if err := endAttempt(ctx, tx, a, r); err != nil {
 			return err
 		}
 		if err := insertArtifacts(ctx, tx, a.Event, r.Artifacts); err != nil {
@@ -140,19 +151,35 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) error {
 	})
 }
 
+// endAttempt records an attempt in the history, or takes it out if there was none worth the name.
+func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+	const one = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
+	if r.Untried {
+		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+one, a.Event, a.Handler, a.Number)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+one,
+		a.Event, a.Handler, a.Number, time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
+	return err
+}
+
 func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	tries := a.Tries
 	if r.Interrupted {
 		tries--
 	}
-	var next any
+	now := time.Now().UnixMicro()
+	var next, parked any
 	if r.State == event.Retrying {
 		next = r.NextAt.UnixMicro()
 	}
+	if r.Parked {
+		parked = now
+	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
-		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, changed_at = $6
-		WHERE event_id = $7 AND handler = $8 AND attempt = $9 AND state = 'running'`,
-		string(r.State), string(r.Reason), r.Detail, tries, next, time.Now().UnixMicro(), a.Event, a.Handler, a.Number)
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7
+		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
+		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ const copyRows = 200
 
 // The tables that hang on an event, with the column that names it first.
 const (
-	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, reason, detail, changed_at"
+	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, parked_at, reason, detail, changed_at"
 	attemptColumns  = "event_id, handler, attempt, started_at, finished_at, outcome, reason, detail"
 	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
 )
@@ -42,10 +42,13 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 }
 
 // CopyFrom adds the events of a work store in SQLite whose bodies are in the inbox of this one, in Postgres:
-// their steps, attempts and artifacts, and a job for every step that is to be worked on. What is
-// here already is left as it is, so that it can be run again. Nobody else has the source open.
-// progress hears of every event.
+// their steps, attempts and artifacts, and a job for every step that is to be worked on; also the targets
+// that are disabled. What is here already is left as it is, so that it can be run again. Nobody else has the
+// source open. progress hears of every event.
 func (s *Store) CopyFrom(ctx context.Context, source *database.DB, progress func(events int)) (c Copied, err error) {
+	if err := s.copyTargets(ctx, source); err != nil {
+		return c, wrap("copy", err)
+	}
 	var last event.ID
 	for {
 		events, err := s.copyable(ctx, source, last)
@@ -58,6 +61,23 @@ func (s *Store) CopyFrom(ctx context.Context, source *database.DB, progress func
 		}
 		progress(len(events))
 	}
+}
+
+// copyTargets comes first, so that nothing is sent to a disabled target meanwhile.
+func (s *Store) copyTargets(ctx context.Context, source *database.DB) error {
+	targets, err := targets(ctx, source.Reader)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if t.Disabled.IsZero() {
+			continue
+		}
+		if err := s.Disable(ctx, t.Name, t.Reason, t.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copyable reads the next events of the source.
@@ -181,14 +201,15 @@ func insertTable(ctx context.Context, tx *sql.Tx, table, columns string, rows []
 	return count, insert.run(ctx, tx, nil)
 }
 
-// openJobs gives a job for every fresh step that is to be worked on, at its time.
+// openJobs gives a job for every fresh step that is to be worked on, at its time. One that is parked gets its
+// job when that is over.
 func openJobs(steps [][]any, fresh map[string]bool) []queue.Job {
 	columns := strings.Split(stepColumns, ", ")
-	stateColumn, nextColumn := slices.Index(columns, "state"), slices.Index(columns, "next_at")
+	stateColumn, nextColumn, parkedColumn := slices.Index(columns, "state"), slices.Index(columns, "next_at"), slices.Index(columns, "parked_at")
 	var jobs []queue.Job
 	for _, row := range steps {
 		id, name := fmt.Sprint(row[0]), fmt.Sprint(row[1])
-		if !fresh[id] {
+		if !fresh[id] || row[parkedColumn] != nil {
 			continue
 		}
 		switch event.Status(fmt.Sprint(row[stateColumn])) {

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -46,6 +47,12 @@ func Migrate(ctx context.Context, db *database.DB) (int64, error) {
 	return db.Migrate(ctx, migrations, "work")
 }
 
+// SchemaVersion is the version to which Migrate brings the schema.
+func SchemaVersion() int64 {
+	files, _ := fs.Glob(migrations, "migrations/sqlite/*.sql") // the pattern is right; both kinds have the same versions
+	return int64(len(files))
+}
+
 // Open makes a store on a migrated database. It starts the goroutines that write; Close stops them.
 func Open(db *database.DB, jobs Jobs) *Store {
 	s := &Store{database: db, jobs: jobs}
@@ -70,10 +77,14 @@ func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, er
 	return n, nil
 }
 
-// Unattended counts the pending steps of handlers that are not among those given,
+// Unattended counts the pending and parked steps of handlers that are not among those given,
 // as after a change of the configuration: nobody works on them.
 func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
-	rows, err := s.database.Reader.QueryContext(ctx, "SELECT handler, count(*) FROM steps WHERE state = 'pending' GROUP BY handler")
+	rows, err := s.database.Reader.QueryContext(ctx, `SELECT handler, sum(n) FROM (
+			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
+			UNION ALL
+			SELECT handler, count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		) AS found GROUP BY handler`)
 	if err != nil {
 		return nil, wrap("unattended", err)
 	}
