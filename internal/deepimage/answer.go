@@ -123,7 +123,8 @@ func (c *Client) refusal(a answer, s said, readable bool) *Error {
 		failed.After = retryAfter(a.header.Get("Retry-After"), time.Now())
 		return failed
 	case a.status >= 300 && a.status < 400:
-		return answered(KindUnavailable, a.status, "the Deep Image API at %s answers with a redirect, which is not followed; its configured address is not right", c.base.Host)
+		return answered(KindUnavailable, a.status,
+			"the Deep Image API at %s answers with a redirect, which is not followed; its configured address is not right", c.base.Host)
 	case !readable && (a.status < 200 || a.status > 299):
 		return answered(KindUnavailable, a.status, "the Deep Image API at %s answers %s, without a word that is the API's", c.base.Host, statusText(a.status))
 	case !readable:
@@ -146,7 +147,8 @@ func isGone(status int) bool { return status == http.StatusNotFound || status ==
 
 // unexpected is for JSON that is none of the documented answers.
 func (c *Client) unexpected(a answer, s said) *Error {
-	return answered(KindUnavailable, a.status, "the Deep Image API at %s answers %s, which is not what was expected%s", c.base.Host, statusText(a.status), c.reason(s))
+	return answered(KindUnavailable, a.status,
+		"the Deep Image API at %s answers %s, which is not what was expected%s", c.base.Host, statusText(a.status), c.reason(s))
 }
 
 // reason is the vendor's message as the end of a sentence, "" without one.

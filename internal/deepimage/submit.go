@@ -77,7 +77,8 @@ func uncertain(failed *Error) *Error {
 // slotsTaken is the documented 429, TOO_MANY_REQUESTS: as many jobs are under way as the plan allows.
 // That it also says when to come back is not known.
 func slotsTaken(a answer) *Error {
-	failed := answered(KindSlots, a.status, "as many jobs are under way as the plan of the Deep Image account allows; when one is done there is room for the next")
+	failed := answered(KindSlots, a.status,
+		"as many jobs are under way as the plan of the Deep Image account allows; when one is done there is room for the next")
 	failed.After = retryAfter(a.header.Get("Retry-After"), time.Now())
 	return failed
 }

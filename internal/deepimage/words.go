@@ -16,7 +16,7 @@ const (
 )
 
 // words makes a text of the vendor fit to be shown and logged: one line without invisible
-// characters, of at most most bytes. The key is taken out, since an API can repeat it, and so are addresses
+// characters, not longer than most bytes. The key is taken out, since an API can repeat it, and so are addresses
 // and paths, since a request that the vendor quotes holds the webhook's token.
 func (c *Client) words(said string, most int) string {
 	visible := strings.Map(func(r rune) rune {
@@ -40,7 +40,7 @@ func (c *Client) words(said string, most int) string {
 	return clip(strings.Join(shown, " "), most)
 }
 
-// clip cuts text to at most most bytes, between two characters.
+// clip cuts text to most bytes at most, between two characters.
 func clip(text string, most int) string {
 	const mark = "…"
 	if len(text) <= most {
