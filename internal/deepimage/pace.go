@@ -144,12 +144,16 @@ func (p *pause) learn(round int, failed *Error, now time.Time) {
 	if round != p.round {
 		return
 	}
-	switch kind := KindOf(failed); kind {
+	if failed == nil {
+		p.failures = 0
+		return
+	}
+	switch failed.Kind {
 	case KindUnavailable, KindLimited, KindKey, KindOutcome:
 		p.failures++
 	case KindCancelled: // says nothing of the API
 		return
-	default:
+	default: // an answer about one request
 		p.failures = 0
 		return
 	}
