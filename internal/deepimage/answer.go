@@ -1,6 +1,7 @@
 package deepimage
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -161,17 +162,22 @@ func (c *Client) reason(s said) string {
 
 // describe says what a body is that is no answer of the API.
 func (a answer) describe() string {
-	mediaType, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
 	switch {
 	case a.oversized:
 		return "it is too long"
 	case len(a.body) == 0:
 		return "it is empty"
-	case strings.EqualFold(strings.TrimSpace(mediaType), "text/html"):
+	case a.isPage():
 		return "it is an HTML page"
 	default:
 		return "it is not a whole JSON object"
 	}
+}
+
+// isPage says whether a body is meant for a browser: that of a gateway, or of a network that wants a log-in.
+func (a answer) isPage() bool {
+	mediaType, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/html") || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<"))
 }
 
 func statusText(status int) string {

@@ -32,7 +32,7 @@ func (c *Client) readDeletion(a answer, job string) *Error {
 	state := Deleted
 	done := a.status >= 200 && a.status < 300
 	switch failed := c.refusal(a, s, readable); {
-	case done && len(a.body) == 0:
+	case done && !readable && !a.oversized && !a.isPage():
 	case failed != nil:
 		return failed
 	case done && !s.failed():

@@ -49,12 +49,12 @@ func (p *pace) do(ctx context.Context, call func() *Error) *Error {
 		return failed
 	}
 	defer func() { <-p.slots }()
+	if failed := p.turn(ctx); failed != nil {
+		return failed
+	}
 	round, refusal := p.pause.begin(now()) // it may have come while we waited
 	if refusal != nil {
 		return refusal
-	}
-	if failed := p.turn(ctx); failed != nil {
-		return failed
 	}
 	failed := call()
 	p.pause.learn(round, failed, now())
