@@ -211,64 +211,70 @@ func (r *receiver) files(t testing.TB) map[string]string {
 // Every documented shape of a callback goes the whole way: 200, a whole image, a manifest.
 func TestEveryExampleBecomesAStoredImage(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		v, client := vendor(t), newClient(t)
-		r := start(t, configuration(t, place))
-		folder, err := api.Examples()
+	databasetest.Each(t, everyExampleBecomesAStoredImage)
+	t.Run("postgres through a pooler", func(t *testing.T) {
+		t.Parallel()
+		everyExampleBecomesAStoredImage(t, databasetest.PooledPlace(t))
+	})
+}
+
+func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
+	v, client := vendor(t), newClient(t)
+	r := start(t, configuration(t, place))
+	folder, err := api.Examples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := fs.Glob(folder, "*.json")
+	if err != nil || len(examples) < 26 {
+		t.Fatalf("%d examples, error %v", len(examples), err)
+	}
+	ids := map[event.ID]fakevendor.Job{}
+	for n, name := range examples {
+		body, err := fs.ReadFile(folder, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		examples, err := fs.Glob(folder, "*.json")
-		if err != nil || len(examples) < 26 {
-			t.Fatalf("%d examples, error %v", len(examples), err)
+		var example map[string]json.RawMessage
+		if err := json.Unmarshal(body, &example); err != nil {
+			t.Fatal(err)
 		}
-		ids := map[event.ID]fakevendor.Job{}
-		for n, name := range examples {
-			body, err := fs.ReadFile(folder, name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var example map[string]json.RawMessage
-			if err := json.Unmarshal(body, &example); err != nil {
-				t.Fatal(err)
-			}
-			formats := []fakevendor.Format{fakevendor.PNG, fakevendor.JPEG, fakevendor.WebP}
-			job, err := v.NewJob(fakevendor.JobOptions{Format: formats[n%3], Seed: uint64(n + 1), Data: example["data"]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
-			if a.code != http.StatusOK || a.Status != "accepted" || a.Job != job.ID {
-				t.Errorf("%s: answer %+v", name, a)
-			}
-			ids[a.ID] = job
+		formats := []fakevendor.Format{fakevendor.PNG, fakevendor.JPEG, fakevendor.WebP}
+		job, err := v.NewJob(fakevendor.JobOptions{Format: formats[n%3], Seed: uint64(n + 1), Data: example["data"]})
+		if err != nil {
+			t.Fatal(err)
 		}
-		for id, job := range ids {
-			h := r.settled(t, id)
-			if h.Event.State != event.Done {
-				t.Errorf("job %s: %+v", job.ID, h)
-			}
+		a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
+		if a.code != http.StatusOK || a.Status != "accepted" || a.Job != job.ID {
+			t.Errorf("%s: answer %+v", name, a)
 		}
-		files := r.files(t)
-		for id, job := range ids {
-			folder := filepath.Join(time.Now().UTC().Format(time.DateOnly), job.ID)
-			var images int
-			for path, sum := range files {
-				if filepath.Dir(path) == folder && sum == job.Images[0].SHA256 {
-					images++
-				}
-			}
-			if _, manifest := files[filepath.Join(folder, "event.json")]; images != 1 || !manifest {
-				t.Errorf("event %s: %d whole images, manifest %t", id, images, manifest)
+		ids[a.ID] = job
+	}
+	for id, job := range ids {
+		h := r.settled(t, id)
+		if h.Event.State != event.Done {
+			t.Errorf("job %s: %+v", job.ID, h)
+		}
+	}
+	files := r.files(t)
+	for id, job := range ids {
+		folder := filepath.Join(time.Now().UTC().Format(time.DateOnly), job.ID)
+		var images int
+		for path, sum := range files {
+			if filepath.Dir(path) == folder && sum == job.Images[0].SHA256 {
+				images++
 			}
 		}
-		if len(files) != 2*len(examples) {
-			t.Errorf("%d files for %d events: %v", len(files), len(examples), files)
+		if _, manifest := files[filepath.Join(folder, "event.json")]; images != 1 || !manifest {
+			t.Errorf("event %s: %d whole images, manifest %t", id, images, manifest)
 		}
-		if strings.Contains(r.log.String(), token) {
-			t.Error("the token is in the log")
-		}
-	})
+	}
+	if len(files) != 2*len(examples) {
+		t.Errorf("%d files for %d events: %v", len(files), len(examples), files)
+	}
+	if strings.Contains(r.log.String(), token) {
+		t.Error("the token is in the log")
+	}
 }
 
 func TestSameBodyFiftyTimesAtOnce(t *testing.T) {

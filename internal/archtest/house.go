@@ -18,7 +18,7 @@ func tools() []string {
 // handlerTools are the tools that a handler may take up.
 func handlerTools() []string {
 	return []string{
-		"./internal/blobstore", "./internal/buildinfo", "./internal/fetch", "./internal/imagefile",
+		"./internal/blobstore", "./internal/buildinfo", "./internal/deepimage", "./internal/fetch", "./internal/imagefile",
 		"./internal/secret", "./internal/setting",
 	}
 }

@@ -72,7 +72,7 @@ func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 // die; then it tells the server to end, and removes the folder if it is told to.
 const watcher = `"$@" & server=$!
 read -r word
-kill -QUIT $server
+kill -s $STOP $server
 wait $server
 if [ "$word" != keep ]; then cd / && rm -rf "$FOLDER"; fi`
 
@@ -86,7 +86,7 @@ func (s *Server) Start(ctx context.Context) error {
 	//nolint:gosec,noctx // it ends when its input ends
 	s.process = exec.Command("/bin/sh", "-c", watcher, "sh", filepath.Join(s.binaries, "postgres"), "-D", s.data(),
 		"-c", "listen_addresses=", "-c", "unix_socket_directories="+s.folder, "-c", "max_connections=400", "-c", "shared_buffers=64MB")
-	s.process.Dir, s.process.Env = s.folder, append(os.Environ(), "FOLDER="+s.folder)
+	s.process.Dir, s.process.Env = s.folder, append(os.Environ(), "FOLDER="+s.folder, "STOP=QUIT")
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = s.account.attributes()
 	if s.watch, err = s.process.StdinPipe(); err != nil {
