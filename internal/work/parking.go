@@ -68,7 +68,6 @@ func (s *Store) unpark(ctx context.Context, tx *sql.Tx, handler string, until ti
 	if s.database.Kind == database.Postgres {
 		lock = "FOR UPDATE SKIP LOCKED" // another replica gives those
 	}
-	//nolint:gosec // lock is one of the constants above
 	rows, err := tx.QueryContext(ctx, `UPDATE steps
 		SET state = 'pending', since = since + ($1 - parked_at), parked_at = NULL, next_at = NULL, changed_at = $1
 		WHERE handler = $2 AND event_id IN (SELECT event_id FROM steps
