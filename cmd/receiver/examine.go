@@ -139,7 +139,9 @@ func checkHandlers(ctx context.Context, c config.Config) []finding {
 	defer client.Close() //nolint:errcheck // it has connected to nothing
 	var findings []finding
 	for _, h := range c.Handlers {
-		deps := handler.Deps{Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
+		deps := handler.Deps{
+			Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), SpoolFolder: c.SpoolFolder(), Redact: event.Redact,
+		}
 		err := checkHandler(ctx, h, deps)
 		findings = append(findings, judge("handler", h.Definition.Name+" has what it needs", err))
 	}

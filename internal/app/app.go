@@ -107,6 +107,7 @@ func (a *App) buildWork(ctx context.Context) error {
 			Fetch:            client,
 			Log:              a.log.With().Str("handler", h.Definition.Name).Logger(),
 			DefaultBucketURL: a.config.ImagesURL(),
+			SpoolFolder:      a.config.SpoolFolder(),
 			Redact:           event.Redact,
 		})
 		if err != nil {

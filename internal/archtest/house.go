@@ -123,6 +123,9 @@ func fences() []Rule {
 		fence("modernc.org/...", "./internal/database"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		fence("github.com/minio/...", "./internal/blobstore"),
+		fence("github.com/Azure/...", "./internal/blobstore"),
+		fence("golang.org/x/oauth2/...", "./internal/blobstore"),
+		fence("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},

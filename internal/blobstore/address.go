@@ -85,6 +85,15 @@ func parseEndpoint(source, text string) (*url.URL, error) {
 	return endpoint, nil
 }
 
+// parseServer is parseEndpoint for a server alone.
+func parseServer(source, text string) (*url.URL, error) {
+	endpoint, err := parseEndpoint(source, text)
+	if err == nil && endpoint.Path != "" {
+		return nil, fmt.Errorf("blobstore: %s must be a server alone, without a path", source)
+	}
+	return endpoint, err
+}
+
 // name is what the object under key is called in the bucket.
 func (a address) name(key string) (string, error) {
 	if err := CheckKey(key); err != nil {

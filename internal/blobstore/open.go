@@ -12,6 +12,8 @@ import (
 //
 //	file:///absolute/folder, file://./folder below the working directory; made when it is missing
 //	s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION&path_style=true
+//	gs://BUCKET/PREFIX?endpoint=https://HOST:PORT
+//	azblob://CONTAINER/PREFIX?account=ACCOUNT&endpoint=https://HOST:PORT/PATH
 //
 // A prefix and every parameter can be left out. Credentials are never in the URL:
 // they are looked for where the tools of each service look for them. Nothing is
@@ -50,8 +52,12 @@ func parse(rawURL string) (opener, error) {
 		return parseFile(address)
 	case schemeS3:
 		return parseS3(address)
+	case schemeGCS:
+		return parseGCS(address)
+	case schemeAzure:
+		return parseAzure(address)
 	}
-	return nil, fmt.Errorf("blobstore: the scheme %q of the bucket URL is not supported; file:// and s3:// are", address.Scheme)
+	return nil, fmt.Errorf("blobstore: the scheme %q of the bucket URL is not supported; file://, s3://, gs:// and azblob:// are", address.Scheme)
 }
 
 // Option changes what Open does.

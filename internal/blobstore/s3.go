@@ -41,11 +41,8 @@ func parseS3(written *url.URL) (opener, error) {
 	}
 	a := s3Address{address: parsed, region: parsed.parameters["region"]}
 	text := cmp.Or(parsed.parameters["endpoint"], "https://"+amazonHost)
-	if a.endpoint, err = parseEndpoint("the parameter endpoint of the bucket URL", text); err != nil {
+	if a.endpoint, err = parseServer("the parameter endpoint of the bucket URL", text); err != nil {
 		return nil, err
-	}
-	if a.endpoint.Path != "" {
-		return nil, errors.New("blobstore: the parameter endpoint of the bucket URL must be a server alone, without a path")
 	}
 	a.lookup, err = lookupOf(parsed.parameters["path_style"])
 	return a, err

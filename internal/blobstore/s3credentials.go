@@ -79,6 +79,9 @@ func (e *identityError) Error() string {
 	return "there are no credentials: " + strings.Join(e.tried, "; ")
 }
 
+// NonRetriable tells Azure's library not to ask again at once.
+func (e *identityError) NonRetriable() {}
+
 // reason is an error without the address that was asked: a token can be in its query.
 func reason(err error) string {
 	if asked, is := errors.AsType[*url.Error](err); is {

@@ -38,7 +38,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	if address == "" {
 		address = deps.DefaultBucketURL
 	}
-	bucket, err := blobstore.Open(ctx, address)
+	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder))
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +48,8 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	}, nil
 }
 
-// Check tries whether the bucket takes files.
-func (h *Handler) Check(ctx context.Context) error {
-	spool, err := h.bucket.Spool(ctx)
-	if err != nil {
-		return err
-	}
-	return spool.Close()
-}
+// Check tries whether the bucket takes images.
+func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
 
 // Close closes the bucket; no Handle may be under way.
 func (h *Handler) Close() error { return h.bucket.Close() }
