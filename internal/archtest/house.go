@@ -49,6 +49,11 @@ func layers() []Rule {
 		Forbid: []string{"./..."},
 		Allow:  tools(),
 	}, {
+		Says:   "what others are told of an event depends on the event only",
+		Of:     []string{"./internal/notification"},
+		Forbid: []string{"..."},
+		Allow:  []string{"std", "./internal/event"},
+	}, {
 		Says:   "doors declare what they need and never know who answers",
 		Of:     []string{"./internal/ingress", "./internal/httpserver/...", "./internal/problem"},
 		Forbid: core(),
@@ -58,7 +63,7 @@ func layers() []Rule {
 		Of:     []string{"./internal/handler/..."},
 		Except: contract(),
 		Forbid: []string{"./..."},
-		Allow:  append(handlerTools(), "./internal/handler", "./internal/event"),
+		Allow:  append(handlerTools(), "./internal/handler", "./internal/event", "./internal/notification"),
 	}, {
 		Says:   "the contract of handlers knows the event and tools only",
 		Of:     []string{"./internal/handler"},
@@ -131,7 +136,7 @@ func fences() []Rule {
 		},
 		{
 			Says:   "returns errors and counts, and leaves logging to its caller",
-			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/event", "./internal/problem"),
+			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/event", "./internal/notification", "./internal/problem"),
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{

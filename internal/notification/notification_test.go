@@ -1,0 +1,116 @@
+package notification_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/notification"
+)
+
+// written is the document of an event with the body, as it is sent.
+func written(t *testing.T, body string, artifacts ...event.Artifact) string {
+	t.Helper()
+	e, err := event.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ID = "019ab6f2-0000-7000-8000-000000000001"
+	e.Received = time.Date(2026, 11, 24, 13, 0, 0, 123456000, time.FixedZone("", 3600))
+	e.Artifacts = artifacts
+	made, err := notification.Of(e, event.Redact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	const head = `{"id":"019ab6f2-0000-7000-8000-000000000001","job":"j","received_at":"2026-11-24T12:00:00.123456Z",`
+	rows := []struct{ name, body, want string }{
+		{"nothing", `{"job":"j"}`, `"result_urls":[],"data":null,"artifacts":[]}`},
+		{"null", `{"job":"j","result_url":null,"results":null,"data":null}`, `"result_urls":[],"data":null,"artifacts":[]}`},
+		{
+			"data of any shape", `{"job":"j","data":[1.50, "a"]}`,
+			`"result_urls":[],"data":[1.50,"a"],"artifacts":[]}`,
+		},
+		{
+			"data that echoes us", `{"job":"j","data":{"width":1,"webhooks":{"complete":"https://me/T0KEN"}}}`,
+			`"result_urls":[],"data":{"width":1,"webhooks":{"complete":"[redacted]"}},"artifacts":[]}`,
+		},
+		{
+			"signed addresses", `{"job":"j","result_url":"https://u:T0KEN@h/a.png?X-Amz-Signature=T0KEN","results":["https://h/b.png#T0KEN"]}`,
+			`"result_urls":["https://h/a.png?[redacted]","https://h/b.png"],"data":null,"artifacts":[]}`,
+		},
+		{
+			"address that is none of an image", `{"job":"j","result_url":"storage://s/a.png","results":["https://h/b.png"]}`,
+			`"result_urls":["https://h/b.png","storage://s/a.png"],"data":null,"artifacts":[]}`,
+		},
+		{"no address at all", `{"job":"j","result_url":"T0KEN"}`, `"result_urls":["[redacted]"],"data":null,"artifacts":[]}`},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if got := written(t, row.body); got != head+row.want {
+				t.Errorf("\n got %s\nwant %s", got, head+row.want)
+			}
+		})
+	}
+}
+
+func TestArtifacts(t *testing.T) {
+	t.Parallel()
+	artifact := func(handler string, index int) event.Artifact {
+		return event.Artifact{
+			Handler: handler, Index: index, Source: "https://h/a", Key: "k", URL: "file:///k", Bytes: 7,
+			SHA256: strings.Repeat("0", 64), MediaType: "image/png", Width: 2, Height: 3, Stored: time.Now(),
+		}
+	}
+	all := []event.Artifact{artifact("download", -1), artifact("download", 1), artifact("later", 0), artifact("download", 0)}
+	got := written(t, `{"job":"j"}`, all...)
+	one := `,"key":"k","url":"file:///k","bytes":7,"sha256":"` + strings.Repeat("0", 64) + `","media_type":"image/png","width":2,"height":3}`
+	want := `"artifacts":[{"handler":"download","index":0` + one + `,{"handler":"later","index":0` + one + `,{"handler":"download","index":1` + one + `]}`
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	slices.Reverse(all)
+	if again := written(t, `{"job":"j"}`, all...); again != got {
+		t.Errorf("in another order it is\n%s", again)
+	}
+}
+
+func TestIndexCountsInTheAddresses(t *testing.T) {
+	t.Parallel()
+	e, err := event.Decode([]byte(`{"job":"j","result_url":"storage://s","results":{"a":{"url":"https://h/0"},"b":"https://h/1"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := notification.Of(e, event.Redact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, _ := e.Images()
+	for index, image := range images {
+		if made.ResultURLs[index] != image.URL {
+			t.Errorf("%d is %s, want %s", index, made.ResultURLs[index], image.URL)
+		}
+	}
+}
+
+func TestWhatCannotBeRedactedIsNotTold(t *testing.T) {
+	t.Parallel()
+	refusal := errors.New("no")
+	made, err := notification.Of(event.Event{Data: []byte(`"T0KEN"`)}, func([]byte) ([]byte, error) { return nil, refusal })
+	if !errors.Is(err, refusal) || made.Data != nil {
+		t.Errorf("%v, %s", err, made.Data)
+	}
+}
