@@ -33,10 +33,10 @@ type Event struct {
 // Artifact is an image that is stored. The manifest of the download handler is not
 // listed: it is no image, and says nothing that the document does not say.
 type Artifact struct {
-	Handler   string `json:"handler"` // that stored it
-	Index     int    `json:"index"`   // position among the event's results, from 0
-	Key       string `json:"key"`     // in the bucket
-	URL       string `json:"url"`     // where the bucket holds it, such as s3://bucket/key
+	Handler   string `json:"handler"`        // that stored it
+	Index     int    `json:"index"`          // position among the event's results, from 0
+	Key       string `json:"key"`            // in the bucket
+	URL       string `json:"url"`            // where the bucket holds it, such as s3://bucket/key
 	Link      string `json:"link,omitempty"` // signed address that gives the image for a while
 	Bytes     int64  `json:"bytes"`
 	SHA256    string `json:"sha256"` // 64 lower-case hexadecimal digits
