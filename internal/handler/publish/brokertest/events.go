@@ -1,0 +1,63 @@
+package brokertest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/google/uuid"
+)
+
+// Event is an event that carries a secret wherever a callback can, with an image that is stored.
+func Event(t *testing.T, job, secret string) event.Event {
+	t.Helper()
+	return decode(t, job, fmt.Sprintf(
+		`{"job":%q,"result_url":"https://host/%s.png?X-Amz-Signature=%s","data":{"width":2,"webhooks":{"complete":"https://me/webhooks/deep-image/%s"}}}`,
+		job, job, secret, secret))
+}
+
+// LargeEvent is an event whose message has more than so many bytes.
+func LargeEvent(t *testing.T, job string, size int) event.Event {
+	t.Helper()
+	number := strings.Repeat("7", 100) // strings would be shortened
+	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, strings.Repeat(number+",", size/len(number)+1)))
+}
+
+func decode(t *testing.T, job, body string) event.Event {
+	t.Helper()
+	e, err := event.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ID = event.ID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(job)).String())
+	e.Received = time.Date(2026, 11, 24, 12, 0, 0, 5000, time.UTC)
+	e.Artifacts = []event.Artifact{{
+		Handler: "download", Key: job + ".png", URL: "file:///images/" + job + ".png", Bytes: 7,
+		SHA256: strings.Repeat("0", 64), MediaType: "image/png", Width: 2, Height: 1, Stored: e.Received,
+	}}
+	return e
+}
+
+// effects tells what consumers learn who leave out what they have seen: for each id what was said of it.
+func effects(t *testing.T, subject Subject) map[string]string {
+	t.Helper()
+	told := map[string]string{}
+	for _, body := range subject.Bodies(t) {
+		var envelope struct{ ID string }
+		if err := json.Unmarshal(body, &envelope); err != nil || envelope.ID == "" {
+			t.Fatalf("%v: %s", err, body)
+		}
+		sum := sha256.Sum256(body)
+		said := hex.EncodeToString(sum[:])
+		if before := told[envelope.ID]; before != "" && before != said {
+			t.Errorf("of %s different things were said", envelope.ID)
+		}
+		told[envelope.ID] = said
+	}
+	return told
+}
