@@ -12,6 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/kafka"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/nats"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
@@ -45,6 +46,8 @@ func open(text secret.Value) (broker.Broker, error) {
 	switch address.Scheme {
 	case "nats", "tls":
 		return nats.New(address)
+	case "kafka":
+		return kafka.New(address)
 	default:
 		return nil, errors.New("begins with none of nats:// tls:// kafka:// amqp:// amqps:// awssns:// awssqs:// gcppubsub://")
 	}

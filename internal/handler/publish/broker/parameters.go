@@ -17,6 +17,9 @@ type Parameters struct {
 	fault  error
 }
 
+// Has says whether a parameter is there.
+func (p *Parameters) Has(name string) bool { return p.values.Has(name) }
+
 // Text takes a parameter, "" if it is not there.
 func (p *Parameters) Text(name string) string {
 	p.known = append(p.known, name)

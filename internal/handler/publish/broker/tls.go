@@ -15,7 +15,7 @@ func (p *Parameters) TLS(on bool) *tls.Config {
 	authorities, certificate, key := p.Text("ca"), p.Text("cert"), p.Text("key")
 	if !on {
 		for _, name := range []string{"ca", "cert", "key"} {
-			if p.values.Has(name) {
+			if p.Has(name) {
 				p.Fault(name, "needs a connection with TLS")
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Event is an event that carries a secret wherever a callback can, with an image that is stored.
+// Event is an event that carries a secret wherever a callback can.
 func Event(t *testing.T, job, secret string) event.Event {
 	t.Helper()
 	return decode(t, job, fmt.Sprintf(
@@ -21,11 +22,16 @@ func Event(t *testing.T, job, secret string) event.Event {
 		job, job, secret, secret))
 }
 
-// LargeEvent is an event whose message has more than so many bytes.
+// LargeEvent is an event whose message has more than so many bytes, also when it is
+// compressed. They are numbers, because long strings would be shortened.
 func LargeEvent(t *testing.T, job string, size int) event.Event {
 	t.Helper()
-	number := strings.Repeat("7", 100) // strings would be shortened
-	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, strings.Repeat(number+",", size/len(number)+1)))
+	random := rand.NewChaCha8([32]byte{})
+	var list strings.Builder
+	for list.Len() < 2*size {
+		fmt.Fprintf(&list, "%d,", random.Uint64())
+	}
+	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, list.String()))
 }
 
 func decode(t *testing.T, job, body string) event.Event {
@@ -36,10 +42,6 @@ func decode(t *testing.T, job, body string) event.Event {
 	}
 	e.ID = event.ID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(job)).String())
 	e.Received = time.Date(2026, 11, 24, 12, 0, 0, 5000, time.UTC)
-	e.Artifacts = []event.Artifact{{
-		Handler: "download", Key: job + ".png", URL: "file:///images/" + job + ".png", Bytes: 7,
-		SHA256: strings.Repeat("0", 64), MediaType: "image/png", Width: 2, Height: 1, Stored: e.Received,
-	}}
 	return e
 }
 

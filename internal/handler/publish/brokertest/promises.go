@@ -26,6 +26,10 @@ func tellsEvents(t *testing.T, subject Subject) {
 		t.Fatalf("check: %v", err)
 	}
 	e := Event(t, "told \uFFFE & <b>", "s3cret")
+	e.Artifacts = []event.Artifact{{
+		Handler: "download", Key: "a.png", URL: "file:///images/a.png", Bytes: 7, SHA256: strings.Repeat("0", 64),
+		MediaType: "image/png", Width: 2, Height: 1, Stored: e.Received,
+	}}
 	if _, err := made.Handle(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ const (
 	serverTimeout = 4 * time.Second  // for one server of the list, to connect and to log in
 	pingInterval  = 10 * time.Second // two unanswered ones end a connection
 	writeTimeout  = 10 * time.Second
+	askingTimeout = 2 * time.Second // for the question whether there is a stream; who may not ask gets no answer
 )
 
 // connection is a connection to one server. It does not mend itself: the link makes a

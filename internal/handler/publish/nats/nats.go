@@ -50,7 +50,9 @@ func (b *Broker) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = connection.stream.StreamNameBySubject(ctx, b.target.subject)
+	asking, cancel := context.WithTimeout(ctx, askingTimeout)
+	defer cancel()
+	_, err = connection.stream.StreamNameBySubject(asking, b.target.subject)
 	return connection.absence(ctx, err)
 }
 
