@@ -14,6 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/kafka"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/nats"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/rabbitmq"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -48,6 +49,8 @@ func open(text secret.Value) (broker.Broker, error) {
 		return nats.New(address)
 	case "kafka":
 		return kafka.New(address)
+	case "amqp", "amqps":
+		return rabbitmq.New(address)
 	default:
 		return nil, errors.New("begins with none of nats:// tls:// kafka:// amqp:// amqps:// awssns:// awssqs:// gcppubsub://")
 	}
