@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,48 +122,51 @@ type Restart struct {
 	Start func(t *testing.T)
 }
 
-// SurvivesRestart publishes events from many goroutines, and restarts the broker
-// while they are at it. Every event was acknowledged once in the end; then the
-// broker has to hold every one.
+// SurvivesRestart restarts the broker twice: some events are published before, some
+// while it stops, some while it is down and some while it starts. Every event is
+// acknowledged once in the end; then the broker has to hold every one.
 func SurvivesRestart(t *testing.T, subject Restart) {
 	t.Helper()
-	const events, workers = 400, 16
+	const rounds, each = 2, 60
 	made := NewHandler(t, subject.URL)
-	var acknowledged atomic.Int64
-	third, second := make(chan struct{}), make(chan struct{})
-	jobs := make(chan int)
+	published := 0
+	publishEach := func() (wait func()) {
+		first := published
+		published += each
+		return publishMany(t, made, first, published)
+	}
+	for range rounds {
+		publishEach()()
+		whileStopping := publishEach()
+		subject.Stop(t)
+		whileDown := publishEach()
+		pause(t, 50*time.Millisecond)
+		whileStarting := publishEach()
+		subject.Start(t)
+		whileStopping()
+		whileDown()
+		whileStarting()
+	}
+	arrivals := len(subject.Bodies(t))
+	if got := len(effects(t, subject.Subject)); got != published {
+		t.Errorf("%d of %d acknowledged events are there", got, published)
+	}
+	t.Logf("%d events acknowledged over two restarts, all there; %d messages in all", published, arrivals)
+}
+
+// publishMany publishes events with the numbers from first to before last.
+func publishMany(t *testing.T, made *publish.Handler, first, last int) (wait func()) {
+	t.Helper()
+	const workers = 8
 	var group sync.WaitGroup
-	for range workers {
+	for worker := range workers {
 		group.Go(func() {
-			for n := range jobs {
+			for n := first + worker; n < last; n += workers {
 				untilDone(t, made, Event(t, fmt.Sprint("job ", n), "s3cret"))
-				switch acknowledged.Add(1) {
-				case events / 3:
-					close(third)
-				case 2 * events / 3:
-					close(second)
-				}
 			}
 		})
 	}
-	group.Go(func() {
-		defer close(jobs)
-		for n := range events {
-			jobs <- n
-		}
-	})
-	for _, reached := range []chan struct{}{third, second} {
-		<-reached
-		subject.Stop(t)
-		pause(t, 50*time.Millisecond)
-		subject.Start(t)
-	}
-	group.Wait()
-	arrivals := len(subject.Bodies(t))
-	if got := len(effects(t, subject.Subject)); got != events {
-		t.Errorf("%d of %d acknowledged events are there", got, events)
-	}
-	t.Logf("%d events acknowledged over two restarts, all there; %d messages in all", events, arrivals)
+	return group.Wait
 }
 
 // DownAtStart makes a handler before there is a broker: that delays events, not the start.

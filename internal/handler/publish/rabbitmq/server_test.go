@@ -33,7 +33,7 @@ const startTimeout = 2 * time.Minute
 // when its input ends, so it does not outlive the tests, however they end.
 type rabbit struct {
 	listen string // host:port
-	group  int // of its processes
+	group  int    // of its processes
 	input  io.WriteCloser
 	output *marks
 	done   chan struct{} // closed when all of its processes are gone
