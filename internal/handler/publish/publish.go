@@ -11,7 +11,9 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/aws"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/googlepubsub"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/kafka"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/nats"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/rabbitmq"
@@ -51,6 +53,10 @@ func open(text secret.Value) (broker.Broker, error) {
 		return kafka.New(address)
 	case "amqp", "amqps":
 		return rabbitmq.New(address)
+	case "awssns", "awssqs":
+		return aws.New(address)
+	case "gcppubsub":
+		return googlepubsub.New(address)
 	default:
 		return nil, errors.New("begins with none of nats:// tls:// kafka:// amqp:// amqps:// awssns:// awssqs:// gcppubsub://")
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +27,15 @@ func Event(t *testing.T, job, secret string) event.Event {
 // compressed. They are numbers, because long strings would be shortened.
 func LargeEvent(t *testing.T, job string, size int) event.Event {
 	t.Helper()
+	const perNumber = 50
 	random := rand.NewChaCha8([32]byte{})
 	var list strings.Builder
-	for list.Len() < 2*size {
-		fmt.Fprintf(&list, "%d,", random.Uint64())
+	for list.Len() < size+size/2 {
+		list.WriteByte('1')
+		for range perNumber {
+			list.WriteString(strconv.FormatUint(random.Uint64(), 10))
+		}
+		list.WriteByte(',')
 	}
 	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, list.String()))
 }

@@ -161,7 +161,7 @@ func publishMany(t *testing.T, made *publish.Handler, first, last int) (wait fun
 	var group sync.WaitGroup
 	for worker := range workers {
 		group.Go(func() {
-			for n := first + worker; n < last; n += workers {
+			for n := first + worker; n < last && !t.Failed(); n += workers {
 				untilDone(t, made, Event(t, fmt.Sprint("job ", n), "s3cret"))
 			}
 		})
