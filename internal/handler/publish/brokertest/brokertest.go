@@ -5,6 +5,7 @@ package brokertest
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,9 +41,13 @@ func Run(t *testing.T, start Start) {
 	t.Helper()
 	t.Run("handler", func(t *testing.T) {
 		t.Parallel()
+		var once sync.Once
+		var large event.Event
 		handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
 			t.Helper()
-			return conformance(t, start(t), environment)
+			subject := start(t)
+			once.Do(func() { large = LargeEvent(t, "large", subject.TooLarge) })
+			return conformance(t, subject, large, environment)
 		})
 	})
 	t.Run("events are told as they are", func(t *testing.T) {
@@ -60,7 +65,7 @@ func Run(t *testing.T, start Start) {
 }
 
 // conformance is the handler in the words of the suite of all handlers.
-func conformance(t *testing.T, subject Subject, environment handlertest.Environment) handlertest.Subject {
+func conformance(t *testing.T, subject Subject, large event.Event, environment handlertest.Environment) handlertest.Subject {
 	t.Helper()
 	made := newHandler(t, subject.URL, environment.Log)
 	hanging := Event(t, "hanging", environment.Secret)
@@ -69,7 +74,7 @@ func conformance(t *testing.T, subject Subject, environment handlertest.Environm
 		Good: []event.Event{
 			Event(t, "good", environment.Secret), Event(t, "better", environment.Secret), Event(t, "best", environment.Secret),
 		},
-		Permanent: map[string]event.Event{"too large": LargeEvent(t, "large", subject.TooLarge)},
+		Permanent: map[string]event.Event{"too large": large},
 		Hanging:   hanging,
 		Reached:   subject.Gate.Reached(),
 		Effects:   func(t *testing.T) map[string]string { t.Helper(); return effects(t, subject) },

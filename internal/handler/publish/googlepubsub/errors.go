@@ -2,6 +2,7 @@ package googlepubsub
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,7 +22,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 		return broker.Unanswered(ctx, "Google Pub/Sub")
 	case noToken && token.Response != nil && token.Response.StatusCode < http.StatusInternalServerError:
 		// The text can quote the request, with a signed assertion in it.
-		return broker.Refused("Google gives no token for these credentials (%s)", broker.Quote(token.ErrorCode))
+		return broker.Refused("Google gives no token for these credentials (%s)", tokenCode(token))
 	case noToken:
 		return broker.Failed("Google's token service failed")
 	case !answered:
@@ -39,6 +40,15 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	default:
 		return broker.Failed("Google Pub/Sub did not take the message: status %d %w", answer.code, answer)
 	}
+}
+
+// tokenCode is the code with which a token is refused, such as invalid_grant.
+func tokenCode(refusal *oauth2.RetrieveError) string {
+	said := struct{ Error string }{refusal.ErrorCode}
+	if said.Error == "" {
+		_ = json.Unmarshal(refusal.Body, &said) // what is no JSON says nothing
+	}
+	return broker.Quote(said.Error)
 }
 
 // plain is the cause without the address that was asked: credentials have addresses of their own.

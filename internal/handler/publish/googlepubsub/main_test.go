@@ -4,13 +4,28 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"testing"
 
-	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/brokertest"
+	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { handlertest.Main(m) }
+func TestMain(m *testing.M) {
+	cleanUp, err := trustTestServers()
+	if err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	cleanUp()
+	if status == 0 {
+		if err := goleak.Find(); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			status = 1
+		}
+	}
+	os.Exit(status)
+}
 
 const (
 	topic    = "projects/my-project/topics/deep-image"
