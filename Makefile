@@ -46,9 +46,11 @@ bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads 
 memory: ## Measure the peak of memory with eight results of 200 MiB at once
 	$(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
 
-lint: ## Run the linters over code, Dockerfile and workflow
+lint: ## Run the linters over code, Dockerfile, deploy files and workflow
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...
 	@tool=$$(.ci/tool dockerfile-check) && "$$tool" Dockerfile
+	@tool=$$(.ci/tool deploy-check) && "$$tool" deploy
+	@$(GO) test -C .ci/deploy-check -count 1 ./...
 	@tool=$$(.ci/tool actionlint) && "$$tool" -shellcheck= -pyflakes= && echo "workflows pass actionlint"
 
 fmt: ## Format the code

@@ -42,7 +42,7 @@ type process struct {
 }
 
 // serve starts the receiver on folder and waits until it says that it is ready.
-func serve(t *testing.T, folder string) *process {
+func serve(t *testing.T, folder string, env ...string) *process {
 	t.Helper()
 	p := &process{command: exec.Command(binary(t), "serve"), log: &bytes.Buffer{}, exited: make(chan struct{})}
 	p.command.Env = []string{
@@ -50,6 +50,7 @@ func serve(t *testing.T, folder string) *process {
 		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
 		"RECEIVER_LOG_FORMAT=json", "RECEIVER_RETRY_MIN_DELAY=100ms", "RECEIVER_MIN_FREE_BYTES=1MiB",
 	}
+	p.command.Env = append(p.command.Env, env...)
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +222,7 @@ func checkAfterCrashes(t *testing.T, folder string, told map[string]fakevendor.J
 	t.Helper()
 	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
 	events := count(t, work, "SELECT count(*) FROM events")
-	if accepted := count(t, inbox, "SELECT count(*) FROM events"); accepted != events {
+	if accepted := count(t, inbox, "SELECT count(*) FROM callbacks"); accepted != events {
 		t.Errorf("%d events were stored, %d worked on", accepted, events)
 	}
 	if jobs := count(t, work, "SELECT count(DISTINCT job) FROM events"); jobs != events {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -22,20 +23,16 @@ import (
 
 // examine tries everything, in the order in which serve needs it.
 func examine(ctx context.Context, c config.Config) []finding {
-	findings := []finding{{"configuration", verdictOK, fmt.Sprintf("handlers: %v", c.HandlerNames)}}
+	findings := []finding{{"configuration", verdictOK, fmt.Sprintf("handlers: %v", c.StepNames())}}
 	folders := []string{c.DataDir}
-	if c.DatabaseFolder() != c.DataDir {
+	if !c.Database.IsPostgres() && c.DatabaseFolder() != c.DataDir {
 		folders = append(folders, c.DatabaseFolder())
 	}
 	for _, folder := range folders {
 		findings = append(findings, checkFolder(folder), checkDisk(folder, c))
 	}
-	findings = append(findings,
-		checkStore(ctx, filepath.Join(c.DatabaseFolder(), "inbox.db")),
-		checkStore(ctx, filepath.Join(c.DatabaseFolder(), "work.db")),
-		checkToken(c),
-		checkAddress(ctx, c.HTTP.ListenAddr),
-	)
+	findings = append(findings, checkStores(ctx, c)...)
+	findings = append(findings, checkToken(c), checkAddress(ctx, c.HTTP.ListenAddr))
 	findings = append(findings, checkHandlers(ctx, c)...)
 	return append(findings, checkHosts(ctx, c.Fetch.AllowedHosts)...)
 }
@@ -76,6 +73,23 @@ func checkDisk(path string, c config.Config) finding {
 	return finding{"disk", verdictOK, text}
 }
 
+// checkStores looks at the databases and changes nothing.
+func checkStores(ctx context.Context, c config.Config) []finding {
+	if !c.Database.IsPostgres() {
+		return []finding{
+			checkStore(ctx, filepath.Join(c.DatabaseFolder(), "inbox.db")),
+			checkStore(ctx, filepath.Join(c.DatabaseFolder(), "work.db")),
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, serverPatience)
+	defer cancel()
+	text, err := database.CheckServer(ctx, c.Database, "inbox", "work", "queue")
+	return []finding{judge("store", text, err)}
+}
+
+// serverPatience is how long a database server may take to answer.
+const serverPatience = 10 * time.Second
+
 // checkStore reads a store's schema beside whoever writes to it. It locks and changes nothing.
 func checkStore(ctx context.Context, path string) finding {
 	const check = "store"
@@ -86,7 +100,7 @@ func checkStore(ctx context.Context, path string) finding {
 	if err != nil {
 		return finding{check, verdictFail, err.Error()}
 	}
-	version, err := database.Version(ctx, reader)
+	version, err := database.Version(ctx, reader, database.SQLite, "")
 	return judge(check, fmt.Sprintf("%s has schema version %d", path, version), errors.Join(err, reader.Close()))
 }
 
@@ -139,9 +153,11 @@ func checkHandlers(ctx context.Context, c config.Config) []finding {
 	defer client.Close() //nolint:errcheck // it has connected to nothing
 	var findings []finding
 	for _, h := range c.Handlers {
-		deps := handler.Deps{Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
-		err := checkHandler(ctx, h, deps)
-		findings = append(findings, judge("handler", h.Definition.Name+" has what it needs", err))
+		for _, step := range h.Steps() {
+			deps := handler.Deps{Step: step.Name, Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
+			err := checkHandler(ctx, h, deps)
+			findings = append(findings, judge("handler", step.Name+" has what it needs", err))
+		}
 	}
 	return findings
 }

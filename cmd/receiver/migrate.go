@@ -16,8 +16,8 @@ func newMigrate() *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the stores' schemas up to date",
 		Long: `Bring the schemas of all stores up to date and say their versions. "receiver serve" does that by itself
-when it starts; this is for those who want to do it before. It needs the data folder for itself: stop the
-receiver first.`,
+when it starts; this is for those who want to do it before. Embedded, it needs the data folder for itself:
+stop the receiver first. In Postgres replicas may go on running.`,
 		Example: "  receiver migrate\n  receiver migrate --json",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -40,5 +40,6 @@ receiver first.`,
 		},
 	}
 	addJSON(command, &asJSON)
+	command.AddCommand(newMigrateCopy())
 	return command
 }

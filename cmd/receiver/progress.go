@@ -31,6 +31,14 @@ func (p *progress) set(done int) {
 	}
 }
 
+// setOf is set for work whose extent is known only when it has begun.
+func (p *progress) setOf(done, all int) {
+	if p.bar != nil {
+		p.bar.ChangeMax(all)
+		p.set(done)
+	}
+}
+
 func (p *progress) close() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

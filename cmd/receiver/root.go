@@ -20,17 +20,26 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newMigrate(), newHealthcheck(), newVersion(),
+		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newTargets(), newMigrate(), newHealthcheck(), newVersion(),
 	)
-	for _, command := range root.Commands() {
-		markStart(command)
-	}
+	markStarts(root)
 	return root
+}
+
+// markStarts marks every command below one.
+func markStarts(above *cobra.Command) {
+	for _, command := range above.Commands() {
+		markStart(command)
+		markStarts(command)
+	}
 }
 
 // markStart lets report tell a command line that cobra refused from a command that failed.
 func markStart(command *cobra.Command) {
 	inner := command.RunE
+	if inner == nil {
+		return // it only groups others
+	}
 	command.RunE = func(command *cobra.Command, arguments []string) error {
 		if err := inner(command, arguments); err != nil {
 			return &startedError{err}

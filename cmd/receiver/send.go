@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/spf13/cobra"
 )
 
@@ -20,6 +21,7 @@ const (
 
 // sendOptions are the flags of send.
 type sendOptions struct {
+	to                              string
 	url, tokenFile                  string
 	job, resultURL                  string
 	dataFile, resultsFile, bodyFile string
@@ -41,16 +43,23 @@ that the first start made in RECEIVER_DATA_DIR. --url may also be a whole webhoo
 it, but then other users of this machine can see the token while the command runs.
 
 Without --result-url the callback names an address that no receiver fetches from: the event is accepted,
-and its download ends dead with the reason.`,
+and its download ends dead with the reason.
+
+With --to forward no receiver is needed: the event that such a callback would become is sent to the targets of the
+handler forward as RECEIVER_FORWARD_ says, or to the one that --url names: signed, and always as the JSON
+document. Their answers are printed; exit code 0 means that all of them were good.`,
 		Example: `  receiver send
   receiver send --result-url https://deep-image.ai/api-example.png
   receiver send --url https://hooks.example.com --token-file token.txt --data request.json
-  receiver send --body callback.json --repeat 3`,
+  receiver send --body callback.json --repeat 3
+  receiver send --to forward
+  receiver send --to forward --url http://127.0.0.1:3000/hook`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return send(command, options) },
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.url, "url", "", "receiver, or whole webhook URL (default: the one on this machine, http://127.0.0.1:8080)")
+	flags.StringVar(&options.to, "to", "", "\"forward\" sends to the targets of that handler instead of a receiver")
+	flags.StringVar(&options.url, "url", "", "receiver, or whole webhook URL (default: the one on this machine, http://127.0.0.1:8080); with --to a target")
 	flags.StringVar(&options.tokenFile, "token-file", "", "file with the token")
 	flags.StringVar(&options.job, "job", "", "job id (default: a new UUID)")
 	flags.StringVar(&options.resultURL, "result-url", sampleResultURL, "address of the result image; empty for a job without one")
@@ -70,6 +79,14 @@ func (o sendOptions) checkFlags(command *cobra.Command) error {
 			return wrongUsage("--body is the whole callback, so --%s has no place beside it", part)
 		}
 	}
+	if o.to != "" && o.to != forward.Name {
+		return wrongUsage("--to must be %s", forward.Name)
+	}
+	for _, part := range []string{"token-file", "repeat"} {
+		if o.to != "" && command.Flags().Changed(part) {
+			return wrongUsage("--%s has no place beside --to", part)
+		}
+	}
 	if o.repeat < 1 || o.repeat > maxRepeat {
 		return wrongUsage("--repeat must be from 1 to %d", maxRepeat)
 	}
@@ -86,6 +103,9 @@ func send(command *cobra.Command, options sendOptions) error {
 	body, err := makeBody(options, command.InOrStdin())
 	if err != nil {
 		return err
+	}
+	if options.to != "" {
+		return sendForward(command.Context(), command.OutOrStdout(), body, options)
 	}
 	door, err := findDoor(options)
 	if err != nil {

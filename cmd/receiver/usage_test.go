@@ -8,7 +8,7 @@ import (
 )
 
 func commands() []string {
-	return []string{"serve", "demo", "send", "check", "env", "migrate", "healthcheck", "version"}
+	return []string{"serve", "demo", "send", "check", "env", "targets", "migrate", "healthcheck", "version"}
 }
 
 func TestEveryCommandHelps(t *testing.T) {
@@ -68,7 +68,7 @@ func TestWrongConfigurationStopsEveryCommandThatNeedsIt(t *testing.T) {
 	t.Parallel()
 	env := []string{
 		"RECEIVER_WEBHOOK_TOKENS=hunter2", "RECEIVER_LOG_LEVEL=loud", "RECEIVER_SHUTDOWN_TIMEOUT=0s",
-		"RECEIVER_DATABASE_URL=postgres://me:hunter2@db/x", "RECEIVER_LISTEN_ADRR=:1", "RECEIVER_DOWNLOAD_TIMEOUT=hunter",
+		"RECEIVER_DATABASE_URL=postgres://me:hunter2@db:many/x", "RECEIVER_LISTEN_ADRR=:1", "RECEIVER_DOWNLOAD_TIMEOUT=hunter",
 		"RECEIVER_HANDLERS=download,upload",
 	}
 	for _, name := range []string{"serve", "check", "migrate", "env"} {
@@ -78,7 +78,7 @@ func TestWrongConfigurationStopsEveryCommandThatNeedsIt(t *testing.T) {
 			contains(t, "stderr", r.stderr,
 				"the configuration has 7 faults",
 				"RECEIVER_WEBHOOK_TOKENS has a token, number 1, that has 7 characters",
-				`RECEIVER_LOG_LEVEL is "loud"`, "RECEIVER_SHUTDOWN_TIMEOUT is 0s", "RECEIVER_DATABASE_URL names a Postgres database",
+				`RECEIVER_LOG_LEVEL is "loud"`, "RECEIVER_SHUTDOWN_TIMEOUT is 0s", "RECEIVER_DATABASE_URL cannot be read",
 				`RECEIVER_DOWNLOAD_TIMEOUT is "hunter"`, `RECEIVER_HANDLERS names "upload"`, "did you mean RECEIVER_LISTEN_ADDR?",
 				`"receiver env" lists every variable.`)
 			if strings.Contains(r.stdout+r.stderr, "hunter2") {

@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/ingress"
@@ -58,18 +57,15 @@ func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error)
 }
 
 func (a *App) buildStores(ctx context.Context) error {
-	folder, err := openDataFolder(a.config.DatabaseFolder())
+	stores, err := openStores(ctx, a.config)
 	if err != nil {
 		return err
 	}
-	a.cleanups.addClose("data folder", folder.close)
-	a.disk = &disk{begun: time.Now().Add(-diskLookEvery), paths: []string{folder.path, a.config.DataDir}, minFree: uint64(a.config.MinFreeBytes)}
-	stores, versions, err := openStores(ctx, folder)
-	if err != nil {
+	a.cleanups.add("stores", stores.close)
+	if err := a.watchDisk(); err != nil {
 		return err
 	}
-	a.cleanups.addClose("stores", stores.close)
-	for _, store := range versions {
+	for _, store := range stores.versions {
 		a.log.Debug().Str("store", store.Store).Int64("version", store.Version).Msg("schema is up to date")
 	}
 	a.inbox, err = inbox.Open(ctx, stores.inbox, a.config.Inbox)
@@ -77,7 +73,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.addClose("inbox", a.inbox.Close)
-	a.queue, err = queue.Open(stores.work, a.lanes(), telemetry.NewSlog(a.log, slog.LevelWarn))
+	a.queue, err = queue.Open(stores.queue, a.config.Queue, a.lanes(), telemetry.NewSlog(a.log, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
@@ -86,38 +82,16 @@ func (a *App) buildStores(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) lanes() []queue.Lane {
-	lanes := make([]queue.Lane, len(a.config.Handlers))
-	for i, h := range a.config.Handlers {
-		lanes[i] = queue.Lane{Handler: h.Definition.Name, Concurrency: h.Config.Limits().Concurrency}
+// watchDisk looks at the disks on which this process keeps anything.
+func (a *App) watchDisk() error {
+	if err := os.MkdirAll(a.config.DataDir, 0o750); err != nil {
+		return fmt.Errorf("app: data folder: %w", err)
 	}
-	return lanes
-}
-
-func (a *App) buildWork(ctx context.Context) error {
-	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
-	if err != nil {
-		return err
+	paths := []string{a.config.DataDir}
+	if !a.config.Database.IsPostgres() && a.config.DatabaseFolder() != a.config.DataDir {
+		paths = append(paths, a.config.DatabaseFolder())
 	}
-	a.cleanups.addClose("fetch client", client.Close)
-	var steps []pipeline.Step
-	var names []string
-	for _, h := range a.config.Handlers {
-		made, err := h.Definition.New(ctx, h.Config, handler.Deps{
-			Fetch:            client,
-			Log:              a.log.With().Str("handler", h.Definition.Name).Logger(),
-			DefaultBucketURL: a.config.ImagesURL(),
-			Redact:           event.Redact,
-		})
-		if err != nil {
-			return err
-		}
-		a.cleanups.addClose("handler "+h.Definition.Name, func() error { return handler.Close(made) })
-		steps = append(steps, pipeline.Step{Name: h.Definition.Name, Handler: made, Limits: h.Config.Limits()})
-		names = append(names, h.Definition.Name)
-	}
-	a.pipeline = pipeline.New(a.config.Retry, a.work, a.inbox, steps, a.log)
-	a.relay = relay.New(a.inbox, a.work, names, a.log)
+	a.disk = &disk{begun: time.Now().Add(-diskLookEvery), paths: paths, minFree: uint64(a.config.MinFreeBytes)}
 	return nil
 }
 
@@ -155,23 +129,24 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unattended, err := a.work.Unattended(ctx, a.config.HandlerNames)
+	unattended, err := a.work.Unattended(ctx, a.config.StepNames())
 	if err != nil {
 		return err
 	}
 	for name, steps := range unattended {
 		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps wait for a handler that is not configured")
 	}
-	if err := a.queue.Start(a.pipeline.Run); err != nil {
+	if err := a.queue.Start(ctx, a.pipeline.Run); err != nil {
 		return err
 	}
+	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
 	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).
-		Str("data", a.config.DataDir).Strs("handlers", a.config.HandlerNames).
+		Str("data", a.config.DataDir).Strs("handlers", a.config.StepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
 }
@@ -188,6 +163,7 @@ func (a *App) stopWorking(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return a.server.Shutdown(ctx) })
 	group.Go(func() error { return a.relay.Stop(ctx) })
+	group.Go(func() error { return a.pipeline.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
 	return group.Wait()
 }
@@ -215,17 +191,12 @@ func (a *App) Err() error { return a.server.Err() }
 // History reads what became of the events.
 func (a *App) History() *work.Store { return a.work }
 
-// Migrate brings the schemas of all stores up to date and says their versions. It
+// Migrate brings the schemas of all stores up to date and says their versions. Embedded, it
 // needs the data folder for itself, like a running receiver.
-func Migrate(ctx context.Context, c config.Config) (done []Migration, err error) {
-	folder, err := openDataFolder(c.DatabaseFolder())
+func Migrate(ctx context.Context, c config.Config) ([]Migration, error) {
+	stores, err := openStores(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, folder.close()) }()
-	stores, done, err := openStores(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	return done, stores.close()
+	return stores.versions, stores.close(ctx)
 }

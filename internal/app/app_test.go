@@ -20,6 +20,8 @@ import (
 	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
@@ -61,14 +63,18 @@ func (b *logBuffer) String() string {
 	return b.buffer.String()
 }
 
-// configuration is the default one, on a free port and in folder, allowed to fetch from loopback.
-func configuration(t testing.TB, folder string) config.Config {
+// configuration is the default one, on a free port and with its stores in place, allowed to fetch from loopback.
+func configuration(t testing.TB, place *databasetest.Place) config.Config {
 	t.Helper()
 	c, err := config.Load(builtin.All())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.DataDir = folder
+	c.DataDir = place.Folder
+	if place.Kind == database.Postgres {
+		c.DataDir = t.TempDir()
+		c.Database = place.Config
+	}
 	c.HTTP.ListenAddr = "127.0.0.1:0"
 	c.MinFreeBytes = 1 << 20
 	c.Fetch.AllowHTTP = true
@@ -205,8 +211,16 @@ func (r *receiver) files(t testing.TB) map[string]string {
 // Every documented shape of a callback goes the whole way: 200, a whole image, a manifest.
 func TestEveryExampleBecomesAStoredImage(t *testing.T) {
 	t.Parallel()
+	databasetest.Each(t, everyExampleBecomesAStoredImage)
+	t.Run("postgres through a pooler", func(t *testing.T) {
+		t.Parallel()
+		everyExampleBecomesAStoredImage(t, databasetest.PooledPlace(t))
+	})
+}
+
+func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
 	v, client := vendor(t), newClient(t)
-	r := start(t, configuration(t, t.TempDir()))
+	r := start(t, configuration(t, place))
 	folder, err := api.Examples()
 	if err != nil {
 		t.Fatal(err)
@@ -265,49 +279,51 @@ func TestEveryExampleBecomesAStoredImage(t *testing.T) {
 
 func TestSameBodyFiftyTimesAtOnce(t *testing.T) {
 	t.Parallel()
-	v, client := vendor(t), newClient(t)
-	r := start(t, configuration(t, t.TempDir()))
-	job, err := v.NewJob(fakevendor.JobOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := v.Callback(job, r.webhook())
-	answers := make([]answer, 50)
-	var group sync.WaitGroup
-	for n := range answers {
-		group.Go(func() { answers[n] = post(t, client, r.webhook(), body) })
-	}
-	group.Wait()
-	accepted := 0
-	for _, a := range answers {
-		if a.code != http.StatusOK || a.ID != answers[0].ID {
-			t.Errorf("answer %+v, the first was %+v", a, answers[0])
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		r := start(t, configuration(t, place))
+		job, err := v.NewJob(fakevendor.JobOptions{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if a.Status == "accepted" {
-			accepted++
+		body := v.Callback(job, r.webhook())
+		answers := make([]answer, 50)
+		var group sync.WaitGroup
+		for n := range answers {
+			group.Go(func() { answers[n] = post(t, client, r.webhook(), body) })
 		}
-	}
-	if accepted != 1 {
-		t.Errorf("accepted %d times", accepted)
-	}
-	if h := r.settled(t, answers[0].ID); h.Event.State != event.Done {
-		t.Errorf("got %+v", h)
-	}
-	if requests := v.Requests(job.ResultURL); requests != 1 {
-		t.Errorf("fetched %d times", requests)
-	}
-	if events, err := r.History().List(t.Context(), "", 100); err != nil || len(events) != 1 {
-		t.Errorf("%d events, error %v", len(events), err)
-	}
-	if files := r.files(t); len(files) != 2 {
-		t.Errorf("files %v", files)
-	}
+		group.Wait()
+		accepted := 0
+		for _, a := range answers {
+			if a.code != http.StatusOK || a.ID != answers[0].ID {
+				t.Errorf("answer %+v, the first was %+v", a, answers[0])
+			}
+			if a.Status == "accepted" {
+				accepted++
+			}
+		}
+		if accepted != 1 {
+			t.Errorf("accepted %d times", accepted)
+		}
+		if h := r.settled(t, answers[0].ID); h.Event.State != event.Done {
+			t.Errorf("got %+v", h)
+		}
+		if requests := v.Requests(job.ResultURL); requests != 1 {
+			t.Errorf("fetched %d times", requests)
+		}
+		if events, err := r.History().List(t.Context(), "", 100); err != nil || len(events) != 1 {
+			t.Errorf("%d events, error %v", len(events), err)
+		}
+		if files := r.files(t); len(files) != 2 {
+			t.Errorf("files %v", files)
+		}
+	})
 }
 
 // The documented sample points at localhost: it is accepted, and refused with a sentence.
 func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, t.TempDir())
+	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
 	c.Fetch.AllowedHosts, c.Fetch.AllowedCIDRs = setting.List{"*"}, nil
 	rows := []struct {
 		name   string
@@ -339,35 +355,37 @@ func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 // What was accepted and not worked on goes on at the next start, under the same id.
 func TestRestartGoesOn(t *testing.T) {
 	t.Parallel()
-	v, client := vendor(t), newClient(t)
-	c := configuration(t, t.TempDir())
-	job, err := v.NewJob(fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Times: 1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := start(t, c)
-	body := v.Callback(job, first.webhook())
-	a := post(t, client, first.webhook(), body)
-	for v.Requests(job.ResultURL) == 0 {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // the fake has no signal for this
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := first.Stop(ctx); err != nil {
-		t.Log(err) // the stalled transfer is cut off
-	}
-	second := start(t, c)
-	if h := second.settled(t, a.ID); h.Event.State != event.Done {
-		t.Errorf("got %+v", h)
-	}
-	if again := post(t, client, second.webhook(), body); again.ID != a.ID || again.Status != "duplicate" {
-		t.Errorf("got %+v, the first was %+v", again, a)
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := configuration(t, place)
+		job, err := v.NewJob(fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Times: 1}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := start(t, c)
+		body := v.Callback(job, first.webhook())
+		a := post(t, client, first.webhook(), body)
+		for v.Requests(job.ResultURL) == 0 {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // the fake has no signal for this
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := first.Stop(ctx); err != nil {
+			t.Log(err) // the stalled transfer is cut off
+		}
+		second := start(t, c)
+		if h := second.settled(t, a.ID); h.Event.State != event.Done {
+			t.Errorf("got %+v", h)
+		}
+		if again := post(t, client, second.webhook(), body); again.ID != a.ID || again.Status != "duplicate" {
+			t.Errorf("got %+v, the first was %+v", again, a)
+		}
+	})
 }
 
 func TestDataFolderIsForOneProcess(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, t.TempDir())
+	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
 	start(t, c)
 	if _, err := app.New(t.Context(), c, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a second receiver on the folder: %v", err)
@@ -379,32 +397,36 @@ func TestDataFolderIsForOneProcess(t *testing.T) {
 
 func TestFullDiskIsUnavailable(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, t.TempDir())
-	c.MinFreeBytes = 1 << 60
-	r := start(t, c)
-	client := newClient(t)
-	if a := post(t, client, r.webhook(), []byte(`{"job":"a"}`)); a.code != http.StatusServiceUnavailable {
-		t.Errorf("answer %+v", a)
-	}
-	for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503} {
-		response, err := client.Get(r.url(path))
-		if err != nil {
-			t.Fatal(err)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		c := configuration(t, place)
+		c.MinFreeBytes = 1 << 60
+		r := start(t, c)
+		client := newClient(t)
+		if a := post(t, client, r.webhook(), []byte(`{"job":"a"}`)); a.code != http.StatusServiceUnavailable {
+			t.Errorf("answer %+v", a)
 		}
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s is %d", path, response.StatusCode)
+		for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503} {
+			response, err := client.Get(r.url(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s is %d", path, response.StatusCode)
+			}
 		}
-	}
+	})
 }
 
 func TestMigrateSaysTheVersions(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, t.TempDir())
-	for range 2 {
-		versions, err := app.Migrate(t.Context(), c)
-		if err != nil || len(versions) != 3 || fmt.Sprint(versions[0].Store, versions[1].Store, versions[2].Store) != "inboxworkqueue" {
-			t.Errorf("got %v, error %v", versions, err)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		c := configuration(t, place)
+		for range 2 {
+			versions, err := app.Migrate(t.Context(), c)
+			if err != nil || len(versions) != 3 || fmt.Sprint(versions[0].Store, versions[1].Store, versions[2].Store) != "inboxworkqueue" {
+				t.Errorf("got %v, error %v", versions, err)
+			}
 		}
-	}
+	})
 }

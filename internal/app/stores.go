@@ -5,38 +5,22 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
-// stores are the two database files of the embedded default. The inbox has one
-// of its own, so that nothing that goes on in the other makes an answer wait.
+// stores are the databases behind the inbox, the work store and the queue, with their schemas up
+// to date. Embedded, the inbox has a file of its own, so that nothing that goes on in the other
+// makes an answer wait; in Postgres all are one database.
 type stores struct {
-	inbox *database.SQLite
-	work  *database.SQLite
-}
-
-// openStores opens both files and brings their schemas up to date.
-func openStores(ctx context.Context, folder *dataFolder) (*stores, []Migration, error) {
-	inboxFile, err := database.OpenSQLite(ctx, folder.file(inboxName))
-	if err != nil {
-		return nil, nil, err
-	}
-	workFile, err := database.OpenSQLite(ctx, folder.file(workName))
-	if err != nil {
-		return nil, nil, errors.Join(err, inboxFile.Close())
-	}
-	s := &stores{inbox: inboxFile, work: workFile}
-	migrations, err := s.migrate(ctx)
-	if err == nil {
-		err = folder.sync()
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, s.close())
-	}
-	return s, migrations, nil
+	inbox    *database.DB
+	work     *database.DB
+	queue    *database.DB
+	versions []Migration
+	cleanups cleanups
 }
 
 // Migration is a store and the version its schema has.
@@ -45,24 +29,74 @@ type Migration struct {
 	Version int64  `json:"version"`
 }
 
-func (s *stores) migrate(ctx context.Context) ([]Migration, error) {
-	var done []Migration
-	for _, store := range []struct {
-		name    string
-		migrate func(context.Context, *database.SQLite) (int64, error)
-		file    *database.SQLite
-	}{
-		{"inbox", inbox.Migrate, s.inbox},
-		{"work", work.Migrate, s.work},
-		{"queue", queue.Migrate, s.work},
-	} {
-		version, err := store.migrate(ctx, store.file)
-		if err != nil {
-			return done, fmt.Errorf("app: %s: %w", store.name, err)
-		}
-		done = append(done, Migration{Store: store.name, Version: version})
+// openStores opens what the configuration names and brings the schemas up to date.
+func openStores(ctx context.Context, c config.Config) (*stores, error) {
+	s := &stores{}
+	open := s.openFiles
+	if c.Database.IsPostgres() {
+		open = s.openServer
 	}
-	return done, nil
+	if err := open(ctx, c); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
 }
 
-func (s *stores) close() error { return errors.Join(s.inbox.Close(), s.work.Close()) }
+func (s *stores) openFiles(ctx context.Context, c config.Config) error {
+	folder, err := openDataFolder(c.DatabaseFolder())
+	if err != nil {
+		return err
+	}
+	s.cleanups.addClose("data folder", folder.close)
+	if s.inbox, err = database.OpenSQLite(ctx, folder.file(inboxName)); err != nil {
+		return err
+	}
+	s.cleanups.addClose("inbox file", s.inbox.Close)
+	if s.work, err = database.OpenSQLite(ctx, folder.file(workName)); err != nil {
+		return err
+	}
+	s.cleanups.addClose("work file", s.work.Close)
+	s.queue = s.work
+	if err := s.migrate(ctx, s.inbox, s.work); err != nil {
+		return err
+	}
+	return folder.sync()
+}
+
+func (s *stores) openServer(ctx context.Context, c config.Config) error {
+	err := database.MigrateServer(ctx, c.Database, func(ctx context.Context, db *database.DB) error {
+		return s.migrate(ctx, db, db)
+	})
+	if err != nil {
+		return err
+	}
+	server, err := database.OpenServer(ctx, c.Database)
+	if err != nil {
+		return err
+	}
+	s.cleanups.addClose("database", server.Close)
+	s.inbox, s.work, s.queue = server.Inbox, server.Work, server.Queue
+	return nil
+}
+
+func (s *stores) migrate(ctx context.Context, inboxDB, workDB *database.DB) error {
+	for _, store := range []struct {
+		name    string
+		migrate func(context.Context, *database.DB) (int64, error)
+		db      *database.DB
+	}{
+		{"inbox", inbox.Migrate, inboxDB},
+		{"work", work.Migrate, workDB},
+		{"queue", queue.Migrate, workDB},
+	} {
+		version, err := store.migrate(ctx, store.db)
+		if err != nil {
+			return fmt.Errorf("app: %s: %w", store.name, err)
+		}
+		s.versions = append(s.versions, Migration{Store: store.name, Version: version})
+	}
+	return nil
+}
+
+// close closes what was opened, in reverse.
+func (s *stores) close(ctx context.Context) error { return s.cleanups.run(ctx) }

@@ -18,7 +18,7 @@ func tools() []string {
 // handlerTools are the tools that a handler may take up.
 func handlerTools() []string {
 	return []string{
-		"./internal/blobstore", "./internal/buildinfo", "./internal/fetch", "./internal/imagefile",
+		"./internal/blobstore", "./internal/buildinfo", "./internal/deepimage", "./internal/fetch", "./internal/imagefile",
 		"./internal/secret", "./internal/setting",
 	}
 }
@@ -126,7 +126,10 @@ func fences() []Rule {
 		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress"),
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
+		fence("github.com/jackc/...", "./internal/database/...", "./internal/inbox", "./internal/queue"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
+		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),
+		fence("github.com/sony/gobreaker/...", "./internal/handler/forward"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},

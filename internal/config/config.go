@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/ingress"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
+	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
@@ -26,19 +28,20 @@ const prefix = "RECEIVER_"
 // variables of a package. For a variable without a default, unset says what is done then.
 type Config struct {
 	DataDir         string        `envconfig:"DATA_DIR" default:"./data" desc:"folder of everything that the embedded default keeps"`
-	DatabaseURL     secret.Value  `envconfig:"DATABASE_URL" unset:"sqlite:// and DATA_DIR" desc:"where events are kept: sqlite:// and a folder, in which inbox.db and work.db are"`
 	WebhookTokens   secret.List   `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
 	HandlerNames    setting.List  `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
 	PublicURL       string        `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
 	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
-	HTTP    httpserver.Config `section:""`
-	Webhook ingress.Config    `section:"WEBHOOK_"`
-	Log     telemetry.Config  `section:"LOG_"`
-	Inbox   inbox.Config      `section:"INBOX_"`
-	Retry   pipeline.Config   `section:"RETRY_"`
-	Fetch   fetch.Config      `section:"FETCH_"`
+	HTTP     httpserver.Config `section:""`
+	Webhook  ingress.Config    `section:"WEBHOOK_"`
+	Log      telemetry.Config  `section:"LOG_"`
+	Database database.Config   `section:"DATABASE_"`
+	Inbox    inbox.Config      `section:"INBOX_"`
+	Queue    queue.Config      `section:"QUEUE_"`
+	Retry    pipeline.Config   `section:"RETRY_"`
+	Fetch    fetch.Config      `section:"FETCH_"`
 
 	// Handlers are the ones that HandlerNames names, in its order.
 	Handlers []Handler
@@ -48,6 +51,20 @@ type Config struct {
 type Handler struct {
 	Definition handler.Definition
 	Config     handler.Config
+}
+
+// Steps are those that an event goes through for the handler.
+func (h Handler) Steps() []handler.Step { return h.Definition.Steps(h.Config) }
+
+// StepNames are the names of all steps, in the order of the handlers.
+func (c Config) StepNames() []string {
+	var names []string
+	for _, h := range c.Handlers {
+		for _, step := range h.Steps() {
+			names = append(names, step.Name)
+		}
+	}
+	return names
 }
 
 // Load reads the environment. definitions are the handlers there are. The error is
@@ -74,12 +91,28 @@ func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) 
 		if !ok || c.enabled(name) {
 			continue // validate tells of it
 		}
-		own := definition.NewConfig()
-		section := reflect.ValueOf(own).Elem()
-		read(variablesOf(handlerPrefix(name), section), faults)
-		faults.addConflict(handlerPrefix(name), section)
-		c.Handlers = append(c.Handlers, Handler{Definition: definition, Config: own})
+		c.Handlers = append(c.Handlers, readHandler(definition, func(handler.Config) {}, faults))
 	}
+}
+
+// LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
+// what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
+func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
+	var faults Faults
+	made := readHandler(definition, change, &faults)
+	if len(faults.list) > 0 {
+		return Handler{}, &faults
+	}
+	return made, nil
+}
+
+func readHandler(definition handler.Definition, change func(handler.Config), faults *Faults) Handler {
+	own := definition.NewConfig()
+	section := reflect.ValueOf(own).Elem()
+	read(variablesOf(handlerPrefix(definition.Name), section), faults)
+	change(own)
+	faults.addConflict(handlerPrefix(definition.Name), section)
+	return Handler{Definition: definition, Config: own}
 }
 
 func (c *Config) enabled(name string) bool {

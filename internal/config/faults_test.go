@@ -50,9 +50,8 @@ func TestFaults(t *testing.T) {
 		{"variables that do not go together", "RECEIVER_DOWNLOAD_LONGEST", "1m", "must not be below TIMEOUT"},
 		{"timeouts of the server", "RECEIVER_HTTP_WRITE_TIMEOUT", "10s", "must be more than HTTP_READ_TIMEOUT, or no answer to a slow request gets out"},
 
-		{"Postgres", "RECEIVER_DATABASE_URL", "postgres://user:hunter2@db/x", "names a Postgres database, which this version does not support; use sqlite:// and a folder"},
-		{"other database", "RECEIVER_DATABASE_URL", "mysql://user:hunter2@db/x", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver"},
-		{"database without scheme", "RECEIVER_DATABASE_URL", "/var/lib/hunter2", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver"},
+		{"other database", "RECEIVER_DATABASE_URL", "mysql://user:hunter2@db/x", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},
+		{"database without scheme", "RECEIVER_DATABASE_URL", "/var/lib/hunter2", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},
 		{"database without folder", "RECEIVER_DATABASE_URL", "sqlite://", "names no folder after sqlite://"},
 		{"database with options", "RECEIVER_DATABASE_URL", "sqlite://x?mode=memory&hunter2", "must be sqlite:// and a folder alone, without options"},
 
@@ -83,6 +82,42 @@ func TestFaults(t *testing.T) {
 			}
 			if strings.Contains(strings.Join(got, "\n"), "hunter2") {
 				t.Error("the fault shows a secret")
+			}
+		})
+	}
+}
+
+func TestFaultsOfPostgres(t *testing.T) {
+	const (
+		url, direct, tokens = "RECEIVER_DATABASE_URL", "RECEIVER_DATABASE_DIRECT_URL", "RECEIVER_WEBHOOK_TOKENS"
+		unreadable          = " cannot be read as postgres://user:password@host/database with options of libpq; a password in it must be percent-encoded, files that it names must exist"
+		good                = "postgres://user:hunter2@db/x"
+		token               = "0123456789-0123456789"
+	)
+	rows := []struct {
+		name string
+		set  map[string]string
+		want []string
+	}{
+		{"all is well", map[string]string{url: good, direct: good, tokens: token}, nil},
+		{"other spelling", map[string]string{url: "postgresql://user:hunter2@db/x", tokens: token}, nil},
+		{"no tokens", map[string]string{url: good}, []string{tokens + " must be set when the events are in Postgres, because all replicas need the same"}},
+		{"wrong port", map[string]string{url: "postgres://user:hunter2@db:many/x", tokens: token}, []string{url + unreadable}},
+		{"slash in the password", map[string]string{url: "postgres://user:hunter2/x@db/x", tokens: token}, []string{url + unreadable}},
+		{"no such certificate", map[string]string{url: good + "?sslmode=verify-full&sslrootcert=/nowhere", tokens: token}, []string{url + unreadable}},
+		{"direct URL alone", map[string]string{direct: good}, []string{direct + " goes with a DATABASE_URL that names a Postgres database"}},
+		{"direct URL of another kind", map[string]string{url: good, direct: "sqlite:///hunter2", tokens: token}, []string{direct + " must be postgres://user:password@host/database"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			var got []string
+			if row.want == nil {
+				mustLoad(t, row.set)
+			} else {
+				got = faultsOf(t, row.set)
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(row.want, "\n  "))
 			}
 		})
 	}

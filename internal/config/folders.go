@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// DatabaseFolder is the folder of the SQLite files, absolute.
+// DatabaseFolder is the folder of the SQLite files, absolute. It means nothing when the events are in Postgres.
 func (c Config) DatabaseFolder() string {
-	if folder := strings.TrimPrefix(c.DatabaseURL.Reveal(), sqliteScheme); folder != "" {
+	if folder := strings.TrimPrefix(c.Database.URL.Reveal(), sqliteScheme); folder != "" {
 		return absolute(folder)
 	}
 	return c.DataDir

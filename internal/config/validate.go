@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
@@ -37,19 +38,38 @@ func (c *Config) validate(definitions []handler.Definition, faults *Faults) {
 }
 
 func (c *Config) validateDatabase(faults *Faults) {
-	const name = prefix + "DATABASE_URL"
-	text := c.DatabaseURL.Reveal()
+	const name, directName = prefix + "DATABASE_URL", prefix + "DATABASE_DIRECT_URL"
+	text := c.Database.URL.Reveal()
 	scheme, rest, _ := strings.Cut(text, "://")
 	switch {
-	case c.DatabaseURL.IsZero():
-	case scheme == "postgres", scheme == "postgresql":
-		faults.add(name, "names a Postgres database, which this version does not support; use %s and a folder", sqliteScheme)
+	case c.Database.URL.IsZero():
+	case c.Database.IsPostgres():
+		if err := database.CheckPostgres(c.Database.URL); err != nil {
+			faults.add(name, "%s", err)
+		}
+		if len(c.WebhookTokens) == 0 {
+			faults.add(prefix+"WEBHOOK_TOKENS", "must be set when the events are in Postgres, because all replicas need the same")
+		}
 	case scheme != "sqlite" || !strings.HasPrefix(text, sqliteScheme):
-		faults.add(name, "must be %s and a folder, such as %s/var/lib/receiver", sqliteScheme, sqliteScheme)
+		faults.add(name, "must be %s and a folder, such as %s/var/lib/receiver, or postgres://user:password@host/database", sqliteScheme, sqliteScheme)
 	case rest == "":
 		faults.add(name, "names no folder after %s", sqliteScheme)
 	case strings.ContainsAny(rest, "?#"):
 		faults.add(name, "must be %s and a folder alone, without options", sqliteScheme)
+	}
+	c.validateDirectURL(directName, faults)
+}
+
+func (c *Config) validateDirectURL(name string, faults *Faults) {
+	if c.Database.DirectURL.IsZero() {
+		return
+	}
+	if !c.Database.IsPostgres() {
+		faults.add(name, "goes with a DATABASE_URL that names a Postgres database")
+		return
+	}
+	if err := database.CheckPostgres(c.Database.DirectURL); err != nil {
+		faults.add(name, "%s", err)
 	}
 }
 

@@ -18,7 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func schema(versions ...string) fstest.MapFS {
 	files := fstest.MapFS{}
 	for _, v := range versions {
-		files[v+"_t.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE t" + v + " (n INTEGER);\n")}
+		for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
+			files["migrations/"+kind.String()+"/"+v+"_t.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE t" + v + " (n INTEGER);\n")}
+		}
 	}
 	return files
 }
@@ -47,8 +49,12 @@ func TestSettingsAreInForce(t *testing.T) {
 
 func TestMigrateIsVersioned(t *testing.T) {
 	t.Parallel()
-	db := databasetest.SQLite(t)
-	if version, err := database.Version(t.Context(), db.Reader); err != nil || version != 0 {
+	databasetest.Each(t, migrateIsVersioned)
+}
+
+func migrateIsVersioned(t *testing.T, place *databasetest.Place) {
+	db := place.Open(t).Work
+	if version, err := database.Version(t.Context(), db.Reader, db.Kind, "test"); err != nil || version != 0 {
 		t.Errorf("before: version %d, error %v", version, err)
 	}
 	steps := []struct {
@@ -63,12 +69,12 @@ func TestMigrateIsVersioned(t *testing.T) {
 		{"older program", schema("00001"), 2, "newer release"},
 	}
 	for _, step := range steps {
-		version, err := db.Migrate(t.Context(), step.files)
+		version, err := db.Migrate(t.Context(), step.files, "test")
 		if version != step.version || (err == nil) != (step.failure == "") || err != nil && !strings.Contains(err.Error(), step.failure) {
 			t.Errorf("%s: version %d, error %v", step.name, version, err)
 		}
 	}
-	if version, err := database.Version(t.Context(), db.Reader); err != nil || version != 2 {
+	if version, err := database.Version(t.Context(), db.Reader, db.Kind, "test"); err != nil || version != 2 {
 		t.Errorf("after: version %d, error %v", version, err)
 	}
 }
@@ -83,7 +89,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if _, err := db.Migrate(t.Context(), schema("00001")); err != nil {
+		if _, err := db.Migrate(t.Context(), schema("00001"), "test"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		reader, err := database.OpenSQLiteReadOnly(t.Context(), path)
@@ -91,7 +97,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if version, err := database.Version(t.Context(), reader); err != nil || version != 1 {
+		if version, err := database.Version(t.Context(), reader, database.SQLite, "test"); err != nil || version != 1 {
 			t.Errorf("%s: version %d, error %v", name, version, err)
 		}
 		if err := reader.Close(); err != nil {
@@ -111,7 +117,7 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	if _, err := db.Migrate(t.Context(), schema("00001")); err != nil {
+	if _, err := db.Migrate(t.Context(), schema("00001"), "test"); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -122,9 +128,9 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestPlaceholders(t *testing.T) {
+func TestValues(t *testing.T) {
 	t.Parallel()
-	if got := database.Placeholders(2, 3); got != "(?,?,?),(?,?,?)" {
+	if got := database.Values(2, 3); got != "($1,$2,$3),($4,$5,$6)" {
 		t.Errorf("got %s", got)
 	}
 }

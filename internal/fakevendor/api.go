@@ -6,52 +6,118 @@ import (
 	"net/http"
 )
 
+// Call is a kind of API call.
+type Call string
+
+// The calls that there are.
+const (
+	CallResult        Call = "result"         // GET /result/{job}
+	CallDelete        Call = "delete"         // DELETE /result/{job}
+	CallProcess       Call = "process"        // POST /process
+	CallProcessResult Call = "process_result" // POST /process_result
+	CallMe            Call = "me"             // GET /me
+)
+
 // message is what the API says when it has nothing better.
 type message struct {
 	Message string `json:"message"`
 	Status  State  `json:"status,omitempty"`
 	Job     string `json:"job,omitempty"`
+	Code    string `json:"code,omitempty"`
 }
 
 // result is what the API says of a job.
 type result struct {
-	Status    State  `json:"status"`
-	Job       string `json:"job"`
-	ResultURL string `json:"result_url"`
+	Status    State   `json:"status"`
+	Job       string  `json:"job"`
+	ResultURL *string `json:"result_url"`
 }
 
-// serveResult answers GET /rest_api/result/{job} with the traps of the real one: a wrong key is
-// a 404, a failed job a 500, and a removed image a 404 whose status is complete.
-func (v *Vendor) serveResult(w http.ResponseWriter, r *http.Request) {
-	key := r.Header.Get("x-api-key")
-	if key == "" {
+// routeAPI adds the API to the routes.
+func (v *Vendor) routeAPI(mux *http.ServeMux) {
+	for _, route := range []struct {
+		pattern string
+		call    Call
+		serve   http.HandlerFunc
+	}{
+		{"GET /rest_api/result/{job}", CallResult, v.serveResult},
+		{"DELETE /rest_api/result/{job}", CallDelete, v.serveDelete},
+		{"POST /rest_api/process", CallProcess, v.serveProcess},
+		{"POST /rest_api/process_result", CallProcessResult, v.serveProcessResult},
+		{"GET /rest_api/me", CallMe, v.serveMe},
+	} {
+		mux.HandleFunc(route.pattern, v.serveAPI(route.call, route.serve))
+	}
+}
+
+// serveAPI counts a call, plays the trouble that is due, and asks for the key.
+func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		number := v.calls.count(call)
+		found := v.job(r.PathValue("job"))
+		if found != nil {
+			found.looks.Add(1)
+		}
+		mishap{w, r, v.troubleOf(call, number, found)}.play(func(w http.ResponseWriter, r *http.Request) {
+			if v.admits(w, r) {
+				serve(w, r)
+			}
+		})
+	}
+}
+
+// admits checks the key. The traps are the real one's: a wrong key is a 404.
+func (v *Vendor) admits(w http.ResponseWriter, r *http.Request) bool {
+	switch key := r.Header.Get("x-api-key"); {
+	case key == "":
 		reply(w, http.StatusForbidden, message{Message: "No x-api-key header is provided"})
-		return
-	}
-	if subtle.ConstantTimeCompare([]byte(key), []byte(v.options.APIKey)) != 1 {
+	case subtle.ConstantTimeCompare([]byte(key), []byte(v.options.APIKey)) != 1:
 		reply(w, http.StatusNotFound, message{Message: "No user found for provided token"})
-		return
+	default:
+		return true
 	}
+	return false
+}
+
+// serveResult answers GET /result/{job} with the traps of the real one: a failed job
+// is a 500, and a removed image a 404 whose status is complete.
+func (v *Vendor) serveResult(w http.ResponseWriter, r *http.Request) {
 	found := v.job(r.PathValue("job"))
 	if found == nil {
-		reply(w, http.StatusNotFound, message{Message: "Job not found"})
+		replyNotFound(w)
 		return
 	}
-	status, said := found.state()
+	status, said := found.answer()
 	reply(w, status, said)
 }
 
-func (j *job) state() (status int, said any) {
-	switch j.options.State {
-	case Failed:
-		return http.StatusInternalServerError, message{Message: "Image processing failed", Status: Failed, Job: j.ID}
-	case Deleted:
-		return http.StatusNotFound, message{Message: "Image deleted", Status: Complete}
-	case Complete:
-		return http.StatusOK, result{Complete, j.ID, j.ResultURL}
+// serveDelete removes a job's images. What the real one answers is not known.
+func (v *Vendor) serveDelete(w http.ResponseWriter, r *http.Request) {
+	found := v.job(r.PathValue("job"))
+	switch {
+	case found == nil, found.now() == Forged:
+		replyNotFound(w)
+	case found.now() == Deleted:
+		replyDeleted(w)
 	default:
-		return http.StatusOK, result{Status: j.options.State, Job: j.ID}
+		found.become(Deleted)
+		reply(w, http.StatusOK, message{Message: "Image deleted", Job: found.ID})
 	}
+}
+
+// serveMe tells of the account, and gives the key away, as the real one does.
+func (v *Vendor) serveMe(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]any{
+		"username": "fake@example.com", "credits": v.account.left(), "api_key": v.options.APIKey, "webhooks": map[string]string{},
+	})
+}
+
+func replyNotFound(w http.ResponseWriter) {
+	reply(w, http.StatusNotFound, message{Message: "Job not found"})
+}
+
+func replyDeleted(w http.ResponseWriter) {
+	reply(w, http.StatusNotFound, message{Message: "Image deleted", Status: Complete})
 }
 
 func reply(w http.ResponseWriter, status int, said any) {

@@ -1,6 +1,6 @@
 // Package fakevendor is a fake Deep Image on loopback, for the demo, load tests
 // and tests: an image host with real files and faults on demand, the sender of
-// the callbacks, and the beginnings of the API. Everything goes through real HTTP.
+// the callbacks, and the API with its traps. Everything goes through real HTTP.
 package fakevendor
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,6 +28,8 @@ const (
 	maxHeaderBytes = 64 << 10
 	// maxJobs bounds what one vendor remembers.
 	maxJobs = 1 << 20
+	// plenty is of slots and credits that nobody limited.
+	plenty = 1_000_000
 )
 
 // Options say how a vendor behaves; the zero value is good.
@@ -34,6 +37,8 @@ type Options struct {
 	Addr    string        // host:port to listen on; "" is a free port on 127.0.0.1
 	APIKey  string        // what x-api-key must be; "" makes one, see Vendor.APIKey
 	Timeout time.Duration // of one attempt to deliver a callback; 0 is 30 s
+
+	Processing Processing // of jobs that are submitted to the API
 }
 
 // Vendor is a running fake. It is safe for use by many goroutines.
@@ -44,13 +49,19 @@ type Vendor struct {
 	client   *http.Client
 	identity identity
 	contents contents
+	account  account
+	calls    tally
+	troubles plan[Trouble] // of the API as a whole
+	forged   atomic.Int64  // numbers the files of forgers
 
-	cancel  context.CancelFunc // ends stalled answers
+	base    context.Context    // of answers and of jobs that were submitted
+	cancel  context.CancelFunc // ends them
 	serving sync.WaitGroup     // the accept loop and every answer under way
 	failed  error              // why the accept loop ended; read after serving.Wait
 
 	mutex  sync.RWMutex
 	closed bool
+	flaps  Flapping
 	jobs   map[string]*job
 	images map[string]*hosted // by path
 }
@@ -70,11 +81,15 @@ func Start(ctx context.Context, options Options) (*Vendor, error) {
 		client:   newClient(options.Timeout),
 		identity: newIdentity(time.Now()),
 		contents: contents{entries: map[picture]content{}},
+		account:  account{slots: options.Processing.Slots, credits: options.Processing.Credits},
+		calls:    tally{calls: map[Call]int64{}},
+		troubles: troublesOf(nil),
+		base:     base,
 		cancel:   cancel,
 		jobs:     map[string]*job{},
 		images:   map[string]*hosted{},
 	}
-	v.server = v.newServer(base)
+	v.server = v.newServer()
 	v.serving.Go(func() {
 		if err := v.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			v.failed = fmt.Errorf("fakevendor: serve: %w", err)
@@ -90,6 +105,8 @@ func withDefaults(options Options) Options {
 	if options.APIKey == "" {
 		options.APIKey = rand.Text()
 	}
+	options.Processing.Slots = orDefault(options.Processing.Slots, plenty)
+	options.Processing.Credits = orDefault(options.Processing.Credits, plenty)
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
 	}
@@ -98,10 +115,10 @@ func withDefaults(options Options) Options {
 
 // newServer has no write timeout: an answer may be as large and as slow as its
 // fault wants; the client's patience and Close end it.
-func (v *Vendor) newServer(base context.Context) *http.Server {
+func (v *Vendor) newServer() *http.Server {
 	return &http.Server{
 		Handler:           v.track(v.routes()),
-		BaseContext:       func(net.Listener) context.Context { return base },
+		BaseContext:       func(net.Listener) context.Context { return v.base },
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout,
 		IdleTimeout:       time.Minute,
@@ -113,7 +130,7 @@ func (v *Vendor) newServer(base context.Context) *http.Server {
 func (v *Vendor) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /images/", v.serveImage)
-	mux.HandleFunc("GET /rest_api/result/{job}", v.serveResult)
+	v.routeAPI(mux)
 	return mux
 }
 

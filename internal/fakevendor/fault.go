@@ -3,7 +3,6 @@ package fakevendor
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -54,38 +53,16 @@ func checkFaults(faults []Fault) error {
 	return nil
 }
 
-// faultPlan hands out the faults of one image, request by request: each fault
-// until it has hit as often as it should, then the next, in the end none.
-type faultPlan struct {
-	mutex  sync.Mutex
-	faults []Fault
-}
-
-// planFor picks the faults of one image; the copy is the plan's to change.
-func faultsOf(faults []Fault, image int) []Fault {
+// faultsOf picks the faults of one image; the copy is the plan's to change.
+func faultsOf(faults []Fault, image int) plan[Fault] {
 	var own []Fault
 	for _, fault := range faults {
 		if fault.Image == image {
 			own = append(own, fault)
 		}
 	}
-	return own
+	return plan[Fault]{mishaps: own, times: func(f *Fault) *int { return &f.Times }}
 }
 
-// next is the fault of the next request; its Kind is 0 when there is none.
-func (p *faultPlan) next() Fault {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if len(p.faults) == 0 {
-		return Fault{}
-	}
-	fault := p.faults[0]
-	switch fault.Times {
-	case 0: // every request
-	case 1:
-		p.faults = p.faults[1:]
-	default:
-		p.faults[0].Times--
-	}
-	return fault
-}
+// anyFault takes the faults as they come.
+func anyFault(Fault) bool { return true }

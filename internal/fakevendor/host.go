@@ -24,6 +24,10 @@ func (v *Vendor) serveImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	file.requests.Add(1)
+	if status := file.job.refuses(r); status != 0 {
+		refuse(w, status, 0)
+		return
+	}
 	content, err := v.contents.get(file.picture)
 	if err != nil { // it could be made before
 		refuse(w, http.StatusInternalServerError, 0)
@@ -33,7 +37,7 @@ func (v *Vendor) serveImage(w http.ResponseWriter, r *http.Request) {
 	if file.etag != "" {
 		w.Header().Set("ETag", file.etag)
 	}
-	answer{w, r, content, file.plan.next()}.send()
+	answer{w, r, content, file.plan.next(anyFault)}.send()
 }
 
 // answer is one answer of the image host.

@@ -27,17 +27,6 @@ const (
 	ResultMissing              // both are null
 )
 
-// State is what the API says of a job.
-type State string
-
-// The states of a job. Only Complete offers images.
-const (
-	Complete   State = "complete"
-	InProgress State = "in_progress"
-	Failed     State = "failed"
-	Deleted    State = "deleted" // complete once, the image removed since
-)
-
 // The bounds and defaults of a job.
 const (
 	maxImages     = 64
@@ -68,6 +57,10 @@ type JobOptions struct {
 	Results json.RawMessage // overrules what Shape says of results
 	Data    json.RawMessage // echoed as data; nil is a small request
 	State   State           // "" is Complete
+
+	APIShape Shape     // how the API gives the address: ResultURL, ResultStorage or ResultMissing
+	Expired  int       // not 0: the address in the callback answers this, and the API gives a new one
+	Troubles []Trouble // what goes wrong with calls of the API about the job
 }
 
 // Job is a finished job: what a callback tells of, and what its images must turn out to be.
@@ -88,36 +81,44 @@ type Image struct {
 	Height int    // pixels
 }
 
-// job is a Job as the vendor remembers it.
-type job struct{ Job }
-
 // hosted is an image as the host remembers it.
 type hosted struct {
 	Image
+	job      *job
 	picture  picture
 	etag     string
-	plan     faultPlan
+	plan     plan[Fault]
 	requests atomic.Int64
 }
 
-// NewJob makes a job; if it is Complete, its images are on the host from now on. The error says
+// NewJob makes a job; while it is Complete, its images are on the host. The error says
 // which option makes no sense, that there are too many jobs, or that the id is taken.
 func (v *Vendor) NewJob(options JobOptions) (Job, error) {
-	if err := options.complete(v.identity.next); err != nil {
-		return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
+	made, files, err := v.makeJob(options)
+	if err != nil {
+		return Job{}, err
 	}
-	made := &job{Job{ID: options.ID, options: options}}
+	return made.Job, v.remember(made, files)
+}
+
+// makeJob makes a job and its images, by their paths.
+func (v *Vendor) makeJob(options JobOptions) (*job, map[string]*hosted, error) {
+	if err := options.complete(v.identity.next); err != nil {
+		return nil, nil, fmt.Errorf("fakevendor: new job: %w", err)
+	}
+	made := newJob(options)
 	files := make(map[string]*hosted, options.Images)
 	for n := range options.Images {
 		path, file, err := v.newImage(options, n)
 		if err != nil {
-			return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
+			return nil, nil, fmt.Errorf("fakevendor: new job: %w", err)
 		}
+		file.job = made
 		made.Images = append(made.Images, file.Image)
 		files[path] = file
 	}
 	made.ResultURL = made.Images[0].URL
-	return made.Job, v.remember(made, files)
+	return made, files, nil
 }
 
 func (v *Vendor) remember(made *job, files map[string]*hosted) error {
@@ -130,16 +131,13 @@ func (v *Vendor) remember(made *job, files map[string]*hosted) error {
 		return errors.New("fakevendor: new job: too many jobs")
 	}
 	v.jobs[made.ID] = made
-	if made.options.State != Complete {
-		return nil
-	}
 	maps.Copy(v.images, files)
 	return nil
 }
 
 func (v *Vendor) newImage(options JobOptions, n int) (path string, made *hosted, err error) {
 	wanted := picture{options.Format, options.Width, options.Height, options.Bytes, options.Seed + uint64(n)}
-	made = &hosted{picture: wanted, plan: faultPlan{faults: faultsOf(options.Faults, n)}}
+	made = &hosted{picture: wanted, plan: faultsOf(options.Faults, n)}
 	content, err := v.contents.get(wanted)
 	if err != nil {
 		return "", nil, err
@@ -175,10 +173,14 @@ func (o *JobOptions) complete(newID func() string) error {
 		return errors.New("several images need a shape with results")
 	case strings.Contains(o.FileName, "/"):
 		return errors.New("the file name has a slash")
+	case o.APIShape != ResultURL && o.APIShape != ResultStorage && o.APIShape != ResultMissing:
+		return errors.New("the API gives one address, storage or nothing")
+	case o.Expired != 0 && (o.Expired < 400 || o.Expired > 599):
+		return fmt.Errorf("an expired address with status %d", o.Expired)
 	case o.Data != nil && !json.Valid(o.Data), o.Results != nil && !json.Valid(o.Results):
 		return errors.New("data or results is not JSON")
 	}
-	return errors.Join(checkPicture(o.Format, o.Width, o.Height, o.Bytes), checkFaults(o.Faults))
+	return errors.Join(checkPicture(o.Format, o.Width, o.Height, o.Bytes), checkFaults(o.Faults), checkTroubles(o.Troubles))
 }
 
 func (o *JobOptions) fill(newID func() string) {

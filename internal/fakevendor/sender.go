@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -89,58 +86,7 @@ func retryAfter(header http.Header) time.Duration {
 	return time.Duration(min(seconds, int(longestPause.Seconds()))) * time.Second
 }
 
-// Delivery is one callback that was delivered, or was not.
-type Delivery struct {
-	Job      Job
-	Copy     int // 0 for the first callback of the job, 1 for its repeat, and so on
-	Attempts int
-	Answer   Answer // the last one
-	Err      error  // why there is no accepted answer; nil if there is one
-}
-
-// Plan says how callbacks are delivered; the zero value is each once, in order, one attempt.
-type Plan struct {
-	Copies      int            // callbacks per job; 0 is 1
-	Attempts    int            // per callback, at most 20; 0 is 1
-	Concurrency int            // deliveries at the same time, at most 256; 0 is 1
-	Shuffle     uint64         // not 0: out of order, as this seed says
-	Delivered   func(Delivery) // called as each ends, from several goroutines; may be nil
-}
-
-// Deliver sends the callbacks of jobs to webhook and gives what became of each,
-// in the order of the plan. It returns when all have ended; the context ends them early.
-func (v *Vendor) Deliver(ctx context.Context, webhook string, plan Plan, jobs ...Job) []Delivery {
-	deliveries := plan.deliveries(jobs)
-	var group errgroup.Group
-	group.SetLimit(min(max(plan.Concurrency, 1), maxConnections))
-	for n := range deliveries {
-		group.Go(func() error {
-			v.deliver(ctx, webhook, min(max(plan.Attempts, 1), maxAttempts), &deliveries[n])
-			if plan.Delivered != nil {
-				plan.Delivered(deliveries[n])
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // each delivery carries its own error
-	return deliveries
-}
-
-// deliveries lays out what is to be sent.
-func (p Plan) deliveries(jobs []Job) []Delivery {
-	var laid []Delivery
-	for _, job := range jobs {
-		for n := range max(p.Copies, 1) {
-			laid = append(laid, Delivery{Job: job, Copy: n})
-		}
-	}
-	if p.Shuffle != 0 {
-		random := rand.New(rand.NewPCG(p.Shuffle, 0))
-		random.Shuffle(len(laid), func(a, b int) { laid[a], laid[b] = laid[b], laid[a] })
-	}
-	return laid
-}
-
+// deliver sends one callback until it is accepted or the attempts are used up.
 func (v *Vendor) deliver(ctx context.Context, webhook string, attempts int, d *Delivery) {
 	body := v.Callback(d.Job, webhook)
 	pause := firstPause

@@ -35,7 +35,7 @@ func statusFailure(response *http.Response) error {
 	failed := failf(KindStatus, "%s answers %d %s", shown(response.Request.URL), status, http.StatusText(status))
 	failed.Text = strings.TrimSpace(failed.Text)
 	failed.Status = status
-	failed.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
+	failed.RetryAfter = RetryAfter(response.Header.Get("Retry-After"), time.Now())
 	return failed
 }
 
@@ -52,8 +52,9 @@ func isEncoded(header http.Header) bool {
 	return false
 }
 
-// retryAfter reads seconds or an HTTP date. What is neither, or in the past, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
+// RetryAfter reads the header of that name: seconds, or an HTTP date. What is neither, or in
+// the past, is 0; more than a day is a day.
+func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value != "" && strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(value, 10, 64)

@@ -89,9 +89,6 @@ func (c *Client) Admit(text string) (string, error) {
 	return admitted.String(), nil
 }
 
-// RetryAfter reads a Retry-After header.
-func RetryAfter(value string, now time.Time) time.Duration { return retryAfter(value, now) }
-
 // StallTimeout and MinBytesPerSecond are what a client made from config keeps to.
 func StallTimeout(config Config) time.Duration { return config.limits().stall }
 

@@ -40,6 +40,14 @@ func interruption(ctx context.Context, host string) *Error {
 	}
 }
 
+// Explain says what a host did when a call to it failed with an error of an
+// http.Transport: it goes on from the host's name to a sentence, and quotes nothing that
+// either side sent.
+func Explain(err error) string {
+	complaint, _ := explain(err)
+	return complaint
+}
+
 // explain says what the host did, and gives what of an error may be passed on.
 func explain(err error) (complaint string, cause error) {
 	if lookup, is := errors.AsType[*net.DNSError](err); is {

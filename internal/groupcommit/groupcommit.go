@@ -27,19 +27,21 @@ type Limits struct {
 	Entries int           // in one batch
 	Bytes   int           // in one batch, about; 0 where entries have no size
 	Wait    time.Duration // for the outcome, at most
+	Writers int           // batches that are written at the same moment
 }
 
-// Committer gathers entries and hands them in batches to one writing goroutine.
+// Committer gathers entries and hands them in batches to its writing goroutines: one
+// where the store has one writer, several where their syncs can overlap.
 // It is safe for use by many goroutines.
 type Committer[E any] struct {
 	limits Limits
 	size   func(E) int
 	write  func(batch []E) error
 
-	queue  chan *ticket[E]
-	done   chan struct{}
-	mutex  sync.RWMutex // held for reading while sending to queue, for writing to close it
-	closed bool
+	queue   chan *ticket[E]
+	writing sync.WaitGroup
+	mutex   sync.RWMutex // held for reading while sending to queue, for writing to close it
+	closed  bool
 }
 
 // ticket is an entry on its way. Whoever takes it first has it: the writer, to
@@ -61,15 +63,17 @@ func (t *ticket[E]) giveUp() {
 	}
 }
 
-// Start makes a committer, whose one goroutine calls write with batch after batch
+// Start makes a committer, each of whose writers calls write with batch after batch
 // until Stop. The outcome of write is that of every entry in the batch; the slice
 // is reused. size says how many bytes an entry counts for; it may be nil.
 func Start[E any](limits Limits, size func(E) int, write func(batch []E) error) *Committer[E] {
 	c := &Committer[E]{
 		limits: limits, size: size, write: write,
-		queue: make(chan *ticket[E], limits.Entries), done: make(chan struct{}),
+		queue: make(chan *ticket[E], limits.Entries),
 	}
-	go c.run()
+	for range limits.Writers {
+		c.writing.Go(c.run)
+	}
 	return c
 }
 
@@ -115,7 +119,7 @@ func (c *Committer[E]) enqueue(ctx context.Context, t *ticket[E], timeout <-chan
 	}
 }
 
-// Stop refuses what comes from now on, settles what is queued, and ends the goroutine.
+// Stop refuses what comes from now on, settles what is queued, and ends the goroutines.
 func (c *Committer[E]) Stop() {
 	c.mutex.Lock()
 	if !c.closed {
@@ -123,7 +127,7 @@ func (c *Committer[E]) Stop() {
 		close(c.queue)
 	}
 	c.mutex.Unlock()
-	<-c.done
+	c.writing.Wait()
 }
 
 // batch is what is written together.
@@ -142,7 +146,6 @@ func (b *batch[E]) reset() {
 
 // run settles batch after batch until the queue is closed and empty.
 func (c *Committer[E]) run() {
-	defer close(c.done)
 	b := &batch[E]{}
 	for first := range c.queue {
 		c.gather(b, first)

@@ -32,7 +32,7 @@ func (r *recorder) write(batch []int) error {
 }
 
 func limits(entries int) groupcommit.Limits {
-	return groupcommit.Limits{Entries: entries, Wait: time.Minute}
+	return groupcommit.Limits{Entries: entries, Wait: time.Minute, Writers: 1}
 }
 
 // While one batch is written, those who come meanwhile become the next one.
@@ -68,7 +68,7 @@ func TestBytesBoundABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
-		c := groupcommit.Start(groupcommit.Limits{Entries: 100, Bytes: 10, Wait: time.Minute}, func(n int) int { return n }, r.write)
+		c := groupcommit.Start(groupcommit.Limits{Entries: 100, Bytes: 10, Wait: time.Minute, Writers: 1}, func(n int) int { return n }, r.write)
 		var group sync.WaitGroup
 		for _, n := range []int{1, 6, 6, 6} {
 			group.Go(func() { _ = c.Commit(t.Context(), n) })

@@ -13,8 +13,8 @@ type Definition struct {
 	Name string
 	// NewConfig gives a pointer to a zero configuration struct, for package config to fill.
 	NewConfig func() Config
-	// New makes the handler from a filled configuration. If what it makes is an
-	// io.Closer, it is closed when the receiver stops.
+	// New makes the handler from a filled configuration, for the step that deps names. If what
+	// it makes is an io.Closer, it is closed when the receiver stops.
 	New func(ctx context.Context, config Config, deps Deps) (Handler, error)
 }
 
@@ -38,6 +38,15 @@ func Define[C any, P interface {
 			return made, nil
 		},
 	}
+}
+
+// Steps are those that an event goes through for the handler, all of them at the same time:
+// one with the handler's own name, unless its configuration is Targeted.
+func (d Definition) Steps(config Config) []Step {
+	if targeted, is := config.(Targeted); is {
+		return targeted.Steps()
+	}
+	return []Step{{Name: d.Name, Limits: config.Limits()}}
 }
 
 // Close closes h if it can be closed.

@@ -12,6 +12,8 @@ import (
 type Error struct {
 	Reason    event.Reason
 	Permanent bool          // trying again cannot help
+	Parked    bool          // nothing was tried: it comes again when After has passed, as if it had waited all the time
+	Disabled  bool          // the target wants no more: its steps are parked until a person enables it
 	After     time.Duration // not before this has passed; 0 leaves it to the policy
 	Err       error         // says it in a sentence that a person understands
 }
@@ -35,6 +37,20 @@ func RetryAfter(d time.Duration, reason event.Reason, err error) error {
 // Retry gives a failure its reason and leaves the time of the next attempt to the policy.
 func Retry(reason event.Reason, err error) error {
 	return &Error{Reason: reason, Err: err}
+}
+
+// Park says that nothing was tried, because it would be in vain for the time being: the
+// other side is known to be down, or is asked often enough. The step comes again when d has
+// passed, or as soon as another attempt of the same step shows that the other side is
+// back. That costs it neither an attempt nor age.
+func Park(d time.Duration, reason event.Reason, err error) error {
+	return &Error{Reason: reason, Parked: true, After: d, Err: err}
+}
+
+// Disable says that the other side wants nothing more from us, ever, as by 410: the step and
+// all others of its name are parked, in every replica, until a person enables them.
+func Disable(reason event.Reason, err error) error {
+	return &Error{Reason: reason, Parked: true, Disabled: true, Err: err}
 }
 
 // Failure is the meaning of any error that a handler returned; a nil error has none.

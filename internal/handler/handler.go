@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/rs/zerolog"
@@ -28,6 +29,9 @@ type Handler interface {
 type Outcome struct {
 	Artifacts []event.Artifact // stored by this attempt, safe in the bucket
 	Skipped   bool             // there was nothing to do for this event
+	// Detail is what the history shows of an attempt that succeeded, if there is anything to
+	// say, such as what the other side answered. As little secret as an error's text.
+	Detail string
 }
 
 // Limits bound the work of one handler.
@@ -42,10 +46,38 @@ type Config interface {
 	Limits() Limits
 }
 
+// Step is one step that an event goes through: it has a name, a queue and bounds of its own.
+type Step struct {
+	Name   string // as it is recorded and shown; lower-case letters, digits and single hyphens, at most 60 bytes
+	Limits Limits
+}
+
+// Targeted is what the Config of a handler has that does its work for each of several
+// targets: each is a step of its own, so that one that is down delays no other. New
+// is called once for each.
+type Targeted interface {
+	// Steps are never none. A name stays the same when targets are added, removed or put in another order.
+	Steps() []Step
+}
+
+// Artifacts is what handlers have stored, for those that come after them. A handler
+// that stores files is one.
+type Artifacts interface {
+	// Open reads an artifact, or gives blobstore.ErrNotFound.
+	Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
+	// Link is an address under which anybody can read the artifact for a while, or "" where
+	// the bucket cannot make one.
+	Link(ctx context.Context, artifact event.Artifact) (string, error)
+}
+
 // Deps is what the house lends to a handler.
 type Deps struct {
+	Step  string         // the name of the step that it is made for: its own, or one of Targeted.Steps
 	Fetch *fetch.Client  // for URLs that came in a payload
-	Log   zerolog.Logger // carries the handler's name
+	Log   zerolog.Logger // carries the step's name
+	// Artifacts finds the handler that stored an artifact. It gives blobstore.ErrNotFound when
+	// that handler is not enabled. It is of use in Handle, not in New.
+	Artifacts Artifacts
 	// DefaultBucketURL is where files go when the handler's own bucket is not set:
 	// file:// of the images folder in the data folder.
 	DefaultBucketURL string

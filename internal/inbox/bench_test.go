@@ -5,11 +5,20 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 )
 
 // BenchmarkAccept has 64 callers wait for their commits at the same time.
 func BenchmarkAccept(b *testing.B) {
-	s := open(b, file(b), defaults())
+	for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
+		b.Run(kind.String(), func(b *testing.B) { benchmarkAccept(b, databasetest.NewPlace(b, kind)) })
+	}
+}
+
+func benchmarkAccept(b *testing.B, place *databasetest.Place) {
+	s := open(b, place, defaults())
 	var n atomic.Int64
 	b.SetParallelism(64)
 	b.ReportAllocs()

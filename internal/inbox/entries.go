@@ -19,6 +19,7 @@ type acceptance struct {
 	event   event.Event // with the id it gets if it is new
 	receipt event.Receipt
 	first   *acceptance // the same event earlier in the same batch, whose receipt counts
+	unknown error       // it is stored, and under which id could not be found out
 }
 
 func newAcceptance(e event.Event) (*acceptance, error) {

@@ -1,10 +1,17 @@
 package inbox
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
-// LimitPages bounds the file's size in pages, as a full disk would. SQLite raises a
+// LimitPages bounds the size of SQLite's file in pages, as a full disk would. SQLite raises a
 // bound that is below the file's present size to that size.
 func (i *Inbox) LimitPages(ctx context.Context, pages string) error {
-	_, err := i.writer.connection.ExecContext(ctx, "PRAGMA max_page_count = "+pages)
+	writer, is := i.writer.(*sqliteWriter)
+	if !is {
+		return errors.New("inbox: not in SQLite")
+	}
+	_, err := writer.connection.ExecContext(ctx, "PRAGMA max_page_count = "+pages)
 	return err
 }

@@ -1,15 +1,13 @@
 // Package inbox is where an event becomes durable. Accept is a group commit:
 // requests that wait at the same moment share one transaction and one sync, and
-// are answered after it. The inbox has a database file of its own, so that
-// nothing that goes on behind it can make an answer wait.
+// are answered after it. In SQLite the inbox has a database file of its own, in
+// Postgres connections of its own, so that nothing that goes on behind it can make
+// an answer wait.
 package inbox
 
 import (
 	"context"
 	"embed"
-	"fmt"
-	"io/fs"
-	"sync/atomic"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -18,7 +16,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
 // Config bounds the inbox.
@@ -40,43 +38,47 @@ const (
 // Inbox is the durable store of raw events. It is safe for use by many goroutines.
 type Inbox struct {
 	config    Config
-	database  *database.SQLite
-	writer    *writer
+	database  *database.DB
+	writer    writer
 	committer *groupcommit.Committer[entry]
-	backlog   atomic.Int64
-	waiting   chan struct{} // one token when there is something to relay
+	backlog   *backlog
+}
+
+// writer settles batches of entries, each in one transaction: all of it is safe when write
+// returns nil, and none of it counts otherwise.
+type writer interface {
+	write(batch []entry) error
+	close() error
 }
 
 // Migrate brings the schema of the inbox up to date and returns its version.
-func Migrate(ctx context.Context, db *database.SQLite) (int64, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return 0, fmt.Errorf("inbox: %w", err)
-	}
-	return db.Migrate(ctx, files)
+func Migrate(ctx context.Context, db *database.DB) (int64, error) {
+	return db.Migrate(ctx, migrations, "inbox")
 }
 
 // Open makes an inbox on a migrated database, which stays the caller's to close
-// after the inbox. It starts the one goroutine that writes; Close stops it.
-func Open(ctx context.Context, db *database.SQLite, config Config) (*Inbox, error) {
-	inbox := &Inbox{config: config, database: db, waiting: make(chan struct{}, 1)}
-	backlog, err := countOutbox(ctx, db.Reader)
+// after the inbox. It starts the goroutines that write; Close stops them.
+func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
+	backlog, err := openBacklog(ctx, db, config.MaxBacklog)
 	if err != nil {
 		return nil, err
 	}
-	inbox.addBacklog(backlog)
-	writer, err := openWriter(ctx, db.Writer, config, inbox.addBacklog)
-	if err != nil {
+	inbox := &Inbox{config: config, database: db, backlog: backlog}
+	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout, Writers: 1}
+	if db.Kind == database.Postgres {
+		inbox.writer, limits.Writers = openPostgres(db, config, backlog.add), postgresWriters
+	} else if inbox.writer, err = openSQLite(ctx, db.Writer, config, backlog.add); err != nil {
+		backlog.close()
 		return nil, err
 	}
-	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout}
-	inbox.writer, inbox.committer = writer, groupcommit.Start(limits, entry.size, writer.write)
+	inbox.committer = groupcommit.Start(limits, entry.size, inbox.writer.write)
 	return inbox, nil
 }
 
 // Close refuses what comes from now on, commits what waits already, and stops.
 func (i *Inbox) Close() error {
 	i.committer.Stop()
+	i.backlog.close()
 	return i.writer.close()
 }
 
@@ -86,7 +88,7 @@ func (i *Inbox) Close() error {
 // cancelled context changes nothing: the outcome of the commit is the answer.
 // Every error carries event.CodeUnavailable.
 func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error) {
-	if i.backlog.Load() >= i.config.MaxBacklog {
+	if i.backlog.count() >= i.config.MaxBacklog {
 		return event.Receipt{}, event.Unavailable("Too many events wait to be worked on.", nil)
 	}
 	entry, err := newAcceptance(e)
@@ -95,6 +97,9 @@ func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error
 	}
 	if err := i.commit(ctx, entry); err != nil {
 		return event.Receipt{}, err
+	}
+	if entry.unknown != nil {
+		return event.Receipt{}, event.Unavailable("The event could not be stored.", entry.unknown)
 	}
 	return entry.receipt, nil
 }
@@ -117,25 +122,15 @@ func (i *Inbox) Relayed(ctx context.Context, sequences []int64) error {
 }
 
 // Waiting gives a token when there may be something to relay.
-func (i *Inbox) Waiting() <-chan struct{} { return i.waiting }
+func (i *Inbox) Waiting() <-chan struct{} { return i.backlog.waiting }
 
-// Backlog is how many events are accepted and not relayed yet.
-func (i *Inbox) Backlog() int64 { return i.backlog.Load() }
+// Backlog is how many events are accepted and not relayed yet, by all replicas; of what the others
+// do it hears once a second.
+func (i *Inbox) Backlog() int64 { return i.backlog.count() }
 
 func (i *Inbox) commit(ctx context.Context, e entry) error {
 	if err := i.committer.Commit(ctx, e); err != nil {
 		return event.Unavailable("The event could not be stored.", err)
 	}
 	return nil
-}
-
-// addBacklog counts what a commit added to the outbox, and wakes the relay if it added any.
-func (i *Inbox) addBacklog(delta int64) {
-	i.backlog.Add(delta)
-	if delta > 0 {
-		select {
-		case i.waiting <- struct{}{}:
-		default: // the relay has been told already
-		}
-	}
 }

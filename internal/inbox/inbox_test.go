@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"go.uber.org/goleak"
@@ -27,24 +28,21 @@ func defaults() inbox.Config {
 // store is an inbox with what is below it, so that a test can stop it and start it again.
 type store struct {
 	*inbox.Inbox
-	database *database.SQLite
-	path     string
+	stores databasetest.Stores
+	place  *databasetest.Place
 }
 
-func open(t testing.TB, path string, config inbox.Config) *store {
+func open(t testing.TB, place *databasetest.Place, config inbox.Config) *store {
 	t.Helper()
-	db, err := database.OpenSQLite(t.Context(), path)
+	stores := place.Open(t)
+	if _, err := inbox.Migrate(t.Context(), stores.Inbox); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := inbox.Open(t.Context(), stores.Inbox, config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := inbox.Migrate(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
-	opened, err := inbox.Open(t.Context(), db, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &store{Inbox: opened, database: db, path: path}
+	s := &store{Inbox: opened, stores: stores, place: place}
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }
@@ -54,16 +52,26 @@ func (s *store) stop(t testing.TB) {
 	if s.Inbox == nil {
 		return
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := s.database.Close(); err != nil {
+	if err := errors.Join(s.Close(), s.stores.Close()); err != nil {
 		t.Error(err)
 	}
 	s.Inbox = nil
 }
 
-func file(t testing.TB) string { return filepath.Join(t.TempDir(), "inbox.db") }
+// backlogIs waits until the backlog is n: in Postgres it is counted once a second.
+func (s *store) backlogIs(t *testing.T, n int64) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(10 * time.Second)
+	for s.Backlog() != n {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("backlog is %d, want %d", s.Backlog(), n)
+		}
+	}
+}
 
 func sample(job, result string) event.Event {
 	body := fmt.Appendf(nil, `{"job":%q,"result_url":%q}`, job, result)
@@ -81,196 +89,203 @@ func accept(t testing.TB, s *store, e event.Event) event.Receipt {
 
 func TestAcceptIsUniqueForEver(t *testing.T) {
 	t.Parallel()
-	path := file(t)
-	s := open(t, path, defaults())
-	first := accept(t, s, sample("job-1", "https://a/1.png"))
-	rows := []struct {
-		name      string
-		event     event.Event
-		duplicate bool
-	}{
-		{"the same again", sample("job-1", "https://a/1.png"), true},
-		{"same job, new result", sample("job-1", "https://a/2.png"), false},
-		{"other job, same result", sample("job-2", "https://a/1.png"), false},
-	}
-	for _, row := range rows {
-		receipt := accept(t, s, row.event)
-		if receipt.Duplicate != row.duplicate || (receipt.ID == first.ID) != row.duplicate {
-			t.Errorf("%s: got %+v, first was %s", row.name, receipt, first.ID)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		first := accept(t, s, sample("job-1", "https://a/1.png"))
+		rows := []struct {
+			name      string
+			event     event.Event
+			duplicate bool
+		}{
+			{"the same again", sample("job-1", "https://a/1.png"), true},
+			{"same job, new result", sample("job-1", "https://a/2.png"), false},
+			{"other job, same result", sample("job-2", "https://a/1.png"), false},
 		}
-	}
-	s.stop(t)
-	if again := accept(t, open(t, path, defaults()), sample("job-1", "https://a/1.png")); again.ID != first.ID || !again.Duplicate {
-		t.Errorf("after a restart: got %+v, first was %s", again, first.ID)
-	}
+		for _, row := range rows {
+			receipt := accept(t, s, row.event)
+			if receipt.Duplicate != row.duplicate || (receipt.ID == first.ID) != row.duplicate {
+				t.Errorf("%s: got %+v, first was %s", row.name, receipt, first.ID)
+			}
+		}
+		s.stop(t)
+		if again := accept(t, open(t, place, defaults()), sample("job-1", "https://a/1.png")); again.ID != first.ID || !again.Duplicate {
+			t.Errorf("after a restart: got %+v, first was %s", again, first.ID)
+		}
+	})
 }
 
 func TestAcceptConcurrently(t *testing.T) {
 	t.Parallel()
-	s := open(t, file(t), defaults())
-	const jobs, repeats = 40, 25
-	receipts := make([][repeats]event.Receipt, jobs)
-	var group sync.WaitGroup
-	for job := range jobs {
-		for repeat := range repeats {
-			group.Go(func() {
-				receipt, err := s.Accept(context.Background(), sample(fmt.Sprint("job-", job), "https://a/1.png"))
-				if err != nil {
-					t.Error(err)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		const jobs, repeats = 40, 25
+		receipts := make([][repeats]event.Receipt, jobs)
+		var group sync.WaitGroup
+		for job := range jobs {
+			for repeat := range repeats {
+				group.Go(func() {
+					receipt, err := s.Accept(context.Background(), sample(fmt.Sprint("job-", job), "https://a/1.png"))
+					if err != nil {
+						t.Error(err)
+					}
+					receipts[job][repeat] = receipt
+				})
+			}
+		}
+		group.Wait()
+		for job, list := range receipts {
+			fresh := 0
+			for _, receipt := range list {
+				if receipt.ID != list[0].ID {
+					t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
 				}
-				receipts[job][repeat] = receipt
-			})
-		}
-	}
-	group.Wait()
-	for job, list := range receipts {
-		fresh := 0
-		for _, receipt := range list {
-			if receipt.ID != list[0].ID {
-				t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
+				if !receipt.Duplicate {
+					fresh++
+				}
 			}
-			if !receipt.Duplicate {
-				fresh++
+			if fresh != 1 {
+				t.Errorf("job %d was accepted as new %d times", job, fresh)
 			}
 		}
-		if fresh != 1 {
-			t.Errorf("job %d was accepted as new %d times", job, fresh)
-		}
-	}
-	if got := s.Backlog(); got != jobs {
-		t.Errorf("backlog is %d, want %d", got, jobs)
-	}
+		s.backlogIs(t, jobs)
+	})
 }
 
 func TestRelayedLeavesTheOutboxOnce(t *testing.T) {
 	t.Parallel()
-	path := file(t)
-	s := open(t, path, defaults())
-	want := map[event.ID]string{}
-	for n := range 10 {
-		e := sample(fmt.Sprint("job-", n), "https://a/1.png")
-		want[accept(t, s, e).ID] = string(e.Body)
-	}
-	<-s.Waiting()
-	entries, err := s.Unrelayed(t.Context(), 100)
-	if err != nil || len(entries) != 10 {
-		t.Fatalf("got %d entries, error %v", len(entries), err)
-	}
-	for _, e := range entries {
-		body, err := s.Body(t.Context(), e.Sequence)
-		if err != nil || string(body) != want[e.ID] || e.Bytes != int64(len(body)) {
-			t.Errorf("entry %+v has body %q, error %v", e, body, err)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		want := map[event.ID]string{}
+		for n := range 10 {
+			e := sample(fmt.Sprint("job-", n), "https://a/1.png")
+			want[accept(t, s, e).ID] = string(e.Body)
 		}
-	}
-	sequences := []int64{entries[0].Sequence, entries[1].Sequence}
-	for range 2 { // saying it twice counts once
-		if err := s.Relayed(t.Context(), sequences); err != nil {
-			t.Fatal(err)
+		<-s.Waiting()
+		entries, err := s.Unrelayed(t.Context(), 100)
+		if err != nil || len(entries) != 10 {
+			t.Fatalf("got %d entries, error %v", len(entries), err)
 		}
-	}
-	if s.Backlog() != 8 {
-		t.Errorf("backlog is %d, want 8", s.Backlog())
-	}
-	s.stop(t)
-	s = open(t, path, defaults())
-	rest, err := s.Unrelayed(t.Context(), 3)
-	if err != nil || len(rest) != 3 || rest[0].ID != entries[2].ID || s.Backlog() != 8 {
-		t.Errorf("after a restart: %d entries, backlog %d, error %v", len(rest), s.Backlog(), err)
-	}
+		for _, e := range entries {
+			body, err := s.Body(t.Context(), e.Sequence)
+			if err != nil || string(body) != want[e.ID] || e.Bytes != int64(len(body)) {
+				t.Errorf("entry %+v has body %q, error %v", e, body, err)
+			}
+		}
+		sequences := []int64{entries[0].Sequence, entries[1].Sequence}
+		for range 2 { // saying it twice counts once
+			if err := s.Relayed(t.Context(), sequences); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.backlogIs(t, 8)
+		s.stop(t)
+		s = open(t, place, defaults())
+		rest, err := s.Unrelayed(t.Context(), 3)
+		if err != nil || len(rest) != 3 || rest[0].ID != entries[2].ID || s.Backlog() != 8 {
+			t.Errorf("after a restart: %d entries, backlog %d, error %v", len(rest), s.Backlog(), err)
+		}
+	})
 }
 
 func TestCancelledRequest(t *testing.T) {
 	t.Parallel()
-	s := open(t, file(t), defaults())
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-		t.Errorf("cancelled before it was queued: %v", err)
-	}
-	if s.Backlog() != 0 {
-		t.Errorf("it was stored all the same")
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+			t.Errorf("cancelled before it was queued: %v", err)
+		}
+		s.backlogIs(t, 0)
+	})
 }
 
 func TestBacklogIsBounded(t *testing.T) {
 	t.Parallel()
-	config := defaults()
-	config.MaxBacklog = 2
-	s := open(t, file(t), config)
-	accept(t, s, sample("job-1", "https://a/1.png"))
-	accept(t, s, sample("job-2", "https://a/1.png"))
-	if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-		t.Errorf("over the bound: %v", err)
-	}
-	entries, _ := s.Unrelayed(t.Context(), 1)
-	if err := s.Relayed(t.Context(), []int64{entries[0].Sequence}); err != nil {
-		t.Fatal(err)
-	}
-	accept(t, s, sample("job-3", "https://a/1.png"))
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		config := defaults()
+		config.MaxBacklog = 2
+		s := open(t, place, config)
+		accept(t, s, sample("job-1", "https://a/1.png"))
+		accept(t, s, sample("job-2", "https://a/1.png"))
+		if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+			t.Errorf("over the bound: %v", err)
+		}
+		entries, _ := s.Unrelayed(t.Context(), 1)
+		if err := s.Relayed(t.Context(), []int64{entries[0].Sequence}); err != nil {
+			t.Fatal(err)
+		}
+		s.backlogIs(t, 1)
+		accept(t, s, sample("job-3", "https://a/1.png"))
+	})
 }
 
 func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 	t.Parallel()
-	config := defaults()
-	config.MaxRejections, config.MaxRejectionsBytes = 3, 1000
-	rows := []struct {
-		name  string
-		sizes []int
-		kept  []int // newest first
-	}{
-		{"few", []int{10, 20}, []int{20, 10}},
-		{"too many", []int{1, 2, 3, 4, 5}, []int{5, 4, 3}},
-		{"too many bytes", []int{600, 300, 200}, []int{200, 300}},
-		{"one alone too large", []int{5000}, []int{1000}},
-		{"empty", []int{0}, []int{0}},
-	}
-	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			path := file(t)
-			s := open(t, path, config)
-			for _, size := range row.sizes {
-				rejection := event.Rejection{Received: time.Now(), Code: event.CodeMalformed, Detail: "no", Body: bytes.Repeat([]byte{0xff}, size)}
-				if err := s.Reject(t.Context(), rejection); err != nil {
-					t.Fatal(err)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		config := defaults()
+		config.MaxRejections, config.MaxRejectionsBytes = 3, 1000
+		rows := []struct {
+			name  string
+			sizes []int
+			kept  []int // newest first
+		}{
+			{"few", []int{10, 20}, []int{20, 10}},
+			{"too many", []int{1, 2, 3, 4, 5}, []int{5, 4, 3}},
+			{"too many bytes", []int{600, 300, 200}, []int{200, 300}},
+			{"one alone too large", []int{5000}, []int{1000}},
+			{"empty", []int{0}, []int{0}},
+		}
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				place := databasetest.NewPlace(t, place.Kind)
+				s := open(t, place, config)
+				for _, size := range row.sizes {
+					rejection := event.Rejection{Received: time.Now(), Code: event.CodeMalformed, Detail: "no", Body: bytes.Repeat([]byte{0xff}, size)}
+					if err := s.Reject(t.Context(), rejection); err != nil {
+						t.Fatal(err)
+					}
+					s.stop(t) // the bounds hold over restarts
+					s = open(t, place, config)
 				}
-				s.stop(t) // the bounds hold over restarts
-				s = open(t, path, config)
-			}
-			kept, err := s.Rejections(t.Context(), 100)
-			if err != nil || len(kept) != len(row.kept) {
-				t.Fatalf("kept %d, want %d; error %v", len(kept), len(row.kept), err)
-			}
-			for i, size := range row.kept {
-				if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.CodeMalformed {
-					t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
+				kept, err := s.Rejections(t.Context(), 100)
+				if err != nil || len(kept) != len(row.kept) {
+					t.Fatalf("kept %d, want %d; error %v", len(kept), len(row.kept), err)
 				}
-			}
-			if stats, err := s.Stats(t.Context()); err != nil || stats.RejectedEver != int64(len(row.sizes)) || stats.RejectedKept != int64(len(row.kept)) {
-				t.Errorf("statistics are %+v, error %v", stats, err)
-			}
-		})
-	}
+				for i, size := range row.kept {
+					if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.CodeMalformed {
+						t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
+					}
+				}
+				if stats, err := s.Stats(t.Context()); err != nil || stats.RejectedEver != int64(len(row.sizes)) || stats.RejectedKept != int64(len(row.kept)) {
+					t.Errorf("statistics are %+v, error %v", stats, err)
+				}
+			})
+		}
+	})
 }
 
 func TestClosedInboxRefuses(t *testing.T) {
 	t.Parallel()
-	s := open(t, file(t), defaults())
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-		t.Errorf("got %v", err)
-	}
-	if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
-		t.Errorf("got %v", err)
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
+			t.Errorf("got %v", err)
+		}
+		if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // A full disk answers "unavailable", keeps what was stored, and recovers by itself.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	s := open(t, file(t), defaults())
+	s := open(t, databasetest.NewPlace(t, database.SQLite), defaults())
 	kept := accept(t, s, sample("job-1", "https://a/1.png"))
 	limitPages(t, s, 1)
 	big := sample("job-2", "https://a/1.png")
@@ -303,7 +318,7 @@ func TestGivenUpIsNotStored(t *testing.T) {
 	t.Parallel()
 	config := defaults()
 	config.MaxBatch = 1
-	s := open(t, file(t), config)
+	s := open(t, databasetest.NewPlace(t, database.SQLite), config)
 	release := s.hang(t)
 	var group sync.WaitGroup
 	for n := range 3 { // one of them is being written, the others wait
@@ -326,7 +341,7 @@ func TestGivenUpIsNotStored(t *testing.T) {
 // hang holds the write lock of the file, as another process could, until release.
 func (s *store) hang(t *testing.T) (release func()) {
 	t.Helper()
-	other, err := database.OpenSQLite(t.Context(), s.path)
+	other, err := database.OpenSQLite(t.Context(), filepath.Join(s.place.Folder, "inbox.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,4 +354,95 @@ func (s *store) hang(t *testing.T) (release func()) {
 			t.Error(err)
 		}
 	}
+}
+
+// Replicas that accept the same events at the same moment agree on the first id of each.
+func TestReplicasAgreeOnTheFirst(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.Postgres)
+	replicas := []*store{open(t, place, defaults()), open(t, place, defaults()), open(t, place, defaults())}
+	const jobs, repeats = 60, 5
+	ids := make([][]event.Receipt, jobs)
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	for n, replica := range replicas {
+		for repeat := range repeats {
+			group.Go(func() {
+				for job := range jobs { // not in the same order everywhere
+					number := (job*7 + n*13 + repeat*29) % jobs
+					receipt, err := replica.Accept(context.Background(), sample(fmt.Sprint("job-", number), "https://a/1.png"))
+					if err != nil {
+						t.Error(err)
+					}
+					mutex.Lock()
+					ids[number] = append(ids[number], receipt)
+					mutex.Unlock()
+				}
+			})
+		}
+	}
+	group.Wait()
+	for job, list := range ids {
+		fresh := 0
+		for _, receipt := range list {
+			if receipt.ID != list[0].ID {
+				t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
+			}
+			if !receipt.Duplicate {
+				fresh++
+			}
+		}
+		if fresh != 1 {
+			t.Errorf("job %d was accepted as new %d times", job, fresh)
+		}
+	}
+	replicas[0].backlogIs(t, jobs)
+}
+
+// A database that takes no writes, as a standby does, answers "unavailable" and recovers by itself.
+func TestReadOnlyDatabase(t *testing.T) {
+	t.Parallel()
+	s := open(t, databasetest.NewPlace(t, database.Postgres), defaults())
+	kept := accept(t, s, sample("job-1", "https://a/1.png"))
+	readOnly := func(on string) {
+		if _, err := s.stores.Work.Pool.Exec(t.Context(), "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = "+on+"', current_database()); END $$"); err != nil {
+			t.Fatal(err)
+		}
+		s.stores.Inbox.Pool.Reset() // the setting is for new connections
+	}
+	readOnly("on")
+	_, err := s.Accept(t.Context(), sample("job-2", "https://a/1.png"))
+	if event.CodeOf(err) != event.CodeUnavailable || !database.IsFull(err) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("readiness: %v", err)
+	}
+	readOnly("off")
+	if receipt := accept(t, s, sample("job-2", "https://a/1.png")); receipt.Duplicate {
+		t.Error("what was refused counts as stored")
+	}
+	if again := accept(t, s, sample("job-1", "https://a/1.png")); again.ID != kept.ID {
+		t.Error("what was stored before was lost")
+	}
+}
+
+// Connections that the server ends are made anew.
+func TestConnectionsThatDrop(t *testing.T) {
+	t.Parallel()
+	s := open(t, databasetest.NewPlace(t, database.Postgres), defaults())
+	for n := range 5 {
+		accept(t, s, sample(fmt.Sprint("job-", n), "https://a/1.png"))
+		_, err := s.stores.Work.Pool.Exec(t.Context(),
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := s.Accept(t.Context(), sample(fmt.Sprint("after-", n), "https://a/1.png")); err == nil {
+				break
+			}
+		}
+	}
+	s.backlogIs(t, 10)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
@@ -28,11 +29,26 @@ var ErrNotFound = errors.New("inbox: no such event")
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
 		SELECT seq, id, job, received_at, length(body)
-		FROM outbox JOIN events USING (seq)
-		ORDER BY seq LIMIT ?`, limit)
+		FROM outbox JOIN callbacks USING (seq)
+		ORDER BY seq LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: unrelayed: %w", err)
 	}
+	return scanEntries(rows)
+}
+
+// Claim takes the oldest events that are not relayed yet, at most limit of them, in a transaction
+// of the same Postgres database: with its commit they are relayed. What another transaction
+// has claimed and not committed is passed over.
+func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]Entry, error) {
+	rows, err := tx.QueryContext(ctx, claim, limit)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: claim: %w", err)
+	}
+	return scanEntries(rows)
+}
+
+func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	defer func() { _ = rows.Close() }()
 	var entries []Entry
 	for rows.Next() {
@@ -53,7 +69,7 @@ func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 // Body gives the body of an event byte for byte.
 func (i *Inbox) Body(ctx context.Context, sequence int64) ([]byte, error) {
 	var body []byte
-	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM events WHERE seq = ?", sequence).Scan(&body)
+	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM callbacks WHERE seq = $1", sequence).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}
@@ -71,12 +87,21 @@ type Stats struct {
 	RejectedBytes int64 // what those take
 }
 
+// rejectedEver is the highest number that a rejection ever had.
+func rejectedEver(kind database.Kind) string {
+	if kind == database.Postgres {
+		return "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('rejections', 'seq')), 0)"
+	}
+	return "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rejections'"
+}
+
 // ReadStats counts what is in the inbox behind a reading connection.
-func ReadStats(ctx context.Context, reader *sql.DB) (Stats, error) {
+func ReadStats(ctx context.Context, reader *sql.DB, kind database.Kind) (Stats, error) {
 	var s Stats
+	//nolint:gosec // both texts are constants
 	err := reader.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM outbox),
-		(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rejections'),
+		(`+rejectedEver(kind)+`),
 		(SELECT count(*) FROM rejections),
 		(SELECT coalesce(sum(length(body)), 0) FROM rejections)`).
 		Scan(&s.Backlog, &s.RejectedEver, &s.RejectedKept, &s.RejectedBytes)
@@ -87,12 +112,14 @@ func ReadStats(ctx context.Context, reader *sql.DB) (Stats, error) {
 }
 
 // Stats counts what is in the inbox.
-func (i *Inbox) Stats(ctx context.Context) (Stats, error) { return ReadStats(ctx, i.database.Reader) }
+func (i *Inbox) Stats(ctx context.Context) (Stats, error) {
+	return ReadStats(ctx, i.database.Reader, i.database.Kind)
+}
 
 // Rejections lists the rejected bodies that are kept, newest first, at most limit of them.
 func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
 	rows, err := i.database.Reader.QueryContext(ctx,
-		"SELECT received_at, code, detail, body FROM rejections ORDER BY seq DESC LIMIT ?", limit)
+		"SELECT received_at, code, detail, body FROM rejections ORDER BY seq DESC LIMIT $1", limit)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: rejections: %w", err)
 	}
@@ -108,12 +135,4 @@ func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, e
 		rejections = append(rejections, r)
 	}
 	return rejections, rows.Err()
-}
-
-func countOutbox(ctx context.Context, reader *sql.DB) (int64, error) {
-	var n int64
-	if err := reader.QueryRowContext(ctx, "SELECT count(*) FROM outbox").Scan(&n); err != nil {
-		return 0, fmt.Errorf("inbox: backlog: %w", err)
-	}
-	return n, nil
 }

@@ -14,7 +14,7 @@ func (p *Pipeline) logFinished(attempt work.Attempt, result work.Result) {
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
 	}
-	p.log.WithLevel(level(result.State)).
+	p.log.WithLevel(level(result)).
 		Str("event", string(attempt.Event)).Str("job", attempt.Job).Str("handler", attempt.Handler).
 		Int("attempt", attempt.Number).Str("outcome", string(result.State)).Func(why(result)).
 		Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).
@@ -32,19 +32,25 @@ func why(result work.Result) func(*zerolog.Event) {
 		if result.Detail != "" {
 			line.Str("detail", result.Detail)
 		}
-		if result.State == event.Retrying {
-			line.Time("next", result.NextAt)
+		switch {
+		case isDisabling(result):
+			line.Bool("disabled", true) // until a person enables it
+		case result.State == event.Retrying:
+			line.Time("next", result.NextAt).Bool("parked", result.Parked)
 		}
 	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func level(state event.Status) zerolog.Level {
-	switch state {
-	case event.Dead:
+// level is low for a step that was parked: there may be thousands, and the first failures of their target were told.
+func level(result work.Result) zerolog.Level {
+	switch {
+	case result.Untried:
+		return zerolog.DebugLevel
+	case result.State == event.Dead || isDisabling(result):
 		return zerolog.ErrorLevel
-	case event.Retrying:
+	case result.State == event.Retrying:
 		return zerolog.WarnLevel
 	default:
 		return zerolog.InfoLevel

@@ -21,10 +21,12 @@ import (
 // recordTimeout bounds the recording of an outcome, which goes on when the attempt's own time is over.
 const recordTimeout = 30 * time.Second
 
-// Work is where attempts are begun and recorded.
+// Work is where attempts are begun and recorded, and steps parked.
 type Work interface {
 	Begin(ctx context.Context, job queue.Job) (work.Attempt, error)
 	Finish(ctx context.Context, attempt work.Attempt, result work.Result) error
+	Disable(ctx context.Context, handler string, reason event.Reason, detail string) error
+	Unpark(ctx context.Context, handler string, all bool, limit int) (int, error)
 }
 
 // Bodies is where the bodies of events are.
@@ -41,11 +43,12 @@ type Step struct {
 
 // Pipeline runs steps. It is safe for use by many goroutines.
 type Pipeline struct {
-	config Config
-	work   Work
-	bodies Bodies
-	steps  map[string]Step
-	log    zerolog.Logger
+	config  Config
+	work    Work
+	bodies  Bodies
+	steps   map[string]Step
+	parking *parking
+	log     zerolog.Logger
 }
 
 // New makes a pipeline of the given steps.
@@ -54,7 +57,7 @@ func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logg
 	for _, step := range steps {
 		byName[step.Name] = step
 	}
-	return &Pipeline{config: config, work: work, bodies: bodies, steps: byName, log: log}
+	return &Pipeline{config: config, work: work, bodies: bodies, steps: byName, parking: newParking(work, steps, log), log: log}
 }
 
 // Run works on one job, as the queue hands it out. The error says only whether
@@ -65,8 +68,8 @@ func (p *Pipeline) Run(ctx context.Context, job queue.Job) error {
 		return fmt.Errorf("pipeline: no handler %q is configured", job.Handler)
 	}
 	attempt, err := p.work.Begin(ctx, job)
-	if errors.Is(err, work.ErrFinished) || errors.Is(err, work.ErrNotFound) {
-		return nil // delivered once more, as after a crash
+	if errors.Is(err, work.ErrFinished) || errors.Is(err, work.ErrNotFound) || errors.Is(err, work.ErrParked) {
+		return nil // delivered once more, as after a crash; or its target is disabled
 	}
 	if early, is := errors.AsType[*work.NotYetError](err); is {
 		return &queue.Later{After: early.After}
@@ -96,6 +99,7 @@ func (p *Pipeline) try(ctx context.Context, step Step, attempt work.Attempt) wor
 			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
 		}
 	}
+	p.parking.heard(step.Name, handler.Failure(err))
 	return p.decide(attempt, outcome, err)
 }
 
@@ -136,7 +140,7 @@ func (p *Pipeline) load(ctx context.Context, attempt work.Attempt) (event.Event,
 func (p *Pipeline) record(ctx context.Context, attempt work.Attempt, result work.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	err := p.work.Finish(ctx, attempt, result)
+	err := p.finish(ctx, attempt, result)
 	if errors.Is(err, work.ErrStale) {
 		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
 			Msg("outcome refused: another attempt has taken over")
@@ -147,12 +151,27 @@ func (p *Pipeline) record(ctx context.Context, attempt work.Attempt, result work
 		return err
 	}
 	p.logFinished(attempt, result)
-	switch result.State {
-	case event.Retrying:
+	switch {
+	case result.Parked:
+		return nil // it gets another job
+	case result.State == event.Retrying:
 		return &queue.Later{After: max(0, time.Until(result.NextAt))}
-	case event.Pending:
+	case result.State == event.Pending:
 		return &queue.Later{}
 	default:
 		return nil
 	}
 }
+
+// finish records the outcome; before that, that the target is disabled, so that no crash can lose it.
+func (p *Pipeline) finish(ctx context.Context, attempt work.Attempt, result work.Result) error {
+	if isDisabling(result) {
+		if err := p.work.Disable(ctx, attempt.Handler, result.Reason, result.Detail); err != nil {
+			return err
+		}
+	}
+	return p.work.Finish(ctx, attempt, result)
+}
+
+// isDisabling says that the attempt was made, and that no other is wanted.
+func isDisabling(result work.Result) bool { return result.Parked && !result.Untried }

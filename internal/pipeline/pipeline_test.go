@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -79,36 +80,43 @@ var quick = pipeline.Config{MaxAttempts: 3, MaxAge: time.Hour, MinDelay: 10 * ti
 // shortly is the time of an attempt that is meant to run out.
 const shortly = 300 * time.Millisecond
 
-func build(t *testing.T, config pipeline.Config, timeout time.Duration, names []string, scripts ...script) *house {
+func build(t *testing.T, place *databasetest.Place, config pipeline.Config, timeout time.Duration, names []string, scripts ...script) *house {
 	t.Helper()
-	inboxFile, workFile := databasetest.SQLite(t), databasetest.SQLite(t)
-	must(t, first(inbox.Migrate(t.Context(), inboxFile)))
-	must(t, first(work.Migrate(t.Context(), workFile)))
-	must(t, first(queue.Migrate(t.Context(), workFile)))
+	stores := place.Open(t)
+	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
+	must(t, first(work.Migrate(t.Context(), stores.Work)))
+	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
 	h := &house{log: &lockedBuffer{}}
 	var lanes []queue.Lane
 	var steps []pipeline.Step
+	var stages [][]string
 	for i, name := range names {
 		limits := handler.Limits{Concurrency: 4, Timeout: timeout}
+		stages = append(stages, []string{name})
 		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency})
 		steps = append(steps, pipeline.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
 	var err error
-	h.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
+	h.inbox, err = inbox.Open(t.Context(), stores.Inbox, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
 	must(t, err)
-	h.queue, err = queue.Open(workFile, lanes, slog.New(slog.DiscardHandler))
+	h.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)
-	h.work = work.Open(workFile, h.queue)
+	h.work = work.Open(stores.Work, h.queue)
 	t.Cleanup(func() { _ = h.work.Close() })
 	h.pipeline = pipeline.New(config, h.work, h.inbox, steps, zerolog.New(h.log))
-	h.relay = relay.New(h.inbox, h.work, names, zerolog.New(h.log))
+	carry := relay.New
+	if place.Kind == database.Postgres {
+		carry = relay.NewWithin
+	}
+	h.relay = carry(h.inbox, h.work, stages, zerolog.New(h.log))
 	return h
 }
 
 func (h *house) start(t *testing.T) {
 	t.Helper()
-	must(t, h.queue.Start(h.pipeline.Run))
+	must(t, h.queue.Start(t.Context(), h.pipeline.Run))
 	h.relay.Start()
+	h.pipeline.Start()
 	t.Cleanup(func() { h.stop(t) })
 }
 
@@ -117,7 +125,7 @@ func (h *house) stop(t *testing.T) {
 	h.stopped.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(h.relay.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+		if err := errors.Join(h.relay.Stop(ctx), h.pipeline.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -166,155 +174,165 @@ func first(_ int64, err error) error { return err }
 
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	secretFree := errors.New("the image is gone")
-	rows := []struct {
-		name     string
-		script   script
-		state    event.Status
-		reason   event.Reason
-		attempts int
-		detail   string
-	}{
-		{
-			"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
-			event.Done, "", 1, "",
-		},
-		{"skipped", func(context.Context, int, event.Event) (handler.Outcome, error) {
-			return handler.Outcome{Skipped: true}, nil
-		}, event.Done, "", 1, ""},
-		{"permanent", func(context.Context, int, event.Event) (handler.Outcome, error) {
-			return handler.Outcome{}, handler.Permanent(event.ReasonExpired, secretFree)
-		}, event.Dead, event.ReasonExpired, 1, "the image is gone"},
-		{"second attempt succeeds", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
-			if attempt == 1 {
-				return handler.Outcome{}, handler.Retry(event.ReasonServerError, secretFree)
-			}
-			return handler.Outcome{}, nil
-		}, event.Done, "", 2, ""},
-		{"never succeeds", func(context.Context, int, event.Event) (handler.Outcome, error) {
-			return handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, secretFree)
-		}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
-		{"plain error", func(context.Context, int, event.Event) (handler.Outcome, error) {
-			return handler.Outcome{}, secretFree
-		}, event.Dead, event.ReasonOther, 3, "the image is gone"},
-		{"hangs", func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
-			<-ctx.Done()
-			return handler.Outcome{}, ctx.Err()
-		}, event.Dead, event.ReasonTimeout, 3, "deadline"},
-		{
-			"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
-			event.Dead, event.ReasonOther, 3, "failed inside",
-		},
-	}
-	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			h := build(t, quick, shortly, []string{"download"}, row.script)
-			h.start(t)
-			history := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
-			step := history.Steps[0]
-			if history.Event.State != row.state || step.Reason != row.reason || len(step.History) != row.attempts || !strings.Contains(step.Detail, row.detail) {
-				t.Errorf("got %+v", history)
-			}
-			h.stop(t) // the last line is written after the last record
-			if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
-				t.Errorf("%d lines for %d attempts:\n%s", got, row.attempts, h.log)
-			}
-		})
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		secretFree := errors.New("the image is gone")
+		rows := []struct {
+			name     string
+			script   script
+			state    event.Status
+			reason   event.Reason
+			attempts int
+			detail   string
+		}{
+			{
+				"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
+				event.Done, "", 1, "",
+			},
+			{"skipped", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{Skipped: true}, nil
+			}, event.Done, "", 1, ""},
+			{"permanent", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, handler.Permanent(event.ReasonExpired, secretFree)
+			}, event.Dead, event.ReasonExpired, 1, "the image is gone"},
+			{"second attempt succeeds", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
+				if attempt == 1 {
+					return handler.Outcome{}, handler.Retry(event.ReasonServerError, secretFree)
+				}
+				return handler.Outcome{}, nil
+			}, event.Done, "", 2, ""},
+			{"never succeeds", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, secretFree)
+			}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
+			{"plain error", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, secretFree
+			}, event.Dead, event.ReasonOther, 3, "the image is gone"},
+			{"hangs", func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+				<-ctx.Done()
+				return handler.Outcome{}, ctx.Err()
+			}, event.Dead, event.ReasonTimeout, 3, "deadline"},
+			{
+				"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
+				event.Dead, event.ReasonOther, 3, "failed inside",
+			},
+		}
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				h := build(t, databasetest.NewPlace(t, place.Kind), quick, shortly, []string{"download"}, row.script)
+				h.start(t)
+				history := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
+				step := history.Steps[0]
+				if history.Event.State != row.state || step.Reason != row.reason || len(step.History) != row.attempts || !strings.Contains(step.Detail, row.detail) {
+					t.Errorf("got %+v", history)
+				}
+				h.stop(t) // the last line is written after the last record
+				if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
+					t.Errorf("%d lines for %d attempts:\n%s", got, row.attempts, h.log)
+				}
+			})
+		}
+	})
 }
 
 func TestOldStepsAreGivenUp(t *testing.T) {
 	t.Parallel()
-	config := quick
-	config.MaxAge = time.Nanosecond
-	h := build(t, config, patience, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
-		return handler.Outcome{}, errors.New("not yet")
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		config := quick
+		config.MaxAge = time.Nanosecond
+		h := build(t, place, config, patience, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
+			return handler.Outcome{}, errors.New("not yet")
+		})
+		h.start(t)
+		history := h.settled(t, h.accept(t, "job-1"), event.Dead)
+		if step := history.Steps[0]; len(step.History) != 1 || !strings.Contains(step.Detail, "given up after") {
+			t.Errorf("got %+v", step)
+		}
 	})
-	h.start(t)
-	history := h.settled(t, h.accept(t, "job-1"), event.Dead)
-	if step := history.Steps[0]; len(step.History) != 1 || !strings.Contains(step.Detail, "given up after") {
-		t.Errorf("got %+v", step)
-	}
 }
 
 func TestStepsRunInOrderAndSeeWhatWasStored(t *testing.T) {
 	t.Parallel()
-	artifact := event.Artifact{Handler: "download", Key: "k", Stored: time.UnixMicro(1)}
-	var seen []event.Artifact
-	store := func(context.Context, int, event.Event) (handler.Outcome, error) {
-		return handler.Outcome{Artifacts: []event.Artifact{artifact}}, nil
-	}
-	look := func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
-		seen = e.Artifacts
-		return handler.Outcome{}, nil
-	}
-	h := build(t, quick, patience, []string{"download", "forward"}, store, look)
-	h.start(t)
-	h.settled(t, h.accept(t, "job-1"), event.Done)
-	if len(seen) != 1 || seen[0].Key != "k" {
-		t.Errorf("the second handler saw %+v", seen)
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		artifact := event.Artifact{Handler: "download", Key: "k", Stored: time.UnixMicro(1)}
+		var seen []event.Artifact
+		store := func(context.Context, int, event.Event) (handler.Outcome, error) {
+			return handler.Outcome{Artifacts: []event.Artifact{artifact}}, nil
+		}
+		look := func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
+			seen = e.Artifacts
+			return handler.Outcome{}, nil
+		}
+		h := build(t, place, quick, patience, []string{"download", "forward"}, store, look)
+		h.start(t)
+		h.settled(t, h.accept(t, "job-1"), event.Done)
+		if len(seen) != 1 || seen[0].Key != "k" {
+			t.Errorf("the second handler saw %+v", seen)
+		}
+	})
 }
 
 // A handler whose target hangs keeps its own lane busy and no other.
 func TestLanesAreIndependent(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	config := quick
-	h := build(t, config, patience, []string{"download", "forward"},
-		func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
-		func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
-			select {
-			case <-release:
-			case <-ctx.Done():
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		release := make(chan struct{})
+		config := quick
+		h := build(t, place, config, patience, []string{"download", "forward"},
+			func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
+			func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+				return handler.Outcome{}, nil
+			})
+		h.start(t)
+		var last event.ID
+		for n := range 20 { // five times as many as the hanging lane has workers
+			last = h.accept(t, fmt.Sprint("job-", n))
+		}
+		deadline := time.After(patience)
+		for {
+			history, err := h.work.Load(t.Context(), last)
+			if err == nil && history.Steps[0].State == event.Done {
+				break
 			}
-			return handler.Outcome{}, nil
-		})
-	h.start(t)
-	var last event.ID
-	for n := range 20 { // five times as many as the hanging lane has workers
-		last = h.accept(t, fmt.Sprint("job-", n))
-	}
-	deadline := time.After(patience)
-	for {
-		history, err := h.work.Load(t.Context(), last)
-		if err == nil && history.Steps[0].State == event.Done {
-			break
+			select {
+			case <-deadline:
+				t.Fatal("the first handler was held up by the second")
+			case <-time.After(5 * time.Millisecond):
+			}
 		}
-		select {
-		case <-deadline:
-			t.Fatal("the first handler was held up by the second")
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	close(release)
-	h.settled(t, last, event.Done)
+		close(release)
+		h.settled(t, last, event.Done)
+	})
 }
 
 // What the process was working on when it stopped goes on at the next start and costs no try.
 func TestStopInterrupts(t *testing.T) {
 	t.Parallel()
-	running := make(chan struct{}, 10)
-	h := build(t, quick, patience, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
-		running <- struct{}{}
-		<-ctx.Done()
-		return handler.Outcome{}, ctx.Err()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		running := make(chan struct{}, 10)
+		h := build(t, place, quick, patience, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+			running <- struct{}{}
+			<-ctx.Done()
+			return handler.Outcome{}, ctx.Err()
+		})
+		must(t, h.queue.Start(t.Context(), h.pipeline.Run))
+		h.relay.Start()
+		id := h.accept(t, "job-1")
+		<-running
+		must(t, h.relay.Stop(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
+		defer cancel()
+		must(t, h.queue.Stop(ctx))
+		must(t, h.inbox.Close())
+		history, err := h.work.Load(t.Context(), id)
+		must(t, err)
+		if step := history.Steps[0]; step.State != event.Pending || step.Tries != 0 {
+			t.Errorf("got %+v", step)
+		}
 	})
-	must(t, h.queue.Start(h.pipeline.Run))
-	h.relay.Start()
-	id := h.accept(t, "job-1")
-	<-running
-	must(t, h.relay.Stop(t.Context()))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
-	defer cancel()
-	must(t, h.queue.Stop(ctx))
-	must(t, h.inbox.Close())
-	history, err := h.work.Load(t.Context(), id)
-	must(t, err)
-	if step := history.Steps[0]; step.State != event.Pending || step.Tries != 0 {
-		t.Errorf("got %+v", step)
-	}
 }
 
 // No policy within its ranges makes a delay that is none.

@@ -29,7 +29,7 @@ func (c Config) Validate() error {
 
 // decide says what follows from a finished attempt.
 func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err error) work.Result {
-	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts}
+	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail}
 	if err == nil {
 		if outcome.Skipped {
 			result.State = event.Skipped
@@ -38,7 +38,12 @@ func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err err
 	}
 	failure := handler.Failure(err)
 	result.State, result.Reason, result.Detail = event.Dead, failure.Reason, failure.Error()
-	if failure.Permanent {
+	switch {
+	case failure.Parked:
+		result.State, result.Parked, result.Interrupted, result.Untried = event.Retrying, true, true, !failure.Disabled
+		result.NextAt = time.Now().Add(min(max(failure.After, 0), maxParked))
+		return result
+	case failure.Permanent:
 		return result
 	}
 	delay := p.config.delay(attempt.Tries, failure.After)
@@ -52,6 +57,9 @@ func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err err
 	}
 	return result
 }
+
+// maxParked is the longest time for which a step is parked, whatever its handler says.
+const maxParked = 24 * time.Hour
 
 // delay is how long to wait after the given number of tries. What the other side
 // asked for is the least, up to the cap; the jitter keeps many steps that failed

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -17,12 +18,13 @@ const lookForLostEvery = 20 * time.Second
 // handed is when River handed out a job, by the job's id.
 type handed map[int64]string
 
-// lost finds jobs that count as running and are not: their end could not be
-// recorded, as on a full disk. River's own rescue
-// leaves jobs without a timeout alone. We can tell because the embedded store has
-// only this process: what runs is what this process has in hand.
+// lost finds jobs that count as running in this process and are not: their end could
+// not be recorded, as on a full disk or while the database was away. River's own rescue
+// leaves jobs without a timeout alone. We can tell, because what runs here is what this
+// process has in hand.
 type lost struct {
-	database *database.SQLite
+	database *database.DB
+	replica  string // this process as River's client; "" in SQLite, where all jobs are this process's
 	log      *slog.Logger
 	every    time.Duration
 
@@ -33,8 +35,8 @@ type lost struct {
 	done   chan struct{}
 }
 
-func newLost(db *database.SQLite, log *slog.Logger) *lost {
-	return &lost{database: db, log: log, every: lookForLostEvery, inHand: map[int64]struct{}{}}
+func newLost(db *database.DB, replica string, log *slog.Logger) *lost {
+	return &lost{database: db, replica: replica, log: log, every: lookForLostEvery, inHand: map[int64]struct{}{}}
 }
 
 // hold takes a job in hand until release is called. It is false when the job is in
@@ -110,7 +112,7 @@ func (l *lost) look(ctx context.Context, suspects handed) (handed, error) {
 			next[id] = at
 		default:
 			_, err := l.database.Writer.ExecContext(ctx,
-				"UPDATE river_job SET state = 'available' WHERE id = ? AND coalesce(CAST(attempted_at AS TEXT), '') = ? AND state = 'running'", id, at)
+				"UPDATE river_job SET state = 'available' WHERE id = $1 AND coalesce(CAST(attempted_at AS TEXT), '') = $2 AND state = 'running'", id, at)
 			if err != nil {
 				return nil, fmt.Errorf("queue: %w", err)
 			}
@@ -121,8 +123,7 @@ func (l *lost) look(ctx context.Context, suspects handed) (handed, error) {
 }
 
 func (l *lost) running(ctx context.Context) (handed, error) {
-	rows, err := l.database.Reader.QueryContext(ctx,
-		"SELECT id, coalesce(CAST(attempted_at AS TEXT), '') FROM river_job WHERE state = 'running'")
+	rows, err := l.query(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -137,4 +138,12 @@ func (l *lost) running(ctx context.Context) (handed, error) {
 		running[id] = at
 	}
 	return running, rows.Err()
+}
+
+func (l *lost) query(ctx context.Context) (*sql.Rows, error) {
+	const all = "SELECT id, coalesce(CAST(attempted_at AS TEXT), '') FROM river_job WHERE state = 'running' AND kind = 'step'"
+	if l.database.Kind == database.SQLite {
+		return l.database.Reader.QueryContext(ctx, all)
+	}
+	return l.database.Reader.QueryContext(ctx, all+" AND attempted_by[array_upper(attempted_by, 1)] = $1", l.replica)
 }

@@ -15,14 +15,18 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 )
+
+// Config says how replicas share the work; it counts in Postgres alone.
+type Config struct {
+	Lease time.Duration `envconfig:"LEASE" default:"30s" range:"2s..10m" desc:"in Postgres: time without a sign of life after which what a replica was working on is given to others"`
+}
 
 // Job is one step that is to be worked on.
 type Job struct {
 	Event   event.ID
 	Handler string
+	At      time.Time // not handed out before; zero is at once
 }
 
 // Run works on a job. nil ends the job, a *Later puts it off, any other error
@@ -46,8 +50,9 @@ const (
 	// default of 100 ms would cap what many workers can do.
 	fetchCooldown = 10 * time.Millisecond
 	// fetchPollInterval is how late a job can be that was put off for a short time; a look that
-	// finds nothing writes nothing.
-	fetchPollInterval = 250 * time.Millisecond
+	// finds nothing writes nothing. In Postgres new jobs are told of, and many replicas look.
+	fetchPollInterval         = 250 * time.Millisecond
+	postgresFetchPollInterval = time.Second
 	// finishedRetention is how long River keeps finished jobs. The history that people look at is ours.
 	finishedRetention = 10 * time.Minute
 	// stopMargin is what is left of the time to stop when running jobs are cancelled.
@@ -58,43 +63,33 @@ const (
 
 // Queue hands out jobs. It is safe for use by many goroutines.
 type Queue struct {
-	database *database.SQLite
-	client   *river.Client[*sql.Tx]
+	database *database.DB
+	inserter inserter
+	client   client
 	worker   *worker
 	lost     *lost
+	replica  *replica // nil in SQLite, where this process is the only one
 }
 
-// Migrate brings River's tables up to date and returns their version.
-func Migrate(ctx context.Context, db *database.SQLite) (int64, error) {
-	migrator, err := rivermigrate.New(riversqlite.New(db.Writer), nil)
-	if err != nil {
-		return 0, fmt.Errorf("queue: migrations: %w", err)
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return 0, fmt.Errorf("queue: migrate: %w", err)
-	}
-	versions, err := migrator.ExistingVersions(ctx)
-	if err != nil || len(versions) == 0 {
-		return 0, fmt.Errorf("queue: schema version: %w", err)
-	}
-	return int64(versions[len(versions)-1].Version), nil
+// inserter is River as far as a transaction of the work store needs it.
+type inserter interface {
+	InsertManyFastTx(ctx context.Context, tx *sql.Tx, params []river.InsertManyParams) (int, error)
+}
+
+// client is River as far as it hands out jobs.
+type client interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	StopAndCancel(ctx context.Context) error
 }
 
 // Open makes a queue with its lanes on a migrated database. Jobs can be inserted
 // at once; they are handed out from Start on.
-func Open(db *database.SQLite, lanes []Lane, log *slog.Logger) (*Queue, error) {
-	lost := newLost(db, log)
-	q := &Queue{database: db, worker: &worker{lost: lost}, lost: lost}
-	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, q.worker); err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
+func Open(db *database.DB, config Config, lanes []Lane, log *slog.Logger) (*Queue, error) {
+	if db.Kind == database.Postgres {
+		return openPostgres(db, config, lanes, postgresFetchPollInterval, log)
 	}
-	client, err := river.NewClient(riversqlite.New(db.Writer), configuration(lanes, workers, log))
-	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
-	}
-	q.client = client
-	return q, nil
+	return openSQLite(db, lanes, log)
 }
 
 func configuration(lanes []Lane, workers *river.Workers, log *slog.Logger) *river.Config {
@@ -114,55 +109,56 @@ func configuration(lanes []Lane, workers *river.Workers, log *slog.Logger) *rive
 		MaxAttempts:                 maxDeliveries,
 		RetryPolicy:                 soon{},
 		CompletedJobRetentionPeriod: finishedRetention,
+		DiscardedJobRetentionPeriod: finishedRetention,
 	}
 }
 
 // Insert adds jobs within a transaction of the work store.
 func (q *Queue) Insert(ctx context.Context, tx *sql.Tx, jobs []Job) error {
-	params := make([]river.InsertManyParams, len(jobs))
-	for i, job := range jobs {
-		params[i] = river.InsertManyParams{
-			Args:       stepArgs(job),
-			InsertOpts: &river.InsertOpts{Queue: job.Handler},
-		}
-	}
-	if len(params) == 0 {
+	if len(jobs) == 0 {
 		return nil
 	}
-	if _, err := q.client.InsertManyFastTx(ctx, tx, params); err != nil {
+	if _, err := q.inserter.InsertManyFastTx(ctx, tx, insertions(jobs)); err != nil {
 		return fmt.Errorf("queue: insert: %w", err)
 	}
 	return nil
 }
 
-// Reclaim makes jobs available again that an earlier process was working on when
-// it died, and takes over its leadership. It is right only while this process
-// holds the data folder for itself and before Start.
-func (q *Queue) Reclaim(ctx context.Context) (jobs int64, err error) {
-	result, err := q.database.Writer.ExecContext(ctx, "UPDATE river_job SET state = 'available' WHERE state = 'running'")
-	if err != nil {
-		return 0, fmt.Errorf("queue: reclaim: %w", err)
+func insertions(jobs []Job) []river.InsertManyParams {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, job := range jobs {
+		params[i] = river.InsertManyParams{Args: stepArgs{Event: job.Event, Handler: job.Handler}, InsertOpts: &river.InsertOpts{Queue: job.Handler, ScheduledAt: job.At}}
 	}
-	if _, err := q.database.Writer.ExecContext(ctx, "DELETE FROM river_leader"); err != nil {
-		return 0, fmt.Errorf("queue: reclaim: %w", err)
-	}
-	return result.RowsAffected()
+	return params
 }
 
 // Start hands out jobs to run until Stop.
-func (q *Queue) Start(run Run) error {
+func (q *Queue) Start(ctx context.Context, run Run) error {
 	q.worker.run = run
-	if err := q.client.Start(context.Background()); err != nil {
+	if q.replica != nil {
+		if err := q.replica.start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
+		q.stopWatching()
 		return fmt.Errorf("queue: start: %w", err)
 	}
 	q.lost.start()
 	return nil
 }
 
+func (q *Queue) stopWatching() {
+	q.lost.stop()
+	if q.replica != nil {
+		q.replica.stop()
+	}
+}
+
 // Stop takes no more jobs and waits for those that run. Shortly before the
 // context's deadline it cancels them; they come again at the next start.
 func (q *Queue) Stop(ctx context.Context) error {
-	q.lost.stop()
+	defer q.stopWatching() // as long as jobs run, this replica lives
 	patient, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
 		margin := min(stopMargin, time.Until(deadline)/2)

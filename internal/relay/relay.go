@@ -1,7 +1,8 @@
 // Package relay carries accepted events from the inbox into the work store, in
-// batches, exactly once: first they are added there, in one transaction and only
-// if they are not there yet, then they are marked as relayed. Whatever a crash
-// leaves between the two is found again by its state.
+// batches, exactly once. Where both are in one database that is one transaction, which
+// any replica may make. Where each has a file of its own they are first added to the work
+// store, in one transaction and only if they are not there yet, and then marked as
+// relayed; whatever a crash leaves between the two is found again by its state.
 package relay
 
 import (
@@ -9,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
 )
@@ -29,34 +29,23 @@ const (
 	complainEvery = time.Minute
 )
 
-// Inbox is where events come from.
-type Inbox interface {
-	Waiting() <-chan struct{}
-	Unrelayed(ctx context.Context, limit int) ([]inbox.Entry, error)
-	Relayed(ctx context.Context, sequences []int64) error
-}
-
-// Work is where they go.
+// Work is where events go.
 type Work interface {
-	Add(ctx context.Context, arrivals []work.Arrival, handlers []string) error
+	AddFrom(ctx context.Context, take work.Take, stages [][]string) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
 // Relay carries events until it is stopped.
 type Relay struct {
-	inbox    Inbox
-	work     Work
-	handlers []string
-	log      zerolog.Logger
-	cancel   context.CancelFunc
-	done     chan struct{}
+	waiting func() <-chan struct{} // gives a token when there may be something to carry
+	carry   func(ctx context.Context) (carried int, err error)
+	work    Work
+	first   []string // handlers of the first stage, whose steps say how full the work store is
+	log     zerolog.Logger
+	cancel  context.CancelFunc
+	done    chan struct{}
 
 	complained time.Time // when a failure was logged last
-}
-
-// New makes a relay that gives every event one step for each handler, in this order.
-func New(inbox Inbox, work Work, handlers []string, log zerolog.Logger) *Relay {
-	return &Relay{inbox: inbox, work: work, handlers: handlers, log: log, done: make(chan struct{})}
 }
 
 // Start begins to carry; Stop ends it.
@@ -84,7 +73,7 @@ func (r *Relay) run(ctx context.Context) {
 	defer close(r.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	waiting := r.inbox.Waiting()
+	waiting := r.waiting()
 	for {
 		select {
 		case <-ctx.Done():
@@ -93,7 +82,7 @@ func (r *Relay) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		pause, err := r.drain(ctx)
-		waiting = r.inbox.Waiting()
+		waiting = r.waiting()
 		if err != nil {
 			waiting = nil // whoever commits now must not make us try again at once
 			r.complain(ctx, err)
@@ -106,11 +95,11 @@ func (r *Relay) run(ctx context.Context) {
 // fails, and says how long to sleep then.
 func (r *Relay) drain(ctx context.Context) (time.Duration, error) {
 	for ctx.Err() == nil {
-		pending, err := r.work.Pending(ctx, r.handlers[0], fill)
+		full, err := r.isFull(ctx)
 		if err != nil {
 			return interval, err
 		}
-		if pending >= fill {
+		if full {
 			return fullInterval, nil
 		}
 		carried, err := r.carry(ctx)
@@ -121,6 +110,18 @@ func (r *Relay) drain(ctx context.Context) (time.Duration, error) {
 	return interval, nil
 }
 
+// isFull says that every handler that begins with an event has enough to do. One that is behind
+// alone, as when its target is slow, does not keep events from the others.
+func (r *Relay) isFull(ctx context.Context) (bool, error) {
+	for _, name := range r.first {
+		pending, err := r.work.Pending(ctx, name, fill)
+		if err != nil || pending < fill {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // complain logs a failure, but not every second while it lasts.
 func (r *Relay) complain(ctx context.Context, err error) {
 	if ctx.Err() != nil || time.Since(r.complained) < complainEvery {
@@ -128,25 +129,4 @@ func (r *Relay) complain(ctx context.Context, err error) {
 	}
 	r.complained = time.Now()
 	r.log.Error().Err(err).Msg("relay failed; it tries again")
-}
-
-// carry moves one batch and says how many events it had.
-func (r *Relay) carry(ctx context.Context) (int, error) {
-	entries, err := r.inbox.Unrelayed(ctx, batch)
-	if err != nil || len(entries) == 0 {
-		return 0, err
-	}
-	arrivals := make([]work.Arrival, len(entries))
-	sequences := make([]int64, len(entries))
-	for i, e := range entries {
-		arrivals[i] = work.Arrival{Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes}
-		sequences[i] = e.Sequence
-	}
-	if err := r.work.Add(ctx, arrivals, r.handlers); err != nil {
-		return 0, fmt.Errorf("relay: %w", err)
-	}
-	if err := r.inbox.Relayed(ctx, sequences); err != nil {
-		return 0, fmt.Errorf("relay: %w", err)
-	}
-	return len(entries), nil
 }

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,40 +23,42 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var stages = [][]string{{"download"}}
+
 const patience = 30 * time.Second
 
 // stores are a real inbox and a real work store.
 type stores struct {
 	inbox    *inbox.Inbox
 	work     *work.Store
-	workFile *database.SQLite
+	database *database.DB
 }
 
-func open(t *testing.T) *stores {
+func open(t *testing.T, place *databasetest.Place) *stores {
 	t.Helper()
-	s := &stores{}
-	inboxFile := databasetest.SQLite(t)
-	s.workFile = databasetest.SQLite(t)
+	opened := place.Open(t)
+	s := &stores{database: opened.Work}
 	for _, migrate := range []func() (int64, error){
-		func() (int64, error) { return inbox.Migrate(t.Context(), inboxFile) },
-		func() (int64, error) { return work.Migrate(t.Context(), s.workFile) },
-		func() (int64, error) { return queue.Migrate(t.Context(), s.workFile) },
+		func() (int64, error) { return inbox.Migrate(t.Context(), opened.Inbox) },
+		func() (int64, error) { return work.Migrate(t.Context(), opened.Work) },
+		func() (int64, error) { return queue.Migrate(t.Context(), opened.Queue) },
 	} {
 		if _, err := migrate(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var err error
-	s.inbox, err = inbox.Open(t.Context(), inboxFile, inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 1, MaxRejectionsBytes: 1})
+	s.inbox, err = inbox.Open(t.Context(), opened.Inbox, inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 1, MaxRejectionsBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.inbox.Close() })
-	jobs, err := queue.Open(s.workFile, []queue.Lane{{Handler: "download", Concurrency: 1}}, slog.New(slog.DiscardHandler))
+	lanes := []queue.Lane{{Handler: "download", Concurrency: 1}}
+	jobs, err := queue.Open(opened.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.work = work.Open(s.workFile, jobs)
+	s.work = work.Open(opened.Work, jobs)
 	t.Cleanup(func() { _ = s.work.Close() })
 	return s
 }
@@ -72,7 +75,7 @@ func (s *stores) accept(t *testing.T, from, to int) {
 
 func (s *stores) count(t *testing.T, query string) (n int) {
 	t.Helper()
-	if err := s.workFile.Reader.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+	if err := s.database.Reader.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -117,17 +120,17 @@ func (f *forgetful) Relayed(ctx context.Context, sequences []int64) error {
 
 func TestEveryEventOnceWhateverIsLostBetween(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := open(t, databasetest.NewPlace(t, database.SQLite))
 	s.accept(t, 0, 250)
 	source := &forgetful{Inbox: s.inbox}
 	source.left.Store(1)
 	for range 3 { // three lives of the process
-		r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
+		r := relay.New(source, s.work, stages, zerolog.Nop())
 		r.Start()
 		eventually(t, "something relayed", func() bool { return s.count(t, "SELECT count(*) FROM events") >= 200 })
 		stop(t, r)
 	}
-	r := relay.New(source, s.work, []string{"download"}, zerolog.Nop())
+	r := relay.New(source, s.work, stages, zerolog.Nop())
 	r.Start()
 	s.accept(t, 250, 300)
 	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
@@ -139,22 +142,72 @@ func TestEveryEventOnceWhateverIsLostBetween(t *testing.T) {
 	}
 }
 
+// Replicas that relay at the same time carry every event once between them, also what was accepted by one that is gone.
+func TestReplicasShareTheOutbox(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.Postgres)
+	gone := open(t, place)
+	gone.accept(t, 0, 700)
+	replicas := []*stores{open(t, place), open(t, place), open(t, place)}
+	for n, s := range replicas {
+		r := relay.NewWithin(s.inbox, s.work, stages, zerolog.Nop())
+		r.Start()
+		defer stop(t, r)
+		s.accept(t, 1000*(n+1), 1000*(n+1)+100)
+	}
+	eventually(t, "an empty outbox", func() bool { return gone.count(t, "SELECT count(*) FROM outbox") == 0 })
+	for _, table := range []string{"events", "steps", "river_job"} {
+		if n := gone.count(t, "SELECT count(*) FROM "+table); n != 1000 {
+			t.Errorf("%d rows in %s, want 1000", n, table)
+		}
+	}
+}
+
+// A claim whose transaction fails leaves the events where they were.
+func TestFailedClaimIsUndone(t *testing.T) {
+	t.Parallel()
+	s := open(t, databasetest.NewPlace(t, database.Postgres))
+	s.accept(t, 0, 3)
+	failure := errors.New("the process died here")
+	_, err := s.work.AddFrom(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]work.Arrival, error) {
+		entries, err := inbox.Claim(ctx, tx, 2)
+		if err != nil || len(entries) != 2 {
+			t.Errorf("claimed %d, error %v", len(entries), err)
+		}
+		return nil, failure
+	}, stages)
+	if !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := s.inbox.Unrelayed(t.Context(), 10); err != nil || len(entries) != 3 {
+		t.Errorf("%d wait, error %v", len(entries), err)
+	}
+}
+
 // A work store that is behind is not filled further; the rest waits in the inbox.
 func TestBackPressure(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	databasetest.Each(t, backPressure)
+}
+
+func backPressure(t *testing.T, place *databasetest.Place) {
+	carry := relay.New
+	if place.Kind == database.Postgres {
+		carry = relay.NewWithin
+	}
+	s := open(t, place)
 	s.accept(t, 0, 1)
 	for batch := range 12 { // fill the work store directly: 12 x 200 steps that nobody works on
 		arrivals := make([]work.Arrival, 200)
 		for n := range arrivals {
 			arrivals[n] = work.Arrival{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
 		}
-		if err := s.work.Add(t.Context(), arrivals, []string{"download"}); err != nil {
+		if err := s.work.Add(t.Context(), arrivals, stages); err != nil {
 			t.Fatal(err)
 		}
 	}
 	source := &watched{Store: s.work, looked: make(chan struct{}, 100)}
-	r := relay.New(s.inbox, source, []string{"download"}, zerolog.Nop())
+	r := carry(s.inbox, source, stages, zerolog.Nop())
 	r.Start()
 	for range 3 {
 		<-source.looked
@@ -165,7 +218,7 @@ func TestBackPressure(t *testing.T) {
 	if unattended, err := s.work.Unattended(t.Context(), []string{"forward"}); err != nil || unattended["download"] != 2400 {
 		t.Errorf("unattended %v, error %v", unattended, err)
 	}
-	if _, err := s.workFile.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'done'"); err != nil {
+	if _, err := s.database.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'done'"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })

@@ -26,26 +26,31 @@ type Attempt struct {
 }
 
 // Begin starts an attempt: from now on every earlier attempt of the step is
-// stale. It gives ErrFinished when the step is done, dead, skipped or still
+// stale. It gives ErrFinished when the step is done, dead, skipped, parked or still
 // waits for another, *NotYetError when its time has not come, as after a crash, and
-// ErrNotFound when there is no such step.
+// ErrNotFound when there is no such step. ErrParked says that its target is disabled: it
+// is parked now.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
-	err := s.write(ctx, "begin", func(ctx context.Context, tx *sql.Tx) error {
-		if err := loadStep(ctx, tx, &attempt); err != nil {
+	var disabled bool
+	err := s.write(ctx, "begin", job.Event, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if disabled, err = loadStep(ctx, tx, &attempt); err != nil {
 			return err
+		}
+		if disabled {
+			return park(ctx, tx, attempt)
 		}
 		now := attempt.Started.UnixMicro()
 		attempt.Number++
 		attempt.Tries++
-		_, err := tx.ExecContext(ctx, `UPDATE steps
-			SET state = 'running', attempt = ?, tries = ?, since = ?, next_at = NULL, changed_at = ?
-			WHERE event_id = ? AND handler = ?`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
+		_, err = tx.ExecContext(ctx, `UPDATE steps
+			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, changed_at = $4
+			WHERE event_id = $5 AND handler = $6`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
 		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO attempts (event_id, handler, attempt, started_at, outcome)
-			VALUES (?, ?, ?, ?, 'running')`, job.Event, job.Handler, attempt.Number, now)
+			VALUES ($1, $2, $3, $4, 'running')`, job.Event, job.Handler, attempt.Number, now)
 		if err != nil {
 			return err
 		}
@@ -54,37 +59,44 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return Attempt{}, err
+	case disabled:
+		return Attempt{}, ErrParked
+	default:
+		return attempt, nil
 	}
-	return attempt, nil
 }
 
-// loadStep reads what an attempt has to know, and whether there may be one.
-func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) error {
+// loadStep reads what an attempt has to know, whether there may be one, and whether the target is disabled.
+func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
 	var state event.Status
 	var since, received int64
-	var next sql.NullInt64
-	err := tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, seq, job, received_at
+	var next, parked sql.NullInt64
+	err = tx.QueryRowContext(ctx, `
+		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at,
+			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
-		WHERE event_id = ? AND handler = ?`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &a.Sequence, &a.Job, &received)
+		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &disabled)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
+		return false, ErrNotFound
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	a.Received = time.UnixMicro(received).UTC()
 	if a.Number > 0 { // before the first attempt a step only waits for us
 		a.Age = a.Started.Sub(time.UnixMicro(since))
 	}
-	switch state {
-	case event.Pending, event.Running, event.Retrying:
-		return tooEarly(moment(next.Int64), a.Started)
+	switch {
+	case parked.Valid: // it gets a job of its own when its time comes
+		return false, ErrFinished
+	case state == event.Pending || state == event.Running || state == event.Retrying:
+		return disabled, tooEarly(moment(next.Int64), a.Started)
 	default:
-		return ErrFinished
+		return false, ErrFinished
 	}
 }
 
@@ -111,20 +123,20 @@ type Result struct {
 	NextAt      time.Time
 	Artifacts   []event.Artifact
 	Interrupted bool // it does not count against the cap
+	Parked      bool // with Retrying: it gets no job before NextAt or Unpark, and does not age meanwhile
+	Untried     bool // nothing was done: the history keeps nothing of the attempt
 }
 
 // Finish records how an attempt ended, with its artifacts, and releases the next
 // step in the same transaction. It gives ErrStale, and records nothing, when a
 // later attempt has begun or the step was finished otherwise.
 func (s *Store) Finish(ctx context.Context, a Attempt, r Result) error {
-	return s.write(ctx, "finish", func(ctx context.Context, tx *sql.Tx) error {
+	r.Detail = text(r.Detail)
+	return s.write(ctx, "finish", a.Event, func(ctx context.Context, tx *sql.Tx) error {
 		if err := updateStep(ctx, tx, a, r); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, detail = ?
-			WHERE event_id = ? AND handler = ? AND attempt = ?`,
-			time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail, a.Event, a.Handler, a.Number)
-		if err != nil {
+		if err := endAttempt(ctx, tx, a, r); err != nil {
 			return err
 		}
 		if err := insertArtifacts(ctx, tx, a.Event, r.Artifacts); err != nil {
@@ -139,19 +151,35 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) error {
 	})
 }
 
+// endAttempt records an attempt in the history, or takes it out if there was none worth the name.
+func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+	const one = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
+	if r.Untried {
+		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+one, a.Event, a.Handler, a.Number)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+one,
+		a.Event, a.Handler, a.Number, time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
+	return err
+}
+
 func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	tries := a.Tries
 	if r.Interrupted {
 		tries--
 	}
-	var next any
+	now := time.Now().UnixMicro()
+	var next, parked any
 	if r.State == event.Retrying {
 		next = r.NextAt.UnixMicro()
 	}
+	if r.Parked {
+		parked = now
+	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
-		SET state = ?, reason = ?, detail = ?, tries = ?, next_at = ?, changed_at = ?
-		WHERE event_id = ? AND handler = ? AND attempt = ? AND state = 'running'`,
-		string(r.State), string(r.Reason), r.Detail, tries, next, time.Now().UnixMicro(), a.Event, a.Handler, a.Number)
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7
+		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
+		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number)
 	if err != nil {
 		return err
 	}
@@ -161,38 +189,40 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	return nil
 }
 
-// releaseNext makes the first waiting step pending, if no earlier one is unfinished.
+// releaseNext makes the steps of the next stage pending, if nothing of an earlier one is unfinished.
 func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error {
-	var name string
-	var state event.Status
-	err := tx.QueryRowContext(ctx, `SELECT handler, state FROM steps
-		WHERE event_id = ? AND state NOT IN ('done', 'skipped') ORDER BY position LIMIT 1`, id).Scan(&name, &state)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && state != event.Waiting {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	now := time.Now().UnixMicro()
-	_, err = tx.ExecContext(ctx, "UPDATE steps SET state = 'pending', since = ?, changed_at = ? WHERE event_id = ? AND handler = ?",
-		now, now, id, name)
+	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
+		WHERE event_id = $2 AND state = 'waiting' AND position = (
+			SELECT min(position) FROM steps WHERE event_id = $2 AND state NOT IN ('done', 'skipped'))
+		RETURNING handler`, now, id)
 	if err != nil {
 		return err
 	}
-	return s.jobs.Insert(ctx, tx, []queue.Job{{Event: id, Handler: name}})
+	var jobs []queue.Job
+	err = each(rows, func() error {
+		job := queue.Job{Event: id}
+		err := rows.Scan(&job.Handler)
+		jobs = append(jobs, job)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.jobs.Insert(ctx, tx, jobs)
 }
 
 // refreshEvent derives the state of an event from its steps: what needs a person first.
 func refreshEvent(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE events SET state = (
 		SELECT CASE
-			WHEN sum(state = 'dead')     > 0 THEN 'dead'
-			WHEN sum(state = 'retrying') > 0 THEN 'retrying'
-			WHEN sum(state = 'running')  > 0 THEN 'running'
-			WHEN sum(state IN ('pending', 'waiting')) > 0 THEN 'pending'
+			WHEN count(CASE WHEN state = 'dead'     THEN 1 END) > 0 THEN 'dead'
+			WHEN count(CASE WHEN state = 'retrying' THEN 1 END) > 0 THEN 'retrying'
+			WHEN count(CASE WHEN state = 'running'  THEN 1 END) > 0 THEN 'running'
+			WHEN count(CASE WHEN state IN ('pending', 'waiting') THEN 1 END) > 0 THEN 'pending'
 			ELSE 'done'
 		END FROM steps WHERE event_id = events.id)
-		WHERE id = ? AND state <> 'quarantined'`, id)
+		WHERE id = $1 AND state <> 'quarantined'`, id)
 	return err
 }
 
@@ -200,11 +230,11 @@ func insertArtifacts(ctx context.Context, tx *sql.Tx, id event.ID, artifacts []e
 	for _, a := range artifacts {
 		_, err := tx.ExecContext(ctx, `INSERT INTO artifacts
 			(event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 			ON CONFLICT (event_id, handler, position) DO UPDATE SET
 				source = excluded.source, key = excluded.key, url = excluded.url, bytes = excluded.bytes, sha256 = excluded.sha256,
 				media_type = excluded.media_type, width = excluded.width, height = excluded.height, stored_at = excluded.stored_at`,
-			id, a.Handler, a.Index, a.Source, a.Key, a.URL, a.Bytes, a.SHA256, a.MediaType, a.Width, a.Height, a.Stored.UnixMicro())
+			id, a.Handler, a.Index, text(a.Source), a.Key, a.URL, a.Bytes, a.SHA256, a.MediaType, a.Width, a.Height, a.Stored.UnixMicro())
 		if err != nil {
 			return err
 		}

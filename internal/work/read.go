@@ -52,7 +52,7 @@ type History struct {
 // Load gives the history of one event, or ErrNotFound.
 func (s *Store) Load(ctx context.Context, id event.ID) (History, error) {
 	var h History
-	found, err := s.events(ctx, "WHERE id = ?", string(id))
+	found, err := s.events(ctx, "WHERE id = $1", string(id))
 	if err != nil {
 		return h, err
 	}
@@ -70,9 +70,9 @@ func (s *Store) Load(ctx context.Context, id event.ID) (History, error) {
 // List gives the newest events that were received before the one named (all if ""), at most limit of them.
 func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, error) {
 	if before == "" {
-		return s.events(ctx, "ORDER BY id DESC LIMIT ?", limit)
+		return s.events(ctx, "ORDER BY id DESC LIMIT $1", limit)
 	}
-	return s.events(ctx, "WHERE id < ? ORDER BY id DESC LIMIT ?", string(before), limit)
+	return s.events(ctx, "WHERE id < $1 ORDER BY id DESC LIMIT $2", string(before), limit)
 }
 
 // Counts says how many events are in each state.
@@ -95,8 +95,12 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 }
 
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
-	//nolint:gosec // rest is one of the constants above
-	rows, err := s.database.Reader.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
+	return queryEvents(ctx, s.database.Reader, rest, arguments...)
+}
+
+func queryEvents(ctx context.Context, from querier, rest string, arguments ...any) ([]Event, error) {
+	//nolint:gosec // rest is a constant of the caller
+	rows, err := from.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
 	if err != nil {
 		return nil, wrap("events", err)
 	}
@@ -119,7 +123,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 		SELECT s.handler, s.state, s.tries, s.next_at, s.reason, s.detail, s.changed_at,
 		       a.attempt, a.started_at, a.finished_at, a.outcome, a.reason, a.detail
 		FROM steps s LEFT JOIN attempts a ON a.event_id = s.event_id AND a.handler = s.handler
-		WHERE s.event_id = ? ORDER BY s.position, a.attempt`, string(id))
+		WHERE s.event_id = $1 ORDER BY s.position, s.handler, a.attempt`, string(id))
 	if err != nil {
 		return nil, wrap("steps", err)
 	}
@@ -164,7 +168,7 @@ type querier interface {
 func artifacts(ctx context.Context, from querier, id event.ID) ([]event.Artifact, error) {
 	rows, err := from.QueryContext(ctx, `
 		SELECT handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at
-		FROM artifacts WHERE event_id = ? ORDER BY handler, position`, string(id))
+		FROM artifacts WHERE event_id = $1 ORDER BY handler, position`, string(id))
 	if err != nil {
 		return nil, wrap("artifacts", err)
 	}

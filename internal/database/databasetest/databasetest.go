@@ -1,24 +1,154 @@
-// Package databasetest opens a fresh database for every test.
+// Package databasetest opens a fresh database for every test, of each kind: files for
+// SQLite, and databases in a Postgres server that it starts by itself.
 package databasetest
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
-// SQLite opens a new, empty database file that is closed when the test ends.
-func SQLite(t testing.TB) *database.SQLite {
+// Stores are the open databases of one receiver: in SQLite the inbox has a file of its own.
+type Stores struct {
+	Inbox, Work, Queue *database.DB
+	closing            func() error
+}
+
+// Close closes the stores before the test ends, as a process that stops does.
+func (s Stores) Close() error { return s.closing() }
+
+// Place is where stores are kept: they can be opened again, and hold what they held.
+type Place struct {
+	Kind   database.Kind
+	Folder string          // of the files of SQLite
+	Config database.Config // that finds the database in Postgres
+}
+
+// Open opens the stores in this place; they are closed when the test ends at the latest.
+func (p *Place) Open(t testing.TB) Stores {
 	t.Helper()
-	db, err := database.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "test.db"))
+	if p.Kind == database.Postgres {
+		server, err := database.OpenServer(t.Context(), p.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Stores{Inbox: server.Inbox, Work: server.Work, Queue: server.Queue, closing: closeOnce(t, server.Close)}
+	}
+	inbox, work := p.openFile(t, "inbox.db"), p.openFile(t, "work.db")
+	return Stores{Inbox: inbox, Work: work, Queue: work, closing: closeOnce(t, func() error { return errors.Join(inbox.Close(), work.Close()) })}
+}
+
+func (p *Place) openFile(t testing.TB, name string) *database.DB {
+	t.Helper()
+	db, err := database.OpenSQLite(t.Context(), filepath.Join(p.Folder, name))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// Each runs test once for each kind of database, at a new place without schemas.
+func Each(t *testing.T, test func(t *testing.T, place *Place)) {
+	t.Helper()
+	for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, NewPlace(t, kind))
+		})
+	}
+}
+
+// NewPlace is a new folder, or a new database in Postgres. Where there is no Postgres the test is
+// skipped, but never in CI.
+func NewPlace(t testing.TB, kind database.Kind) *Place {
+	t.Helper()
+	if kind == database.Postgres {
+		return &Place{Kind: kind, Config: Postgres(t)}
+	}
+	return &Place{Kind: kind, Folder: t.TempDir()}
+}
+
+// SQLite opens a new, empty database file that is closed when the test ends.
+func SQLite(t testing.TB) *database.DB {
+	t.Helper()
+	db := NewPlace(t, database.SQLite).openFile(t, "test.db")
+	closeOnce(t, db.Close)
+	return db
+}
+
+// closeOnce closes at the end of the test what was not closed before.
+func closeOnce(t testing.TB, do func() error) func() error {
+	once := sync.OnceValue(do)
 	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
+		if err := once(); err != nil {
 			t.Error(err)
 		}
 	})
-	return db
+	return once
 }
+
+// Postgres makes a new, empty database in the server that the tests of this process share, and drops
+// it when the test ends. Where there is no Postgres the test is skipped, but never in CI.
+func Postgres(t testing.TB) database.Config {
+	t.Helper()
+	server := sharedServer(t)
+	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	administer(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { administer(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return ConfigOf(server.URL(name))
+}
+
+// ConfigOf is the configuration for a database at an address, with few connections.
+func ConfigOf(url string) database.Config {
+	const connections, timeout = 12, 30_000_000_000
+	return database.Config{URL: secret.New(url), MaxConnections: connections, StatementTimeout: timeout}
+}
+
+func administer(t testing.TB, server *Server, statement string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	connection, err := pgx.Connect(ctx, server.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close(ctx) }()
+	if _, err := connection.Exec(ctx, statement); err != nil {
+		t.Error(err)
+	}
+}
+
+// NeedPostgres skips the test where Postgres is not installed, and says so. In CI that is a failure.
+func NeedPostgres(t testing.TB) {
+	t.Helper()
+	if _, err := findBinaries(); err != nil {
+		const advice = "%s; install PostgreSQL's server (Debian: postgresql) to run this test"
+		if os.Getenv("CI") != "" {
+			t.Fatalf(advice, err)
+		}
+		t.Skipf("SKIPPED, NOT PASSED: "+advice, err)
+	}
+}
+
+// sharedServer is the server of this test process, started when it is needed first. It ends with the process.
+func sharedServer(t testing.TB) *Server {
+	t.Helper()
+	NeedPostgres(t)
+	server, err := shared()
+	if err != nil {
+		t.Fatal(fmt.Errorf("start Postgres: %w", err))
+	}
+	return server
+}
+
+//nolint:gochecknoglobals // one server for all tests of a process, since a start takes a second
+var shared = sync.OnceValues(func() (*Server, error) { return StartServer(context.Background()) })

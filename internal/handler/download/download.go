@@ -119,3 +119,11 @@ func has(artifacts []event.Artifact, index int, source string) bool {
 	}
 	return false
 }
+
+// Open reads a stored image, for the handlers that come after.
+func (h *Handler) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
+	return h.bucket.Open(ctx, artifact.Key)
+}
+
+// Link gives no address: the bucket cannot sign one.
+func (h *Handler) Link(context.Context, event.Artifact) (string, error) { return "", nil }

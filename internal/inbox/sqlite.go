@@ -24,9 +24,9 @@ type insert struct {
 	statement *sql.Stmt
 }
 
-// writer is the one connection that writes the inbox, with its prepared
+// sqliteWriter is the one connection that writes the inbox in SQLite, with its prepared
 // statements. It is used by one goroutine.
-type writer struct {
+type sqliteWriter struct {
 	connection *sql.Conn
 	inserts    []insert
 	statements map[string]*sql.Stmt
@@ -42,21 +42,21 @@ const (
 	sqlBegin    = "BEGIN IMMEDIATE"
 	sqlCommit   = "COMMIT"
 	sqlRollback = "ROLLBACK"
-	sqlOutbox   = "INSERT INTO outbox (seq) SELECT seq FROM events WHERE seq > ?"
-	sqlFirst    = "SELECT id FROM events WHERE job = ? AND digest = ?"
-	sqlRelayed  = "DELETE FROM outbox WHERE seq = ?"
-	sqlProbe    = "INSERT INTO probe (id, written_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
-	sqlReject   = "INSERT INTO rejections (received_at, code, detail, body) VALUES (?, ?, ?, ?)"
+	sqlOutbox   = "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq > $1"
+	sqlFirst    = "SELECT id FROM callbacks WHERE job = $1 AND digest = $2"
+	sqlRelayed  = "DELETE FROM outbox WHERE seq = $1"
+	sqlProbe    = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
+	sqlReject   = "INSERT INTO rejections (received_at, code, detail, body) VALUES ($1, $2, $3, $4)"
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
-	sqlForget   = "DELETE FROM rejections WHERE seq = ?"
+	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
 )
 
-func openWriter(ctx context.Context, pool *sql.DB, config Config, committed func(delta int64)) (*writer, error) {
+func openSQLite(ctx context.Context, pool *sql.DB, config Config, committed func(delta int64)) (*sqliteWriter, error) {
 	connection, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: open: %w", err)
 	}
-	w := &writer{
+	w := &sqliteWriter{
 		connection: connection,
 		statements: map[string]*sql.Stmt{},
 		rejections: rejectionBounds{maxCount: config.MaxRejections, maxBytes: int64(config.MaxRejectionsBytes)},
@@ -69,11 +69,11 @@ func openWriter(ctx context.Context, pool *sql.DB, config Config, committed func
 	return w, nil
 }
 
-func (w *writer) prepare(ctx context.Context) error {
+func (w *sqliteWriter) prepare(ctx context.Context) error {
 	for _, rows := range chunkSizes() {
-		//nolint:gosec // nothing but question marks is added
-		text := "INSERT INTO events (seq, id, job, digest, received_at, body) VALUES " +
-			database.Placeholders(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
+		//nolint:gosec // nothing but numbered parameters is added
+		text := "INSERT INTO callbacks (seq, id, job, digest, received_at, body) VALUES " +
+			database.Values(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
 			return fmt.Errorf("inbox: prepare: %w", err)
@@ -91,8 +91,8 @@ func (w *writer) prepare(ctx context.Context) error {
 }
 
 // resume reads where an earlier run left off.
-func (w *writer) resume(ctx context.Context) error {
-	row := w.connection.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events")
+func (w *sqliteWriter) resume(ctx context.Context) error {
+	row := w.connection.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM callbacks")
 	if err := row.Scan(&w.sequence); err != nil {
 		return fmt.Errorf("inbox: last event: %w", err)
 	}
@@ -104,7 +104,7 @@ func (w *writer) resume(ctx context.Context) error {
 }
 
 // close gives the connection back; closing twice is no error.
-func (w *writer) close() error {
+func (w *sqliteWriter) close() error {
 	if err := w.connection.Close(); !errors.Is(err, sql.ErrConnDone) {
 		return err
 	}
@@ -115,7 +115,7 @@ func (w *writer) close() error {
 // returns nil, or none of it counts: what can fail here is the store, not an entry.
 // It takes no context: a transaction is not to be broken off because somebody
 // lost patience, and what SQLite itself waits for is bounded by its busy timeout.
-func (w *writer) write(batch []entry) error {
+func (w *sqliteWriter) write(batch []entry) error {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (w *writer) write(batch []entry) error {
 }
 
 // begin begins a transaction, also when an earlier one could not be ended.
-func (w *writer) begin(ctx context.Context) error {
+func (w *sqliteWriter) begin(ctx context.Context) error {
 	_, err := w.statements[sqlBegin].ExecContext(ctx)
 	if err != nil && w.rollback(ctx) == nil {
 		_, err = w.statements[sqlBegin].ExecContext(ctx)
@@ -147,7 +147,7 @@ func (w *writer) begin(ctx context.Context) error {
 }
 
 // rollback ends a transaction that failed; on a full disk, say, SQLite has ended it by itself.
-func (w *writer) rollback(ctx context.Context) error {
+func (w *sqliteWriter) rollback(ctx context.Context) error {
 	_, err := w.statements[sqlRollback].ExecContext(ctx)
 	if err != nil && !database.IsNoTransaction(err) {
 		return fmt.Errorf("inbox: rollback: %w", err)
@@ -155,7 +155,7 @@ func (w *writer) rollback(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) fill(ctx context.Context, batch []entry) error {
+func (w *sqliteWriter) fill(ctx context.Context, batch []entry) error {
 	acceptances := make([]*acceptance, 0, len(batch))
 	for _, e := range batch {
 		var err error
@@ -176,7 +176,7 @@ func (w *writer) fill(ctx context.Context, batch []entry) error {
 	return w.insertEvents(ctx, acceptances)
 }
 
-func (w *writer) removeRelayed(ctx context.Context, e *relayedEntry) error {
+func (w *sqliteWriter) removeRelayed(ctx context.Context, e *relayedEntry) error {
 	for _, sequence := range e.sequences {
 		result, err := w.statements[sqlRelayed].ExecContext(ctx, sequence)
 		if err != nil {

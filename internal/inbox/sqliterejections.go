@@ -16,7 +16,7 @@ func (b rejectionBounds) exceeded() bool { return b.count > b.maxCount || b.byte
 
 // keepRejection stores a rejected body and lets the oldest go while the bounds
 // are exceeded. A body that alone exceeds them is kept up to the bound.
-func (w *writer) keepRejection(ctx context.Context, e *rejectionEntry) error {
+func (w *sqliteWriter) keepRejection(ctx context.Context, e *rejectionEntry) error {
 	r := &e.rejection
 	body := r.Body[:min(int64(len(r.Body)), w.rejections.maxBytes)]
 	_, err := w.statements[sqlReject].ExecContext(ctx, r.Received.UnixMicro(), string(r.Code), r.Detail, notNull(body))
@@ -33,7 +33,7 @@ func (w *writer) keepRejection(ctx context.Context, e *rejectionEntry) error {
 	return nil
 }
 
-func (w *writer) forgetOldest(ctx context.Context) error {
+func (w *sqliteWriter) forgetOldest(ctx context.Context) error {
 	var sequence, length int64
 	err := w.statements[sqlOldest].QueryRowContext(ctx).Scan(&sequence, &length)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -12,7 +12,8 @@ CREATE TABLE events (
 CREATE INDEX events_job ON events (job);
 CREATE INDEX events_state ON events (state, id);
 
--- One step per handler of an event, in the order of position.
+-- One step per handler of an event. Steps of the same position are a stage, whose steps wait
+-- for all of the stages before.
 CREATE TABLE steps (
     event_id   TEXT    NOT NULL REFERENCES events (id) ON DELETE CASCADE,
     handler    TEXT    NOT NULL,

@@ -13,7 +13,7 @@ type identity struct {
 }
 
 // insertEvents writes the events of a batch that are new and gives every one its receipt.
-func (w *writer) insertEvents(ctx context.Context, acceptances []*acceptance) error {
+func (w *sqliteWriter) insertEvents(ctx context.Context, acceptances []*acceptance) error {
 	fresh := firstOfEach(acceptances)
 	if len(fresh) == 0 {
 		return nil
@@ -59,7 +59,7 @@ func firstOfEach(acceptances []*acceptance) []*acceptance {
 
 // insertRows inserts in prepared chunks and counts what was new. Each event gets
 // the receipt of a new one; findFirst corrects those that were not.
-func (w *writer) insertRows(ctx context.Context, fresh []*acceptance) (inserted int64, err error) {
+func (w *sqliteWriter) insertRows(ctx context.Context, fresh []*acceptance) (inserted int64, err error) {
 	for _, insert := range w.inserts {
 		for ; len(fresh) >= insert.rows; fresh = fresh[insert.rows:] {
 			result, err := insert.statement.ExecContext(ctx, w.chunk(fresh[:insert.rows])...)
@@ -76,7 +76,7 @@ func (w *writer) insertRows(ctx context.Context, fresh []*acceptance) (inserted 
 	return inserted, nil
 }
 
-func (w *writer) chunk(acceptances []*acceptance) []any {
+func (w *sqliteWriter) chunk(acceptances []*acceptance) []any {
 	w.arguments = w.arguments[:0]
 	for _, a := range acceptances {
 		w.sequence++
@@ -88,7 +88,7 @@ func (w *writer) chunk(acceptances []*acceptance) []any {
 }
 
 // findFirst looks up whose id counts for each event, once some of them turned out to be known.
-func (w *writer) findFirst(ctx context.Context, fresh []*acceptance) error {
+func (w *sqliteWriter) findFirst(ctx context.Context, fresh []*acceptance) error {
 	for _, a := range fresh {
 		var id string
 		row := w.statements[sqlFirst].QueryRowContext(ctx, a.event.Job, a.event.Digest[:])

@@ -1,0 +1,114 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/app"
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// What an embedded receiver has done and still has to do goes on in Postgres, under the same ids.
+func TestCopyCarriesEverythingOver(t *testing.T) {
+	t.Parallel()
+	v, client := vendor(t), newClient(t)
+	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	embedded := start(t, source)
+	done := map[event.ID]work.History{}
+	for range 5 {
+		job, err := v.NewJob(fakevendor.JobOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := post(t, client, embedded.webhook(), v.Callback(job, embedded.webhook())).ID
+		done[id] = embedded.settled(t, id)
+	}
+	embedded.stop()
+	open := leaveOpen(t, source, 3)
+	target := configuration(t, databasetest.NewPlace(t, database.Postgres))
+	target.Fetch.AllowedHosts = source.Fetch.AllowedHosts
+	var far int
+	first, err := app.Copy(t.Context(), source, target, func(done, all int) { far = done * 100 / all })
+	if err != nil || !first.Complete || first.Inbox.Fresh != 8 || first.Work.Fresh != 8 || first.Work.Jobs != 3 || far != 100 {
+		t.Fatalf("got %+v, %d %%, error %v", first, far, err)
+	}
+	server := start(t, target)
+	for id, before := range done {
+		after, err := server.History().Load(t.Context(), id)
+		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
+		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
+			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
+		}
+	}
+	for _, id := range open {
+		if h := server.settled(t, id); h.Event.State != event.Dead { // nothing can be fetched for it, but it was tried
+			t.Errorf("got %+v", h)
+		}
+	}
+	again, err := app.Copy(t.Context(), source, target, func(int, int) {})
+	if err != nil || !again.Complete || again.Inbox.Known != 8 || again.Work.Known != 8 || again.Work.Jobs != 0 {
+		t.Errorf("got %+v, error %v", again, err)
+	}
+}
+
+// leaveOpen has an embedded receiver accept events and stop while it works on them.
+func leaveOpen(t *testing.T, c config.Config, n int) (ids []event.ID) {
+	t.Helper()
+	begun := make(chan struct{}, n)
+	c.Handlers = []config.Handler{{
+		Definition: handler.Define("download", func(context.Context, idleConfig, handler.Deps) (waiting, error) { return waiting{begun}, nil }),
+		Config:     &idleConfig{},
+	}}
+	r := start(t, c)
+	client := newClient(t)
+	for i := range n {
+		a := post(t, client, r.webhook(), fmt.Appendf(nil, `{"job":"open-%d"}`, i))
+		ids = append(ids, a.ID)
+		<-begun
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience/10)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	return ids
+}
+
+// waiting is a handler that works until it is stopped.
+type waiting struct{ begun chan<- struct{} }
+
+func (w waiting) Handle(ctx context.Context, _ event.Event) (handler.Outcome, error) {
+	w.begun <- struct{}{}
+	<-ctx.Done()
+	return handler.Outcome{}, errors.New("stopped")
+}
+
+// An event that the target accepted itself is not copied; its own id counts.
+func TestCopyLeavesWhatTheTargetHas(t *testing.T) {
+	t.Parallel()
+	client := newClient(t)
+	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	target := configuration(t, databasetest.NewPlace(t, database.Postgres))
+	body := []byte(`{"job":"both"}`)
+	embedded := start(t, source)
+	embedded.settled(t, post(t, client, embedded.webhook(), body).ID)
+	embedded.stop()
+	server := start(t, target)
+	id := post(t, client, server.webhook(), body).ID
+	server.settled(t, id)
+	report, err := app.Copy(t.Context(), source, target, func(int, int) {}) // the target goes on running
+	if err != nil || !report.Complete || report.Inbox.OtherID != 1 || report.Work.NoInbox != 1 || report.Inbox.Fresh != 0 {
+		t.Errorf("got %+v, error %v", report, err)
+	}
+	if a := post(t, client, server.webhook(), body); a.ID != id || a.Status != "duplicate" {
+		t.Errorf("got %+v, want %s", a, id)
+	}
+}

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/pipeline"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/relay"
+)
+
+// lanes are the queues of all steps.
+func (a *App) lanes() []queue.Lane {
+	var lanes []queue.Lane
+	for _, h := range a.config.Handlers {
+		for _, step := range h.Steps() {
+			lanes = append(lanes, queue.Lane{Handler: step.Name, Concurrency: step.Limits.Concurrency})
+		}
+	}
+	return lanes
+}
+
+// stages are the steps of an event in their order: those of one handler together.
+func (a *App) stages() [][]string {
+	var stages [][]string
+	for _, h := range a.config.Handlers {
+		var names []string
+		for _, step := range h.Steps() {
+			names = append(names, step.Name)
+		}
+		stages = append(stages, names)
+	}
+	return stages
+}
+
+func (a *App) buildWork(ctx context.Context) error {
+	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
+	if err != nil {
+		return err
+	}
+	a.cleanups.addClose("fetch client", client.Close)
+	var steps []pipeline.Step
+	stored := shelves{}
+	for _, h := range a.config.Handlers {
+		for _, step := range h.Steps() {
+			made, err := a.buildHandler(ctx, h, step, client, stored)
+			if err != nil {
+				return err
+			}
+			steps = append(steps, pipeline.Step{Name: step.Name, Handler: made, Limits: step.Limits})
+		}
+	}
+	a.pipeline = pipeline.New(a.config.Retry, a.work, a.inbox, steps, a.log)
+	carry := relay.New
+	if a.config.Database.IsPostgres() {
+		carry = relay.NewWithin
+	}
+	a.relay = carry(a.inbox, a.work, a.stages(), a.log)
+	return nil
+}
+
+// buildHandler makes the handler of a step, and puts what it stores where the others find it.
+func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client, stored shelves) (handler.Handler, error) {
+	made, err := h.Definition.New(ctx, h.Config, handler.Deps{
+		Step:             step.Name,
+		Fetch:            client,
+		Log:              a.log.With().Str("handler", step.Name).Logger(),
+		Artifacts:        stored,
+		DefaultBucketURL: a.config.ImagesURL(),
+		Redact:           event.Redact,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
+	if artifacts, is := made.(handler.Artifacts); is {
+		stored[step.Name] = artifacts
+	}
+	return made, nil
+}
+
+// shelves find what handlers have stored, by the handler's name.
+type shelves map[string]handler.Artifacts
+
+// Open reads an artifact.
+func (s shelves) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
+	if found, is := s[artifact.Handler]; is {
+		return found.Open(ctx, artifact)
+	}
+	return nil, blobstore.ErrNotFound
+}
+
+// Link is an address under which anybody can read the artifact for a while.
+func (s shelves) Link(ctx context.Context, artifact event.Artifact) (string, error) {
+	if found, is := s[artifact.Handler]; is {
+		return found.Link(ctx, artifact)
+	}
+	return "", blobstore.ErrNotFound
+}

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// WithTargets lets do look at the targets of a receiver, and enable or disable them, whether it is running or
+// not. It changes no schema and, embedded, makes no file: a running receiver sees the
+// change at the next step of the target.
+func WithTargets(ctx context.Context, c config.Config, do func(context.Context, *work.Store) error) (err error) {
+	db, closeAll, err := openBeside(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	version, err := database.Version(ctx, db.Reader, db.Kind, "work")
+	if err != nil {
+		return fmt.Errorf("app: %w", err)
+	}
+	if version != work.SchemaVersion() {
+		return fmt.Errorf("app: the schema of the work store is at version %d, and this program knows version %d; "+
+			"\"receiver migrate\" brings it up to date", version, work.SchemaVersion())
+	}
+	store := work.Open(db, nil) // no step is handed out here
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return do(ctx, store)
+}
+
+// openBeside opens the work store without the data folder, which a running receiver has for itself.
+func openBeside(ctx context.Context, c config.Config) (*database.DB, func() error, error) {
+	if c.Database.IsPostgres() {
+		server, err := database.OpenServer(ctx, c.Database)
+		if err != nil {
+			return nil, nil, err
+		}
+		return server.Work, server.Close, nil
+	}
+	path := filepath.Join(c.DatabaseFolder(), workName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("app: there is no receiver's work store at %s yet", path)
+	}
+	db, err := database.OpenSQLite(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db, db.Close, nil
+}

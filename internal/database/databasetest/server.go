@@ -1,0 +1,193 @@
+package databasetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a private Postgres server, reached through a socket in its own folder. It keeps its
+// promises: fsync is on. It ends when Close is called, or with this process, however that ends.
+type Server struct {
+	folder   string
+	binaries string
+	account  *account // that the server runs as; nil for our own
+	settings []string // "name=value", beside those of every server
+	watch    io.Closer
+	process  *exec.Cmd
+}
+
+const (
+	startPatience = 30 * time.Second
+	superuser     = "receiver"
+)
+
+// StartServer makes a new, empty server and waits until it answers. Settings are those of
+// postgresql.conf, each "name=value".
+func StartServer(ctx context.Context, settings ...string) (*Server, error) {
+	binaries, err := findBinaries()
+	if err != nil {
+		return nil, err
+	}
+	account, err := serverAccount()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "receiver-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{folder: folder, binaries: binaries, account: account, settings: settings}
+	if err := errors.Join(s.account.own(folder), s.initialise(ctx)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	if err := s.Start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) initialise(ctx context.Context) error {
+	//nolint:gosec // the installed program, with constants
+	command := exec.CommandContext(ctx, filepath.Join(s.binaries, "initdb"), "--pgdata", s.data(),
+		"--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+	command.Dir = s.folder
+	command.SysProcAttr = s.account.attributes()
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.folder, "data") }
+
+// watcher starts the server and waits for the end of its own input, which comes when we close it or
+// die; then it tells the server to end, and removes the folder if it is told to.
+const watcher = `"$@" & server=$!
+read -r word
+kill -s $STOP $server
+wait $server
+if [ "$word" != keep ]; then cd / && rm -rf "$FOLDER"; fi`
+
+// Start starts the server in its folder, also after Kill, and waits until it answers.
+func (s *Server) Start(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	arguments := []string{"-c", watcher, "sh", filepath.Join(s.binaries, "postgres"), "-D", s.data()}
+	for _, setting := range append([]string{
+		"listen_addresses=", "unix_socket_directories=" + s.folder, "max_connections=400", "shared_buffers=64MB",
+	}, s.settings...) {
+		arguments = append(arguments, "-c", setting)
+	}
+	s.process = exec.Command("/bin/sh", arguments...) //nolint:gosec,noctx // it ends when its input ends
+	s.process.Dir, s.process.Env = s.folder, append(os.Environ(), "FOLDER="+s.folder, "STOP=QUIT")
+	s.process.Stdout, s.process.Stderr = log, log
+	s.process.SysProcAttr = s.account.attributes()
+	if s.watch, err = s.process.StdinPipe(); err != nil {
+		return err
+	}
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	return s.await(ctx)
+}
+
+func (s *Server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	timer := time.NewTicker(10 * time.Millisecond)
+	defer timer.Stop()
+	for {
+		connection, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			return connection.Close(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+			return fmt.Errorf("%w: %s", err, log)
+		case <-timer.C:
+		}
+	}
+}
+
+// Kill ends the server at once, as a crash does. Its data stay.
+func (s *Server) Kill() error {
+	if _, err := io.WriteString(s.watch.(io.Writer), "keep\n"); err != nil { //nolint:forcetypeassert // it is a pipe
+		return err
+	}
+	return s.end()
+}
+
+// Close ends the server and removes its data.
+func (s *Server) Close() error {
+	if s.process == nil || s.process.Process == nil {
+		return os.RemoveAll(s.folder)
+	}
+	return s.end()
+}
+
+func (s *Server) end() error {
+	err := errors.Join(s.watch.Close(), s.process.Wait())
+	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.Exited() {
+		return nil // with the status of a server that was told to quit
+	}
+	return err
+}
+
+// URL is the address of a database in the server.
+func (s *Server) URL(database string) string {
+	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: url.Values{"host": {s.folder}, "port": {s.port()}}.Encode()}).String()
+}
+
+// Set changes settings for the next Start.
+func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
+
+// GiveFile makes a file that the server can read, and nobody else, and gives its path.
+func (s *Server) GiveFile(name string, content []byte) (string, error) {
+	path := filepath.Join(s.folder, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return "", err
+	}
+	return path, s.account.own(path)
+}
+
+// port is also a part of the socket's name.
+func (s *Server) port() string {
+	for _, setting := range s.settings {
+		if port, is := strings.CutPrefix(setting, "port="); is {
+			return port
+		}
+	}
+	return "5432"
+}
+
+// findBinaries looks for the server's programs on the PATH and where Debian keeps them, newest first.
+func findBinaries() (folder string, err error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
+	}
+	const newest, oldest = 30, 13
+	for version := newest; version >= oldest; version-- {
+		folder := filepath.Join("/usr/lib/postgresql", strconv.Itoa(version), "bin")
+		if _, err := os.Stat(filepath.Join(folder, "initdb")); err == nil {
+			return folder, nil
+		}
+	}
+	return "", errors.New("there is no initdb on the PATH or in /usr/lib/postgresql")
+}

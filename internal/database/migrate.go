@@ -1,0 +1,75 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	goosedatabase "github.com/pressly/goose/v3/database"
+)
+
+// Migrate brings the schema of one store up to date with the numbered .sql files in the
+// folder of migrations that bears the name of the database's kind, each in a transaction
+// of its own, and returns the schema's version. A schema that is newer than the program
+// is an error. In Postgres several stores share the database, and each keeps count in a
+// table of its own; who may migrate at the same time is decided by LockMigrations.
+func (db *DB) Migrate(ctx context.Context, migrations fs.FS, store string) (int64, error) {
+	files, err := fs.Sub(migrations, "migrations/"+db.Kind.String())
+	if err != nil {
+		return 0, fmt.Errorf("database: migrations: %w", err)
+	}
+	provider, err := db.provider(files, store)
+	if err != nil {
+		return 0, fmt.Errorf("database: migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return 0, fmt.Errorf("database: migrate: %w", err)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("database: schema version: %w", err)
+	}
+	if current > target {
+		return current, fmt.Errorf("database: the schema is at version %d, this program knows up to %d: it was written by a newer release", current, target)
+	}
+	return current, nil
+}
+
+func (db *DB) provider(files fs.FS, store string) (*goose.Provider, error) {
+	if db.Kind == SQLite {
+		return goose.NewProvider(goose.DialectSQLite3, db.Writer, files)
+	}
+	versions, err := goosedatabase.NewStore(goosedatabase.DialectPostgres, versionTable(db.Kind, store))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider("", db.Writer, files, goose.WithStore(versions))
+}
+
+func versionTable(kind Kind, store string) string {
+	if kind == SQLite {
+		return goose.DefaultTablename
+	}
+	return store + "_migrations"
+}
+
+// Version reads the version of a store's schema without changing anything; 0 means that there is no schema yet.
+func Version(ctx context.Context, reader *sql.DB, kind Kind, store string) (int64, error) {
+	var version sql.NullInt64
+	//nolint:gosec // store is a constant of the caller
+	err := reader.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versionTable(kind, store)+" WHERE is_applied").Scan(&version)
+	if err != nil && isMissingTable(err) {
+		return 0, nil
+	}
+	return version.Int64, err
+}
+
+// String is the name of the kind, as migrations are filed under it.
+func (k Kind) String() string {
+	if k == Postgres {
+		return "postgres"
+	}
+	return "sqlite"
+}

@@ -1,0 +1,254 @@
+package database
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// OldestPostgres is the oldest major version of Postgres that is supported.
+const OldestPostgres = 13
+
+const (
+	// startPatience is how long a server that cannot be reached is waited for at start: it may be starting too.
+	startPatience = 30 * time.Second
+	startPause    = 250 * time.Millisecond
+
+	connectTimeout = 5 * time.Second
+	// idleInTransaction is how long a transaction of ours may stand still before the server ends it:
+	// a process that was stopped in one must not hold its locks against the others.
+	idleInTransaction = 10 * time.Second
+	// connectionLifetime lets connections move to another server after a failover, or behind a balancer.
+	connectionLifetime = time.Hour
+)
+
+// Server is one Postgres database that holds all stores. Accepting has connections of
+// its own, so that nothing that goes on behind it makes an answer wait for one.
+type Server struct {
+	Inbox *DB
+	Work  *DB
+	Queue *DB // around any pooler: River listens on it
+}
+
+// OpenServer opens the pools of the database that config names. It waits a while for a
+// server that cannot be reached, and refuses one that would not keep what it was given.
+func OpenServer(ctx context.Context, config Config) (*Server, error) {
+	quarter := config.MaxConnections / 4
+	s := &Server{}
+	for _, part := range []struct {
+		to          **DB
+		pooled      bool
+		connections int
+	}{
+		{&s.Inbox, true, quarter},
+		{&s.Queue, false, quarter},
+		{&s.Work, true, config.MaxConnections - 2*quarter},
+	} {
+		db, err := openPostgres(ctx, config, part.pooled, part.connections, config.StatementTimeout)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		*part.to = db
+	}
+	return s, nil
+}
+
+// Close closes all pools.
+func (s *Server) Close() error {
+	var err error
+	for _, db := range []*DB{s.Work, s.Queue, s.Inbox} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	return err
+}
+
+// openPostgres makes a pool, through the pooler if there is one and pooled is true, and checks the server behind it.
+func openPostgres(ctx context.Context, config Config, pooled bool, connections int, statementTimeout time.Duration) (*DB, error) {
+	settings, err := poolSettings(config, pooled, connections, statementTimeout)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, settings)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if err := await(ctx, pool); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	db.SetMaxIdleConns(0) // the pool below keeps them
+	return &DB{Kind: Postgres, Writer: db, Reader: db, Pool: pool}, nil
+}
+
+func poolSettings(config Config, pooled bool, connections int, statementTimeout time.Duration) (*pgxpool.Config, error) {
+	url := config.direct()
+	if pooled {
+		url = config.URL
+	}
+	settings, err := pgxpool.ParseConfig(url.Reveal())
+	if err != nil {
+		return nil, errors.New("database: the URL cannot be read")
+	}
+	settings.MaxConns = int32(connections)
+	settings.MaxConnLifetime, settings.MaxConnLifetimeJitter = connectionLifetime, connectionLifetime/10
+	connection := settings.ConnConfig
+	if connection.ConnectTimeout == 0 {
+		connection.ConnectTimeout = connectTimeout
+	}
+	connection.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}).DialContext
+	if pooled && !config.DirectURL.IsZero() {
+		// Behind a pooler the next statement may run on another connection, where what was prepared
+		// on this one is not known; and it refuses settings that it does not know at connect.
+		connection.DefaultQueryExecMode = pgx.QueryExecModeExec
+		connection.StatementCacheCapacity, connection.DescriptionCacheCapacity = 0, 0
+		return settings, nil
+	}
+	setUnlessGiven(connection.RuntimeParams, map[string]string{
+		"application_name":                    "receiver",
+		"statement_timeout":                   milliseconds(statementTimeout),
+		"idle_in_transaction_session_timeout": milliseconds(idleInTransaction),
+		// The server notices within half a minute that we were cut off, and lets go of our locks.
+		"tcp_keepalives_idle":     "10",
+		"tcp_keepalives_interval": "5",
+		"tcp_keepalives_count":    "3",
+	})
+	return settings, nil
+}
+
+func setUnlessGiven(parameters, defaults map[string]string) {
+	for name, value := range defaults {
+		if _, given := parameters[name]; !given {
+			parameters[name] = value
+		}
+	}
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// await checks the server, as soon as it answers.
+func await(ctx context.Context, pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	timer := time.NewTimer(startPause)
+	defer timer.Stop()
+	for {
+		err := checkServer(ctx, pool)
+		if err == nil || !isUnreachable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-timer.C:
+			timer.Reset(startPause)
+		}
+	}
+}
+
+// isUnreachable says that the server cannot be asked at the moment, whereas it refused for good otherwise.
+func isUnreachable(err error) bool {
+	const startingUp, tooManyConnections = "57P03", "53300"
+	if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
+		return false
+	}
+	switch postgresCode(err) {
+	case "", startingUp, tooManyConnections:
+		_, connecting := errors.AsType[*pgconn.ConnectError](err)
+		return connecting
+	}
+	return false
+}
+
+// checkServer refuses a server that is too old, or that answers a commit before it is safe.
+func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
+	var version int
+	var synchronous, fsync string
+	err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int,
+		current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&version, &synchronous, &fsync)
+	switch {
+	case err != nil:
+		return err
+	case version/10000 < OldestPostgres:
+		return fmt.Errorf("the server is Postgres %d; %d is the oldest that is supported", version/10000, OldestPostgres)
+	case synchronous == "off":
+		return errors.New("the server has synchronous_commit = off, so a commit would be answered before it is safe; " +
+			"set it for the role: ALTER ROLE ... SET synchronous_commit = on")
+	case fsync == "off":
+		return errors.New("the server has fsync = off, so a commit would be answered before it is safe; turn it on")
+	}
+	return nil
+}
+
+// CheckServer connects as a receiver would, also around a pooler, and describes what it finds:
+// the server and the versions of the stores' schemas. It changes nothing.
+func CheckServer(ctx context.Context, config Config, stores ...string) (string, error) {
+	const connections = 1
+	var text string
+	for _, pooled := range []bool{false, true} {
+		db, err := openPostgres(ctx, config, pooled, connections, config.StatementTimeout)
+		if err != nil {
+			return "", err
+		}
+		text, err = describe(ctx, db, stores)
+		if err := errors.Join(err, db.Close()); err != nil {
+			return "", fmt.Errorf("database: %w", err)
+		}
+		if config.DirectURL.IsZero() {
+			break
+		}
+	}
+	return text, nil
+}
+
+func describe(ctx context.Context, db *DB, stores []string) (string, error) {
+	var version string
+	if err := db.Pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version); err != nil {
+		return "", err
+	}
+	text := "Postgres " + version + " answers; schema versions:"
+	for _, store := range stores {
+		found, err := Version(ctx, db.Reader, Postgres, store)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(" %s %d", store, found)
+	}
+	return text, nil
+}
+
+// migrationLock is the key of the advisory lock under which schemas are migrated: "receiver" as a number.
+const migrationLock = 0x7265636569766572
+
+// MigrateServer calls migrate with a database that nobody else migrates at the same time: replicas
+// that start together wait for the first. Its statements may take as long as they need.
+func MigrateServer(ctx context.Context, config Config, migrate func(ctx context.Context, db *DB) error) (err error) {
+	const connections = 3 // one for the lock, and spares for goose and River
+	db, err := openPostgres(ctx, config, false, connections, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	lock, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	defer func() { _ = lock.Hijack().Close(context.WithoutCancel(ctx)) }() // the lock goes with its connection
+	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		return fmt.Errorf("database: wait for other migrations: %w", err)
+	}
+	return migrate(ctx, db)
+}

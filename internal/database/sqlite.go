@@ -1,0 +1,89 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+// SQLite has one writer at a time, so writes wait in our process, in order, and not in
+// the file's lock; readers never wait for the writer (WAL).
+
+// writerPragmas are the settings of the writing connection, in the order in which
+// SQLite must hear of them: without the busy timeout first, the others can fail on
+// a file that is in use.
+func writerPragmas() []string {
+	return []string{
+		"busy_timeout(10000)", // milliseconds; only another process can make us wait
+		"journal_mode(WAL)",
+		"synchronous(FULL)", // the log is synced before a commit returns
+		"foreign_keys(1)",
+		"journal_size_limit(67108864)", // bytes the log is cut back to after a checkpoint
+		"cache_size(-8192)",            // KiB
+		"wal_autocheckpoint(8192)",     // pages of 4 KiB: a page that changes often is moved once for many changes
+		"temp_store(MEMORY)",
+	}
+}
+
+func readerPragmas() []string {
+	return []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
+}
+
+// OpenSQLite opens the database file at path and creates it if it is missing;
+// its folder must exist. Nobody else may read it: bodies hold the webhook's token.
+func OpenSQLite(ctx context.Context, path string) (*DB, error) {
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("database: create %s: %w", path, err)
+	}
+	writer, err := openFile(ctx, dsn(path, "rwc", writerPragmas()), 1)
+	if err != nil {
+		return nil, fmt.Errorf("database: open %s: %w", path, err)
+	}
+	reader, err := openFile(ctx, dsn(path, "ro", readerPragmas()), max(2, runtime.GOMAXPROCS(0)))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
+	}
+	return &DB{Kind: SQLite, Writer: writer, Reader: reader}, nil
+}
+
+// create makes an empty file for its owner alone; SQLite gives the files beside it the same mode.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// OpenSQLiteReadOnly opens an existing file for reading alone, beside a process that may be writing it.
+func OpenSQLiteReadOnly(ctx context.Context, path string) (*sql.DB, error) {
+	reader, err := openFile(ctx, dsn(path, "ro", readerPragmas()), 1)
+	if err != nil {
+		return nil, fmt.Errorf("database: open %s for reading: %w", path, err)
+	}
+	return reader, nil
+}
+
+func openFile(ctx context.Context, dsn string, connections int) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections) // a connection is costly to open; keep what there is
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+func dsn(path, mode string, pragmas []string) string {
+	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": pragmas}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+}

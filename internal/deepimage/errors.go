@@ -1,0 +1,66 @@
+package deepimage
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind is the class of a failure. None of them says anything about a job.
+type Kind string
+
+// The failures of every call.
+const (
+	KindUnavailable Kind = "unavailable"  // no answer, or none that can be understood; later it may be there
+	KindLimited     Kind = "rate_limited" // the API, or our own bound on calls, asks for a pause
+	KindKey         Kind = "key"          // the API does not take the key: a person must look
+	KindCancelled   Kind = "cancelled"    // the caller gave up, or the client was closed
+)
+
+// KindSource is the failure of a look-up whose source has asked for too many unknown jobs.
+const KindSource Kind = "source"
+
+// The failures of Submit only.
+const (
+	KindSlots   Kind = "slots"   // as many jobs are under way as the plan allows
+	KindCredits Kind = "credits" // the account has too few credits
+	KindRefused Kind = "refused" // the request or its image is no good; the same again will be refused
+	// KindOutcome: the request was sent and the answer did not come, or was none. The job may exist
+	// and may have been charged. It must not simply be sent again.
+	KindOutcome Kind = "unknown_outcome"
+)
+
+// Error is a call that failed. Its text is a sentence for a person; it holds no key, and of the
+// vendor's own words only what is fit to be shown.
+type Error struct {
+	Kind   Kind
+	Status int           // of the answer; 0 if there was none
+	After  time.Duration // how long not to ask again; 0 if nobody said
+	Text   string
+	Err    error // of the context or the system; nil if the text says all
+}
+
+// Error gives the sentence.
+func (e *Error) Error() string { return e.Text }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf gives the kind of a failure, "" for an error that is not from this package.
+func KindOf(err error) Kind {
+	if failed, is := errors.AsType[*Error](err); is {
+		return failed.Kind
+	}
+	return ""
+}
+
+func failf(kind Kind, format string, values ...any) *Error {
+	return &Error{Kind: kind, Text: fmt.Sprintf(format, values...)}
+}
+
+// answered is failf for an answer with a status.
+func answered(kind Kind, status int, format string, values ...any) *Error {
+	failed := failf(kind, format, values...)
+	failed.Status = status
+	return failed
+}

@@ -1,0 +1,69 @@
+package deepimage_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+// TestEveryJobGetsItsVerdict asks for many jobs at once, some of them forged, while the API
+// fails a tenth of its calls. No failure may become a verdict, and the calls stay near the number of jobs.
+func TestEveryJobGetsItsVerdict(t *testing.T) {
+	t.Parallel()
+	const jobs, workers = 400, 16
+	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: jobs})
+	if err := vendor.Flap(fakevendor.Flapping{Seed: 1, Fail: 0.06, Drop: 0.04}); err != nil {
+		t.Fatal(err)
+	}
+	wanted := make(chan deepimage.Verdict, jobs)
+	for n := range jobs {
+		if n%20 == 0 {
+			wanted <- deepimage.Verdict{Job: newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged}).ID, State: deepimage.Unknown}
+			continue
+		}
+		job := newJob(t, vendor, fakevendor.JobOptions{})
+		wanted <- deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL}
+	}
+	close(wanted)
+	var asking sync.WaitGroup
+	for range workers {
+		asking.Go(func() {
+			for want := range wanted {
+				got, err := ask(t.Context(), client, want.Job)
+				if got.Asked = (time.Time{}); err != nil || got != want {
+					t.Errorf("got %+v, %v, want %+v", got, err, want)
+				}
+			}
+		})
+	}
+	asking.Wait()
+	calls := vendor.Calls(fakevendor.CallResult)
+	t.Logf("%d calls for %d jobs", calls, jobs)
+	if calls > jobs*5/4 {
+		t.Errorf("%d calls for %d jobs", calls, jobs)
+	}
+}
+
+// ask asks until there is a verdict, as long as it is told to wait.
+func ask(ctx context.Context, client *deepimage.Client, job string) (deepimage.Verdict, error) {
+	source := deepimage.From(netip.MustParseAddr("192.0.2.1"))
+	for {
+		got, err := client.Result(ctx, job, source)
+		failed, is := errors.AsType[*deepimage.Error](err)
+		if !is || failed.Kind != deepimage.KindUnavailable {
+			return got, err
+		}
+		timer := time.NewTimer(failed.After)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return got, err
+		}
+	}
+}

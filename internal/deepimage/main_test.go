@@ -1,0 +1,84 @@
+package deepimage_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// theKey is the key of every test.
+const theKey = "pl4nted-k3y-7c1fe9"
+
+func startVendor(t testing.TB, processing fakevendor.Processing) *fakevendor.Vendor {
+	t.Helper()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{APIKey: theKey, Processing: processing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := vendor.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return vendor
+}
+
+// newClient makes a client of the API at url that is in nobody's way.
+func newClient(t testing.TB, url string, config deepimage.Config, choices ...deepimage.Option) *deepimage.Client {
+	t.Helper()
+	if !config.Enabled() {
+		config.APIKey = secret.New(theKey)
+	}
+	if config.CallsPerSecond == 0 {
+		config.CallsPerSecond = 10_000
+	}
+	config.URL = url
+	client, err := deepimage.New(config, choices...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}
+
+// setUp is a vendor and its client.
+func setUp(t testing.TB, config deepimage.Config) (*fakevendor.Vendor, *deepimage.Client) {
+	t.Helper()
+	vendor := startVendor(t, fakevendor.Processing{})
+	return vendor, newClient(t, vendor.APIURL(), config)
+}
+
+func newJob(t testing.TB, vendor *fakevendor.Vendor, options fakevendor.JobOptions) fakevendor.Job {
+	t.Helper()
+	options.Width, options.Height, options.Seed = 8, 8, 1
+	job, err := vendor.NewJob(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// checkVerdict compares all but the time.
+func checkVerdict(t *testing.T, got deepimage.Verdict, err error, want deepimage.Verdict) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Asked.IsZero() || time.Since(got.Asked) > time.Minute {
+		t.Errorf("asked at %v", got.Asked)
+	}
+	got.Asked = time.Time{}
+	if got != want {
+		t.Errorf("\ngot  %+v\nwant %+v", got, want)
+	}
+}

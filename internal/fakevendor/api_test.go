@@ -1,0 +1,291 @@
+package fakevendor_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+// said is one answer of the API.
+type said struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// call calls the API with the right key.
+func call(t *testing.T, vendor *fakevendor.Vendor, method, path, body string) (said, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, vendor.APIURL()+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Api-Key", vendor.APIKey())
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       20 * time.Second,
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return said{}, err
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	return said{response.StatusCode, response.Header, strings.TrimSpace(string(read))}, err
+}
+
+func mustCall(t *testing.T, vendor *fakevendor.Vendor, method, path, body string) said {
+	t.Helper()
+	got, err := call(t, vendor, method, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	const whole = `{"status":"complete","job":"J","result_url":"U"}`
+	for name, row := range map[string]struct {
+		trouble fakevendor.Trouble
+		status  int // 0 when the connection breaks
+		body    string
+		header  [2]string
+	}{
+		"refuse":  {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 418, Says: "no"}, 418, `{"message":"no"}`, [2]string{}},
+		"say":     {fakevendor.Trouble{Kind: fakevendor.Say, Says: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
+		"limit":   {fakevendor.Trouble{Kind: fakevendor.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
+		"patient": {fakevendor.Trouble{Kind: fakevendor.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
+		"gateway": {fakevendor.Trouble{Kind: fakevendor.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
+		"page":    {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, 404, "", [2]string{}},
+		"cut":     {fakevendor.Trouble{Kind: fakevendor.Cut}, 200, "", [2]string{"Content-Type", "application/json"}},
+		"flood":   {fakevendor.Trouble{Kind: fakevendor.Flood}, 200, whole, [2]string{}},
+		"lag":     {fakevendor.Trouble{Kind: fakevendor.Lag, Pause: time.Millisecond}, 200, whole, [2]string{}},
+		"swallow": {fakevendor.Trouble{Kind: fakevendor.Swallow}, 0, "", [2]string{}},
+		"drop":    {fakevendor.Trouble{Kind: fakevendor.Drop}, 0, "", [2]string{}},
+		"bounce":  {fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "http://x.test/"}, 307, "", [2]string{"Location", "http://x.test/"}},
+		"mixup":   {fakevendor.Trouble{Kind: fakevendor.Mixup}, 200, strings.Replace(whole, "J", "ce0e7624-634e-11ee-a699-0242ac14000b", 1), [2]string{}},
+		"mirror":  {fakevendor.Trouble{Kind: fakevendor.Mirror, Status: 400}, 400, `{"message":"the key the-key is not liked","code":"the-key"}`, [2]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vendor := start(t)
+			row.trouble.Times = 1
+			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{row.trouble}})
+			fill := strings.NewReplacer(`"J"`, `"`+job.ID+`"`, `"U"`, `"`+job.ResultURL+`"`)
+			got, err := call(t, vendor, http.MethodGet, "/result/"+job.ID, "")
+			if (err != nil) != (row.status == 0) || got.status != row.status {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if row.body != "" && got.body != fill.Replace(row.body) {
+				t.Errorf("got %.300s", got.body)
+			}
+			if row.header[0] != "" && got.header.Get(row.header[0]) != row.header[1] {
+				t.Errorf("%s is %q", row.header[0], got.header.Get(row.header[0]))
+			}
+			if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.body != fill.Replace(whole) {
+				t.Errorf("the second call is hit too: %+v", got)
+			}
+			if vendor.Looks(job.ID) != 2 || vendor.Calls(fakevendor.CallResult) != 2 {
+				t.Errorf("%d and %d calls counted", vendor.Looks(job.ID), vendor.Calls(fakevendor.CallResult))
+			}
+		})
+	}
+}
+
+func TestDisturbHitsTheCallsItNames(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	job := newJob(t, vendor, fakevendor.JobOptions{})
+	struck := 0
+	err := vendor.Disturb(
+		fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallMe, Times: 1, Struck: func() { struck++ }},
+		fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Status: 500, Times: 2},
+		fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 501, Times: 1},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{500, 500, 501, 200} {
+		if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.status != want {
+			t.Errorf("call %d: %+v, want %d", n, got, want)
+		}
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/me", ""); got.status != 503 || struck != 1 {
+		t.Errorf("%+v, struck %d times", got, struck)
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/me", ""); got.status != 200 || !strings.Contains(got.body, vendor.APIKey()) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFlappingIsTheSameEachTime(t *testing.T) {
+	t.Parallel()
+	const calls = 200
+	flapping := fakevendor.Flapping{Seed: 3, Fail: 0.1, Limit: 0.1, Drop: 0.1, Slow: 0.1, Pause: time.Microsecond}
+	fates := func() (fates string) {
+		vendor := start(t)
+		if err := vendor.Flap(flapping); err != nil {
+			t.Fatal(err)
+		}
+		for range calls {
+			got, err := call(t, vendor, http.MethodGet, "/result/nobody", "")
+			fates += map[int]string{404: ".", 503: "f", 429: "l", 0: "d"}[got.status]
+			if (err != nil) != (got.status == 0) {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+		return fates
+	}
+	first := fates()
+	if second := fates(); first != second {
+		t.Errorf("%s\n%s", first, second)
+	}
+	for _, fate := range []string{"f", "l", "d"} {
+		if share := float64(strings.Count(first, fate)) / calls; share < 0.04 || share > 0.2 {
+			t.Errorf("%v of the calls are %s", share, fate)
+		}
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	job := newJob(t, vendor, fakevendor.JobOptions{})
+	for n, want := range []int{200, 404, 404} {
+		if got := mustCall(t, vendor, http.MethodDelete, "/result/"+job.ID, ""); got.status != want || !strings.Contains(got.body, "Image deleted") {
+			t.Errorf("call %d: %+v", n, got)
+		}
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.status != 404 || got.body != `{"message":"Image deleted","status":"complete"}` {
+		t.Errorf("%+v", got)
+	}
+	if response, _, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("the image is still there: %v, %v", response, err)
+	}
+	if got := mustCall(t, vendor, http.MethodDelete, "/result/nobody", ""); got.status != 404 || got.body != `{"message":"Job not found"}` {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestStatesChange(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	job := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Predicting})
+	if response, _, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("an image before its time: %v, %v", response, err)
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, `"predicting"`) {
+		t.Errorf("%+v", got)
+	}
+	if err := vendor.SetState(job.ID, fakevendor.Complete); err != nil {
+		t.Fatal(err)
+	}
+	if response, body, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusOK || digest(body) != job.Images[0].SHA256 {
+		t.Errorf("%v, %v", response, err)
+	}
+	if vendor.SetState("nobody", fakevendor.Complete) == nil || vendor.Expire("nobody", 403) == nil {
+		t.Error("a job that is not there changed")
+	}
+}
+
+func TestExpiredAddressesAreRenewed(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	job := newJob(t, vendor, fakevendor.JobOptions{Expired: http.StatusForbidden, Query: "signature=x"})
+	address := job.ResultURL
+	for _, status := range []int{http.StatusForbidden, http.StatusGone} {
+		if response, _, err := ask(t, address, nil); err != nil || response.StatusCode != status {
+			t.Errorf("%v, %v, want %d", response, err, status)
+		}
+		told := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, "").body
+		_, address, _ = strings.Cut(told, `"result_url":"`)
+		address = strings.ReplaceAll(strings.TrimSuffix(address, `"}`), `\u0026`, "&")
+		if response, body, err := ask(t, address, nil); err != nil || response.StatusCode != http.StatusOK || digest(body) != job.Images[0].SHA256 {
+			t.Errorf("%s: %v, %v", address, response, err)
+		}
+		if err := vendor.Expire(job.ID, http.StatusGone); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAPIShapes(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	for shape, want := range map[fakevendor.Shape]string{
+		fakevendor.ResultStorage: `"result_url":"storage://my-bucket/results/image.png"}`,
+		fakevendor.ResultMissing: `"result_url":null}`,
+	} {
+		job := newJob(t, vendor, fakevendor.JobOptions{APIShape: shape})
+		if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.HasSuffix(got.body, want) {
+			t.Errorf("%+v, want %s", got, want)
+		}
+	}
+}
+
+func TestTroublesThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	for name, trouble := range map[string]fakevendor.Trouble{
+		"kind":   {},
+		"status": {Kind: fakevendor.Refuse, Status: 200},
+		"times":  {Kind: fakevendor.Refuse, Times: -1},
+	} {
+		if vendor.Disturb(trouble) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	for name, flapping := range map[string]fakevendor.Flapping{"share": {Fail: 1.1}, "negative": {Drop: -0.1}, "pause": {Slow: 1}} {
+		if vendor.Flap(flapping) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+func TestCloseEndsALag(t *testing.T) {
+	t.Parallel()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached := make(chan struct{})
+	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Lag, Times: 1, Struck: func() { close(reached) }}); err != nil {
+		t.Fatal(err)
+	}
+	broken := make(chan error, 1)
+	go func() {
+		_, err := call(t, vendor, http.MethodGet, "/me", "")
+		broken <- err
+	}()
+	<-reached
+	if err := vendor.Close(); err != nil { // waits for the answer
+		t.Error(err)
+	}
+	if err := <-broken; err == nil {
+		t.Error("the call was answered")
+	}
+}
+
+func TestTheKeyIsAskedFor(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	for _, path := range []string{"/me", "/result/nobody"} {
+		for key, want := range map[string]int{"": http.StatusForbidden, "another": http.StatusNotFound} {
+			header := http.Header{}
+			if key != "" {
+				header.Set("X-Api-Key", key)
+			}
+			response, body, err := ask(t, vendor.APIURL()+path, header)
+			if err != nil || response.StatusCode != want || bytes.Contains(body, []byte(vendor.APIKey())) {
+				t.Errorf("%s with %q: %v, %v, %s", path, key, response, err, body)
+			}
+		}
+	}
+}

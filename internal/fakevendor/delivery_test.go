@@ -1,0 +1,98 @@
+package fakevendor_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+// fates writes what became of each delivery, one character for each.
+func fates(deliveries []fakevendor.Delivery) string {
+	var told strings.Builder
+	for _, d := range deliveries {
+		switch {
+		case d.Lost:
+			told.WriteString("l")
+		case d.Forged:
+			told.WriteString("f")
+		case d.Copy > 0:
+			told.WriteString("d")
+		case d.Late > 0:
+			told.WriteString("w")
+		default:
+			told.WriteString(".")
+		}
+	}
+	return told.String()
+}
+
+func TestChancesAreTheSameEachTime(t *testing.T) {
+	t.Parallel()
+	const jobs = 300
+	deliver := func(chances fakevendor.Chances) []fakevendor.Delivery {
+		vendor := start(t)
+		webhook, _ := callbacks(t)
+		made := make([]fakevendor.Job, jobs)
+		for n := range made {
+			made[n] = newJob(t, vendor, fakevendor.JobOptions{Seed: 1, Width: 8, Height: 8})
+		}
+		return vendor.Deliver(t.Context(), webhook, fakevendor.Plan{Concurrency: 8, Chances: chances}, made...)
+	}
+	chances := fakevendor.Chances{Seed: 5, Lose: 0.2, Double: 0.2, Forge: 0.05, Delay: 0.1, MaxDelay: 20 * time.Millisecond}
+	deliveries := deliver(chances)
+	for _, d := range deliveries {
+		if d.Err != nil || d.Lost != (d.Attempts == 0) || d.Late > chances.MaxDelay {
+			t.Errorf("%+v", d)
+		}
+	}
+	first := fates(deliveries)
+	if second := fates(deliver(chances)); first != second {
+		t.Errorf("%s\n%s", first, second)
+	}
+	for fate, want := range map[string]float64{"l": 0.2, "d": 0.16, "f": 0.05, "w": 0.08} {
+		if share := float64(strings.Count(first, fate)) / jobs; share < want/2 || share > want*2 {
+			t.Errorf("%v of the jobs are %s, want about %v", share, fate, want)
+		}
+	}
+	chances.Seed++
+	if fates(deliver(chances)) == first {
+		t.Error("another seed changes nothing")
+	}
+}
+
+func TestForgeriesLookReal(t *testing.T) {
+	t.Parallel()
+	vendor := start(t)
+	webhook, bodies := callbacks(t)
+	job := newJob(t, vendor, fakevendor.JobOptions{})
+	plan := fakevendor.Plan{Chances: fakevendor.Chances{Forge: 1, Impersonate: 1}}
+	deliveries := vendor.Deliver(t.Context(), webhook, plan, job)
+	if fates(deliveries) != ".ff" || len(bodies) != 3 {
+		t.Fatalf("%s, %d callbacks", fates(deliveries), len(bodies))
+	}
+	forged, impersonated := deliveries[1].Job, deliveries[2].Job
+	if got := mustCall(t, vendor, http.MethodGet, "/result/"+forged.ID, ""); got.body != `{"message":"Job not found"}` {
+		t.Errorf("%+v", got)
+	}
+	if got := mustCall(t, vendor, http.MethodDelete, "/result/"+forged.ID, ""); got.body != `{"message":"Job not found"}` {
+		t.Errorf("%+v", got)
+	}
+	if impersonated.ID != job.ID || impersonated.ResultURL == job.ResultURL {
+		t.Errorf("%+v", impersonated)
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, job.ResultURL) {
+		t.Errorf("the API lies: %+v", got)
+	}
+	for _, forger := range []fakevendor.Job{forged, impersonated} {
+		response, body, err := ask(t, forger.ResultURL, nil)
+		if err != nil || response.StatusCode != http.StatusOK || digest(body) != forger.Images[0].SHA256 || vendor.Requests(forger.ResultURL) != 1 {
+			t.Errorf("%v, %v, %d requests", response, err, vendor.Requests(forger.ResultURL))
+		}
+	}
+	if vendor.Requests(job.ResultURL) != 0 {
+		t.Error("the real image was asked for")
+	}
+}

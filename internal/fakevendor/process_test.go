@@ -1,0 +1,136 @@
+package fakevendor_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+// endless is a processing time that no test waits for.
+const endless = time.Hour
+
+func startWith(t *testing.T, processing fakevendor.Processing) *fakevendor.Vendor {
+	t.Helper()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Processing: processing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := vendor.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return vendor
+}
+
+// callbacks gathers what is posted to it.
+func callbacks(t *testing.T) (webhook string, bodies <-chan string) {
+	t.Helper()
+	gathered := make(chan string, 1000)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		gathered <- string(body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/hook", gathered
+}
+
+func jobIn(t *testing.T, body string) string {
+	t.Helper()
+	var named struct{ Job string }
+	if err := json.Unmarshal([]byte(body), &named); err != nil || named.Job == "" {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return named.Job
+}
+
+func TestProcessMakesAJobAndCallsBack(t *testing.T) {
+	t.Parallel()
+	vendor := startWith(t, fakevendor.Processing{Time: 3 * time.Millisecond})
+	webhook, bodies := callbacks(t)
+	got := mustCall(t, vendor, http.MethodPost, "/process", `{"url":"https://example.com/a.png","webhooks":{"complete":"`+webhook+`"}}`)
+	id := jobIn(t, got.body)
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"received"`) {
+		t.Errorf("%+v", got)
+	}
+	told := <-bodies
+	if jobIn(t, told) != id || !strings.Contains(told, `"url":"https://example.com/a.png"`) || !strings.Contains(told, webhook) {
+		t.Errorf("called back with %s", told)
+	}
+	if got := mustCall(t, vendor, http.MethodGet, "/result/"+id, ""); !strings.Contains(got.body, `"status":"complete"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestProcessResultWaits(t *testing.T) {
+	t.Parallel()
+	vendor := startWith(t, fakevendor.Processing{Time: 3 * time.Millisecond})
+	if got := mustCall(t, vendor, http.MethodPost, "/process_result", `{}`); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"complete"`) {
+		t.Errorf("%+v", got)
+	}
+	failing := startWith(t, fakevendor.Processing{End: fakevendor.Failed})
+	if got := mustCall(t, failing, http.MethodPost, "/process_result", `{}`); got.status != http.StatusInternalServerError || !strings.Contains(got.body, `"failed"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestProcessRefusesBeyondThePlan(t *testing.T) {
+	t.Parallel()
+	slots := startWith(t, fakevendor.Processing{Time: endless, Slots: 2})
+	for n, want := range []int{200, 200, 429} {
+		if got := mustCall(t, slots, http.MethodPost, "/process", `{}`); got.status != want {
+			t.Errorf("submission %d: %+v", n, got)
+		}
+	}
+	credits := startWith(t, fakevendor.Processing{Credits: 1})
+	for n, want := range []int{200, 402} {
+		if got := mustCall(t, credits, http.MethodPost, "/process", `{}`); got.status != want {
+			t.Errorf("submission %d: %+v", n, got)
+		}
+	}
+	for _, body := range []string{"", "null", "[]", `{"webhooks":1}`} {
+		if got := mustCall(t, slots, http.MethodPost, "/process", body); got.status != http.StatusBadRequest {
+			t.Errorf("%q: %+v", body, got)
+		}
+	}
+}
+
+func TestSwallowedSubmissionHasItsJob(t *testing.T) {
+	t.Parallel()
+	vendor := startWith(t, fakevendor.Processing{})
+	webhook, bodies := callbacks(t)
+	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := call(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`); err == nil {
+		t.Errorf("answered %+v", got)
+	}
+	jobIn(t, <-bodies)
+}
+
+func TestSubmittedJobsFareByChance(t *testing.T) {
+	t.Parallel()
+	ended := make(chan fakevendor.Delivery, 100)
+	plan := fakevendor.Plan{Chances: fakevendor.Chances{Forge: 1, Double: 1}, Delivered: func(d fakevendor.Delivery) { ended <- d }}
+	vendor := startWith(t, fakevendor.Processing{Callbacks: plan})
+	webhook, bodies := callbacks(t)
+	id := jobIn(t, mustCall(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`).body)
+	forged, own := 0, 0
+	for range 3 {
+		if d := <-ended; d.Forged {
+			forged++
+		} else if d.Job.ID == id {
+			own++
+		}
+		<-bodies
+	}
+	if forged != 1 || own != 2 {
+		t.Errorf("%d forged and %d of its own", forged, own)
+	}
+}

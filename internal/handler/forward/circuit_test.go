@@ -1,0 +1,129 @@
+package forward_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/rs/zerolog"
+)
+
+// A target that fails in a row is left alone; then one call is made and the others wait for
+// its answer; when it is back, all is as it was.
+func TestCircuit(t *testing.T) {
+	t.Parallel()
+	const failures, pause = 3, 200 * time.Millisecond
+	var down atomic.Bool
+	down.Store(true)
+	probing, answer := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int64
+	target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case calls.Add(1) == failures+1:
+			close(probing)
+			<-answer
+		case down.Load():
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	house := newHouse(t, zerolog.Nop())
+	config := to(target.URL)
+	config.CircuitFailures, config.CircuitPause = failures, pause
+	h := house.open(t, config)
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	handle := func() *handler.Error {
+		_, err := h.Handle(t.Context(), e)
+		return handler.Failure(err)
+	}
+	for range failures {
+		if got := handle(); got == nil || got.Parked || got.Permanent {
+			t.Fatalf("a failure is %+v", got)
+		}
+	}
+	for n := range 4 {
+		got := handle()
+		if got == nil || !got.Parked || got.Disabled || got.After <= 0 || got.After > pause+time.Second || got.Reason != event.ReasonServerError {
+			t.Fatalf("parked as %+v", got)
+		}
+		if n == 0 && (!strings.Contains(got.Error(), "left alone") || !strings.Contains(got.Error(), "answered 502")) {
+			t.Errorf("it says %q", got)
+		}
+	}
+	if calls.Load() != failures {
+		t.Fatalf("%d calls", calls.Load())
+	}
+	<-time.After(pause + 10*time.Millisecond)
+	down.Store(false)
+	var group sync.WaitGroup
+	group.Go(func() {
+		if got := handle(); got != nil {
+			t.Errorf("the probe is %+v", got)
+		}
+	})
+	<-probing
+	for range 3 {
+		if got := handle(); got == nil || !got.Parked || got.After <= 0 {
+			t.Errorf("beside the probe it is %+v", got)
+		}
+	}
+	close(answer)
+	group.Wait()
+	for range 3 {
+		if got := handle(); got != nil {
+			t.Errorf("when the target is back it is %+v", got)
+		}
+	}
+	if calls.Load() != failures+4 {
+		t.Errorf("%d calls", calls.Load())
+	}
+}
+
+// Those that are parked come back one after the other.
+func TestParkedCallsAreSpread(t *testing.T) {
+	t.Parallel()
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(500, ""))
+	config := to(target.URL)
+	config.CircuitFailures, config.CircuitPause = 1, time.Minute
+	h := house.open(t, config)
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	var last time.Duration
+	for n := range 200 {
+		_, err := h.Handle(t.Context(), e)
+		after := handler.Failure(err).After
+		if n > 1 && after < last-60*time.Millisecond {
+			t.Errorf("number %d comes after %s, the one before after %s", n, after, last)
+		}
+		last = after
+	}
+	if last < time.Minute+5*time.Second || last > time.Minute+15*time.Second {
+		t.Errorf("the last of 200 comes after %s", last)
+	}
+	if calls := target.got(); len(calls) != 1 {
+		t.Errorf("%d calls", len(calls))
+	}
+}
+
+// Who refuses a call has answered it, and a source that fails says nothing of the target.
+func TestCircuitCountsFailuresOfTheTargetOnly(t *testing.T) {
+	t.Parallel()
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(404, ""))
+	config := to(target.URL)
+	config.Mode, config.CircuitFailures = "raw", 1
+	h := house.open(t, config)
+	refused, _ := house.event(t, fakevendor.JobOptions{})
+	broken, _ := house.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
+	for _, e := range []event.Event{refused, broken, refused, broken} {
+		if _, err := h.Handle(t.Context(), e); err == nil || handler.Failure(err).Parked {
+			t.Errorf("got %v", err)
+		}
+	}
+	if calls := target.got(); len(calls) != 2 {
+		t.Errorf("%d calls", len(calls))
+	}
+}

@@ -1,0 +1,404 @@
+package forward_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/forward"
+	"github.com/rs/zerolog"
+)
+
+func TestEvent(t *testing.T) {
+	t.Parallel()
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(200, `{"ok": true}`))
+	config := to(target.URL + "/hook?a=b")
+	config.Headers = list("X-One: 1", "x-two: two words", "User-Agent: mine")
+	config.BearerToken.Decode("t0ken")
+	e, job := house.event(t, fakevendor.JobOptions{})
+	e = house.store(t, e, job)
+	outcome, err := house.open(t, config).Handle(t.Context(), e)
+	must(t, err)
+	if want := strings.TrimPrefix(target.URL, "http://") + ` answered 200 OK: {"ok":true}`; outcome.Detail != want {
+		t.Errorf("it is told as %q, want %q", outcome.Detail, want)
+	}
+	got := target.the(t)
+	for name, want := range map[string]string{
+		"Content-Type": "application/json", "X-One": "1", "X-Two": "two words", "User-Agent": "mine", "Authorization": "Bearer t0ken",
+		"Webhook-Id": string(e.ID), "Webhook-Signature": "", "Content-Length": fmt.Sprint(len(got.body)),
+	} {
+		if value := got.header.Get(name); value != want {
+			t.Errorf("%s is %q, want %q", name, value, want)
+		}
+	}
+	d := decode(t, got.body)
+	if d.ID != string(e.ID) || d.Job != job.ID || !d.ReceivedAt.Equal(e.Received) || len(d.ResultURLs) != 1 || len(d.Artifacts) != 1 {
+		t.Fatalf("%s", got.body)
+	}
+	if a := d.Artifacts[0]; a.SHA256 != job.Images[0].SHA256 || !strings.HasPrefix(a.Link, "https://bucket/"+a.Key) {
+		t.Errorf("%+v", a)
+	}
+}
+
+// parts are those of a form.
+func parts(t *testing.T, c call) (texts []string, files [][]byte) {
+	t.Helper()
+	kind, parameters, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" {
+		t.Fatalf("%q, %v", kind, err)
+	}
+	reader := multipart.NewReader(bytes.NewReader(c.body), parameters["boundary"])
+	for {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			return texts, files
+		}
+		must(t, err)
+		content, err := io.ReadAll(part)
+		must(t, err)
+		texts = append(texts, part.FormName()+" "+part.FileName()+" "+part.Header.Get("Content-Type"))
+		files = append(files, content)
+	}
+}
+
+func TestImage(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*house, event.Event, fakevendor.Job) event.Event{
+		"stored":  func(h *house, e event.Event, job fakevendor.Job) event.Event { return h.store(t, e, job) },
+		"fetched": func(_ *house, e event.Event, _ fakevendor.Job) event.Event { return e },
+		"stored in part, and by a handler that is not there any more": func(h *house, e event.Event, job fakevendor.Job) event.Event {
+			e = h.store(t, e, job)
+			e.Artifacts = e.Artifacts[:2]
+			e.Artifacts[1].Key = "gone"
+			return e
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+			config := to(target.URL)
+			config.Mode = "image"
+			e, job := house.event(t, fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultStrings})
+			_, err := house.open(t, config).Handle(t.Context(), prepare(house, e, job))
+			must(t, err)
+			got := target.the(t)
+			texts, files := parts(t, got)
+			want := "event  application/json, image 0.png image/png, image 1.png image/png, image 2.png image/png"
+			if strings.Join(texts, ", ") != want {
+				t.Fatalf("the parts are %q", texts)
+			}
+			if signed := got.header.Get("Receiver-Signed"); signed != "part event" {
+				t.Errorf("signed is %q", signed)
+			}
+			for index, a := range decode(t, files[0]).Artifacts {
+				image := job.Images[index]
+				if sum := sha(files[index+1]); a.Index != index || a.SHA256 != sum || sum != image.SHA256 || a.Bytes != image.Bytes || a.Width != image.Width {
+					t.Errorf("%+v is not %+v", a, image)
+				}
+			}
+		})
+	}
+}
+
+func TestRaw(t *testing.T) {
+	t.Parallel()
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	config := to(target.URL)
+	config.Mode = "raw"
+	h := house.open(t, config)
+	e, job := house.event(t, fakevendor.JobOptions{ID: "job \"ä\" 😀", Format: fakevendor.JPEG})
+	_, err := h.Handle(t.Context(), e)
+	must(t, err)
+	got := target.the(t)
+	d := decode(t, []byte(got.header.Get("Receiver-Event")))
+	if d.ID != string(e.ID) || d.Job != job.ID || !d.ReceivedAt.Equal(e.Received) || d.Artifact.SHA256 != sha(got.body) || d.Artifact.Bytes != int64(len(got.body)) {
+		t.Errorf("%s", got.header.Get("Receiver-Event"))
+	}
+	if kind := got.header.Get("Content-Type"); kind != "image/jpeg" || d.Artifact.MediaType != kind || sha(got.body) != job.Images[0].SHA256 {
+		t.Errorf("the body is another one, %s", kind)
+	}
+	several, _ := house.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
+	if _, err := h.Handle(t.Context(), several); err == nil || !handler.Failure(err).Permanent || !strings.Contains(err.Error(), "2 images") {
+		t.Errorf("an event with two images: %v", err)
+	}
+}
+
+// What an answer means: the whole table.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	for status, want := range map[int]handler.Error{
+		300: {Permanent: true, Reason: event.ReasonOther},
+		301: {Permanent: true, Reason: event.ReasonOther},
+		308: {Permanent: true, Reason: event.ReasonOther},
+		400: {Permanent: true, Reason: event.ReasonOther},
+		401: {Permanent: true, Reason: event.ReasonAuth},
+		403: {Permanent: true, Reason: event.ReasonAuth},
+		404: {Permanent: true, Reason: event.ReasonOther},
+		408: {Reason: event.ReasonTimeout},
+		410: {Parked: true, Disabled: true, Reason: event.ReasonOther},
+		413: {Permanent: true, Reason: event.ReasonTooLarge},
+		422: {Permanent: true, Reason: event.ReasonOther},
+		425: {Reason: event.ReasonRateLimited},
+		429: {Reason: event.ReasonRateLimited},
+		500: {Reason: event.ReasonServerError},
+		501: {Reason: event.ReasonServerError},
+		503: {Reason: event.ReasonServerError},
+		599: {Reason: event.ReasonServerError},
+		200: {}, 201: {}, 202: {}, 204: {}, 299: {},
+	} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			target := newTarget(t, always(status, ""))
+			_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+			got := handler.Failure(err)
+			if status < 300 {
+				must(t, err)
+				return
+			}
+			if got == nil || got.Permanent != want.Permanent || got.Parked != want.Parked || got.Disabled != want.Disabled || got.Reason != want.Reason || got.After != 0 {
+				t.Fatalf("%+v", got)
+			}
+			if !strings.Contains(got.Error(), fmt.Sprint("answered ", status)) {
+				t.Errorf("it says %q", got)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	rows := []struct {
+		value    string
+		min, max time.Duration
+	}{
+		{"17", 17 * time.Second, 17 * time.Second},
+		{"0", 0, 0},
+		{"-3", 0, 0},
+		{"soon", 0, 0},
+		{"99999999999999999999", 24 * time.Hour, 24 * time.Hour},
+		{time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 50 * time.Minute, time.Hour},
+		{time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 0, 0},
+	}
+	for _, row := range rows {
+		for _, status := range []int{408, 425, 429, 500, 503} {
+			t.Run(fmt.Sprint(row.value, " ", status), func(t *testing.T) {
+				t.Parallel()
+				target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Retry-After", row.value)
+					w.WriteHeader(status)
+				})
+				_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+				if got := handler.Failure(err); got == nil || got.After < row.min || got.After > row.max {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+}
+
+// A redirect is not followed, and tells no more than the host.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	house, elsewhere := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	target := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL+"/path?token=t0ken", http.StatusTemporaryRedirect)
+	})
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(elsewhere.URL, "http://")) || strings.Contains(err.Error(), "t0ken") {
+		t.Errorf("got %v", err)
+	}
+	if calls := elsewhere.got(); len(calls) != 0 {
+		t.Errorf("it was followed: %v", calls)
+	}
+}
+
+// Answers that are too long, too slow or not text neither hold a call up nor come into the history.
+func TestStrangeAnswers(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		respond http.HandlerFunc
+		want    string
+	}{
+		"huge": {func(w http.ResponseWriter, _ *http.Request) {
+			for range 1 << 10 {
+				if _, err := io.WriteString(w, strings.Repeat("many words ", 1<<10)); err != nil {
+					return
+				}
+			}
+		}, "many words"},
+		"endless": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "and then")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, "and then"},
+		"bytes":  {always(200, "a\x00\x1b[31mb\n\nc\xff"), "a [31mb c\uFFFD"},
+		"a page": {always(200, "<html>\n<body>fine</body>\r\n</html>"), "<html> <body>fine</body> </html>"},
+		"its own secrets": {
+			always(200, `{"api_key": "s3cret", "see": "https://x/?token=s3cret&a=b"}`),
+			`{"api_key":"[redacted]","see":"https://x/?token=[redacted]&a=b"}`,
+		},
+		"ours": {
+			func(w http.ResponseWriter, r *http.Request) {
+				_, _ = fmt.Fprint(w, r.URL.String(), " ", r.Header.Get("Authorization"), " ", r.Header.Get("X-Key"), " ", r.URL.Query().Get("to"))
+			},
+			"[redacted] Bearer [redacted] [redacted] [redacted]",
+		},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			house, target := newHouse(t, zerolog.Nop()), newTarget(t, row.respond)
+			config := to(target.URL + "/hooks/T0000000/B0000000?to=" + "a-secret-word")
+			config.BearerToken.Decode("bearer-t0ken")
+			config.Headers = list("X-Key: header-t0ken")
+			config.Timeout = time.Second
+			e, _ := house.event(t, fakevendor.JobOptions{})
+			outcome, err := house.open(t, config).Handle(t.Context(), e)
+			must(t, err)
+			if !strings.Contains(outcome.Detail, row.want) || len(outcome.Detail) > 1100 {
+				t.Errorf("it is told as %q", outcome.Detail)
+			}
+		})
+	}
+}
+
+// Whatever a target answers, a person can look at it: it is short, of one line, and holds nothing that we know to be secret.
+func FuzzAnswerIsFitForPeople(f *testing.F) {
+	const known = "t0p-s3cret"
+	config := to("https://a.example/" + known + "?key=" + known)
+	config.BearerToken.Decode(known)
+	h, err := forward.New(f.Context(), config, handler.Deps{Step: config.Steps()[0].Name, Redact: event.Redact})
+	must(f, err)
+	f.Add([]byte(`{"a":"` + known + `","token":"x","b":"` + strings.Repeat("é", 600) + `"}`))
+	f.Add([]byte("https://a.example/" + known + "?key=" + known + "&sig=\x00\xff\u202e"))
+	f.Add([]byte(strings.Repeat(known, 500)))
+	f.Add([]byte(`{"a":"t0p\u002ds3cret"}`))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		shown := h.Shown(said)
+		switch {
+		case strings.Contains(shown, known):
+			t.Errorf("%q tells the secret", shown)
+		case len(shown) > 1100 || !utf8.ValidString(shown):
+			t.Errorf("%d bytes, %q", len(shown), shown)
+		case strings.ContainsFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }):
+			t.Errorf("%q is not for a terminal", shown)
+		}
+	})
+}
+
+// A target that answers before it has all, and closes, is understood, and holds nothing up.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	for _, status := range []int{204, 413} {
+		house := newHouse(t, zerolog.Nop())
+		server := httptest.NewServer(always(status, ""))
+		config := to(server.URL)
+		config.Mode, config.MaxBytes, config.MaxPixels = "raw", 2*size, size
+		e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
+		_, err := house.open(t, config).Handle(t.Context(), e)
+		server.Close()
+		if status == 204 && err != nil && handler.Failure(err).Permanent || status == 413 && err == nil {
+			t.Errorf("%d: %v", status, err)
+		}
+		t.Logf("%d: %v", status, err)
+		noSpools(t, house)
+	}
+}
+
+// A target that takes the call and says nothing is given up after its own time, not that of the attempt.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	target := newTarget(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	config := to(target.URL)
+	config.Timeout = 50 * time.Millisecond
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	_, err := house.open(t, config).Handle(t.Context(), e)
+	if got := handler.Failure(err); got == nil || got.Reason != event.ReasonTimeout || got.Permanent || !strings.Contains(err.Error(), "did nothing for 50ms") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A target that takes an image piece by piece has its time for each piece.
+func TestSlowTargetIsNoSilentOne(t *testing.T) {
+	t.Parallel()
+	const size = 4 << 20
+	house := newHouse(t, zerolog.Nop())
+	var pieces atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pause := time.NewTicker(20 * time.Millisecond)
+		defer pause.Stop()
+		for {
+			n, err := io.CopyN(io.Discard, r.Body, 256<<10)
+			if n > 0 {
+				pieces.Add(1)
+			}
+			if err != nil {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			<-pause.C
+		}
+	}))
+	defer server.Close()
+	config := to(server.URL)
+	config.Mode, config.MaxBytes, config.MaxPixels, config.Timeout = "raw", 2*size, size, 250*time.Millisecond
+	e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
+	_, err := house.open(t, config).Handle(t.Context(), e)
+	must(t, err)
+	if pieces.Load() < 16 {
+		t.Errorf("%d pieces", pieces.Load())
+	}
+}
+
+// No more calls begin in a second than the rate says.
+func TestRate(t *testing.T) {
+	t.Parallel()
+	const calls, perSecond = 6, 20
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	config := to(target.URL)
+	config.Rate = perSecond
+	h := house.open(t, config)
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	started := time.Now()
+	var group sync.WaitGroup
+	for range calls {
+		group.Go(func() {
+			if _, err := h.Handle(t.Context(), e); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if took, least := time.Since(started), (calls-1)*time.Second/perSecond; took < least-5*time.Millisecond {
+		t.Errorf("%d calls took %s, want at least %s", calls, took, least)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, _ = h.Handle(ctx, e)
+	if _, err := h.Handle(ctx, e); err == nil || handler.Failure(err).Permanent {
+		t.Errorf("a call whose turn does not come in time: %v", err)
+	}
+}

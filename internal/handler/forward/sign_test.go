@@ -1,0 +1,161 @@
+package forward_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/rs/zerolog"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// signed is a call, and what a receiver that knows one secret makes of it.
+type signed struct {
+	Name    string            `json:"name"`
+	Secret  string            `json:"secret"`
+	Payload string            `json:"payload"`
+	Headers map[string]string `json:"headers"`
+	Valid   bool              `json:"valid"`
+}
+
+// seen is a call as its receiver sees it who looks at the place that Receiver-Signed names.
+func seen(t *testing.T, name, secret string, c call, valid bool) signed {
+	t.Helper()
+	s := signed{Name: name, Secret: secret, Payload: string(c.body), Valid: valid, Headers: map[string]string{}}
+	for header := range c.header {
+		s.Headers[header] = c.header.Get(header)
+	}
+	switch c.header.Get("Receiver-Signed") {
+	case "part event":
+		_, files := parts(t, c)
+		s.Payload = string(files[0])
+	case "header Receiver-Event":
+		s.Payload = c.header.Get("Receiver-Event")
+	}
+	return s
+}
+
+// history makes calls over a retry, two rotations of secrets and a replay, in every mode.
+func history(t *testing.T) []signed {
+	t.Helper()
+	house := newHouse(t, zerolog.Nop())
+	var all []signed
+	for _, mode := range []string{"event", "image", "raw"} {
+		fail := true
+		target := newTarget(t, func(w http.ResponseWriter, _ *http.Request) {
+			if fail {
+				fail = false
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		})
+		e, _ := house.event(t, fakevendor.JobOptions{Data: json.RawMessage(`{"prompt":"Größe 😀   \u0000"}`)})
+		for _, secrets := range [][]string{{whsec("a")}, {whsec("a")}, {whsec("b"), whsec("a")}, {whsec("b")}} {
+			config := to(target.URL)
+			config.Mode, config.Secrets = mode, list(secrets...)
+			_, err := house.open(t, config).Handle(t.Context(), e)
+			if first := len(target.got()) == 1; first != (err != nil) {
+				t.Fatalf("%s: %v", mode, err)
+			}
+		}
+		calls := target.got()
+		for n, knows := range []struct{ a, b bool }{{true, false}, {true, false}, {true, true}, {false, true}} {
+			all = append(all,
+				seen(t, mode, whsec("a"), calls[n], knows.a),
+				seen(t, mode, whsec("b"), calls[n], knows.b),
+				seen(t, mode, whsec("c"), calls[n], false))
+			if id := calls[n].header.Get("Webhook-Id"); id != string(e.ID) {
+				t.Errorf("%s: the id of call %d is %q, that of the event %q", mode, n, id, e.ID)
+			}
+		}
+		changed := seen(t, mode+" changed", whsec("a"), calls[0], false)
+		changed.Payload = strings.Replace(changed.Payload, `"job":"`, `"job":"x`, 1)
+		all = append(all, changed)
+	}
+	return all
+}
+
+func TestSignaturesWithTheLibraryForGo(t *testing.T) {
+	t.Parallel()
+	for _, s := range history(t) {
+		webhook, err := standardwebhooks.NewWebhook(s.Secret)
+		must(t, err)
+		header := http.Header{}
+		for name, value := range s.Headers {
+			header.Set(name, value)
+		}
+		if err := webhook.Verify([]byte(s.Payload), header); (err == nil) != s.Valid {
+			t.Errorf("%s with the secret %s: %v", s.Name, s.Secret, err)
+		}
+	}
+}
+
+// modulesVariable names the folder with the npm package standardwebhooks; .ci/with-standardwebhooks sets it.
+const modulesVariable = "TEST_STANDARDWEBHOOKS"
+
+func TestSignaturesWithTheLibraryForNode(t *testing.T) {
+	t.Parallel()
+	modules := os.Getenv(modulesVariable)
+	node, err := exec.LookPath("node")
+	if modules == "" || err != nil {
+		const missing = "NOT VERIFIED with the npm package: node is needed, and " + modulesVariable + " as .ci/with-standardwebhooks sets it"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	all := history(t)
+	calls, err := json.Marshal(all)
+	must(t, err)
+	command := exec.CommandContext(t.Context(), node, "-e", `
+		const { Webhook } = require("standardwebhooks");
+		const calls = JSON.parse(require("fs").readFileSync(0, "utf8"));
+		console.log(JSON.stringify(calls.map(({ secret, payload, headers }) => {
+			try {
+				return new Webhook(secret).verify(payload, headers).id;
+			} catch (e) {
+				return e.constructor.name;
+			}
+		})));`)
+	command.Env = append(os.Environ(), "NODE_PATH="+modules)
+	command.Stdin = bytes.NewReader(calls)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var said []string
+	must(t, json.Unmarshal(output, &said))
+	for n, s := range all {
+		want := "WebhookVerificationError"
+		if s.Valid {
+			want = s.Headers["Webhook-Id"]
+		}
+		if said[n] != want {
+			t.Errorf("%s with the secret %s: %s, want %s", s.Name, s.Secret, said[n], want)
+		}
+	}
+}
+
+// The time of a call is that of the attempt: an old signature is worth nothing.
+func TestTimestamp(t *testing.T) {
+	t.Parallel()
+	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	config := to(target.URL)
+	config.Secrets = list(whsec("a"))
+	h := house.open(t, config)
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	e.Received = time.Now().Add(-24 * time.Hour)
+	_, err := h.Handle(t.Context(), e)
+	must(t, err)
+	webhook, err := standardwebhooks.NewWebhook(whsec("a"))
+	must(t, err)
+	c := target.the(t)
+	if err := webhook.Verify(c.body, c.header); err != nil {
+		t.Error(err)
+	}
+}

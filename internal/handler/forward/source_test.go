@@ -1,0 +1,208 @@
+package forward_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/rs/zerolog"
+)
+
+// A source that breaks, is too large or is no image leaves no call at the target that came whole.
+func TestBrokenSources(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
+	change := func(t *testing.T, h *house, e event.Event, by func(path string) error) event.Event {
+		t.Helper()
+		must(t, by(h.path(t, h.bucket.URL(e.Artifacts[0].Key))))
+		return e
+	}
+	rows := map[string]struct {
+		options   fakevendor.JobOptions
+		pixels    int64                                                                       // the limit; 0 is none
+		prepare   func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
+		reason    event.Reason
+		permanent bool
+	}{
+		"breaks at 50 %": {
+			options: fakevendor.JobOptions{Bytes: size, NoETag: true, Faults: []fakevendor.Fault{{Kind: fakevendor.Break, Percent: 50}}},
+			reason:  event.ReasonTruncated,
+		},
+		"ends at 50 %": {
+			options: fakevendor.JobOptions{Bytes: size, Faults: []fakevendor.Fault{{Kind: fakevendor.Short, Percent: 50}}},
+			reason:  event.ReasonTruncated,
+		},
+		"is too large":          {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, permanent: true},
+		"has too many pixels":   {pixels: 320*200 - 1, reason: event.ReasonTooLarge, permanent: true},
+		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, permanent: true},
+		"is a page for a while": {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}, reason: event.ReasonWrongType},
+		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, permanent: true},
+		"is stored and was cut": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event {
+			t.Helper()
+			return change(t, h, h.store(t, e, job), func(path string) error { return os.Truncate(path, size/2) })
+		}},
+		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, permanent: true, prepare: func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event {
+			t.Helper()
+			return change(t, h, h.store(t, e, job), func(path string) error {
+				file, err := os.OpenFile(path, os.O_WRONLY, 0)
+				if err != nil {
+					return err
+				}
+				_, err = file.WriteAt([]byte("another"), size/2)
+				return errors.Join(err, file.Close())
+			})
+		}},
+	}
+	for name, row := range rows {
+		for _, mode := range []string{"image", "raw"} {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				t.Parallel()
+				house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+				config := to(target.URL)
+				config.Mode = mode
+				if row.pixels > 0 {
+					config.MaxPixels = row.pixels
+				}
+				h := house.open(t, config)
+				e, job := house.event(t, row.options)
+				if row.prepare != nil {
+					e = row.prepare(t, house, e, job)
+				}
+				_, err := h.Handle(t.Context(), e)
+				if got := handler.Failure(err); got == nil || got.Reason != row.reason || got.Permanent != row.permanent {
+					t.Errorf("got %+v", got)
+				}
+				if calls := target.got(); len(calls) != 0 {
+					t.Errorf("%d calls came whole", len(calls))
+				}
+				noSpools(t, house)
+			})
+		}
+	}
+}
+
+// path is the file or folder that a file:// URL names.
+func (h *house) path(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	must(t, err)
+	return u.Path
+}
+
+// noSpools finds files that were left behind.
+func noSpools(t *testing.T, h *house) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(h.path(t, h.deps.DefaultBucketURL), ".spool", "*", "[0-9]*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// brokenBucket fails in the middle of every object.
+type brokenBucket struct {
+	*house
+	after int64
+}
+
+// Open gives an object that breaks.
+func (b *brokenBucket) Open(ctx context.Context, a event.Artifact) (*blobstore.Object, error) {
+	object, err := b.house.Open(ctx, a)
+	if err == nil {
+		object.ReadCloser = &brokenReader{object.ReadCloser, b.after}
+	}
+	return object, err
+}
+
+var errBucket = errors.New("the bucket broke off")
+
+// A bucket that breaks off while the image is being sent breaks the call off.
+func TestBucketBreaksWhileItIsSent(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
+	for _, mode := range []string{"image", "raw"} {
+		for _, left := range []int64{size, size / 2, 1} {
+			house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+			config := to(target.URL)
+			config.Mode = mode
+			e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
+			e = house.store(t, e, job)
+			after := max(0, job.Images[0].Bytes-left)
+			house.deps.Artifacts = &brokenBucket{house, after}
+			_, err := house.open(t, config).Handle(t.Context(), e)
+			if got := handler.Failure(err); got == nil || got.Reason != event.ReasonStorage || got.Permanent || !errors.Is(err, errBucket) {
+				t.Errorf("%s after %d: %v", mode, after, err)
+			}
+			if calls := target.got(); len(calls) != 0 {
+				t.Errorf("%s after %d: %d calls came whole", mode, after, len(calls))
+			}
+		}
+	}
+}
+
+// All of that holds for HTTP/2 too.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
+	house, target := newHouse(t, zerolog.Nop()), &target{}
+	target.Server = httptest.NewUnstartedServer(target)
+	target.EnableHTTP2 = true
+	target.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the certificate that is refused
+	target.StartTLS()
+	t.Cleanup(target.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(target.Certificate())
+	config := to(target.URL + "/hook")
+	config.Mode = "image"
+	h := house.open(t, config)
+	e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
+	if _, err := h.Handle(t.Context(), e); err == nil || !strings.Contains(err.Error(), "signed by an unknown authority") || strings.Contains(err.Error(), "hook") {
+		t.Errorf("a certificate of a stranger: %v", err)
+	}
+	h = house.open(t, config)
+	h.Trust(roots)
+	_, err := h.Handle(t.Context(), e)
+	must(t, err)
+	if c := target.the(t); len(c.body) < size || c.protocol != 2 {
+		t.Errorf("%d bytes over HTTP/%d", len(c.body), c.protocol)
+	}
+	stored := house.store(t, e, job)
+	house.deps.Artifacts = &brokenBucket{house, size / 2}
+	broken := house.open(t, config)
+	broken.Trust(roots)
+	if _, err := broken.Handle(t.Context(), stored); !errors.Is(err, errBucket) {
+		t.Errorf("a bucket that breaks: %v", err)
+	}
+	if calls := target.got(); len(calls) != 1 {
+		t.Errorf("%d calls came whole", len(calls))
+	}
+}
+
+// brokenReader gives so many bytes and then an error.
+type brokenReader struct {
+	io.ReadCloser
+	left int64
+}
+
+func (r *brokenReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errBucket
+	}
+	n, err := r.ReadCloser.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	if errors.Is(err, io.EOF) {
+		err = errBucket
+	}
+	return n, err
+}

@@ -1,0 +1,149 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Copied counts what became of the events of one inbox in another.
+type Copied struct {
+	Found   int64 `json:"found"`    // in the source
+	Fresh   int64 `json:"fresh"`    // copied now
+	Known   int64 `json:"known"`    // were there already, as after an earlier copy
+	OtherID int64 `json:"other_id"` // the target had accepted the same event itself, under another id, which counts
+}
+
+const (
+	// A batch of a copy has so many rows and bytes of bodies at most, about.
+	copyRows  = 500
+	copyBytes = 8 << 20
+	// verifyRows is how many are looked for at once at the end.
+	verifyRows = 5000
+)
+
+// Count says how many events an inbox holds.
+func Count(ctx context.Context, db *database.DB) (n int64, err error) {
+	err = db.Reader.QueryRowContext(ctx, "SELECT count(*) FROM callbacks").Scan(&n)
+	return n, wrapCopy(err)
+}
+
+// Copy adds the events of an inbox in SQLite to one in Postgres; those that wait for the relay there
+// wait for it here. Both are migrated, and nobody else has the source open. It can be run again, also after
+// it was broken off. progress hears of every row.
+func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
+	rows, err := from.Reader.QueryContext(ctx, `
+		SELECT id, job, digest, received_at, body, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
+	if err != nil {
+		return c, wrapCopy(err)
+	}
+	defer func() { _ = rows.Close() }()
+	b := &copyBatch{}
+	for more := true; more; {
+		if more, err = b.fill(rows); err != nil {
+			return c, wrapCopy(err)
+		}
+		if len(b.ids) == 0 {
+			break
+		}
+		if err := b.write(ctx, to.Pool, &c); err != nil {
+			return c, wrapCopy(err)
+		}
+		progress(len(b.ids))
+	}
+	return c, nil
+}
+
+func wrapCopy(err error) error {
+	if err != nil {
+		return fmt.Errorf("inbox: copy: %w", err)
+	}
+	return nil
+}
+
+// copyBatch is what is copied in one transaction, column by column.
+type copyBatch struct {
+	ids, jobs       []string
+	digests, bodies [][]byte
+	received        []int64
+	waiting         []bool
+	bytes           int
+}
+
+// fill reads the next rows, and says whether there may be more.
+func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
+	*b = copyBatch{ids: b.ids[:0], jobs: b.jobs[:0], received: b.received[:0], waiting: b.waiting[:0]}
+	for len(b.ids) < copyRows && b.bytes < copyBytes {
+		if !rows.Next() {
+			return false, rows.Err()
+		}
+		var id, job string
+		var digest, body []byte
+		var received int64
+		var waits bool
+		if err := rows.Scan(&id, &job, &digest, &received, &body, &waits); err != nil {
+			return false, err
+		}
+		b.ids, b.jobs, b.received, b.waiting = append(b.ids, id), append(b.jobs, job), append(b.received, received), append(b.waiting, waits)
+		b.digests, b.bodies, b.bytes = append(b.digests, digest), append(b.bodies, notNull(body)), b.bytes+len(body)
+	}
+	return true, nil
+}
+
+// write adds the batch and counts what became of it.
+func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) error {
+	var fresh, known int64
+	err := pool.QueryRow(ctx, `
+		WITH given AS (
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[])
+				AS g (id, job, digest, received_at, body, waiting)
+		), known AS (
+			SELECT k.id FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.digest WHERE k.id = given.id
+		), fresh AS (
+			INSERT INTO callbacks (id, job, digest, received_at, body) SELECT id, job, digest, received_at, body FROM given
+			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id
+		), queued AS (
+			INSERT INTO outbox (seq) SELECT seq FROM fresh JOIN given ON given.id = fresh.id WHERE given.waiting
+		)
+		SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM known)`,
+		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting).Scan(&fresh, &known)
+	if err != nil {
+		return err
+	}
+	found := int64(len(b.ids))
+	c.Found, c.Fresh, c.Known, c.OtherID = c.Found+found, c.Fresh+fresh, c.Known+known, c.OtherID+found-fresh-known
+	return nil
+}
+
+// Verify counts how many of the events of the source are in the target, by job and digest.
+func Verify(ctx context.Context, from, to *database.DB) (found int64, err error) {
+	rows, err := from.Reader.QueryContext(ctx, "SELECT job, digest FROM callbacks ORDER BY seq")
+	if err != nil {
+		return 0, wrapCopy(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for more := true; more; {
+		var jobs []string
+		var digests [][]byte
+		for more = rows.Next(); more; more = len(jobs) < verifyRows && rows.Next() {
+			var job string
+			var digest []byte
+			if err := rows.Scan(&job, &digest); err != nil {
+				return found, wrapCopy(err)
+			}
+			jobs, digests = append(jobs, job), append(digests, digest)
+		}
+		more = len(jobs) == verifyRows
+		var n int64
+		err := to.Pool.QueryRow(ctx, `SELECT count(*) FROM unnest($1::text[], $2::bytea[]) AS g (job, digest)
+			JOIN callbacks USING (job, digest)`, jobs, digests).Scan(&n)
+		if err != nil {
+			return found, wrapCopy(err)
+		}
+		found += n
+	}
+	return found, wrapCopy(rows.Err())
+}

@@ -1,0 +1,173 @@
+package work_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+func parkedFor(d time.Duration) work.Result {
+	return work.Result{
+		State: event.Retrying, Parked: true, Untried: true, Interrupted: true,
+		Reason: event.ReasonServerError, Detail: "left alone", NextAt: time.Now().Add(d),
+	}
+}
+
+func unpark(t *testing.T, s *work.Store, handler string, all bool, limit, want int) {
+	t.Helper()
+	if n, err := s.Unpark(t.Context(), handler, all, limit); err != nil || n != want {
+		t.Errorf("%d were given, want %d; error %v", n, want, err)
+	}
+}
+
+func step(t *testing.T, s *work.Store, n int) work.Step {
+	t.Helper()
+	h, err := s.Load(t.Context(), arrival(n).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Steps[0]
+}
+
+func TestSchemaVersion(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		if version, err := work.Migrate(t.Context(), place.Open(t).Work); err != nil || version != work.SchemaVersion() {
+			t.Errorf("version %d is called %d, error %v", version, work.SchemaVersion(), err)
+		}
+	})
+}
+
+// A parked step has no job and costs no attempt; when its time comes, or all are wanted, it gets one.
+func TestParking(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, db := open(t, place)
+		add(t, s, arrival(1), arrival(2), arrival(3))
+		for n := 1; n <= 3; n++ {
+			finish(t, s, begin(t, s, n, "download"), parkedFor(time.Duration(n-1)*time.Hour))
+		}
+		got := step(t, s, 3)
+		if got.State != event.Retrying || got.Tries != 0 || len(got.History) != 0 || got.Detail != "left alone" || got.NextAt.Before(time.Now().Add(time.Hour)) {
+			t.Errorf("parked as %+v", got)
+		}
+		if _, err := s.Begin(t.Context(), queue.Job{Event: arrival(2).ID, Handler: "download"}); !errors.Is(err, work.ErrFinished) {
+			t.Errorf("a job of before, for a parked step: %v", err)
+		}
+		unpark(t, s, "forward", true, 100, 0)
+		unpark(t, s, "download", false, 100, 1) // the one whose time has come
+		unpark(t, s, "download", false, 100, 0)
+		if n := jobs(t, db, "download"); n != 4 {
+			t.Errorf("%d jobs, want one more than at first", n)
+		}
+		unpark(t, s, "download", true, 1, 0) // one waits for a worker already
+		unpark(t, s, "download", true, 2, 1)
+		if got := step(t, s, 2); got.State != event.Pending || !got.NextAt.IsZero() {
+			t.Errorf("given as %+v", got)
+		}
+		a := begin(t, s, 2, "download")
+		if a.Tries != 1 || a.Number != 2 {
+			t.Errorf("the attempt is %+v", a)
+		}
+		finish(t, s, a, work.Result{State: event.Done})
+		unpark(t, s, "download", true, 100, 1)
+		unpark(t, s, "download", true, 100, 0)
+	})
+}
+
+// The time that a step is parked is no part of its age; that of its attempts is.
+func TestParkedStepsDoNotAge(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, db := open(t, place)
+		add(t, s, arrival(1))
+		first := begin(t, s, 1, "download")
+		finish(t, s, first, work.Result{State: event.Retrying, NextAt: time.Now()})
+		finish(t, s, begin(t, s, 1, "download"), parkedFor(0))
+		const hour = int64(time.Hour / time.Microsecond)
+		// As if it had been tried an hour and parked for three.
+		if _, err := db.Writer.ExecContext(t.Context(), "UPDATE steps SET since = since - $1, parked_at = parked_at - $2 WHERE handler = 'download'", 4*hour, 3*hour); err != nil {
+			t.Fatal(err)
+		}
+		unpark(t, s, "download", false, 1, 1)
+		if a := begin(t, s, 1, "download"); a.Age < time.Hour || a.Age > time.Hour+time.Minute || a.Tries != 2 {
+			t.Errorf("got %+v", a)
+		}
+	})
+}
+
+// While a target is disabled its steps are parked as they come; nobody else's are.
+func TestDisabledTarget(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		add(t, s, arrival(1), arrival(2))
+		finish(t, s, begin(t, s, 1, "download"), parkedFor(0))
+		for _, reason := range []event.Reason{event.ReasonOther, event.ReasonTimeout} {
+			if err := s.Disable(t.Context(), "download", reason, "410 \x00\xff"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Disable(t.Context(), "other", event.ReasonAuth, "by hand"); err != nil {
+			t.Fatal(err)
+		}
+		unpark(t, s, "download", true, 100, 0)
+		if _, err := s.Begin(t.Context(), queue.Job{Event: arrival(2).ID, Handler: "download"}); !errors.Is(err, work.ErrParked) {
+			t.Errorf("a step of a disabled target begins: %v", err)
+		}
+		got := step(t, s, 2)
+		if got.State != event.Retrying || got.Tries != 0 || len(got.History) != 0 || got.Reason != event.ReasonOther || got.Detail != "410 \uFFFD\uFFFD" {
+			t.Errorf("parked as %+v", got)
+		}
+		targets, err := s.Targets(t.Context())
+		if err != nil || len(targets) != 2 || targets[0].Name != "download" || targets[0].Parked != 2 || targets[0].Disabled.IsZero() ||
+			targets[0].Reason != event.ReasonOther || targets[1].Parked != 0 || targets[1].Detail != "by hand" {
+			t.Errorf("targets %+v, error %v", targets, err)
+		}
+		for _, want := range []bool{true, false} {
+			if was, err := s.Enable(t.Context(), "download"); err != nil || was != want {
+				t.Errorf("enabled: %t, want %t, error %v", was, want, err)
+			}
+		}
+		unpark(t, s, "download", false, 100, 2)
+		begin(t, s, 1, "download")
+		begin(t, s, 2, "download")
+	})
+}
+
+// The steps of a stage are told apart in the history, whatever the order of their attempts.
+func TestHistoryOfStages(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		if err := s.Add(t.Context(), []work.Arrival{arrival(1)}, [][]string{{"forward", "download"}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, handler := range []string{"forward", "download", "forward", "download"} {
+			finish(t, s, begin(t, s, 1, handler), work.Result{State: event.Retrying, NextAt: time.Now()})
+		}
+		h, err := s.Load(t.Context(), arrival(1).ID)
+		if err != nil || len(h.Steps) != 2 || len(h.Steps[0].History) != 2 || len(h.Steps[1].History) != 2 {
+			t.Errorf("got %+v, error %v", h, err)
+		}
+	})
+}
+
+// Parked steps of a handler that is not configured any more are told of too.
+func TestParkedStepsCanBeUnattended(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		add(t, s, arrival(1), arrival(2))
+		finish(t, s, begin(t, s, 1, "download"), parkedFor(time.Hour))
+		counts, err := s.Unattended(t.Context(), []string{"forward"})
+		if err != nil || len(counts) != 1 || counts["download"] != 2 {
+			t.Errorf("%v, error %v", counts, err)
+		}
+	})
+}
