@@ -146,7 +146,10 @@ func fences() []Rule {
 		fence("github.com/twmb/franz-go/...", "./internal/handler/publish/kafka"),
 		fence("github.com/rabbitmq/...", "./internal/handler/publish/rabbitmq"),
 		fence("github.com/aws/...", "./internal/handler/publish/aws"),
-		fence("golang.org/x/oauth2/...", "./internal/handler/publish/googlepubsub"),
+		fence("github.com/minio/...", "./internal/blobstore"),
+		fence("github.com/Azure/...", "./internal/blobstore"),
+		fence("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),
+		fence("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},
