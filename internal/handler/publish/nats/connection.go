@@ -27,6 +27,7 @@ type connection struct {
 	stream  jetstream.JetStream
 	subject string
 	ready   atomic.Bool // logged in
+	dialled error       // why the last dial failed, which the library does not say; written before Connect returns
 	refused atomic.Bool // the server said that we may not publish to the subject
 }
 
@@ -38,7 +39,7 @@ func (t target) connect(ctx context.Context) (*connection, error) {
 	made := &connection{subject: t.subject}
 	conn, err := nats.Connect(strings.Join(t.servers, ","), t.options(ctx, made)...)
 	if err != nil {
-		return nil, connectFailure(ctx, err)
+		return nil, connectFailure(ctx, made.dialled, err)
 	}
 	made.ready.Store(true)
 	made.Conn = conn
@@ -93,6 +94,7 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, serverTimeout)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	d.made.dialled = err
 	if err != nil {
 		return nil, err
 	}

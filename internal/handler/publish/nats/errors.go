@@ -12,13 +12,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// connectFailure gives a failed connection its meaning.
-func connectFailure(ctx context.Context, err error) error {
+// connectFailure gives a failed connection its meaning. dialled is what became of the last dial.
+func connectFailure(ctx context.Context, dialled, err error) error {
 	if isRefusal(err) {
 		return broker.Refused("the NATS server refused the log in (%w); the user and password, token or credentials file are wrong", err)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = ctx.Err()
+	case dialled != nil:
+		err = dialled
 	}
 	return broker.Unreachable("no NATS server can be reached", err)
 }

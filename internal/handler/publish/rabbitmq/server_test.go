@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,9 +23,12 @@ import (
 // maxMessage is the largest message that the server takes, in bytes.
 const maxMessage = 64 << 10
 
-// program is where Debian and its relatives put the server; the one on the path
+// debianProgram is where Debian and its relatives put the server; the one on the path
 // there insists on a user of its own.
-const program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+const debianProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+// program is the server, which need not be there.
+func program() string { return cmp.Or(os.Getenv("TEST_RABBITMQ"), debianProgram) }
 
 // startTimeout is enough for Erlang on a slow and busy machine.
 const startTimeout = 2 * time.Minute
@@ -51,7 +55,7 @@ func startRabbit(folder string) (*rabbit, error) {
 		return nil, err
 	}
 	// Erlang's nodes find each other through epmd, which would stay behind as a daemon.
-	command := exec.Command("sh", "-c", `exec 3<&0; epmd </dev/null & "$0" <&3; kill -9 0`, program)
+	command := exec.Command("sh", "-c", `exec 3<&0; epmd </dev/null & "$0" <&3; kill -9 0`, program())
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Env = append(os.Environ(),
 		"HOME="+folder, "RABBITMQ_NODENAME=receiver@localhost", "RABBITMQ_CONFIG_FILE="+configuration,
@@ -190,11 +194,11 @@ var shared struct {
 // server gives the shared server, or skips the test where RabbitMQ is not installed; in CI that is a failure.
 func server(t *testing.T) *rabbit {
 	t.Helper()
-	if _, err := os.Stat(program); err != nil {
+	if _, err := os.Stat(program()); err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("RabbitMQ is not installed; .ci/rabbitmq installs it: %v", err)
+			t.Fatalf("RabbitMQ is not installed (.ci/with-rabbitmq installs it): %v", err)
 		}
-		t.Skipf("SKIPPED: nothing is proved of RabbitMQ, because it is not installed (.ci/rabbitmq installs it): %v", err)
+		t.Skipf("SKIPPED: nothing is proved of RabbitMQ, because it is not installed (.ci/with-rabbitmq installs it): %v", err)
 	}
 	shared.Do(func() {
 		if shared.folder, shared.err = os.MkdirTemp("", "rabbitmq"); shared.err != nil { //nolint:usetesting // it serves all tests
