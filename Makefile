@@ -31,11 +31,12 @@ build: ## Build the static binary, as the Dockerfile does
 	@echo "building $(BINARY)"
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/receiver
 
-test: ## Run all tests
+test: ## Run all tests; says first what is left out because it is not installed here
+	@.ci/missing
 	$(GO) test ./...
 
 race: ## Run all tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 5m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 8m $(TESTFLAGS) ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(FUZZTIME)
