@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -74,7 +75,7 @@ func TestMessageIsTheSameEveryTime(t *testing.T) {
 	made := newHandler(t, event.Redact)
 	_, _, first, _ := made.Message(newEvent(t))
 	_, _, second, _ := made.Message(newEvent(t))
-	if string(first) != string(second) {
+	if !bytes.Equal(first, second) {
 		t.Errorf("%s\n%s", first, second)
 	}
 }

@@ -40,7 +40,10 @@ func ParseAddress(text string) (Address, error) {
 	if err := made.readAuthority(authority); err != nil {
 		return Address{}, err
 	}
-	return made, made.readTail(tail)
+	if err := made.readTail(tail); err != nil {
+		return Address{}, err
+	}
+	return made, nil
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
@@ -86,7 +89,7 @@ func (a *Address) readTail(tail string) error {
 // HostsWithPort gives the hosts, each with the port if it names none. There has to be one.
 func (a *Address) HostsWithPort(port string) ([]string, error) {
 	if len(a.Hosts) == 0 {
-		return nil, fmt.Errorf("names no host, such as %s://host:%s/...", a.Scheme, port)
+		return nil, fmt.Errorf("names no host, such as %s://host:%s", a.Scheme, port)
 	}
 	hosts := make([]string, 0, len(a.Hosts))
 	for _, host := range a.Hosts {

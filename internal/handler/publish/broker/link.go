@@ -43,7 +43,7 @@ var errClosed = errors.New("the connection to the broker is closed: the receiver
 
 // NewLink keeps connections that connect makes. Its error has to be one of package handler.
 func NewLink[C Connection](connect func(ctx context.Context) (C, error)) *Link[C] {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	return &Link[C]{connect: connect, ctx: ctx, cancel: cancel}
 }
 

@@ -2,14 +2,13 @@ package broker_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"crypto/x509"
 
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )

@@ -129,12 +129,12 @@ func (g *Gate) Proxy(t *testing.T, address string) (listening string) {
 
 // pass carries one connection to the broker and back until either side ends it.
 func pass(ctx context.Context, client net.Conn, address string) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	broker, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = broker.Close() })
 	defer stop()
 	var back sync.WaitGroup

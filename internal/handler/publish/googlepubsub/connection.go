@@ -75,7 +75,7 @@ func (t target) connect(ctx context.Context) (*connection, error) {
 	// The context goes along with the credentials for as long as they are used.
 	found, err := google.FindDefaultCredentials(context.WithValue(context.Background(), oauth2.HTTPClient, asking), scope)
 	if err != nil {
-		return nil, broker.Refused("there are no credentials of Google: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account, or give the machine one")
+		return nil, broker.Refused("there are no credentials of Google: set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account")
 	}
 	if _, err := found.TokenSource.Token(); err != nil {
 		plain.CloseIdleConnections()

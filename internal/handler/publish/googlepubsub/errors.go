@@ -36,7 +36,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case http.StatusRequestEntityTooLarge:
 		return broker.TooLarge(message, "Google Pub/Sub does not take so large ones")
 	case http.StatusTooManyRequests:
-		return handler.Retry(event.ReasonRateLimited, errors.New("Google Pub/Sub asks to slow down"))
+		return handler.Retry(event.ReasonRateLimited, errors.New("the service of Google Pub/Sub asks to slow down"))
 	default:
 		return broker.Failed("Google Pub/Sub did not take the message: status %d %w", answer.code, answer)
 	}

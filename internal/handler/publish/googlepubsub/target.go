@@ -29,7 +29,7 @@ func parse(address broker.Address) (target, error) {
 	made := target{endpoint: service}
 	if endpoint := address.Parameters.Text("endpoint"); endpoint != "" {
 		made.endpoint = strings.TrimSuffix(endpoint, "/")
-		if parsed, err := url.Parse(endpoint); err != nil || parsed.Scheme != "https" && parsed.Scheme != "http" || parsed.Hostname() == "" || parsed.User != nil {
+		if !isEndpoint(endpoint) {
 			address.Parameters.Fault("endpoint", "is no address such as http://127.0.0.1:8085")
 		}
 	}
@@ -42,6 +42,11 @@ func parse(address broker.Address) (target, error) {
 	}
 	made.topic = "projects/" + parts[0] + "/topics/" + parts[1]
 	return made, address.Parameters.Err()
+}
+
+func isEndpoint(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Hostname() != "" && parsed.User == nil
 }
 
 // isEmulator says that no credentials are sent: they never are without encryption.

@@ -32,7 +32,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case ctx.Err() != nil:
 		return broker.Unanswered(ctx, "Kafka")
 	case isAny(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
-		return broker.TooLarge(message, "Kafka does not take so large ones (max.message.bytes of the topic, %d by the parameter max_message_bytes here)", t.maxBytes)
+		return broker.TooLarge(message, "Kafka does not take so large ones (max.message.bytes of the topic, max_message_bytes here: %d)", t.maxBytes)
 	case isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID):
 		return broker.Missing("Kafka has no topic %s; create it, such as \"kafka-topics.sh --create --topic %s\"", t.topic, t.topic)
 	case isAny(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed):

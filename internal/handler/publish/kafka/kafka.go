@@ -63,7 +63,7 @@ func (b *Broker) Check(ctx context.Context) error {
 		return err
 	}
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = kmsg.StringPtr(b.target.topic)
+	topic.Topic = new(b.target.topic)
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = []kmsg.MetadataRequestTopic{topic}
 	answer, err := request.RequestWith(ctx, connection.Client)

@@ -20,7 +20,7 @@ func (t target) connectFailure(ctx context.Context, err error) error {
 	case errors.Is(err, amqp091.ErrSASL):
 		return broker.Refused("RabbitMQ does not know the way of the log in that the parameter sasl asks for")
 	case errors.Is(err, amqp091.ErrVhost), answered && said.Code == amqp091.NotAllowed:
-		return broker.Missing("RabbitMQ does not let this user into the vhost %s; create it, such as \"rabbitmqctl add_vhost\", and set its permissions", t.vhost)
+		return broker.Missing("RabbitMQ does not let this user into the vhost %s; create it (\"rabbitmqctl add_vhost\"), and set its permissions", t.vhost)
 	case answered && said.Code == amqp091.AccessRefused:
 		return broker.Refused("RabbitMQ refused the log in; user or password are wrong")
 	default:
