@@ -75,8 +75,8 @@ func named[T metav1.Object](objects []T, name string) (found T, ok bool) {
 	return objects[i], true
 }
 
-// settings are the variables of a deployment's containers; those that come from a
-// secret are there without their value.
+// settings are the variables of a deployment's containers, without those whose
+// value comes from a secret.
 func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 	settings := map[string]string{}
 	name := c.name(d)
@@ -95,11 +95,11 @@ func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 			}
 		}
 		for _, variable := range container.Env {
-			settings[variable.Name] = variable.Value
 			if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
 				c.secretKey(name, from.SecretKeyRef.Name, from.SecretKeyRef.Key)
-				delete(settings, variable.Name)
+				continue
 			}
+			settings[variable.Name] = variable.Value
 		}
 	}
 	return settings
