@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"context"
@@ -33,6 +33,17 @@ type program struct {
 type variable struct {
 	Name, Default string
 	Secret        bool
+}
+
+// buildProgram builds the receiver of the repository at top into a folder.
+func buildProgram(ctx context.Context, top, folder string) (program, error) {
+	path := filepath.Join(folder, "receiver")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/receiver")
+	build.Dir = top
+	if output, err := build.CombinedOutput(); err != nil {
+		return program{}, fmt.Errorf("build the receiver: %w\n%s", err, output)
+	}
+	return newProgram(ctx, path)
 }
 
 func newProgram(ctx context.Context, path string) (program, error) {

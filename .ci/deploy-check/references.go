@@ -1,6 +1,7 @@
-package main
+package deploycheck
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -89,9 +90,7 @@ func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 			config, ok := named(c.configs, source.ConfigMapRef.Name)
 			c.require(ok, name, "the ConfigMap %s does not exist", source.ConfigMapRef.Name)
 			if ok {
-				for key, value := range config.Data {
-					settings[key] = value
-				}
+				maps.Copy(settings, config.Data)
 			}
 		}
 		for _, variable := range container.Env {
@@ -232,7 +231,8 @@ func (c *cluster) selectors() {
 	for _, d := range c.deployments {
 		for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
 			selector, err := metav1.LabelSelectorAsSelector(constraint.LabelSelector)
-			c.require(err == nil && selector.Matches(labels.Set(d.Spec.Template.Labels)), c.name(d), "spreads pods that are not its own over %s", constraint.TopologyKey)
+			own := err == nil && selector.Matches(labels.Set(d.Spec.Template.Labels))
+			c.require(own, c.name(d), "spreads pods that are not its own over %s", constraint.TopologyKey)
 		}
 		c.guarded(d)
 	}
