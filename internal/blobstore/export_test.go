@@ -10,6 +10,9 @@ import (
 // SpoolInto makes a spool whose content goes into a given file.
 func SpoolInto(file *os.File) *Spool { return &Spool{file: file, sum: sha256.New()} }
 
+// Truncate cuts the file of a spool, as a failing disk might.
+func Truncate(spool *Spool, size int64) error { return spool.file.Truncate(size) }
+
 // WithPartBytes sets the sizes of the largest object that goes up in one request and of each part of a larger one.
 func WithPartBytes(single, part int64) Option {
 	return func(o *options) { o.limits.single, o.limits.part = single, part }
