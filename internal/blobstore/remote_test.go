@@ -57,32 +57,35 @@ func serve(t *testing.T, handler http.Handler) (endpoint string) {
 // behind puts a handler before the service at address. What it gives to next reaches the service.
 func behind(t *testing.T, address string, handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) string {
 	t.Helper()
+	host := endpointOf(t, address).Host
+	proxy := &httputil.ReverseProxy{
+		Transport:    &http.Transport{DisableKeepAlives: true},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", host
+			r.Out.Host = r.In.Host // as it was asked for: it is signed
+		},
+	}
+	return elsewhere(t, address, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(w, r, proxy) })))
+}
+
+func endpointOf(t *testing.T, address string) *url.URL {
+	t.Helper()
 	parsed, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	query := parsed.Query()
-	endpoint, err := url.Parse(query.Get("endpoint"))
+	endpoint, err := url.Parse(parsed.Query().Get("endpoint"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport, host := &http.Transport{DisableKeepAlives: true}, endpoint.Host
-	proxy := &httputil.ReverseProxy{
-		Transport:    transport,
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		// The host stays as it was asked for: it is signed.
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", host, r.In.Host
-		},
-	}
-	front, err := url.Parse(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(w, r, proxy) })))
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint.Host = front.Host
-	query.Set("endpoint", endpoint.String())
-	parsed.RawQuery = query.Encode()
-	return parsed.String()
+	return endpoint
+}
+
+// elsewhere is the same bucket at another server.
+func elsewhere(t *testing.T, address, server string) string {
+	t.Helper()
+	return strings.Replace(address, url.QueryEscape("http://"+endpointOf(t, address).Host), url.QueryEscape(server), 1)
 }
 
 // isUpload says that a request carries content.
