@@ -68,7 +68,7 @@ func TestDashboard(t *testing.T) {
 
 	// Many at once, with a question before.
 	for range 3 {
-		r.settled(t, send(fakevendor.JobOptions{Format: fakevendor.WebP, Width: 300, Height: 500, Faults: []fakevendor.Fault{{Kind: fakevendor.Page, Times: 1}}}))
+		r.settled(t, send(fakevendor.JobOptions{Format: fakevendor.WebP, Width: 300, Height: 500, Faults: []fakevendor.Fault{gone}}))
 	}
 	r.settled(t, send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 512, Height: 512, Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}))
 	post(t, client, r.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
@@ -76,10 +76,10 @@ func TestDashboard(t *testing.T) {
 	b.open("/")
 	b.await(`document.querySelector(".tile.dead strong").textContent === "4"`)
 	b.look("overview")
-	b.open("/events?status=dead&reason=wrong_type")
+	b.open("/events?status=dead&reason=expired")
 	b.look("events")
 	b.do(chromedp.Click(".pager .end", chromedp.ByQuery))
-	b.await(`document.querySelector("main button")?.textContent.includes("4 events")`)
+	b.await(`document.querySelector("main button")?.textContent.includes("3 events")`)
 	b.look("replay")
 	b.do(chromedp.Click("main form button", chromedp.ByQuery))
 	b.await(`document.querySelector(".tile.dead strong")?.textContent === "1"`)
