@@ -13,6 +13,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
@@ -37,6 +38,7 @@ type App struct {
 	inbox    *inbox.Inbox
 	work     *work.Store
 	queue    *queue.Queue
+	vendor   *deepimage.Client // nil without a key
 	pipeline *pipeline.Pipeline
 	relay    *relay.Relay
 	server   *httpserver.Server
@@ -48,7 +50,7 @@ type App struct {
 // Nothing runs and nothing listens yet; Stop gives everything back.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
 	a := &App{config: c, log: log}
-	for _, build := range []func(context.Context) error{a.buildStores, a.buildWork, a.buildDoor} {
+	for _, build := range []func(context.Context) error{a.buildTrust, a.buildStores, a.buildWork, a.buildDoor} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
 		}
@@ -129,7 +131,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unattended, err := a.work.Unattended(ctx, a.config.StepNames())
+	unattended, err := a.work.Unattended(ctx, a.stepNames())
 	if err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).
-		Str("data", a.config.DataDir).Strs("handlers", a.config.StepNames()).
+		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
 }

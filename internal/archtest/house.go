@@ -70,6 +70,11 @@ func layers() []Rule {
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/event"),
 	}, {
+		Says:   "who asks the vendor about events knows the contract of handlers and the vendor's API",
+		Of:     []string{"./internal/trust"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
+	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
 		Of:     []string{"./internal/pipeline"},
 		Forbid: []string{"./internal/relay", "./internal/database/...", "./internal/telemetry"},
