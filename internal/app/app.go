@@ -20,6 +20,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/ingress"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/work"
@@ -38,7 +39,8 @@ type App struct {
 	inbox    *inbox.Inbox
 	work     *work.Store
 	queue    *queue.Queue
-	vendor   *deepimage.Client // nil without a key
+	vendor   *deepimage.Client     // nil without a key
+	lookout  *reconcile.Reconciler // nil without a key
 	pipeline *pipeline.Pipeline
 	relay    *relay.Relay
 	server   *httpserver.Server
@@ -144,6 +146,11 @@ func (a *App) Start(ctx context.Context) error {
 	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
+	if a.lookout != nil {
+		if err := a.lookout.Start(ctx); err != nil {
+			return err
+		}
+	}
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
@@ -167,6 +174,9 @@ func (a *App) stopWorking(ctx context.Context) error {
 	group.Go(func() error { return a.relay.Stop(ctx) })
 	group.Go(func() error { return a.pipeline.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
+	if a.lookout != nil {
+		group.Go(func() error { return a.lookout.Stop(ctx) })
+	}
 	return group.Wait()
 }
 

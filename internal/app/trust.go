@@ -7,6 +7,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/trust"
 )
 
@@ -22,6 +23,19 @@ func (a *App) buildTrust(context.Context) (err error) {
 	a.cleanups.addClose("vendor's API", a.vendor.Close)
 	return nil
 }
+
+// buildLookout makes who looks for lost callbacks, if there is a key.
+func (a *App) buildLookout() {
+	if a.vendor == nil {
+		return
+	}
+	a.lookout = reconcile.New(a.config.Reconcile, reconcile.Deps{
+		Store: a.work, Inbox: a.inbox, Vendor: a.vendor, Concurrency: a.config.DeepImage.Concurrency, Log: a.log,
+	})
+}
+
+// Lookout is where jobs are registered whose callbacks are waited for; nil without a key of the vendor's API.
+func (a *App) Lookout() *reconcile.Reconciler { return a.lookout }
 
 // before are the steps that come before those of the handlers.
 func (a *App) before() []pipeline.Step {

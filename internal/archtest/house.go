@@ -75,6 +75,11 @@ func layers() []Rule {
 		Forbid: []string{"./..."},
 		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
 	}, {
+		Says:   "who looks for lost callbacks knows stores by what they answer, and no handler",
+		Of:     []string{"./internal/reconcile"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/setting"},
+	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
 		Of:     []string{"./internal/pipeline"},
 		Forbid: []string{"./internal/relay", "./internal/database/...", "./internal/telemetry"},

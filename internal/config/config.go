@@ -16,6 +16,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/ingress"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
@@ -46,6 +47,7 @@ type Config struct {
 	Retry     pipeline.Config   `section:"RETRY_"`
 	Fetch     fetch.Config      `section:"FETCH_"`
 	DeepImage deepimage.Config  `section:"DEEPIMAGE_"`
+	Reconcile reconcile.Config  `section:"RECONCILE_"`
 
 	// Handlers are the ones that HandlerNames names, in its order.
 	Handlers []Handler

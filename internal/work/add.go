@@ -50,7 +50,10 @@ func (s *Store) AddFrom(ctx context.Context, take Take, stages [][]string) (take
 		if err != nil {
 			return err
 		}
-		return s.insertSteps(ctx, tx, fresh, stages)
+		if err := s.insertSteps(ctx, tx, fresh, stages); err != nil {
+			return err
+		}
+		return settleArrivals(ctx, tx, arrivals)
 	})
 	return taken, err
 }
