@@ -62,10 +62,9 @@ func (a *App) buildWork(ctx context.Context) error {
 	}
 	a.cleanups.addClose("fetch client", client.Close)
 	steps := slices.Concat(a.before(), a.after())
-	stored := shelves{}
 	for _, h := range a.config.Handlers {
 		for _, step := range h.Steps() {
-			made, err := a.buildHandler(ctx, h, step, client, stored)
+			made, err := a.buildHandler(ctx, h, step, client)
 			if err != nil {
 				return err
 			}
@@ -83,12 +82,12 @@ func (a *App) buildWork(ctx context.Context) error {
 }
 
 // buildHandler makes the handler of a step, and puts what it stores where the others find it.
-func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client, stored shelves) (handler.Handler, error) {
+func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client) (handler.Handler, error) {
 	made, err := h.Definition.New(ctx, h.Config, handler.Deps{
 		Step:             step.Name,
 		Fetch:            client,
 		Log:              a.log.With().Str("handler", step.Name).Logger(),
-		Artifacts:        stored,
+		Artifacts:        a.stored,
 		Refresh:          a.refresh(),
 		DefaultBucketURL: a.config.ImagesURL(),
 		Redact:           event.Redact,
@@ -98,7 +97,7 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 	}
 	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
 	if artifacts, is := made.(handler.Artifacts); is {
-		stored[step.Name] = artifacts
+		a.stored[step.Name] = artifacts
 	}
 	return made, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
@@ -39,6 +40,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
 	HTTP      httpserver.Config `section:""`
+	Admin     admin.Config      `section:"ADMIN_"`
 	Webhook   ingress.Config    `section:"WEBHOOK_"`
 	Log       telemetry.Config  `section:"LOG_"`
 	Database  database.Config   `section:"DATABASE_"`

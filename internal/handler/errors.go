@@ -11,17 +11,17 @@ import (
 // Error is a failed attempt with its reason and what is to happen next.
 type Error struct {
 	Reason    event.Reason
-	Permanent bool          // trying again cannot help
-	Parked    bool          // nothing was tried: it comes again when After has passed, as if it had waited all the time
-	Firm      bool          // with Parked: not before After has passed, whatever other attempts show
-	Silent    bool          // with Parked: the other side was asked and gave no answer that says anything of the event
-	Disabled  bool          // the target wants no more: its steps are parked until a person enables it
+	Permanent bool // trying again cannot help
+	Parked    bool // nothing was tried: it comes again when After has passed, as if it had waited all the time
+	Firm      bool // with Parked: not before After has passed, whatever other attempts show
+	Silent    bool // with Parked: the other side was asked and gave no answer that says anything of the event
+	Disabled  bool // the target wants no more: its steps are parked until a person enables it
 	// Quarantined says that nobody may act on the event before a person or the vendor has said so.
 	Quarantined bool
 	// Gone says, beside Permanent, that the vendor has removed the result: another event of the job may have got it before.
 	Gone  bool
 	After time.Duration // not before this has passed; 0 leaves it to the policy
-	Err       error         // says it in a sentence that a person understands
+	Err   error         // says it in a sentence that a person understands
 }
 
 // Error gives the sentence.

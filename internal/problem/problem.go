@@ -36,7 +36,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	meaning, known := find(err)
 	told := exchange.From(r.Context())
 	told.Problem, told.Err = meaning.Code, err
-	if meaning.Code == event.CodeUnavailable {
+	if meaning.Code == event.CodeUnavailable || meaning.Code == CodeTooManyRequests {
 		w.Header().Set("Retry-After", retryAfter(meaning.RetryAfter))
 	}
 	send(w, Details{
@@ -51,7 +51,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 
 // NotFound answers a request for which there is no route.
 func NotFound(w http.ResponseWriter, r *http.Request) {
-	Write(w, r, &event.Error{Code: codeNotFound, Detail: "There is nothing at this address."})
+	Write(w, r, &event.Error{Code: CodeNotFound, Detail: "There is nothing at this address."})
 }
 
 // MethodNotAllowed answers a request with a method that its route does not have;

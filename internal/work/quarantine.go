@@ -109,7 +109,7 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 
 func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	now := time.Now().UnixMicro()
-	if _, err := tx.ExecContext(ctx, "UPDATE events SET recheck_at = $1 WHERE id = $2", now, string(id)); err != nil {
+	if err := recheck(ctx, tx, id); err != nil {
 		return err
 	}
 	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
@@ -143,6 +143,12 @@ func (s *Store) release(ctx context.Context, tx *sql.Tx, id event.ID) error {
 		return err
 	}
 	return refreshEvent(ctx, tx, id)
+}
+
+// recheck writes down that a person wants the vendor to be asked anew.
+func recheck(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	_, err := tx.ExecContext(ctx, "UPDATE events SET recheck_at = $1 WHERE id = $2", time.Now().UnixMicro(), string(id))
+	return err
 }
 
 // missing makes ErrNotFound of a row that is not there.
