@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -33,6 +35,7 @@ func examine(ctx context.Context, c config.Config) []finding {
 	}
 	findings = append(findings, checkStores(ctx, c)...)
 	findings = append(findings, checkToken(c), checkAddress(ctx, c.HTTP.ListenAddr))
+	findings = append(findings, checkVendor(ctx, c)...)
 	findings = append(findings, checkHandlers(ctx, c)...)
 	return append(findings, checkHosts(ctx, c.Fetch.AllowedHosts)...)
 }
@@ -137,6 +140,19 @@ func checkAddress(ctx context.Context, address string) finding {
 		return finding{check, verdictFail, err.Error()}
 	}
 	return judge(check, address+" can be listened on", listener.Close())
+}
+
+// checkVendor asks the vendor's API whether it takes the key, if there is one.
+func checkVendor(ctx context.Context, c config.Config) []finding {
+	if !c.DeepImage.Enabled() {
+		return nil
+	}
+	client, err := deepimage.New(c.DeepImage, deepimage.WithUserAgent(buildinfo.UserAgent()))
+	if err != nil {
+		return []finding{{"deep image", verdictFail, err.Error()}}
+	}
+	defer client.Close() //nolint:errcheck // nothing is under way
+	return []finding{judge("deep image", "the API at "+client.Host()+" takes the key", client.Check(ctx))}
 }
 
 // checker is what a handler may have to try what it needs.

@@ -82,6 +82,16 @@ func layers() []Rule {
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/event"),
 	}, {
+		Says:   "who asks the vendor about events knows the contract of handlers and the vendor's API",
+		Of:     []string{"./internal/trust"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
+	}, {
+		Says:   "who looks for lost callbacks knows stores by what they answer, and no handler",
+		Of:     []string{"./internal/reconcile"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/setting"},
+	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
 		Of:     []string{"./internal/pipeline"},
 		Forbid: []string{"./internal/relay", "./internal/database/...", "./internal/telemetry"},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -21,6 +22,7 @@ const Name = "download"
 // Handler stores images. It is safe for use by many goroutines.
 type Handler struct {
 	fetch      *fetch.Client
+	refresh    handler.Refresh // nil without a key of the vendor's API
 	bucket     blobstore.Bucket
 	template   Template
 	maxBytes   int64
@@ -46,7 +48,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		return nil, err
 	}
 	return &Handler{
-		fetch: deps.Fetch, bucket: bucket, template: template,
+		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template,
 		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 	}, nil
 }
@@ -61,12 +63,18 @@ func (h *Handler) Close() error { return h.bucket.Close() }
 // then the manifest. An image that fails does not keep the others from being
 // stored. The artifacts in the outcome are safe in the bucket.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	renewal := &renewal{refresh: h.refresh, job: e.Job}
 	results, omitted := e.Images()
+	outcome := handler.Outcome{}
 	if len(results) == 0 {
-		return handler.Outcome{}, noResult(e)
+		address, err := renewal.missing(ctx, e)
+		if err != nil {
+			return outcome, err
+		}
+		results, outcome.ResultURL = []event.Result{{URL: address}}, address
 	}
-	stored, failures := h.images(ctx, e, results)
-	outcome := handler.Outcome{Artifacts: stored}
+	stored, failures := h.images(ctx, e, results, renewal)
+	outcome.Artifacts = stored
 	switch {
 	case ctx.Err() != nil:
 		return outcome, interruption(ctx, failures)
@@ -86,7 +94,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 }
 
 // images stores what is missing, until the context ends.
-func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result) (stored []event.Artifact, failures []failure) {
+func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result, renewal *renewal) (stored []event.Artifact, failures []failure) {
 	names := namesOf(results)
 	for index, result := range results {
 		source := event.RedactURL(result.URL)
@@ -96,7 +104,11 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 		if ctx.Err() != nil {
 			break
 		}
-		artifact, err := h.image(ctx, e, index, result.URL, names[index])
+		at := place{event: e, index: index, name: names[index]}
+		artifact, err := h.image(ctx, at, result.URL)
+		if isExpired(err) && renewal.mayRenew(result, len(results)) {
+			artifact, err = h.renewed(ctx, at, result.URL, renewal, err)
+		}
 		if err != nil {
 			failures = append(failures, failure{index, err})
 			continue
@@ -107,14 +119,20 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 	return stored, failures
 }
 
-// has says whether an artifact of this handler is recorded already.
+// has says whether an artifact of this handler is recorded already. That an address has
+// another signature, or none, makes it no other image.
 func has(artifacts []event.Artifact, index int, source string) bool {
 	for _, a := range artifacts {
-		if a.Handler == Name && a.Index == index && a.Source == source {
+		if a.Handler == Name && a.Index == index && withoutQuery(a.Source) == withoutQuery(source) {
 			return true
 		}
 	}
 	return false
+}
+
+func withoutQuery(address string) string {
+	path, _, _ := strings.Cut(address, "?")
+	return path
 }
 
 // Open reads a stored image, for the handlers that come after.
