@@ -72,6 +72,7 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 		Log:              a.log.With().Str("handler", step.Name).Logger(),
 		Artifacts:        stored,
 		DefaultBucketURL: a.config.ImagesURL(),
+		SpoolFolder:      a.config.SpoolFolder(),
 		Redact:           event.Redact,
 	})
 	if err != nil {

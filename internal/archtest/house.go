@@ -130,6 +130,10 @@ func fences() []Rule {
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),
 		fence("github.com/sony/gobreaker/...", "./internal/handler/forward"),
+		fence("github.com/minio/...", "./internal/blobstore"),
+		fence("github.com/Azure/...", "./internal/blobstore"),
+		fence("golang.org/x/oauth2/...", "./internal/blobstore"),
+		fence("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},

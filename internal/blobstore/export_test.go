@@ -4,10 +4,21 @@ import (
 	"crypto/sha256"
 	"os"
 	"syscall"
+	"time"
 )
 
 // SpoolInto makes a spool whose content goes into a given file.
 func SpoolInto(file *os.File) *Spool { return &Spool{file: file, sum: sha256.New()} }
+
+// WithPartBytes sets the sizes of the largest object that goes up in one request and of each part of a larger one.
+func WithPartBytes(single, part int64) Option {
+	return func(o *options) { o.limits.single, o.limits.part = single, part }
+}
+
+// WithStall sets how long a connection may move nothing.
+func WithStall(stall time.Duration) Option {
+	return func(o *options) { o.limits.stall = stall }
+}
 
 // WithoutLinks makes a file bucket behave as on a file system that has no hard links.
 func WithoutLinks(bucket Bucket) Bucket {
