@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 
 const top = "../.."
 
-// receiver is built once for all tests.
-var receiver program
+// built is the receiver, once for all tests.
+var built program
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
@@ -24,7 +24,7 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
-	if receiver, err = buildProgram(context.Background(), top, scratch); err != nil {
+	if built, err = buildProgram(context.Background(), top, scratch); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -32,7 +32,7 @@ func runTests(m *testing.M) int {
 }
 
 func TestWhatIsThereIsInOrder(t *testing.T) {
-	if faults := check(t.Context(), filepath.Join(top, "deploy"), receiver); len(faults) > 0 {
+	if faults := check(t.Context(), filepath.Join(top, "deploy"), built); len(faults) > 0 {
 		t.Error(errors.Join(faults...))
 	}
 }
@@ -161,11 +161,11 @@ func TestPlantedFaultIsFound(t *testing.T) {
 func checkPart(t *testing.T, folder, file string) []error {
 	t.Helper()
 	r := &report{}
-	receiver.checkNames(r, folder)
+	built.checkNames(r, folder)
 	if strings.HasPrefix(file, "kubernetes/") {
-		checkKubernetes(t.Context(), r, filepath.Join(folder, "kubernetes"), receiver)
+		checkKubernetes(t.Context(), r, filepath.Join(folder, "kubernetes"), built)
 	} else {
-		checkCompose(t.Context(), r, filepath.Join(folder, "compose.yaml"), receiver)
+		checkCompose(t.Context(), r, filepath.Join(folder, "compose.yaml"), built)
 	}
 	return r.faults
 }

@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 // checkCompose loads the compose file, which validates it against the Compose
 // specification, and holds each service to the rules. No variable is set: what is
 // checked is what a newcomer gets.
-func checkCompose(ctx context.Context, r *report, file string, program program) {
+func checkCompose(ctx context.Context, r *report, file string, receiver program) {
 	warnings := &logHook{}
 	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {warnings}})
 	project, err := loader.LoadWithContext(ctx, types.ConfigDetails{
@@ -36,7 +36,7 @@ func checkCompose(ctx context.Context, r *report, file string, program program) 
 	for _, warning := range warnings.messages {
 		r.add(file, "%s", warning)
 	}
-	c := composeCheck{report: r, project: project, program: program}
+	c := composeCheck{report: r, project: project, program: receiver}
 	for _, service := range c.services() {
 		c.hardening(service)
 		c.limits(service)

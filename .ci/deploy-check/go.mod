@@ -86,7 +86,8 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-// Kubernetes is published as one module and, for its libraries, as many of the same version.
+// Kubernetes is published as one module and, for its libraries, as many of the same version;
+// they move together.
 replace (
 	k8s.io/api => k8s.io/api v0.36.3
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.3

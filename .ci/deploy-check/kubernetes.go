@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // checkKubernetes builds every kustomization below the folder, as kubectl does, and checks
 // what comes out; and the example of the secret, which is in none of them.
-func checkKubernetes(ctx context.Context, r *report, folder string, program program) {
+func checkKubernetes(ctx context.Context, r *report, folder string, receiver program) {
 	secrets := readExamples(r, folder)
 	found := false
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -21,7 +21,7 @@ func checkKubernetes(ctx context.Context, r *report, folder string, program prog
 			return err
 		}
 		found = true
-		checkKustomization(ctx, r, filepath.Dir(path), secrets, program)
+		checkKustomization(ctx, r, filepath.Dir(path), secrets, receiver)
 		return nil
 	})
 	if err != nil || !found {
@@ -29,13 +29,13 @@ func checkKubernetes(ctx context.Context, r *report, folder string, program prog
 	}
 }
 
-func checkKustomization(ctx context.Context, r *report, folder string, secrets []*corev1.Secret, program program) {
+func checkKustomization(ctx context.Context, r *report, folder string, secrets []*corev1.Secret, receiver program) {
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
 		r.add(folder, "%v", err)
 		return
 	}
-	c := &cluster{report: r, folder: folder, program: program, examples: secrets}
+	c := &cluster{report: r, folder: folder, program: receiver, examples: secrets}
 	for _, resource := range built.Resources() {
 		text, err := resource.AsYAML()
 		if err != nil {

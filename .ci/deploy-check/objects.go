@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"io/fs"

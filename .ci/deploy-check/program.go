@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"context"
@@ -35,6 +35,17 @@ type variable struct {
 	Secret        bool
 }
 
+// buildProgram builds the receiver of the repository at top into a folder.
+func buildProgram(ctx context.Context, top, folder string) (program, error) {
+	path := filepath.Join(folder, "receiver")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/receiver")
+	build.Dir = top
+	if output, err := build.CombinedOutput(); err != nil {
+		return program{}, fmt.Errorf("build the receiver: %w\n%s", err, output)
+	}
+	return newProgram(ctx, path)
+}
+
 func newProgram(ctx context.Context, path string) (program, error) {
 	output, err := receiverEnv(ctx, path).Output()
 	if err != nil {
@@ -54,10 +65,7 @@ func newProgram(ctx context.Context, path string) (program, error) {
 // receiverEnv asks for the table of variables, with nothing in the environment but these.
 func receiverEnv(ctx context.Context, path string, environment ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, path, "env", "--json")
-	command.Env = environment
-	if environment == nil {
-		command.Env = []string{} // nil would hand down ours
-	}
+	command.Env = append([]string{}, environment...) // nil would hand down ours
 	return command
 }
 
@@ -94,7 +102,7 @@ func (p program) has(name string) bool {
 // accepts lets the program itself judge the settings. What is in files is left
 // out: secrets are not here.
 func (p program) accepts(ctx context.Context, r *report, where string, settings map[string]string) {
-	environment := []string{}
+	var environment []string
 	for name, value := range settings {
 		if strings.HasPrefix(name, prefix) && !strings.HasSuffix(name, fileSuffix) {
 			environment = append(environment, name+"="+value)

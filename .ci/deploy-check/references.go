@@ -1,6 +1,7 @@
-package main
+package deploycheck
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,8 +76,8 @@ func named[T metav1.Object](objects []T, name string) (found T, ok bool) {
 	return objects[i], true
 }
 
-// settings are the variables of a deployment's containers; those that come from a
-// secret are there without their value.
+// settings are the variables of a deployment's containers, without those whose
+// value comes from a secret.
 func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 	settings := map[string]string{}
 	name := c.name(d)
@@ -89,17 +90,15 @@ func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 			config, ok := named(c.configs, source.ConfigMapRef.Name)
 			c.require(ok, name, "the ConfigMap %s does not exist", source.ConfigMapRef.Name)
 			if ok {
-				for key, value := range config.Data {
-					settings[key] = value
-				}
+				maps.Copy(settings, config.Data)
 			}
 		}
 		for _, variable := range container.Env {
-			settings[variable.Name] = variable.Value
 			if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
 				c.secretKey(name, from.SecretKeyRef.Name, from.SecretKeyRef.Key)
-				delete(settings, variable.Name)
+				continue
 			}
+			settings[variable.Name] = variable.Value
 		}
 	}
 	return settings
@@ -232,7 +231,8 @@ func (c *cluster) selectors() {
 	for _, d := range c.deployments {
 		for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
 			selector, err := metav1.LabelSelectorAsSelector(constraint.LabelSelector)
-			c.require(err == nil && selector.Matches(labels.Set(d.Spec.Template.Labels)), c.name(d), "spreads pods that are not its own over %s", constraint.TopologyKey)
+			own := err == nil && selector.Matches(labels.Set(d.Spec.Template.Labels))
+			c.require(own, c.name(d), "spreads pods that are not its own over %s", constraint.TopologyKey)
 		}
 		c.guarded(d)
 	}

@@ -1,4 +1,4 @@
-package main
+package deploycheck
 
 import (
 	"slices"
@@ -46,7 +46,8 @@ func (c *cluster) container(name string, container corev1.Container) {
 	c.require(isPinned(container.Image), name, "the image %q is not pinned to a version", container.Image)
 	security := container.SecurityContext
 	c.require(security != nil && security.ReadOnlyRootFilesystem != nil && *security.ReadOnlyRootFilesystem, name, "its root file system can be written")
-	c.require(container.StartupProbe != nil && container.LivenessProbe != nil && container.ReadinessProbe != nil, name, "needs startup, liveness and readiness probes")
+	probed := container.StartupProbe != nil && container.LivenessProbe != nil && container.ReadinessProbe != nil
+	c.require(probed, name, "needs startup, liveness and readiness probes")
 	c.probe(name, "startup", container, container.StartupProbe, "/livez")
 	c.probe(name, "liveness", container, container.LivenessProbe, "/livez")
 	c.probe(name, "readiness", container, container.ReadinessProbe, "/readyz")

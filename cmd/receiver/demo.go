@@ -156,6 +156,7 @@ func setDemoEnvironment(folder string) error {
 	}
 	for name, value := range map[string]string{
 		"RECEIVER_LISTEN_ADDR":         "127.0.0.1:0",
+		"RECEIVER_ADMIN_ADDR":          "127.0.0.1:0",
 		"RECEIVER_DATA_DIR":            folder,
 		"RECEIVER_WEBHOOK_TOKENS":      demoToken,
 		"RECEIVER_FETCH_ALLOWED_HOSTS": "127.0.0.1,deep-image.ai,*.deep-image.ai",

@@ -152,7 +152,7 @@ func TestServeFails(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			env := append([]string{"RECEIVER_LISTEN_ADDR=127.0.0.1:0"}, row.env...)
+			env := append([]string{"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0"}, row.env...)
 			r := run(t, env, "serve").expect(t, 1)
 			contains(t, "stderr", r.stderr, row.want)
 			if r.stdout != "" || strings.Contains(r.stderr, "hunter2") {

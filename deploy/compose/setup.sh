@@ -2,8 +2,8 @@
 # Makes the secrets of compose.yaml at the first start, each once, and sees to folders that
 # no image brings. Nothing in the repository is a secret, and no two installations share one.
 #
-#   setup.sh             what is missing is made
-#   setup.sh url         prints the path to register with Deep Image
+#   setup.sh             makes what is missing, and prints the path to register if that is new
+#   setup.sh url         prints the path to register
 #   setup.sh add-token   makes a new webhook token and keeps the old ones beside it
 #   setup.sh keep-newest forgets all webhook tokens but the newest
 #
@@ -14,20 +14,37 @@ umask 022 # each volume is mounted by the containers that need it and by nobody 
 secrets=${SECRETS:-/secrets} state=${STATE:-/state}
 tokens=$secrets/receiver/webhook-tokens
 
+fail() {
+  echo "$0: $*" >&2
+  exit 1
+}
+
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-# write puts its input under a name only when it is whole.
+# write puts its input under a name only when it is whole, and is not nothing.
 write() {
   cat >"$1.new"
+  [ -s "$1.new" ] || fail "nothing to write to $1"
   sync
   mv "$1.new" "$1"
 }
 
-newest() { cut -d, -f1 "$tokens"; }
+newest() {
+  [ -s "$tokens" ] || fail "there is no token yet"
+  cut -d, -f1 "$tokens"
+}
+
+print_url() {
+  token=$(newest)
+  echo "register with Deep Image: <address of the proxy>/webhooks/deep-image/$token"
+}
 
 make_missing() {
   mkdir -p "$secrets/receiver" "$secrets/postgres" "$secrets/s3"
-  [ -s "$tokens" ] || random | write "$tokens"
+  [ -s "$tokens" ] || {
+    random | write "$tokens"
+    print_url
+  }
 
   [ -s "$secrets/postgres/password" ] || random | write "$secrets/postgres/password"
   # The network between them is the project's own, on this machine: hence no TLS.
@@ -41,12 +58,11 @@ make_missing() {
   chmod 0777 "$state/s3" "$state/proxy" # of one container each, which is not root
 }
 
-print_url() { echo "register with Deep Image: <address of the proxy>/webhooks/deep-image/$(newest)"; }
-
 case ${1:-} in
-  '') make_missing && print_url ;;
+  '') make_missing ;;
   url) print_url ;;
   add-token)
+    [ -s "$tokens" ] || fail "there is no token yet"
     { random && printf ',' && cat "$tokens"; } | write "$tokens"
     print_url
     ;;

@@ -20,6 +20,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
@@ -28,6 +30,9 @@ import (
 
 // closeMargin is what is left of the time to stop for closing the stores.
 const closeMargin = time.Second
+
+// adminStopTimeout is how long those who look through the admin door are waited for.
+const adminStopTimeout = 500 * time.Millisecond
 
 // App is a receiver: New opens its stores, Start opens its doors.
 type App struct {
@@ -39,16 +44,23 @@ type App struct {
 	queue    *queue.Queue
 	pipeline *pipeline.Pipeline
 	relay    *relay.Relay
+	replayer *replay.Replayer
+	stored   shelves     // what handlers have stored
+	tokens   secret.List // that callbacks may carry
 	server   *httpserver.Server
 	address  net.Addr
 	cleanups cleanups
+
+	adminServer  *httpserver.Server
+	adminAddress net.Addr
+	done         chan struct{} // closed when one of the doors no longer listens
 }
 
 // New opens and migrates the stores and makes everything that works on them.
 // Nothing runs and nothing listens yet; Stop gives everything back.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
-	a := &App{config: c, log: log}
-	for _, build := range []func(context.Context) error{a.buildStores, a.buildWork, a.buildDoor} {
+	a := &App{config: c, log: log, stored: shelves{}, done: make(chan struct{})}
+	for _, build := range []func(context.Context) error{a.buildStores, a.buildWork, a.buildDoor, a.buildAdmin} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
 		}
@@ -100,6 +112,7 @@ func (a *App) buildDoor(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("app: %w", err)
 	}
+	a.tokens = tokens.List
 	door, err := ingress.New(a.config.Webhook, ingress.Deps{Inbox: a.inbox, Tokens: tokens.List, Ready: a.ready})
 	if err != nil {
 		return err
@@ -123,8 +136,11 @@ func (a *App) ready() error {
 	return nil
 }
 
-// Start takes up the work that an earlier process left, and opens the door.
+// Start takes up the work that an earlier process left, and opens the doors.
 func (a *App) Start(ctx context.Context) error {
+	if err := a.startAdmin(ctx); err != nil {
+		return err
+	}
 	reclaimed, err := a.queue.Reclaim(ctx)
 	if err != nil {
 		return err
@@ -145,10 +161,38 @@ func (a *App) Start(ctx context.Context) error {
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
-	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).
+	go a.watchDoors()
+	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
 		Str("data", a.config.DataDir).Strs("handlers", a.config.StepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
+}
+
+// startAdmin opens the second door first, so that it is the last to close: one can look on while
+// the receiver starts and stops.
+func (a *App) startAdmin(ctx context.Context) (err error) {
+	a.cleanups.add("admin door", a.stopAdmin)
+	a.adminAddress, err = a.adminServer.Start(ctx)
+	return err
+}
+
+// stopAdmin waits only a moment for those who look.
+func (a *App) stopAdmin(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStopTimeout)
+	defer cancel()
+	if err := a.adminServer.Shutdown(limited); err != nil && limited.Err() == nil {
+		return err
+	}
+	return nil // who was still downloading is cut off
+}
+
+// watchDoors ends when one of the doors no longer listens.
+func (a *App) watchDoors() {
+	select {
+	case <-a.server.Done():
+	case <-a.adminServer.Done():
+	}
+	close(a.done)
 }
 
 // stopWorking closes the door and lets what is under way come to its end, both at
@@ -182,11 +226,24 @@ func (a *App) Stop(ctx context.Context) error {
 // Addr is where the public door listens, from Start on.
 func (a *App) Addr() net.Addr { return a.address }
 
-// Done is closed when the door no longer listens, whether it was told to or failed.
-func (a *App) Done() <-chan struct{} { return a.server.Done() }
+// AdminAddr is where the admin door listens, from Start on.
+func (a *App) AdminAddr() net.Addr { return a.adminAddress }
 
-// Err says, once Done is closed, why the door failed; nil if it was told to stop.
-func (a *App) Err() error { return a.server.Err() }
+// Done is closed when one of the doors no longer listens, whether it was told to or failed.
+func (a *App) Done() <-chan struct{} { return a.done }
+
+// Err says, once Done is closed, why a door failed; nil if they were told to stop.
+func (a *App) Err() error {
+	var failures []error
+	for _, server := range []*httpserver.Server{a.server, a.adminServer} {
+		select {
+		case <-server.Done():
+			failures = append(failures, server.Err())
+		default: // it still listens
+		}
+	}
+	return errors.Join(failures...)
+}
 
 // History reads what became of the events.
 func (a *App) History() *work.Store { return a.work }

@@ -75,7 +75,7 @@ func configuration(t testing.TB, place *databasetest.Place) config.Config {
 		c.DataDir = t.TempDir()
 		c.Database = place.Config
 	}
-	c.HTTP.ListenAddr = "127.0.0.1:0"
+	c.HTTP.ListenAddr, c.Admin.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	c.MinFreeBytes = 1 << 20
 	c.Fetch.AllowHTTP = true
 	c.Fetch.AllowedHosts = setting.List{"127.0.0.1", "deep-image.ai", "*.deep-image.ai"}

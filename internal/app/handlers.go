@@ -45,10 +45,9 @@ func (a *App) buildWork(ctx context.Context) error {
 	}
 	a.cleanups.addClose("fetch client", client.Close)
 	var steps []pipeline.Step
-	stored := shelves{}
 	for _, h := range a.config.Handlers {
 		for _, step := range h.Steps() {
-			made, err := a.buildHandler(ctx, h, step, client, stored)
+			made, err := a.buildHandler(ctx, h, step, client)
 			if err != nil {
 				return err
 			}
@@ -65,12 +64,12 @@ func (a *App) buildWork(ctx context.Context) error {
 }
 
 // buildHandler makes the handler of a step, and puts what it stores where the others find it.
-func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client, stored shelves) (handler.Handler, error) {
+func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client) (handler.Handler, error) {
 	made, err := h.Definition.New(ctx, h.Config, handler.Deps{
 		Step:             step.Name,
 		Fetch:            client,
 		Log:              a.log.With().Str("handler", step.Name).Logger(),
-		Artifacts:        stored,
+		Artifacts:        a.stored,
 		DefaultBucketURL: a.config.ImagesURL(),
 		SpoolFolder:      a.config.SpoolFolder(),
 		Redact:           event.Redact,
@@ -80,7 +79,7 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 	}
 	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
 	if artifacts, is := made.(handler.Artifacts); is {
-		stored[step.Name] = artifacts
+		a.stored[step.Name] = artifacts
 	}
 	return made, nil
 }

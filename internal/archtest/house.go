@@ -12,7 +12,7 @@ func HouseRules() []Rule {
 
 // tools know nothing of events: they could serve any other program.
 func tools() []string {
-	return append(handlerTools(), "./internal/groupcommit", "./internal/telemetry")
+	return append(handlerTools(), "./internal/groupcommit", "./internal/telemetry", "./internal/thumbnail")
 }
 
 // handlerTools are the tools that a handler may take up.
@@ -27,7 +27,7 @@ func handlerTools() []string {
 func core() []string {
 	return []string{
 		"./internal/inbox", "./internal/relay", "./internal/work", "./internal/queue", "./internal/database/...",
-		"./internal/pipeline", "./internal/handler/...",
+		"./internal/pipeline", "./internal/replay", "./internal/handler/...",
 	}
 }
 
@@ -55,15 +55,27 @@ func layers() []Rule {
 		Allow:  []string{"std", "./internal/event"},
 	}, {
 		Says:   "doors declare what they need and never know who answers",
-		Of:     []string{"./internal/ingress", "./internal/httpserver/...", "./internal/problem"},
+		Of:     []string{"./internal/ingress", "./internal/admin", "./internal/httpserver/...", "./internal/problem"},
 		Forbid: core(),
 		Deep:   true,
 	}, {
 		Says:   "a handler knows its contract, the event and tools; never another handler or what runs it",
 		Of:     []string{"./internal/handler/..."},
-		Except: contract(),
+		Except: append(contract(), "./internal/handler/publish/..."),
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/handler", "./internal/event", "./internal/notification"),
+	}, {
+		Says:   "publish is a handler that knows its brokers besides",
+		Of:     []string{"./internal/handler/publish"},
+		Forbid: []string{"./..."},
+		Allow: append(handlerTools(), "./internal/handler", "./internal/event", "./internal/notification",
+			"./internal/handler/publish/..."),
+	}, {
+		Says:   "a broker knows what brokers have in common, and none of the others",
+		Of:     []string{"./internal/handler/publish/..."},
+		Except: []string{"./internal/handler/publish", "./internal/handler/publish/brokertest"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/secret", "./internal/handler/publish/broker"},
 	}, {
 		Says:   "the contract of handlers knows the event and tools only",
 		Of:     []string{"./internal/handler"},
@@ -91,14 +103,16 @@ func outside() []Rule {
 	return []Rule{{
 		Says:   "handlers are known to their list only, and the list to commands",
 		Of:     []string{"./internal/..."},
-		Except: []string{"./internal/handler/builtin"},
+		Except: []string{"./internal/handler/builtin", "./internal/handler/publish/..."},
 		Forbid: []string{"./internal/handler/..."},
 		Allow:  []string{"./internal/handler"},
 	}, {
-		Says:   "doors are known to the wiring only",
-		Of:     []string{"./internal/..."},
-		Except: []string{"./internal/app", "./internal/config", "./internal/ingress", "./internal/httpserver/...", "./internal/problem"},
-		Forbid: []string{"./internal/ingress", "./internal/httpserver/..."},
+		Says: "doors are known to the wiring only",
+		Of:   []string{"./internal/..."},
+		Except: []string{
+			"./internal/app", "./internal/config", "./internal/ingress", "./internal/admin", "./internal/httpserver/...", "./internal/problem",
+		},
+		Forbid: []string{"./internal/ingress", "./internal/admin", "./internal/httpserver/..."},
 	}, {
 		Says:   "configuration is handed down by the wiring, section by section",
 		Of:     []string{"./internal/..."},
@@ -114,7 +128,7 @@ func outside() []Rule {
 		Except: []string{"./cmd/..."},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor",
+			"./internal/fakevendor", "./internal/handler/publish/brokertest",
 		},
 	}}
 }
@@ -123,16 +137,20 @@ func outside() []Rule {
 func fences() []Rule {
 	return []Rule{
 		fence("github.com/riverqueue/...", "./internal/queue"),
-		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress"),
+		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress", "./internal/admin"),
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
 		fence("github.com/jackc/...", "./internal/database/...", "./internal/inbox", "./internal/queue"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),
 		fence("github.com/sony/gobreaker/...", "./internal/handler/forward"),
+		fence("github.com/nats-io/...", "./internal/handler/publish/nats"),
+		fence("github.com/twmb/franz-go/...", "./internal/handler/publish/kafka"),
+		fence("github.com/rabbitmq/...", "./internal/handler/publish/rabbitmq"),
+		fence("github.com/aws/...", "./internal/handler/publish/aws"),
 		fence("github.com/minio/...", "./internal/blobstore"),
 		fence("github.com/Azure/...", "./internal/blobstore"),
-		fence("golang.org/x/oauth2/...", "./internal/blobstore"),
+		fence("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),
 		fence("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
@@ -143,7 +161,7 @@ func fences() []Rule {
 		},
 		{
 			Says:   "returns errors and counts, and leaves logging to its caller",
-			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/event", "./internal/notification", "./internal/problem"),
+			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification", "./internal/problem"),
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{

@@ -109,3 +109,14 @@ func (a address) name(key string) (string, error) {
 func (a address) urlOf(key string) string {
 	return (&url.URL{Scheme: a.scheme, Host: a.bucket, Path: "/" + a.prefix + key}).String()
 }
+
+// escapePath escapes all but letters, digits, - . _ ~ and the slash, for the path of a request.
+func escapePath(name string) string {
+	segments := strings.Split(name, "/")
+	for i, segment := range segments {
+		segments[i] = escapeAll(segment)
+	}
+	return strings.Join(segments, "/")
+}
+
+func escapeAll(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

@@ -63,7 +63,7 @@ func (a azureAddress) open(ctx context.Context, chosen options) (Bucket, error) 
 		}
 		endpoint = &url.URL{Scheme: "https", Host: account + azureDomain}
 	}
-	transport := newTransport(chosen.limits.stall)
+	transport := newTransport(chosen)
 	identity, err := newAzureIdentity(account, endpoint, transport)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ type azureService struct {
 
 // blob gives access to one name.
 func (s *azureService) blob(name string) (*blockblob.Client, error) {
-	address := s.endpoint.JoinPath(s.container).String() + "/" + url.PathEscape(name)
+	address := s.endpoint.JoinPath(s.container).String() + "/" + escapePath(name)
 	options := &blockblob.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: s.client,
 		Retry:     policy.RetryOptions{MaxRetries: int32(s.limits.retries) - 1, RetryDelay: firstRetry, MaxRetryDelay: maxRetryDelay},

@@ -26,8 +26,8 @@ const (
 
 // newTransport makes a way to a service that the operator named. A request has no
 // deadline of its own, because it may carry an object of any size over a slow line;
-// instead a connection that moves nothing for stall is given up.
-func newTransport(stall time.Duration) *http.Transport {
+// instead a connection that moves nothing for too long is given up.
+func newTransport(chosen options) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Transport{
 		Proxy: proxyOf,
@@ -36,9 +36,9 @@ func newTransport(stall time.Duration) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &movingConn{connection, stall}, nil
+			return &movingConn{connection, chosen.limits.stall}, nil
 		},
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: chosen.roots},
 		TLSHandshakeTimeout:    handshakeTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,

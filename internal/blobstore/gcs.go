@@ -62,7 +62,7 @@ func (a gcsAddress) open(ctx context.Context, chosen options) (Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := newTransport(chosen.limits.stall)
+	transport := newTransport(chosen)
 	service := &gcsService{
 		client:   &http.Client{Transport: transport, CheckRedirect: noRedirect},
 		endpoint: endpoint, bucket: a.bucket, limits: chosen.limits, name: "the storage service " + endpoint.Host,

@@ -74,14 +74,3 @@ func hexSum(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
-
-// escapePath escapes all but letters, digits, - . _ ~ and the slash.
-func escapePath(name string) string {
-	segments := strings.Split(name, "/")
-	for i, segment := range segments {
-		segments[i] = escapeAll(segment)
-	}
-	return strings.Join(segments, "/")
-}
-
-func escapeAll(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }

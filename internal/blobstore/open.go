@@ -2,6 +2,7 @@ package blobstore
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -64,7 +65,8 @@ func parse(rawURL string) (opener, error) {
 type Option func(*options)
 
 type options struct {
-	spoolFolder string // "" if none was given
+	spoolFolder string         // "" if none was given
+	roots       *x509.CertPool // who may vouch for a service; nil for the system's
 	limits      limits
 }
 

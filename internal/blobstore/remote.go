@@ -103,7 +103,7 @@ func (b *remoteBucket) settle(ctx context.Context, name string, c content) error
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := b.service.create(ctx, name, c)
+		err := b.create(ctx, name, c)
 		if errors.Is(err, errTaken) {
 			err = b.confirm(ctx, name, c)
 		}
@@ -116,6 +116,15 @@ func (b *remoteBucket) settle(ctx context.Context, name string, c content) error
 		}
 		pause *= 2
 	}
+}
+
+// create stores an object. What is not found then is the bucket.
+func (b *remoteBucket) create(ctx context.Context, name string, c content) error {
+	err := b.service.create(ctx, name, c)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("the service has no bucket %s", b.address.bucket)
+	}
+	return err
 }
 
 func wait(ctx context.Context, pause time.Duration) error {

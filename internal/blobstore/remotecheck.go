@@ -42,11 +42,11 @@ func (b *remoteBucket) Check(ctx context.Context) error {
 }
 
 func (b *remoteBucket) try(ctx context.Context, name string) error {
-	err := b.service.create(ctx, name, textOf(checkKept))
+	err := b.create(ctx, name, textOf(checkKept))
 	if err != nil && !isRefused(err) {
 		return fmt.Errorf("an object cannot be stored: %w", err)
 	}
-	err = b.service.create(ctx, name, textOf(checkRefused))
+	err = b.create(ctx, name, textOf(checkRefused))
 	if err == nil {
 		return errOverwrites
 	}

@@ -67,7 +67,7 @@ func lookupOf(pathStyle string) (minio.BucketLookupType, error) {
 
 // open makes a client. It needs no network.
 func (a s3Address) open(ctx context.Context, chosen options) (Bucket, error) {
-	transport := newTransport(chosen.limits.stall)
+	transport := newTransport(chosen)
 	region := cmp.Or(a.region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 	if region == "" && a.endpoint.Host != amazonHost {
 		region = defaultRegion

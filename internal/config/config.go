@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -35,6 +36,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
 	HTTP     httpserver.Config `section:""`
+	Admin    admin.Config      `section:"ADMIN_"`
 	Webhook  ingress.Config    `section:"WEBHOOK_"`
 	Log      telemetry.Config  `section:"LOG_"`
 	Database database.Config   `section:"DATABASE_"`
@@ -45,6 +47,9 @@ type Config struct {
 
 	// Handlers are the ones that HandlerNames names, in its order.
 	Handlers []Handler
+
+	// Variables are all of them with what is in force, for people to look at; secrets are hidden.
+	Variables []Variable
 }
 
 // Handler is an enabled handler and its configuration, of the type that Definition.New takes.
@@ -78,6 +83,7 @@ func Load(definitions []handler.Definition) (Config, error) {
 	c.readHandlers(definitions, &faults)
 	c.validate(definitions, &faults)
 	faults.addUnknown(knownNames(definitions))
+	c.Variables = Table(definitions)
 	if len(faults.list) > 0 {
 		return c, &faults
 	}

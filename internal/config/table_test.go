@@ -34,7 +34,7 @@ func TestTableIsComplete(t *testing.T) {
 		if v.Default != "" && v.Unset != "" {
 			t.Errorf("%s has both a default and a word on what is done without one", v.Name)
 		}
-		isNumber := strings.ContainsAny(v.Default[:min(1, len(v.Default))], "0123456789")
+		isNumber := strings.ContainsAny(v.Default[:min(1, len(v.Default))], "0123456789") && !strings.Contains(v.Default, ":")
 		if isNumber && v.Range == "" {
 			t.Errorf("%s is a number without bounds", v.Name)
 		}

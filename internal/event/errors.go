@@ -34,7 +34,7 @@ type Error struct {
 	Code       Code
 	Detail     string
 	Faults     []Fault       // for CodeInvalid
-	RetryAfter time.Duration // for CodeUnavailable; 0 lets package problem choose
+	RetryAfter time.Duration // for those that may be tried again; 0 lets package problem choose
 	Err        error
 }
 

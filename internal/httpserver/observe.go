@@ -81,7 +81,7 @@ func (s *Server) rescue(v *visit, r *http.Request) {
 func (s *Server) finish(v *visit, r *http.Request) {
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
 	line := s.log.Info()
-	if isHealth(pattern) {
+	if s.routine(r, pattern, v.response.status) {
 		line = s.log.Debug()
 	}
 	if line.Enabled() {

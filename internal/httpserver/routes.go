@@ -35,21 +35,26 @@ func (s *Server) routes() []route {
 	}
 }
 
-// Router makes the whole public surface, with all that is done around a request.
+// Router makes the whole surface, with all that is done around a request.
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
 	router.Use(s.observe)
 	router.Use(locate(s.config.TrustedProxies)...)
 	router.Use(s.limitHeaders)
+	s.mount(router)
+	router.NotFound(problem.NotFound)
+	router.MethodNotAllowed(methodNotAllowed(router))
+	return router
+}
+
+// public puts the routes of the public listener.
+func (s *Server) public(router chi.Router) {
 	for _, route := range s.routes() {
 		router.Method(route.method, route.pattern, route.handler)
 		if route.method == http.MethodGet {
 			router.Method(http.MethodHead, route.pattern, route.handler)
 		}
 	}
-	router.NotFound(problem.NotFound)
-	router.MethodNotAllowed(methodNotAllowed(router))
-	return router
 }
 
 // methodNotAllowed answers what is known of, but not by this method. chi also

@@ -1,5 +1,6 @@
-// Package httpserver is the public listener: its routes, its limits and
-// deadlines, the access line, health, and how it stops.
+// Package httpserver is how the receiver listens: limits and deadlines, the access
+// line, and how a listener stops. The routes of the public listener and health are
+// here; those of the admin listener are in package admin, one table each.
 package httpserver
 
 import (
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
 )
 
@@ -25,11 +27,21 @@ type Deps struct {
 	Checks  []Check      // what /readyz looks at
 }
 
-// Server is the public listener. It is safe for use by many goroutines.
+// AdminDeps is what the admin listener serves.
+type AdminDeps struct {
+	Log   zerolog.Logger
+	Mount func(chi.Router) // puts its middleware and its routes, the whole surface
+	// End tells answers without an end, such as streams, to end: the listener stops.
+	End func()
+}
+
+// Server is one listener. It is safe for use by many goroutines.
 type Server struct {
 	config    Config
 	log       zerolog.Logger
-	webhook   http.Handler
+	webhook   http.Handler // nil for the admin listener
+	mount     func(chi.Router)
+	routine   func(r *http.Request, pattern string, status int) bool // no access line at the usual level
 	readiness *readiness
 	draining  atomic.Bool
 
@@ -40,16 +52,48 @@ type Server struct {
 	err     error         // why; to be read when done is closed
 }
 
-// New makes a server that does not listen yet.
+// New makes the public listener. It does not listen yet.
 func New(config Config, deps Deps) (*Server, error) {
 	if deps.Webhook == nil {
 		return nil, errors.New("httpserver: there is no handler for callbacks")
 	}
-	if err := config.Validate(); err != nil {
-		return nil, fmt.Errorf("httpserver: %w", err)
-	}
-	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, done: make(chan struct{})}
+	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook}
 	s.readiness = newReadiness(deps.Checks, deps.Log)
+	s.mount, s.routine = s.public, func(_ *http.Request, pattern string, _ int) bool { return isHealth(pattern) }
+	if err := s.build(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// NewAdmin makes the admin listener, at an address of its own and with the limits of the public
+// one. It does not listen yet.
+func NewAdmin(config Config, address string, deps AdminDeps) (*Server, error) {
+	if deps.Mount == nil {
+		return nil, errors.New("httpserver: the admin listener has no routes")
+	}
+	config.ListenAddr = address
+	s := &Server{config: config, log: deps.Log.With().Str("listener", "admin").Logger(), mount: deps.Mount, routine: isLooking}
+	if err := s.build(); err != nil {
+		return nil, err
+	}
+	if deps.End != nil {
+		s.http.RegisterOnShutdown(deps.End)
+	}
+	return s, nil
+}
+
+// isLooking says that a person or Prometheus looked at something, which changes nothing.
+func isLooking(r *http.Request, _ string, status int) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && status < http.StatusBadRequest
+}
+
+func (s *Server) build() error {
+	config := s.config
+	if err := config.Validate(); err != nil {
+		return fmt.Errorf("httpserver: %w", err)
+	}
+	s.done = make(chan struct{})
 	base, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = &http.Server{
@@ -60,10 +104,10 @@ func New(config Config, deps Deps) (*Server, error) {
 		IdleTimeout:                  config.IdleTimeout,
 		MaxHeaderBytes:               int(config.MaxHeaderBytes) + headerSlack,
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     telemetry.NewStandard(deps.Log, zerolog.WarnLevel),
+		ErrorLog:                     telemetry.NewStandard(s.log, zerolog.WarnLevel),
 		BaseContext:                  func(net.Listener) context.Context { return base },
 	}
-	return s, nil
+	return nil
 }
 
 // Start listens on the configured address and serves on a goroutine of its own

@@ -9,10 +9,15 @@ import (
 // TypePrefix begins the type of every problem; its code follows.
 const TypePrefix = "urn:deepimage-receiver:problem:"
 
-// The meanings that only a router knows.
+// The meanings that only a door knows.
 const (
-	codeNotFound         event.Code = "not_found"
-	codeMethodNotAllowed event.Code = "method_not_allowed"
+	CodeNotFound         event.Code = "not_found"          // nothing has this address or name
+	codeMethodNotAllowed event.Code = "method_not_allowed" // what has this address takes other methods
+	CodeBadRequest       event.Code = "bad_request"        // a parameter is not understood
+	CodeConflict         event.Code = "conflict"           // it does not go together with what is under way
+	CodeCrossOrigin      event.Code = "cross_origin"       // the page of somebody else asks for it
+	CodeMisdirected      event.Code = "misdirected"        // the request is for another host
+	CodeTooManyRequests  event.Code = "too_many_requests"  // asked too often
 )
 
 type kind struct {
@@ -30,7 +35,7 @@ func kindOf(code event.Code) (_ kind, known bool) {
 		return kind{http.StatusUnauthorized, "The token is missing or wrong"}, true
 	case event.CodeForbidden:
 		return kind{http.StatusForbidden, "The source address is not allowed"}, true
-	case codeNotFound:
+	case CodeNotFound:
 		return kind{http.StatusNotFound, "Not found"}, true
 	case codeMethodNotAllowed:
 		return kind{http.StatusMethodNotAllowed, "Method not allowed"}, true
@@ -46,6 +51,24 @@ func kindOf(code event.Code) (_ kind, known bool) {
 		return kind{http.StatusInternalServerError, "Internal error"}, true
 	case event.CodeUnavailable:
 		return kind{http.StatusServiceUnavailable, "Not able to take this now"}, true
+	default:
+		return doorKindOf(code)
+	}
+}
+
+// doorKindOf is kindOf for what is not about a callback.
+func doorKindOf(code event.Code) (_ kind, known bool) {
+	switch code {
+	case CodeBadRequest:
+		return kind{http.StatusBadRequest, "The request is not understood"}, true
+	case CodeCrossOrigin:
+		return kind{http.StatusForbidden, "Not from another site"}, true
+	case CodeConflict:
+		return kind{http.StatusConflict, "Not at the same time"}, true
+	case CodeMisdirected:
+		return kind{http.StatusMisdirectedRequest, "The host is not served here"}, true
+	case CodeTooManyRequests:
+		return kind{http.StatusTooManyRequests, "Too many attempts"}, true
 	default:
 		return kind{}, false
 	}

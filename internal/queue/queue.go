@@ -27,6 +27,7 @@ type Job struct {
 	Event   event.ID
 	Handler string
 	At      time.Time // not handed out before; zero is at once
+	Late    bool      // handed out only when no other job of its handler is ready
 }
 
 // Run works on a job. nil ends the job, a *Later puts it off, any other error
@@ -57,6 +58,8 @@ const (
 	finishedRetention = 10 * time.Minute
 	// stopMargin is what is left of the time to stop when running jobs are cancelled.
 	stopMargin = 5 * time.Second
+	// latePriority is the last of River's four priorities.
+	latePriority = 4
 	// maxDeliveries is as good as without end: how often a step is tried is decided by the pipeline.
 	maxDeliveries = 30_000
 )
@@ -127,7 +130,11 @@ func (q *Queue) Insert(ctx context.Context, tx *sql.Tx, jobs []Job) error {
 func insertions(jobs []Job) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, job := range jobs {
-		params[i] = river.InsertManyParams{Args: stepArgs{Event: job.Event, Handler: job.Handler}, InsertOpts: &river.InsertOpts{Queue: job.Handler, ScheduledAt: job.At}}
+		options := &river.InsertOpts{Queue: job.Handler, ScheduledAt: job.At}
+		if job.Late {
+			options.Priority = latePriority
+		}
+		params[i] = river.InsertManyParams{Args: stepArgs{Event: job.Event, Handler: job.Handler}, InsertOpts: options}
 	}
 	return params
 }

@@ -82,7 +82,7 @@ func (s *Store) copyTargets(ctx context.Context, source *database.DB) error {
 
 // copyable reads the next events of the source.
 func (s *Store) copyable(ctx context.Context, source *database.DB, after event.ID) ([]Event, error) {
-	return queryEvents(ctx, source.Reader, "WHERE id > $1 ORDER BY id LIMIT $2", string(after), copyRows)
+	return queryEvents(ctx, source.Reader, "FROM events WHERE id > $1 ORDER BY id LIMIT $2", string(after), copyRows)
 }
 
 func (s *Store) copyBatch(ctx context.Context, source *database.DB, events []Event, c *Copied) error {

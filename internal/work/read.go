@@ -52,7 +52,7 @@ type History struct {
 // Load gives the history of one event, or ErrNotFound.
 func (s *Store) Load(ctx context.Context, id event.ID) (History, error) {
 	var h History
-	found, err := s.events(ctx, "WHERE id = $1", string(id))
+	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
 	if err != nil {
 		return h, err
 	}
@@ -67,12 +67,24 @@ func (s *Store) Load(ctx context.Context, id event.ID) (History, error) {
 	return h, err
 }
 
+// Sequence is the number of an event in the inbox, where its body is, or ErrNotFound.
+func (s *Store) Sequence(ctx context.Context, id event.ID) (int64, error) {
+	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
+	if err != nil {
+		return 0, err
+	}
+	if len(found) == 0 {
+		return 0, ErrNotFound
+	}
+	return found[0].Sequence, nil
+}
+
 // List gives the newest events that were received before the one named (all if ""), at most limit of them.
 func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, error) {
 	if before == "" {
-		return s.events(ctx, "ORDER BY id DESC LIMIT $1", limit)
+		return s.events(ctx, "FROM events ORDER BY id DESC LIMIT $1", limit)
 	}
-	return s.events(ctx, "WHERE id < $1 ORDER BY id DESC LIMIT $2", string(before), limit)
+	return s.events(ctx, "FROM events WHERE id < $1 ORDER BY id DESC LIMIT $2", string(before), limit)
 }
 
 // Counts says how many events are in each state.
@@ -100,7 +112,7 @@ func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Ev
 
 func queryEvents(ctx context.Context, from querier, rest string, arguments ...any) ([]Event, error) {
 	//nolint:gosec // rest is a constant of the caller
-	rows, err := from.QueryContext(ctx, "SELECT id, seq, job, received_at, bytes, state FROM events "+rest, arguments...)
+	rows, err := from.QueryContext(ctx, "SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state "+rest, arguments...)
 	if err != nil {
 		return nil, wrap("events", err)
 	}

@@ -25,5 +25,6 @@ func Outside(t *testing.T, variable string) string {
 		t.Fatalf("%s: %v", variable, err)
 	}
 	address.Path = "/" + strings.ToLower(rand.Text())
+	address.RawQuery = address.Query().Encode() // escaped, so that tests can find an address in it
 	return address.String()
 }

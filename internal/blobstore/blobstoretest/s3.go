@@ -3,6 +3,7 @@ package blobstoretest
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/johannesboyne/gofakes3"
@@ -24,7 +25,7 @@ func S3() (http.Handler, error) {
 
 // S3URL is the URL of a place in the bucket of an S3 service at endpoint.
 func S3URL(endpoint, prefix string) string {
-	return fmt.Sprintf("s3://%s/%s?region=us-east-1&path_style=true&endpoint=%s", Bucket, prefix, endpoint)
+	return fmt.Sprintf("s3://%s/%s?region=us-east-1&path_style=true&endpoint=%s", Bucket, prefix, url.QueryEscape(endpoint))
 }
 
 // S3Secret is the secret key that SetS3Credentials sets: nothing may show it.

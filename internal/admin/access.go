@@ -1,0 +1,101 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+// access says who may use the door.
+type access struct {
+	tokens   secret.List // none: everybody who gets here
+	sessions *sessions
+	failures *failures
+}
+
+func newAccess(token secret.Value) *access {
+	a := &access{failures: newFailures()}
+	if !token.IsZero() {
+		a.tokens, a.sessions = secret.List{token}, newSessions(token)
+	}
+	return a
+}
+
+// required says that a token is asked for.
+func (a *access) required() bool { return len(a.tokens) > 0 }
+
+// check says whether a presented token is right. Who has failed too often is not even looked at.
+func (a *access) check(r *http.Request, presented string) error {
+	client := exchange.From(r.Context()).Client.String()
+	if wait := a.failures.wait(client, time.Now()); wait > 0 {
+		return &event.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
+	}
+	if a.tokens.Match(presented) {
+		return nil
+	}
+	a.failures.add(client, time.Now())
+	return &event.Error{Code: event.CodeUnauthorized, Detail: "The token is wrong."}
+}
+
+// isOpen says which addresses are there for those who still have to log in.
+func isOpen(path string) bool {
+	return path == loginPath || strings.HasPrefix(path, assetsPath)
+}
+
+// authenticate lets only those pass who show the token, or a session that was begun with it.
+func (a *Admin) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.access.required() || isOpen(r.URL.Path) || a.access.sessions.has(r, time.Now()) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		presented := presentedToken(r)
+		if presented == "" {
+			a.challenge(w, r)
+			return
+		}
+		if err := a.access.check(r, presented); err != nil {
+			setChallenge(w)
+			problem.Write(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// challenge sends a browser to the page where one logs in, and tells all others what to show.
+func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("HX-Request") != "" {
+		w.Header().Set("HX-Redirect", loginPath)
+		problem.Write(w, r, &event.Error{Code: event.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
+		return
+	}
+	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		return
+	}
+	setChallenge(w)
+	problem.Write(w, r, &event.Error{Code: event.CodeUnauthorized, Detail: "A token is needed, as Bearer or as the password of Basic."})
+}
+
+func setChallenge(w http.ResponseWriter) {
+	w.Header()["Www-Authenticate"] = []string{`Bearer realm="admin"`, `Basic realm="admin", charset="UTF-8"`}
+}
+
+// presentedToken is the Bearer token of a request, else its Basic password; "" if there is none.
+func presentedToken(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+// Package admin is the second door, for those who run the receiver: a JSON API and
+// a dashboard that say whether callbacks come in, whether the images are safe, what is
+// stuck and why, and what can be done about it.
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/rs/zerolog"
+)
+
+// ErrNotFound is what those behind the door say of something that does not exist.
+var ErrNotFound = errors.New("admin: no such thing")
+
+// ErrBusy says that one replay of many events is under way already.
+var ErrBusy = errors.New("admin: a replay is under way")
+
+// Events reads what became of the events.
+type Events interface {
+	// List gives the newest events that the filter lets through and that are older than the one
+	// named (all if ""), at most limit of them.
+	List(ctx context.Context, filter Filter, before event.ID, limit int) ([]Summary, error)
+	// Load gives one event, or ErrNotFound.
+	Load(ctx context.Context, id event.ID) (Event, error)
+	// Body is the body of an event byte for byte, or ErrNotFound.
+	Body(ctx context.Context, id event.ID) ([]byte, error)
+}
+
+// Replays has steps run again.
+type Replays interface {
+	// Replay resets the dead steps of an event, also those that are done if finished is set; of all
+	// handlers if handler is "". It says how many it reset: none if all are under way already.
+	Replay(ctx context.Context, id event.ID, handler string, finished bool) (int, error)
+	// Count is how many events with a dead step the filter lets through; it counts no further than limit.
+	Count(ctx context.Context, filter Filter, limit int) (int, error)
+	// Begin replays the dead steps of all events that the filter lets through, little by little
+	// and after new work, and returns at once; ErrBusy if another such replay is under way.
+	Begin(ctx context.Context, filter Filter) error
+	// Progress tells of the latest.
+	Progress() Progress
+}
+
+// Statistics counts.
+type Statistics interface {
+	Stats(ctx context.Context) (Stats, error)
+	// Mark changes whenever something does that the dashboard shows. It is cheap.
+	Mark(ctx context.Context) (Mark, error)
+}
+
+// Rejections are the bodies of callbacks that were no events.
+type Rejections interface {
+	// Rejections lists the newest, at most limit of them.
+	Rejections(ctx context.Context, limit int) ([]event.Rejection, error)
+}
+
+// Targets are the steps as something that can be switched off.
+type Targets interface {
+	Targets(ctx context.Context) ([]Target, error)
+	// Disable parks what is for the target from now on; ErrNotFound for a name nobody knows.
+	Disable(ctx context.Context, name string) error
+	// Enable has it sent to again; ErrNotFound for a name nobody knows.
+	Enable(ctx context.Context, name string) error
+}
+
+// Artifacts opens what handlers have stored; blobstore.ErrNotFound for what is gone.
+type Artifacts interface {
+	Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
+}
+
+// Deps is who answers behind the door.
+type Deps struct {
+	Log        zerolog.Logger
+	Events     Events
+	Replays    Replays
+	Statistics Statistics
+	Rejections Rejections
+	Targets    Targets
+	Artifacts  Artifacts
+	// Redact makes a body fit to be shown.
+	Redact     func(body []byte) ([]byte, error)
+	Setup      Setup
+	Thumbnails Thumbnails
+}
+
+// Admin is the door. It is safe for use by many goroutines.
+type Admin struct {
+	config   Config
+	deps     Deps
+	access   *access
+	pages    *pages
+	stats    *statsCache
+	streams  *streams
+	ending   chan struct{} // closed when answers without an end are to end
+	endOnce  sync.Once
+	crossing *http.CrossOriginProtection
+}
+
+// queryTimeout bounds what one request asks of the stores.
+const queryTimeout = 10 * time.Second
+
+// New makes the door.
+func New(config Config, deps Deps) (*Admin, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
+	a.access = newAccess(config.Token)
+	var err error
+	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	a.stats = newStatsCache(deps.Statistics.Stats)
+	a.streams = newStreams(deps.Statistics.Mark, deps.Log, a.ending)
+	return a, nil
+}
+
+// End ends the streams, because the listener stops.
+func (a *Admin) End() { a.endOnce.Do(func() { close(a.ending) }) }

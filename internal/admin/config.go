@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+// Config says where the admin listener is and who may use it.
+type Config struct {
+	Addr  string       `envconfig:"ADDR" default:"127.0.0.1:8081" desc:"address of the admin listener with the dashboard, host:port; other than loopback it needs ADMIN_TOKEN"`
+	Token secret.Value `envconfig:"TOKEN" unset:"none is asked for, which only loopback allows" desc:"token for the admin listener, of at least 16 characters, as Bearer or as the password of Basic"`
+}
+
+// minTokenLength and maxTokenLength bound the token, in characters.
+const (
+	minTokenLength = 16
+	maxTokenLength = 512
+)
+
+// Validate tells what in the configuration does not go together.
+func (c Config) Validate() error {
+	host, port, err := net.SplitHostPort(c.Addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return &setting.Conflict{Name: "ADDR", Text: "must be an address such as 127.0.0.1:8081"}
+	}
+	token := c.Token.Reveal()
+	isInvisible := func(r rune) bool { return r <= ' ' || r > '~' }
+	switch {
+	case token == "" && !isLoopback(host):
+		return &setting.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
+	case token == "":
+		return nil
+	case len(token) < minTokenLength || len(token) > maxTokenLength:
+		return &setting.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
+	case strings.ContainsFunc(token, isInvisible):
+		return &setting.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
+	}
+	return nil
+}
+
+// isLoopback says whether a host is this machine and nothing else. What a name other than localhost
+// resolves to may change, so it is not.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}

@@ -1,0 +1,53 @@
+package admin
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+)
+
+// policy is what a page of ours may do: nothing but what comes from here, and no script or style
+// within the page.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// maxForm bounds the body of a request, in bytes: a form, or a few parameters.
+const maxForm = 64 << 10
+
+// guard keeps out what the page of a stranger makes a browser ask for, and tells browsers what
+// answers may do.
+func (a *Admin) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		switch {
+		case !a.serves(r.Host):
+			problem.Write(w, r, &event.Error{Code: problem.CodeMisdirected, Detail: "Without a token only the names of this machine are served, such as localhost."})
+		case a.crossing.Check(r) != nil:
+			problem.Write(w, r, &event.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// serves says whether a request for this host is meant for us. Without a token it must be a name of
+// this machine: a stranger's page whose name was made to point here (DNS rebinding) still
+// sends its own. With a token it would have to know that.
+func (a *Admin) serves(host string) bool {
+	if a.access.required() {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return isLoopback(strings.Trim(host, "[]"))
+}

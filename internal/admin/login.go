@@ -1,0 +1,50 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+)
+
+const (
+	loginPath  = "/login"
+	assetsPath = "/assets/"
+)
+
+// login answers POST /login: the right token begins a session.
+func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		problem.Write(w, r, &event.Error{Code: problem.CodeBadRequest, Detail: "The form cannot be read.", Err: err})
+		return
+	}
+	if a.access.required() {
+		if err := a.access.check(r, r.PostForm.Get("token")); err != nil {
+			a.refuseLogin(w, r, err)
+			return
+		}
+		http.SetCookie(w, cookie(r, a.access.sessions.seal(time.Now().Add(sessionLife))))
+	}
+	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
+}
+
+// local is an address of ours, whatever was asked for.
+func local(next string) string {
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
+		return "/"
+	}
+	return next
+}
+
+// logout answers POST /logout.
+func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, cookie(r, ""))
+	http.Redirect(w, r, loginPath, http.StatusSeeOther)
+}
+
+// refuseLogin tells that the token was wrong.
+func (a *Admin) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
+	a.show(w, r, "trouble", view{Section: "login"}, err)
+}

@@ -1,0 +1,52 @@
+package admin
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// maxShownRejection is how much of a rejected body is shown, in bytes.
+const maxShownRejection = 4 << 10
+
+// rejection is a callback that was no event, as it is shown. What could be read of its body is
+// redacted; of what is not JSON nobody can tell where a token stands, so nothing of it is shown.
+type rejection struct {
+	Received time.Time  `json:"received_at"`
+	Code     event.Code `json:"code"`
+	Detail   string     `json:"detail"`
+	Bytes    int        `json:"bytes"`
+	Body     string     `json:"body,omitempty"` // the beginning, redacted
+	Cut      bool       `json:"cut,omitempty"`  // there is more of it
+}
+
+func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	found, err := a.deps.Rejections.Rejections(ctx, limit)
+	if err != nil {
+		return nil, storeFailure(err)
+	}
+	shown := make([]rejection, 0, len(found))
+	for _, r := range found {
+		one := rejection{Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
+		if text, err := a.deps.Redact(r.Body); err == nil {
+			one.Body, one.Cut = beginning(string(text), maxShownRejection)
+		}
+		shown = append(shown, one)
+	}
+	return shown, nil
+}
+
+// beginning cuts a text to so many bytes of whole characters.
+func beginning(text string, length int) (string, bool) {
+	if len(text) <= length {
+		return text, false
+	}
+	for length > 0 && !utf8.RuneStart(text[length]) {
+		length--
+	}
+	return text[:length], true
+}

@@ -1,0 +1,60 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+)
+
+type route struct {
+	method, pattern string
+	handler         http.HandlerFunc
+}
+
+// routes is the whole admin surface. GET routes answer HEAD as well.
+func (a *Admin) routes() []route {
+	return []route{
+		{http.MethodGet, "/api/v1/events", a.listEvents},
+		{http.MethodGet, "/api/v1/events/{id}", a.showEvent},
+		{http.MethodGet, "/api/v1/events/{id}/body", a.showBody},
+		{http.MethodGet, "/api/v1/events/{id}/artifacts/{n}", a.showArtifact},
+		{http.MethodPost, "/api/v1/events/{id}/replay", a.replayEvent},
+		{http.MethodPost, "/api/v1/replays", a.replayMany},
+		{http.MethodGet, "/api/v1/stats", a.showStats},
+		{http.MethodGet, "/api/v1/stream", a.stream},
+		{http.MethodGet, "/api/v1/rejections", a.listRejections},
+		{http.MethodGet, "/api/v1/targets", a.listTargets},
+		{http.MethodPost, "/api/v1/targets/{name}/enable", a.enableTarget},
+		{http.MethodPost, "/api/v1/targets/{name}/disable", a.disableTarget},
+		{http.MethodGet, "/openapi.yaml", a.showSpecification},
+
+		{http.MethodGet, "/", a.showOverview},
+		{http.MethodGet, "/events", a.showEvents},
+		{http.MethodGet, "/events/{id}", a.showEventPage},
+		{http.MethodGet, "/events/{id}/artifacts/{n}/thumbnail", a.showThumbnail},
+		{http.MethodPost, "/events/{id}/replay", a.replayPage},
+		{http.MethodGet, "/replay", a.askReplay},
+		{http.MethodPost, "/replay", a.replayManyPage},
+		{http.MethodPost, "/targets/{name}/enable", a.switchTargetPage(a.deps.Targets.Enable, "enabled")},
+		{http.MethodPost, "/targets/{name}/disable", a.switchTargetPage(a.deps.Targets.Disable, "disabled")},
+		{http.MethodGet, "/rejected", a.showRejected},
+		{http.MethodGet, "/setup", a.showSetup},
+		{http.MethodPost, "/setup", a.showSetup},
+		{http.MethodPost, "/setup/sample", a.sendSample},
+		{http.MethodGet, "/assets/{name}", a.showAsset},
+		{http.MethodGet, loginPath, a.showLogin},
+		{http.MethodPost, loginPath, a.login},
+		{http.MethodPost, "/logout", a.logout},
+	}
+}
+
+// Mount puts the surface on a router, with what is done around every request.
+func (a *Admin) Mount(router chi.Router) {
+	router.Use(a.guard, a.authenticate)
+	for _, route := range a.routes() {
+		router.Method(route.method, route.pattern, route.handler)
+		if route.method == http.MethodGet {
+			router.Method(http.MethodHead, route.pattern, route.handler)
+		}
+	}
+}

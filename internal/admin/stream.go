@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/rs/zerolog"
+)
+
+const (
+	markEvery   = time.Second      // how often it is looked whether anything changed, while somebody listens
+	markTimeout = 5 * time.Second  // of one look
+	beatEvery   = 15 * time.Second // so that proxies keep a stream open, and dead clients are noticed
+	maxStreams  = 64
+)
+
+// streams tell those who listen that something changed. Who looks for that is the first who
+// listens, and nobody while nobody listens.
+type streams struct {
+	mark   func(context.Context) (Mark, error)
+	log    zerolog.Logger
+	ending <-chan struct{}
+
+	mutex     sync.Mutex
+	listeners map[chan Mark]struct{}
+	latest    *Mark              // nil while nobody looks
+	cancel    context.CancelFunc // ends the looking
+}
+
+func newStreams(mark func(context.Context) (Mark, error), log zerolog.Logger, ending <-chan struct{}) *streams {
+	return &streams{mark: mark, log: log, ending: ending, listeners: map[chan Mark]struct{}{}}
+}
+
+// join begins to listen. The channel gives the latest mark; leave ends it, and waits for nothing.
+func (s *streams) join() (marks chan Mark, leave func(), ok bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if len(s.listeners) >= maxStreams {
+		return nil, nil, false
+	}
+	marks = make(chan Mark, 1)
+	s.listeners[marks] = struct{}{}
+	if s.latest != nil {
+		marks <- *s.latest // what changed while the page was made
+	}
+	if s.cancel == nil {
+		var ctx context.Context
+		ctx, s.cancel = context.WithCancel(context.Background())
+		go s.look(ctx)
+	}
+	return marks, func() { s.leave(marks) }, true
+}
+
+func (s *streams) leave(marks chan Mark) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.listeners, marks)
+	if len(s.listeners) == 0 {
+		s.cancel()
+		s.cancel, s.latest = nil, nil
+	}
+}
+
+// look tells the listeners of every change.
+func (s *streams) look(ctx context.Context) {
+	ticker := time.NewTicker(markEvery)
+	defer ticker.Stop()
+	for {
+		limited, cancel := context.WithTimeout(ctx, markTimeout)
+		mark, err := s.mark(limited)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.log.Debug().Err(err).Msg("it could not be looked whether anything changed")
+		default:
+			s.tell(ctx, mark)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ending:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// tell passes a mark on if it is a new one, and if whoever looked is not called off.
+func (s *streams) tell(ctx context.Context, mark Mark) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if ctx.Err() != nil || s.latest != nil && reflect.DeepEqual(*s.latest, mark) {
+		return
+	}
+	s.latest = &mark
+	for listener := range s.listeners {
+		select {
+		case <-listener: // what nobody has taken is out of date
+		default:
+		}
+		listener <- mark
+	}
+}
+
+// stream answers GET /api/v1/stream with server-sent events, one named "change" whenever anything
+// changed, until the client has enough.
+func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		return
+	}
+	marks, leave, ok := a.streams.join()
+	if !ok {
+		problem.Write(w, r, event.Unavailable("Too many listen already.", nil))
+		return
+	}
+	defer leave()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	send(w, "retry: 2000\n\n")
+	for {
+		var sent error
+		select {
+		case <-r.Context().Done():
+			return
+		case <-a.ending:
+			return
+		case mark := <-marks:
+			text, err := json.Marshal(mark)
+			if err != nil {
+				return
+			}
+			sent = send(w, fmt.Sprintf("event: change\ndata: %s\n\n", text))
+		case <-beat.C:
+			sent = send(w, ": still here\n\n")
+		}
+		if sent != nil {
+			return
+		}
+	}
+}
+
+// send writes a part of a stream at once.
+func send(w http.ResponseWriter, text string) error {
+	connection := http.NewResponseController(w)
+	extend(connection, beatEvery)
+	if _, err := w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return connection.Flush()
+}

@@ -1,0 +1,203 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/thumbnail"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// buildAdmin makes the second door, behind which the stores answer.
+func (a *App) buildAdmin(context.Context) error {
+	a.replayer = replay.New(a.work, a.config.StepNames(), a.log)
+	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
+	thumbnails, err := thumbnail.New(filepath.Join(a.config.DataDir, thumbnailsName))
+	if err != nil {
+		return err
+	}
+	a.cleanups.addClose("thumbnails", thumbnails.Close)
+	behind := &backOffice{app: a}
+	door, err := admin.New(a.config.Admin, admin.Deps{
+		Log: a.log, Events: behind, Replays: behind, Statistics: behind, Rejections: a.inbox,
+		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails,
+	})
+	if err != nil {
+		return err
+	}
+	a.adminServer, err = httpserver.NewAdmin(a.config.HTTP, a.config.Admin.Addr, httpserver.AdminDeps{Log: a.log, Mount: door.Mount, End: door.End})
+	return err
+}
+
+// backOffice answers the admin door out of the stores.
+type backOffice struct{ app *App }
+
+// List lists events.
+func (b *backOffice) List(ctx context.Context, filter admin.Filter, before event.ID, limit int) ([]admin.Summary, error) {
+	lines, err := b.app.work.Find(ctx, filterOf(filter), before, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]admin.Summary, 0, len(lines))
+	for _, line := range lines {
+		one := admin.Summary{
+			ID: line.ID, Job: line.Job, Status: line.State, Received: line.Received, Bytes: line.Bytes,
+			Handler: line.Trouble.Handler, Reason: line.Trouble.Reason, Detail: line.Trouble.Detail, Images: line.Images,
+		}
+		if line.First >= 0 {
+			one.First = new(line.First)
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+func filterOf(f admin.Filter) work.Filter {
+	return work.Filter{State: f.Status, Job: f.Job, Begins: f.Query, Handler: f.Handler, Reason: f.Reason, From: f.From, To: f.To}
+}
+
+// Load gives everything about one event.
+func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error) {
+	h, err := b.app.work.Load(ctx, id)
+	if err != nil {
+		return admin.Event{}, missing(err)
+	}
+	found := admin.Event{
+		ID: h.Event.ID, Job: h.Event.Job, Status: h.Event.State, Received: h.Event.Received, Bytes: h.Event.Bytes,
+		Steps: make([]admin.Step, 0, len(h.Steps)), Artifacts: admin.Stored(h.Artifacts),
+	}
+	for _, s := range h.Steps {
+		step := admin.Step{
+			Handler: s.Handler, Status: s.State, Reason: s.Reason, Detail: s.Detail, Tries: s.Tries,
+			Changed: s.Changed, Next: optional(s.NextAt), Attempts: make([]admin.Attempt, 0, len(s.History)),
+		}
+		for _, run := range s.History {
+			step.Attempts = append(step.Attempts, admin.Attempt{
+				Number: run.Number, Started: run.Started, Finished: optional(run.Finished),
+				Outcome: run.Outcome, Reason: run.Reason, Detail: run.Detail,
+			})
+		}
+		found.Steps = append(found.Steps, step)
+	}
+	return found, nil
+}
+
+// Body gives the body of an event.
+func (b *backOffice) Body(ctx context.Context, id event.ID) ([]byte, error) {
+	sequence, err := b.app.work.Sequence(ctx, id)
+	if err != nil {
+		return nil, missing(err)
+	}
+	body, err := b.app.inbox.Body(ctx, sequence)
+	return body, missing(err)
+}
+
+// Replay has steps of one event run again.
+func (b *backOffice) Replay(ctx context.Context, id event.ID, handler string, finished bool) (int, error) {
+	steps, err := b.app.work.Replay(ctx, id, work.Replay{Handler: handler, Finished: finished})
+	return steps, missing(err)
+}
+
+// Count counts the events that Begin would replay.
+func (b *backOffice) Count(ctx context.Context, filter admin.Filter, limit int) (int, error) {
+	return b.app.work.CountDead(ctx, filterOf(filter), limit)
+}
+
+// Begin replays many events.
+func (b *backOffice) Begin(_ context.Context, filter admin.Filter) error {
+	dead, possible := filterOf(filter).OnlyDead()
+	if !possible {
+		return nil
+	}
+	if err := b.app.replayer.Begin(dead); err != nil {
+		return errors.Join(admin.ErrBusy, err)
+	}
+	return nil
+}
+
+// Progress tells of the latest replay of many events.
+func (b *backOffice) Progress() admin.Progress {
+	p := b.app.replayer.Progress()
+	return admin.Progress{
+		Running: p.Running, Events: p.Events, Steps: p.Steps, Failed: p.Failed,
+		Started: optional(p.Started), Finished: optional(p.Finished),
+	}
+}
+
+// Mark changes whenever something does that the dashboard shows.
+func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
+	newest, counts, err := b.app.work.Mark(ctx)
+	return admin.Mark{Newest: newest, Counts: counts}, err
+}
+
+// Targets lists the configured steps in their order, then those that only the store knows.
+func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
+	found, err := b.app.work.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []admin.Target{}
+	for _, name := range b.app.config.StepNames() {
+		list = append(list, admin.Target{Name: name, Enabled: true})
+	}
+	for _, f := range found {
+		at := slices.IndexFunc(list, func(t admin.Target) bool { return t.Name == f.Name })
+		if at < 0 {
+			at = len(list)
+			list = append(list, admin.Target{Name: f.Name, Enabled: true})
+		}
+		list[at].Parked = f.Parked
+		if !f.Disabled.IsZero() {
+			list[at].Enabled, list[at].Disabled, list[at].Reason, list[at].Detail = false, &f.Disabled, f.Reason, f.Detail
+		}
+	}
+	return list, nil
+}
+
+// Disable parks what is for a target.
+func (b *backOffice) Disable(ctx context.Context, name string) error {
+	if err := b.knows(ctx, name); err != nil {
+		return err
+	}
+	return b.app.work.Disable(ctx, name, event.ReasonOther, "disabled by a person")
+}
+
+// Enable has a target sent to again.
+func (b *backOffice) Enable(ctx context.Context, name string) error {
+	if err := b.knows(ctx, name); err != nil {
+		return err
+	}
+	_, err := b.app.work.Enable(ctx, name)
+	return err
+}
+
+func (b *backOffice) knows(ctx context.Context, name string) error {
+	list, err := b.Targets(ctx)
+	if err == nil && !slices.ContainsFunc(list, func(t admin.Target) bool { return t.Name == name }) {
+		return admin.ErrNotFound
+	}
+	return err
+}
+
+// missing tells the door in its own words that something does not exist.
+func missing(err error) error {
+	if errors.Is(err, work.ErrNotFound) || errors.Is(err, inbox.ErrNotFound) {
+		return errors.Join(admin.ErrNotFound, err)
+	}
+	return err
+}
+
+func optional(moment time.Time) *time.Time {
+	if moment.IsZero() {
+		return nil
+	}
+	return &moment
+}

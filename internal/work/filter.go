@@ -1,0 +1,126 @@
+package work
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// Filter says which events are wanted; what is empty does not matter.
+type Filter struct {
+	State   event.Status
+	Job     string       // exactly
+	Begins  string       // how the id or the job begins
+	Handler string       // a step of this name failed, or fails
+	Reason  event.Reason // for this reason
+	From    time.Time    // received at or after
+	To      time.Time    // received before
+}
+
+// maxBeginning is how many jobs that begin alike are looked at: the first ones by their names.
+const maxBeginning = 1000
+
+// clockSlack is how far the time in an id may be from that at which the event was received.
+const clockSlack = time.Minute
+
+// conditions gathers what is asked of an event, with its parameters.
+type conditions struct {
+	from   string // tables; the first leads, along its index
+	id     string // the column of the event's id in the table that leads
+	texts  []string
+	values []any
+}
+
+// add adds a condition; each ? in it is a parameter.
+func (c *conditions) add(text string, values ...any) {
+	for _, value := range values {
+		c.values = append(c.values, value)
+		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(c.values)), 1)
+	}
+	c.texts = append(c.texts, text)
+}
+
+// limited is what follows SELECT columns: newest first, at most limit rows.
+func (c *conditions) limited(limit int) (rest string, values []any) {
+	c.values = append(c.values, limit)
+	return c.from + " WHERE " + strings.Join(append(c.texts, "TRUE"), " AND ") +
+		" ORDER BY " + c.id + " DESC LIMIT $" + strconv.Itoa(len(c.values)), c.values
+}
+
+// conditions says the filter in SQL, so that an index leads to the events whatever is asked for; ids
+// begin with the time, so that they serve as an index of that as well.
+func (f Filter) conditions(before event.ID) *conditions {
+	c := &conditions{from: "FROM events", id: "events.id"}
+	if f.stepsLead() {
+		c.from, c.id = "FROM steps CROSS JOIN events", "steps.event_id"
+		c.add("events.id = steps.event_id AND " + f.troubled(c, "steps"))
+		if f.Handler == "" { // an event with several such steps is found once
+			c.add(`NOT EXISTS (SELECT 1 FROM steps AS earlier WHERE earlier.event_id = steps.event_id
+				AND earlier.reason = steps.reason AND earlier.handler < steps.handler)`)
+		}
+	} else if f.Handler != "" || f.Reason != "" {
+		c.add("EXISTS (SELECT 1 FROM steps WHERE steps.event_id = events.id AND " + f.troubled(c, "steps") + ")")
+	}
+	if before != "" {
+		c.add(c.id+" < ?", string(before))
+	}
+	if f.State != "" {
+		c.add("events.state = ?", string(f.State))
+	}
+	if f.Job != "" {
+		c.add("events.job = ?", text(f.Job))
+	}
+	if f.Begins != "" {
+		begins := text(f.Begins)
+		c.add(`events.id IN (SELECT id FROM (SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?) AS a
+			UNION ALL SELECT id FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS b)`,
+			begins, after(begins), maxBeginning, begins, after(begins), maxBeginning)
+	}
+	f.addTimes(c)
+	return c
+}
+
+// stepsLead says that the steps that failed are the shortest way to the events. Where only few events are in
+// the state that is asked for, or have the name, those are.
+func (f Filter) stepsLead() bool {
+	if f.Handler == "" && f.Reason == "" || f.Job != "" || f.Begins != "" {
+		return false
+	}
+	return f.State == "" || f.State == event.Done || f.State == event.Dead
+}
+
+// troubled asks for a step that carries a reason, which says that it failed.
+func (f Filter) troubled(c *conditions, steps string) string {
+	asked := []string{steps + ".reason <> ''"}
+	for column, value := range map[string]string{"handler": text(f.Handler), "reason": string(f.Reason)} {
+		if value != "" {
+			c.values = append(c.values, value)
+			asked = append(asked, steps+"."+column+" = $"+strconv.Itoa(len(c.values)))
+		}
+	}
+	return strings.Join(asked, " AND ")
+}
+
+func (f Filter) addTimes(c *conditions) {
+	if !f.From.IsZero() {
+		c.add(c.id+" >= ?", firstID(f.From.Add(-clockSlack)))
+		c.add("events.received_at >= ?", f.From.UnixMicro())
+	}
+	if !f.To.IsZero() {
+		c.add(c.id+" < ?", firstID(f.To.Add(clockSlack)))
+		c.add("events.received_at < ?", f.To.UnixMicro())
+	}
+}
+
+// after is the first text that does not begin with beginning and comes after all that do.
+func after(beginning string) string { return beginning + "\U0010FFFF" }
+
+// firstID is the least id of version 7 that can be made at a time.
+func firstID(at time.Time) string {
+	const digits = 12 // of the milliseconds since 1970
+	text := strconv.FormatInt(max(0, at.UnixMilli()), 16)
+	text = strings.Repeat("0", max(0, digits-len(text))) + text
+	return text[:8] + "-" + text[8:]
+}

@@ -1,0 +1,227 @@
+package work
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// Line is an event as a list shows it.
+type Line struct {
+	Event
+	Trouble Trouble // of the step that failed and needs a person most; its Handler is "" if there is none
+	Images  int     // stored
+	First   int     // number of the first image among the artifacts of the event; -1 if there is none
+}
+
+// Trouble says which step failed, and why.
+type Trouble struct {
+	Handler string
+	State   event.Status
+	Reason  event.Reason
+	Detail  string
+}
+
+// Find lists the newest events that a filter lets through and that are older than the one named
+// (all if ""), at most limit of them.
+func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit int) ([]Line, error) {
+	rest, values := filter.conditions(before).limited(limit)
+	found, err := s.events(ctx, rest, values...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	lines := make([]Line, len(found))
+	at := make(map[event.ID]*Line, len(found))
+	ids := make([]any, len(found))
+	for i, e := range found {
+		lines[i] = Line{Event: e, First: -1}
+		at[e.ID], ids[i] = &lines[i], string(e.ID)
+	}
+	if err := s.addTroubles(ctx, at, ids); err != nil {
+		return nil, err
+	}
+	return lines, s.addImages(ctx, at, ids)
+}
+
+// addTroubles says of each event which step failed: a dead one before others.
+func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []any) error {
+	rows, err := s.database.Reader.QueryContext(ctx, `SELECT event_id, handler, state, reason, detail FROM steps
+		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...) //nolint:gosec // parameters only
+	if err != nil {
+		return wrap("troubles", err)
+	}
+	return wrap("troubles", each(rows, func() error {
+		var id event.ID
+		var t Trouble
+		err := rows.Scan(&id, &t.Handler, &t.State, &t.Reason, &t.Detail)
+		if line := at[id]; line != nil && (line.Trouble.Handler == "" || t.State == event.Dead && line.Trouble.State != event.Dead) {
+			line.Trouble = t
+		}
+		return err
+	}))
+}
+
+// addImages counts the images of each event. They are in the order of artifacts, so that a number names the same one.
+func (s *Store) addImages(ctx context.Context, at map[event.ID]*Line, ids []any) error {
+	rows, err := s.database.Reader.QueryContext(ctx, `SELECT event_id, width FROM artifacts
+		WHERE event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, handler, position`, ids...) //nolint:gosec // parameters only
+	if err != nil {
+		return wrap("images", err)
+	}
+	numbers := make(map[event.ID]int, len(ids))
+	return wrap("images", each(rows, func() error {
+		var id event.ID
+		var width int
+		err := rows.Scan(&id, &width)
+		if line := at[id]; line != nil && width > 0 {
+			if line.Images++; line.First < 0 {
+				line.First = numbers[id]
+			}
+		}
+		numbers[id]++
+		return err
+	}))
+}
+
+// CountDead counts the events with a dead step that a filter lets through, no further than limit.
+func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (n int, err error) {
+	filter, possible := filter.OnlyDead()
+	if !possible {
+		return 0, nil
+	}
+	rest, values := filter.conditions("").limited(limit)
+	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n) //nolint:gosec // rest is ours
+	return n, wrap("count", err)
+}
+
+// OnlyDead asks for dead events alone, which contradicts a filter for another state.
+func (f Filter) OnlyDead() (_ Filter, possible bool) {
+	if f.State != "" && f.State != event.Dead {
+		return f, false
+	}
+	f.State = event.Dead
+	return f, true
+}
+
+// Tally counts the steps of one name that are not done.
+type Tally struct {
+	Handler                          string
+	Pending, Running, Retrying, Dead int
+	Parked                           int // among those retrying
+	Reasons                          map[event.Reason]int
+}
+
+// Tallies counts the steps that are pending, running, retrying or dead. Of the running ones those
+// are found whose event has no step that failed.
+func (s *Store) Tallies(ctx context.Context) (map[string]*Tally, error) {
+	rows, err := s.database.Reader.QueryContext(ctx, `
+		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
+		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
+		UNION ALL SELECT handler, 'parked', '', count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		UNION ALL SELECT steps.handler, 'running', '', count(*) FROM events CROSS JOIN steps
+			WHERE steps.event_id = events.id AND events.state = 'running' AND steps.state = 'running' GROUP BY steps.handler`)
+	if err != nil {
+		return nil, wrap("tallies", err)
+	}
+	tallies := map[string]*Tally{}
+	err = each(rows, func() error { return addTally(rows, tallies) })
+	return tallies, wrap("tallies", err)
+}
+
+func addTally(rows *sql.Rows, tallies map[string]*Tally) error {
+	var name, state string
+	var reason event.Reason
+	var n int
+	if err := rows.Scan(&name, &state, &reason, &n); err != nil {
+		return err
+	}
+	t := tallies[name]
+	if t == nil {
+		t = &Tally{Handler: name, Reasons: map[event.Reason]int{}}
+		tallies[name] = t
+	}
+	switch state {
+	case string(event.Pending):
+		t.Pending = n
+	case string(event.Running):
+		t.Running = n
+	case "parked":
+		t.Parked = n
+	case string(event.Retrying):
+		t.Retrying += n
+	default:
+		t.Dead += n
+	}
+	if reason != "" {
+		t.Reasons[reason] += n
+	}
+	return nil
+}
+
+// Oldest is when the oldest event was received that is still to be worked on; zero if there is none.
+func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
+	var oldest time.Time
+	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying} {
+		found, err := s.events(ctx, "FROM events WHERE state = $1 ORDER BY id LIMIT 1", string(state))
+		if err != nil {
+			return time.Time{}, err
+		}
+		if len(found) > 0 && (oldest.IsZero() || found[0].Received.Before(oldest)) {
+			oldest = found[0].Received
+		}
+	}
+	return oldest, nil
+}
+
+// Rates counts the events received since a time by the bucket in which they were received, and
+// by their state. Buckets are whole multiples of their length since 1970.
+func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration) (map[time.Time]map[event.Status]int64, error) {
+	rows, err := s.database.Reader.QueryContext(ctx, `SELECT received_at / $1 AS bucket, state, count(*) FROM events
+		WHERE id >= $2 AND received_at >= $3 GROUP BY received_at / $1, state`,
+		bucket.Microseconds(), firstID(since.Add(-clockSlack)), since.UnixMicro())
+	if err != nil {
+		return nil, wrap("rates", err)
+	}
+	rates := map[time.Time]map[event.Status]int64{}
+	err = each(rows, func() error {
+		var number, n int64
+		var state event.Status
+		if err := rows.Scan(&number, &state, &n); err != nil {
+			return err
+		}
+		start := time.UnixMicro(number * bucket.Microseconds()).UTC()
+		if rates[start] == nil {
+			rates[start] = map[event.Status]int64{}
+		}
+		rates[start][state] += n
+		return nil
+	})
+	return rates, wrap("rates", err)
+}
+
+// maxMarked bounds what Mark counts of each state.
+const maxMarked = 10_000
+
+// Mark is the id of the newest event, and how many are in each state but done, counted up to a bound:
+// it is quick, and changes with nearly everything that happens.
+func (s *Store) Mark(ctx context.Context) (newest event.ID, counts map[event.Status]int64, err error) {
+	counts = map[event.Status]int64{}
+	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
+		var n int64
+		err := s.database.Reader.QueryRowContext(ctx,
+			"SELECT count(*) FROM (SELECT 1 FROM events WHERE state = $1 LIMIT $2) AS counted", string(state), maxMarked).Scan(&n)
+		if err != nil {
+			return "", nil, fmt.Errorf("work: mark: %w", err)
+		}
+		counts[state] = n
+	}
+	found, err := s.List(ctx, "", 1)
+	if err != nil || len(found) == 0 {
+		return "", counts, err
+	}
+	return found[0].ID, counts, nil
+}
