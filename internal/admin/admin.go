@@ -83,7 +83,9 @@ type Deps struct {
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.
-	Redact func(body []byte) ([]byte, error)
+	Redact     func(body []byte) ([]byte, error)
+	Setup      Setup
+	Thumbnails Thumbnails
 }
 
 // Admin is the door. It is safe for use by many goroutines.
@@ -91,6 +93,7 @@ type Admin struct {
 	config   Config
 	deps     Deps
 	access   *access
+	pages    *pages
 	stats    *statsCache
 	streams  *streams
 	ending   chan struct{} // closed when answers without an end are to end
@@ -108,6 +111,10 @@ func New(config Config, deps Deps) (*Admin, error) {
 	}
 	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
 	a.access = newAccess(config.Token)
+	var err error
+	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
 	a.stats = newStatsCache(deps.Statistics.Stats)
 	a.streams = newStreams(deps.Statistics.Mark, deps.Log, a.ending)
 	return a, nil

@@ -46,5 +46,5 @@ func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
 
 // refuseLogin tells that the token was wrong.
 func (a *Admin) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
-	problem.Write(w, r, err)
+	a.show(w, r, "trouble", view{Section: "login"}, err)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/thumbnail"
 	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
@@ -18,10 +20,15 @@ import (
 func (a *App) buildAdmin(context.Context) error {
 	a.replayer = replay.New(a.work, a.stepNames(), a.log)
 	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
+	thumbnails, err := thumbnail.New(filepath.Join(a.config.DataDir, thumbnailsName))
+	if err != nil {
+		return err
+	}
+	a.cleanups.addClose("thumbnails", thumbnails.Close)
 	behind := &backOffice{app: a}
 	door, err := admin.New(a.config.Admin, admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Statistics: behind, Rejections: a.inbox,
-		Targets: behind, Artifacts: a.stored, Redact: event.Redact,
+		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails,
 	})
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
@@ -48,7 +49,8 @@ type App struct {
 	pipeline *pipeline.Pipeline
 	relay    *relay.Relay
 	replayer *replay.Replayer
-	stored   shelves // what handlers have stored
+	stored   shelves     // what handlers have stored
+	tokens   secret.List // that callbacks may carry
 	server   *httpserver.Server
 	address  net.Addr
 	cleanups cleanups
@@ -114,6 +116,7 @@ func (a *App) buildDoor(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("app: %w", err)
 	}
+	a.tokens = tokens.List
 	door, err := ingress.New(a.config.Webhook, ingress.Deps{Inbox: a.inbox, Tokens: tokens.List, Ready: a.ready})
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ const (
 	inboxName  = "inbox.db"
 	workName   = "work.db"
 	imagesName = "images"
+	// thumbnailsName is of what the dashboard shows; it can be thrown away.
+	thumbnailsName = "thumbnails"
 )
 
 // dataFolder is the folder that holds everything of the embedded default. One

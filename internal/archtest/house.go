@@ -12,7 +12,7 @@ func HouseRules() []Rule {
 
 // tools know nothing of events: they could serve any other program.
 func tools() []string {
-	return append(handlerTools(), "./internal/groupcommit", "./internal/telemetry")
+	return append(handlerTools(), "./internal/groupcommit", "./internal/telemetry", "./internal/thumbnail")
 }
 
 // handlerTools are the tools that a handler may take up.
@@ -151,7 +151,7 @@ func fences() []Rule {
 		},
 		{
 			Says:   "returns errors and counts, and leaves logging to its caller",
-			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/event", "./internal/notification", "./internal/problem"),
+			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification", "./internal/problem"),
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{

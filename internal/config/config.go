@@ -53,6 +53,9 @@ type Config struct {
 
 	// Handlers are the ones that HandlerNames names, in its order.
 	Handlers []Handler
+
+	// Variables are all of them with what is in force, for people to look at; secrets are hidden.
+	Variables []Variable
 }
 
 // Handler is an enabled handler and its configuration, of the type that Definition.New takes.
@@ -86,6 +89,7 @@ func Load(definitions []handler.Definition) (Config, error) {
 	c.readHandlers(definitions, &faults)
 	c.validate(definitions, &faults)
 	faults.addUnknown(knownNames(definitions))
+	c.Variables = Table(definitions)
 	if len(faults.list) > 0 {
 		return c, &faults
 	}

@@ -82,8 +82,10 @@ func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 	}
 	specified := map[string]bool{}
 	for path, item := range apitest.Load(t).OpenAPI.Paths.Map() {
-		for method := range item.Operations() {
-			specified[method+" "+path] = true
+		for method, operation := range item.Operations() {
+			if !slices.Contains(operation.Tags, "admin") { // those are compared in package admin
+				specified[method+" "+path] = true
+			}
 		}
 	}
 	if !maps.Equal(served, specified) {

@@ -33,20 +33,25 @@ type Details struct {
 // one of an unknown code, is our own fault: 500. Headers that w has already,
 // such as WWW-Authenticate, are kept.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
+	send(w, Tell(w, r, err))
+}
+
+// Tell says what Write would, for a door that answers with a page, and sets the headers that go with it.
+func Tell(w http.ResponseWriter, r *http.Request, err error) Details {
 	meaning, known := find(err)
 	told := exchange.From(r.Context())
 	told.Problem, told.Err = meaning.Code, err
 	if meaning.Code == event.CodeUnavailable || meaning.Code == CodeTooManyRequests {
 		w.Header().Set("Retry-After", retryAfter(meaning.RetryAfter))
 	}
-	send(w, Details{
+	return Details{
 		Type:      TypePrefix + string(meaning.Code),
 		Title:     known.title,
 		Status:    known.status,
 		Detail:    cmp.Or(meaning.Detail, known.title),
 		RequestID: told.ID,
 		Errors:    meaning.Faults,
-	})
+	}
 }
 
 // NotFound answers a request for which there is no route.

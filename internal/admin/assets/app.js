@@ -1,0 +1,51 @@
+// What the pages do beyond htmx: copying, times that go on, and whether the stream is up. Everything
+// can be read without it.
+"use strict";
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Press Ctrl+C"; // the text is selected
+  }
+});
+
+const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+
+function ago(seconds) {
+  for (const [name, length] of units) {
+    const n = Math.floor(Math.abs(seconds) / length);
+    if (n >= 1) return `${n} ${name}${n === 1 ? "" : "s"} ${seconds < 0 ? "from now" : "ago"}`;
+  }
+  return seconds < 0 ? "in a moment" : "just now";
+}
+
+function tick() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    time.textContent = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+  }
+}
+tick();
+setInterval(tick, 15000);
+document.addEventListener("htmx:afterSettle", tick);
+
+function live(up) {
+  for (const sign of document.querySelectorAll("[data-live]")) {
+    sign.textContent = up ? "Live" : "Not live: trying again";
+    sign.classList.toggle("up", up);
+  }
+}
+document.addEventListener("htmx:sseOpen", () => live(true));
+document.addEventListener("htmx:sseError", () => live(false));
+
+// Whoever has opened a question, or is typing, is not interrupted by news.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (document.querySelector("#fresh details[open]") || document.querySelector("#fresh :is(input, select):focus")) {
+    event.detail.shouldSwap = false;
+  }
+});

@@ -1,0 +1,146 @@
+package admin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/go-chi/chi/v5"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// view is what every page knows.
+type view struct {
+	Title    string
+	Section  string // of the navigation
+	Path     string // of the page with its query, where it is asked for again
+	Live     bool   // it follows what happens
+	Notice   string // what the last action did
+	Trouble  string // why the page cannot be shown
+	LoggedIn bool   // there is a session to end
+	Body     any
+}
+
+// pages are the templates, each with the frame around it.
+type pages struct {
+	templates map[string]*template.Template
+	assets    map[string]asset
+}
+
+type asset struct {
+	content   []byte
+	mediaType string
+	version   string // changes with the content
+}
+
+func newPages() (*pages, error) {
+	p := &pages{templates: map[string]*template.Template{}, assets: map[string]asset{}}
+	if err := p.loadAssets(); err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(pageFiles, "pages/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range names {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		p.templates[name], err = template.New("frame.html").Funcs(p.words()).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html", file)
+		if err != nil {
+			return nil, fmt.Errorf("admin: page %s: %w", name, err)
+		}
+	}
+	return p, nil
+}
+
+func (p *pages) loadAssets() error {
+	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8"}
+	return fs.WalkDir(assetFiles, "assets", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(assetFiles, file)
+		sum := sha256.Sum256(content)
+		p.assets[path.Base(file)] = asset{content, types[path.Ext(file)], hex.EncodeToString(sum[:6])}
+		return err
+	})
+}
+
+// address is where a page finds an asset; it changes with its content.
+func (p *pages) address(name string) string {
+	return assetsPath + name + "?v=" + p.assets[name].version
+}
+
+// showAsset answers GET /assets/{name}.
+func (a *Admin) showAsset(w http.ResponseWriter, r *http.Request) {
+	found, ok := a.pages.assets[chi.URLParam(r, "name")]
+	if !ok {
+		problem.NotFound(w, r)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", found.mediaType)
+	header.Set("Content-Length", strconv.Itoa(len(found.content)))
+	header.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == found.version {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	_, _ = w.Write(found.content) // a client that is gone needs no answer
+}
+
+// show answers with a page. A page that cannot be made says so, in the same frame.
+func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
+	status := http.StatusOK
+	if err != nil {
+		told := problem.Tell(w, r, err)
+		name, status = "trouble", told.Status
+		v.Title, v.Trouble, v.Live = told.Title, told.Detail, false
+	}
+	v.Path = r.URL.RequestURI()
+	v.Notice = notice(r.URL.Query().Get("did"), r.URL.Query().Get("n"))
+	v.LoggedIn = a.access.required()
+	var page bytes.Buffer
+	if err := a.pages.templates[name].Execute(&page, v); err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(page.Bytes()) //nolint:gosec // made by html/template
+}
+
+// notice says what the last action did. It is made of fixed words and a number, whatever a link says.
+func notice(did, n string) string {
+	count, err := strconv.Atoi(n)
+	if err != nil {
+		count = 0
+	}
+	switch {
+	case did == "replayed" && count == 0:
+		return "Nothing was to be run again: it is under way, or done."
+	case did == "replayed":
+		return plural(count, "step runs", "steps run") + " again."
+	case did == "replaying":
+		return plural(count, "event", "events") + " will run again, little by little and after new work."
+	case did == "enabled":
+		return "It is sent to again, first what was parked."
+	case did == "disabled":
+		return "Nothing is sent to it until it is enabled; what comes is parked."
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// Setting is a variable of the configuration as it is in force.
+type Setting struct {
+	Name    string
+	Value   string // a placeholder for a secret
+	Source  string // where the value comes from
+	Meaning string
+	Default string
+	Range   string
+}
+
+// Setup tells how the receiver is set up.
+type Setup interface {
+	Settings() []Setting
+	// Webhook is the address to register with Deep Image, up to the token, and the token, which is
+	// shown to those alone who ask for it. The address is a guess when guessed is set.
+	Webhook() (address, token string, guessed bool)
+	// SendSample sends the documented sample callback through the public door, as Deep Image would.
+	SendSample(ctx context.Context) (event.ID, error)
+}
+
+// sampleTimeout bounds the sending of a sample.
+const sampleTimeout = 20 * time.Second
+
+// setupPage is the body of the page about the configuration.
+type setupPage struct {
+	Settings []Setting
+	Address  string
+	Token    string // "" as long as nobody asked for it
+	Guessed  bool
+}
+
+func (a *Admin) setup(r *http.Request) setupPage {
+	body := setupPage{Settings: a.deps.Setup.Settings()}
+	var token string
+	body.Address, token, body.Guessed = a.deps.Setup.Webhook()
+	if r.Method == http.MethodPost {
+		body.Token = token
+	}
+	return body
+}
+
+// showSetup answers GET /setup, and POST /setup with the token in sight.
+func (a *Admin) showSetup(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		a.deps.Log.Info().Msg("webhook token shown on the setup page")
+	}
+	a.show(w, r, "setup", view{Title: "Setup", Section: "setup", Body: a.setup(r)}, nil)
+}
+
+// sendSample answers POST /setup/sample.
+func (a *Admin) sendSample(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), sampleTimeout)
+	defer cancel()
+	id, err := a.deps.Setup.SendSample(ctx)
+	if err != nil {
+		a.show(w, r, "trouble", view{Section: "setup"}, err)
+		return
+	}
+	http.Redirect(w, r, "/events/"+string(id), http.StatusSeeOther)
+}

@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/thumbnail"
+)
+
+// Thumbnails makes small pictures; thumbnail.ErrUnfit when there can be none.
+type Thumbnails interface {
+	Get(ctx context.Context, sum string, open thumbnail.Open) (content []byte, mediaType string, err error)
+}
+
+// thumbnailTimeout bounds the wait for others whose thumbnails are made, and the making.
+const thumbnailTimeout = 20 * time.Second
+
+// hasThumbnail says whether one can be made of an artifact, by what is known without reading it.
+func hasThumbnail(a Artifact) bool {
+	switch a.MediaType {
+	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff":
+		return a.Width > 0 && a.Height > 0 && int64(a.Width)*int64(a.Height) <= thumbnail.MaxPixels
+	default:
+		return false
+	}
+}
+
+// showThumbnail answers GET /events/{id}/artifacts/{n}/thumbnail.
+func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), thumbnailTimeout)
+	defer cancel()
+	artifact, err := a.artifact(r)
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	var content []byte
+	var mediaType string
+	if err = thumbnail.ErrUnfit; hasThumbnail(artifact) {
+		content, mediaType, err = a.deps.Thumbnails.Get(ctx, artifact.SHA256, func(ctx context.Context) (io.ReadCloser, error) {
+			return a.deps.Artifacts.Open(ctx, artifact.stored)
+		})
+	}
+	switch {
+	case errors.Is(err, thumbnail.ErrUnfit):
+		problem.Write(w, r, &event.Error{Code: problem.CodeNotFound, Detail: "There is no thumbnail of this file.", Err: err})
+		return
+	case err != nil:
+		problem.Write(w, r, storeFailure(openFailure(err)))
+		return
+	}
+	harmless(w.Header())
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+	w.Header().Set("Cache-Control", "private, max-age=86400")
+	_, _ = w.Write(content) //nolint:gosec // a picture that we made ourselves
+}

@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/dustin/go-humanize"
+)
+
+// words are what the templates can say.
+func (p *pages) words() template.FuncMap {
+	return template.FuncMap{
+		"asset":    p.address,
+		"ago":      humanize.Time,
+		"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"field":    formTime,
+		"bytes":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
+		"ubytes":   humanize.IBytes,
+		"number":   func(n int64) string { return humanize.Comma(n) },
+		"count":    func(n int) string { return humanize.Comma(int64(n)) },
+		"plural":   plural,
+		"duration": duration,
+		"age":      func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
+		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
+		"tidy":     tidy,
+		"short":    short,
+		"picture":  isPicture,
+		"thumb":    hasThumbnail,
+		"statuses": shownStatuses,
+		"reasons":  event.Reasons,
+		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
+	}
+}
+
+func shownStatuses() []event.Status {
+	return []event.Status{event.Pending, event.Running, event.Retrying, event.Done, event.Dead, event.Quarantined}
+}
+
+func formTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return humanize.Comma(int64(n)) + " " + many
+}
+
+// duration says how long something took; it is still under way without an end.
+func duration(from time.Time, to *time.Time) string {
+	if to == nil {
+		return ""
+	}
+	return span(to.Sub(from))
+}
+
+// span writes a time in its two largest units, as 1.2 s, 3 min 5 s, or 2 h 10 min.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	two := func(large, small time.Duration, names ...string) string {
+		text := strconv.Itoa(int(d/large)) + " " + names[0]
+		if rest := int(d % large / small); rest > 0 {
+			text += " " + strconv.Itoa(rest) + " " + names[1]
+		}
+		return text
+	}
+	switch {
+	case d < time.Second:
+		return strconv.Itoa(int(d.Milliseconds())) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Hour:
+		return two(time.Minute, time.Second, "min", "s")
+	case d < day:
+		return two(time.Hour, time.Minute, "h", "min")
+	default:
+		return two(day, time.Hour, "d", "h")
+	}
+}
+
+// tidy writes JSON for a person.
+func tidy(text json.RawMessage) string {
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		return string(text)
+	}
+	return out.String()
+}
+
+// short is the beginning of a long name; the page has the whole where it is hovered over.
+func short(text string) string {
+	const most = 28
+	cut, isCut := beginning(text, most)
+	if isCut {
+		cut += "…"
+	}
+	return cut
+}
+
+func megapixels(width, height int) string {
+	const million = 1e6
+	pixels := float64(width) * float64(height)
+	if pixels < million/10 {
+		return humanize.Comma(int64(pixels)) + " pixels"
+	}
+	return strconv.FormatFloat(pixels/million, 'f', 1, 64) + " MP"
+}

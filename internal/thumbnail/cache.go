@@ -1,0 +1,133 @@
+package thumbnail
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// maxCached and maxCachedBytes bound what is kept.
+	maxCached      = 10_000
+	maxCachedBytes = 128 << 20
+	// kept is the share of the bounds that is left when they are hit, in percent, so that not every new thumbnail has to make room.
+	kept = 90
+	// temporary begins the names of files that are being written.
+	temporary = ".new-"
+)
+
+// cache is a folder of thumbnails by the SHA-256 of what they show. Nothing in it is missed when it is lost.
+type cache struct {
+	root *os.Root
+
+	mutex sync.Mutex
+	files map[string]cached
+	bytes int64
+}
+
+type cached struct {
+	bytes int64
+	used  time.Time
+}
+
+func openCache(folder string) (*cache, error) {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("thumbnail: %w", err)
+	}
+	c := &cache{root: root, files: map[string]cached{}}
+	if err := c.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("thumbnail: %w", err), root.Close())
+	}
+	return c, nil
+}
+
+// load looks what an earlier process left, and removes what it did not finish.
+func (c *cache) load() error {
+	entries, err := fs.ReadDir(c.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		switch {
+		case err != nil || entry.IsDir():
+		case strings.HasPrefix(entry.Name(), temporary):
+			_ = c.root.Remove(entry.Name()) // if it stays, it is tried again at the next start
+		case isSum(entry.Name()):
+			c.files[entry.Name()] = cached{info.Size(), info.ModTime()}
+			c.bytes += info.Size()
+		}
+	}
+	return nil
+}
+
+func (c *cache) get(sum string) ([]byte, bool) {
+	c.mutex.Lock()
+	known, ok := c.files[sum]
+	if ok {
+		c.files[sum] = cached{known.bytes, time.Now()}
+	}
+	c.mutex.Unlock()
+	if !ok {
+		return nil, false
+	}
+	content, err := c.root.ReadFile(sum)
+	return content, err == nil && len(content) > 0
+}
+
+// put keeps a thumbnail. Where there is no room on the disk it is not kept, which is no failure.
+func (c *cache) put(sum string, content []byte) error {
+	name := temporary + sum
+	if err := c.root.WriteFile(name, content, 0o640); err != nil {
+		_ = c.root.Remove(name)
+		return nil //nolint:nilerr // the thumbnail is there, only not kept
+	}
+	if err := c.root.Rename(name, sum); err != nil {
+		return fmt.Errorf("thumbnail: keep: %w", err)
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.bytes += int64(len(content)) - c.files[sum].bytes
+	c.files[sum] = cached{int64(len(content)), time.Now()}
+	c.makeRoom()
+	return nil
+}
+
+// makeRoom lets those go that were looked at longest ago, when a bound is hit.
+func (c *cache) makeRoom() {
+	if len(c.files) <= maxCached && c.bytes <= maxCachedBytes {
+		return
+	}
+	names := make([]string, 0, len(c.files))
+	for name := range c.files {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(c.files[a].used.UnixNano(), c.files[b].used.UnixNano()) })
+	for _, name := range names {
+		if len(c.files) <= maxCached*kept/100 && c.bytes <= maxCachedBytes*kept/100 {
+			return
+		}
+		_ = c.root.Remove(name) // one that stays is counted again at the next start
+		c.bytes -= c.files[name].bytes
+		delete(c.files, name)
+	}
+}
+
+// Close gives the folder back.
+func (m *Maker) Close() error { return m.cache.root.Close() }
+
+// isSum says whether a text is a SHA-256 in hexadecimal digits.
+func isSum(text string) bool {
+	const digits = 64
+	return len(text) == digits && strings.Trim(text, "0123456789abcdef") == ""
+}
