@@ -170,7 +170,10 @@ func checkHandlers(ctx context.Context, c config.Config) []finding {
 	var findings []finding
 	for _, h := range c.Handlers {
 		for _, step := range h.Steps() {
-			deps := handler.Deps{Step: step.Name, Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
+			deps := handler.Deps{
+				Step: step.Name, Fetch: client, Log: zerolog.Nop(),
+				DefaultBucketURL: c.ImagesURL(), SpoolFolder: c.SpoolFolder(), Redact: event.Redact,
+			}
 			err := checkHandler(ctx, h, deps)
 			findings = append(findings, judge("handler", step.Name+" has what it needs", err))
 		}

@@ -90,6 +90,7 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 		Artifacts:        a.stored,
 		Refresh:          a.refresh(),
 		DefaultBucketURL: a.config.ImagesURL(),
+		SpoolFolder:      a.config.SpoolFolder(),
 		Redact:           event.Redact,
 	})
 	if err != nil {

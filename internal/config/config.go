@@ -103,27 +103,28 @@ func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) 
 		if !ok || c.enabled(name) {
 			continue // validate tells of it
 		}
-		own := definition.NewConfig()
-		section := reflect.ValueOf(own).Elem()
-		read(variablesOf(handlerPrefix(name), section), faults)
-		faults.addConflict(handlerPrefix(name), section)
-		c.Handlers = append(c.Handlers, Handler{Definition: definition, Config: own})
+		c.Handlers = append(c.Handlers, readHandler(definition, func(handler.Config) {}, faults))
 	}
 }
 
 // LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
 // what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
 func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
-	own := definition.NewConfig()
-	section := reflect.ValueOf(own).Elem()
 	var faults Faults
-	read(variablesOf(handlerPrefix(definition.Name), section), &faults)
-	change(own)
-	faults.addConflict(handlerPrefix(definition.Name), section)
+	made := readHandler(definition, change, &faults)
 	if len(faults.list) > 0 {
 		return Handler{}, &faults
 	}
-	return Handler{Definition: definition, Config: own}, nil
+	return made, nil
+}
+
+func readHandler(definition handler.Definition, change func(handler.Config), faults *Faults) Handler {
+	own := definition.NewConfig()
+	section := reflect.ValueOf(own).Elem()
+	read(variablesOf(handlerPrefix(definition.Name), section), faults)
+	change(own)
+	faults.addConflict(handlerPrefix(definition.Name), section)
+	return Handler{Definition: definition, Config: own}
 }
 
 func (c *Config) enabled(name string) bool {

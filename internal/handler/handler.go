@@ -93,6 +93,8 @@ type Deps struct {
 	// DefaultBucketURL is where files go when the handler's own bucket is not set:
 	// file:// of the images folder in the data folder.
 	DefaultBucketURL string
+	// SpoolFolder is a local folder for content on its way to an object store.
+	SpoolFolder string
 	// Redact makes a body fit to be shown or stored beside an image: no webhook URL,
 	// no token, no signed query, long strings shortened.
 	Redact func(body []byte) ([]byte, error)

@@ -143,7 +143,7 @@ func (w *postgresWriter) commit(ctx context.Context, batch []entry) error {
 func (w *postgresWriter) queueOthers(statements *pgx.Batch, s sorted) {
 	for _, r := range s.rejections {
 		body := r.Body[:min(int64(len(r.Body)), int64(w.config.MaxRejectionsBytes))]
-		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), r.Detail, notNull(body))
+		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), strings.ReplaceAll(r.Detail, "\x00", "\uFFFD"), notNull(body)) // Postgres refuses the zero byte in a text
 	}
 	if len(s.rejections) > 0 {
 		statements.Queue(sqlPrune, w.config.MaxRejections, int64(w.config.MaxRejectionsBytes))

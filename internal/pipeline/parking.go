@@ -111,7 +111,7 @@ func (p *Pipeline) Start() {
 	go p.parking.run(ctx)
 }
 
-// Stop parks nobody's steps: it only ends what Start began, or gives up waiting for that when ctx ends.
+// Stop ends what Start began, or gives up waiting for that when ctx ends.
 func (p *Pipeline) Stop(ctx context.Context) error {
 	if p.parking.cancel == nil {
 		return nil

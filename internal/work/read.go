@@ -149,7 +149,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 		SELECT s.handler, s.state, s.tries, s.next_at, s.reason, s.detail, s.changed_at,
 		       a.attempt, a.started_at, a.finished_at, a.outcome, a.reason, a.detail
 		FROM steps s LEFT JOIN attempts a ON a.event_id = s.event_id AND a.handler = s.handler
-		WHERE s.event_id = $1 ORDER BY s.position, a.attempt`, string(id))
+		WHERE s.event_id = $1 ORDER BY s.position, s.handler, a.attempt`, string(id))
 	if err != nil {
 		return nil, wrap("steps", err)
 	}

@@ -5,8 +5,10 @@ package download
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -19,13 +21,14 @@ const Name = "download"
 
 // Handler stores images. It is safe for use by many goroutines.
 type Handler struct {
-	fetch     *fetch.Client
-	refresh   handler.Refresh // nil without a key of the vendor's API
-	bucket    blobstore.Bucket
-	template  Template
-	maxBytes  int64
-	maxPixels int64
-	redact    func(body []byte) ([]byte, error)
+	fetch      *fetch.Client
+	refresh    handler.Refresh // nil without a key of the vendor's API
+	bucket     blobstore.Bucket
+	template   Template
+	maxBytes   int64
+	maxPixels  int64
+	linkExpiry time.Duration
+	redact     func(body []byte) ([]byte, error)
 }
 
 // New opens the bucket that config names, or else the default one.
@@ -40,24 +43,18 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	if address == "" {
 		address = deps.DefaultBucketURL
 	}
-	bucket, err := blobstore.Open(ctx, address)
+	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder))
 	if err != nil {
 		return nil, err
 	}
 	return &Handler{
 		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template,
-		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, redact: deps.Redact,
+		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 	}, nil
 }
 
-// Check tries whether the bucket takes files.
-func (h *Handler) Check(ctx context.Context) error {
-	spool, err := h.bucket.Spool(ctx)
-	if err != nil {
-		return err
-	}
-	return spool.Close()
-}
+// Check tries whether the bucket takes images.
+func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
 
 // Close closes the bucket; no Handle may be under way.
 func (h *Handler) Close() error { return h.bucket.Close() }
@@ -143,5 +140,11 @@ func (h *Handler) Open(ctx context.Context, artifact event.Artifact) (*blobstore
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
-// Link gives no address: the bucket cannot sign one.
-func (h *Handler) Link(context.Context, event.Artifact) (string, error) { return "", nil }
+// Link is an address under which anybody can read a stored image for a while, or "" where the bucket cannot make one.
+func (h *Handler) Link(ctx context.Context, artifact event.Artifact) (string, error) {
+	link, err := h.bucket.SignedURL(ctx, artifact.Key, h.linkExpiry)
+	if errors.Is(err, blobstore.ErrUnsupported) {
+		return "", nil
+	}
+	return link, err
+}
