@@ -16,7 +16,7 @@ BUILDINFO := github.com/deepimage-receiver/receiver/internal/buildinfo
 LDFLAGS    = -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).commit=$(COMMIT) -X $(BUILDINFO).date=$(DATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test race fuzz bench memory lint fmt check clean
+.PHONY: help demo run build test race fuzz bench memory proof lint fmt check clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,12 @@ build: ## Build the static binary, as the Dockerfile does
 	@echo "building $(BINARY)"
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/receiver
 
-test: ## Run all tests
+test: ## Run all tests; says first what is left out because it is not installed here
+	@.ci/missing
 	$(GO) test ./...
 
 race: ## Run all tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 5m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 8m $(TESTFLAGS) ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(FUZZTIME)
@@ -46,9 +47,13 @@ bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads 
 memory: ## Measure the peak of memory with eight results of 200 MiB at once
 	$(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
 
-lint: ## Run the linters over code, Dockerfile and workflow
+proof: ## Lose, double and forge the callbacks of 2,000 jobs with an API that fails, over both databases
+	$(GO) test -count 1 -v -timeout 10m -run TestLostDoubledAndForgedCallbacks ./internal/app -args -proof-jobs 2000
+
+lint: ## Run the linters over code, Dockerfile, deploy files and workflow
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...
 	@tool=$$(.ci/tool dockerfile-check) && "$$tool" Dockerfile
+	@$(GO) test -C .ci/deploy-check -count 1 .
 	@tool=$$(.ci/tool actionlint) && "$$tool" -shellcheck= -pyflakes= && echo "workflows pass actionlint"
 
 fmt: ## Format the code

@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -33,6 +35,7 @@ func examine(ctx context.Context, c config.Config) []finding {
 	}
 	findings = append(findings, checkStores(ctx, c)...)
 	findings = append(findings, checkToken(c), checkAddress(ctx, c.HTTP.ListenAddr))
+	findings = append(findings, checkVendor(ctx, c)...)
 	findings = append(findings, checkHandlers(ctx, c)...)
 	return append(findings, checkHosts(ctx, c.Fetch.AllowedHosts)...)
 }
@@ -139,6 +142,19 @@ func checkAddress(ctx context.Context, address string) finding {
 	return judge(check, address+" can be listened on", listener.Close())
 }
 
+// checkVendor asks the vendor's API whether it takes the key, if there is one.
+func checkVendor(ctx context.Context, c config.Config) []finding {
+	if !c.DeepImage.Enabled() {
+		return nil
+	}
+	client, err := deepimage.New(c.DeepImage, deepimage.WithUserAgent(buildinfo.UserAgent()))
+	if err != nil {
+		return []finding{{"deep image", verdictFail, err.Error()}}
+	}
+	defer client.Close() //nolint:errcheck // nothing is under way
+	return []finding{judge("deep image", "the API at "+client.Host()+" takes the key", client.Check(ctx))}
+}
+
 // checker is what a handler may have to try what it needs.
 type checker interface {
 	Check(ctx context.Context) error
@@ -154,7 +170,10 @@ func checkHandlers(ctx context.Context, c config.Config) []finding {
 	var findings []finding
 	for _, h := range c.Handlers {
 		for _, step := range h.Steps() {
-			deps := handler.Deps{Step: step.Name, Fetch: client, Log: zerolog.Nop(), DefaultBucketURL: c.ImagesURL(), Redact: event.Redact}
+			deps := handler.Deps{
+				Step: step.Name, Fetch: client, Log: zerolog.Nop(),
+				DefaultBucketURL: c.ImagesURL(), SpoolFolder: c.SpoolFolder(), Redact: event.Redact,
+			}
 			err := checkHandler(ctx, h, deps)
 			findings = append(findings, judge("handler", step.Name+" has what it needs", err))
 		}

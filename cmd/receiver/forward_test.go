@@ -69,7 +69,7 @@ func TestSendToForward(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got := run(t, row.env, append([]string{"send", "--to", "forward"}, strings.Fields(row.args)...)...).expect(t, row.code)
-			if !regexp.MustCompile(`^` + row.want + `$`).MatchString(got.stdout) || strings.Contains(got.stdout+got.stderr, "hunter2") {
+			if !regexp.MustCompile(`^`+row.want+`$`).MatchString(got.stdout) || strings.Contains(got.stdout+got.stderr, "hunter2") {
 				t.Errorf("got %q, want %s; %s", got.stdout, row.want, got.stderr)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"go.uber.org/goleak"
 )
 
@@ -23,6 +24,9 @@ var builtBinary string
 // TestMain builds the program once; the tests run it as users do.
 func TestMain(m *testing.M) {
 	folder, err := build()
+	if err == nil {
+		err = blobstoretest.SetS3Credentials()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1) // there is nothing to test

@@ -18,7 +18,7 @@ import (
 
 // buildAdmin makes the second door, behind which the stores answer.
 func (a *App) buildAdmin(context.Context) error {
-	a.replayer = replay.New(a.work, a.config.StepNames(), a.log)
+	a.replayer = replay.New(a.work, a.stepNames(), a.log)
 	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
 	thumbnails, err := thumbnail.New(filepath.Join(a.config.DataDir, thumbnailsName))
 	if err != nil {
@@ -150,7 +150,7 @@ func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
 		return nil, err
 	}
 	list := []admin.Target{}
-	for _, name := range b.app.config.StepNames() {
+	for _, name := range b.app.stepNames() {
 		list = append(list, admin.Target{Name: name, Enabled: true})
 	}
 	for _, f := range found {

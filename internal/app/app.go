@@ -13,12 +13,14 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/ingress"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/secret"
@@ -42,6 +44,8 @@ type App struct {
 	inbox    *inbox.Inbox
 	work     *work.Store
 	queue    *queue.Queue
+	vendor   *deepimage.Client     // nil without a key
+	lookout  *reconcile.Reconciler // nil without a key
 	pipeline *pipeline.Pipeline
 	relay    *relay.Relay
 	replayer *replay.Replayer
@@ -60,7 +64,7 @@ type App struct {
 // Nothing runs and nothing listens yet; Stop gives everything back.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
 	a := &App{config: c, log: log, stored: shelves{}, done: make(chan struct{})}
-	for _, build := range []func(context.Context) error{a.buildStores, a.buildWork, a.buildDoor, a.buildAdmin} {
+	for _, build := range []func(context.Context) error{a.buildTrust, a.buildStores, a.buildWork, a.buildDoor, a.buildAdmin} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
 		}
@@ -145,7 +149,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unattended, err := a.work.Unattended(ctx, a.config.StepNames())
+	unattended, err := a.work.Unattended(ctx, a.stepNames())
 	if err != nil {
 		return err
 	}
@@ -158,12 +162,17 @@ func (a *App) Start(ctx context.Context) error {
 	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
+	if a.lookout != nil {
+		if err := a.lookout.Start(ctx); err != nil {
+			return err
+		}
+	}
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
 	go a.watchDoors()
 	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
-		Str("data", a.config.DataDir).Strs("handlers", a.config.StepNames()).
+		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
 }
@@ -209,6 +218,9 @@ func (a *App) stopWorking(ctx context.Context) error {
 	group.Go(func() error { return a.relay.Stop(ctx) })
 	group.Go(func() error { return a.pipeline.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
+	if a.lookout != nil {
+		group.Go(func() error { return a.lookout.Stop(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -34,19 +34,45 @@ import (
 func BenchmarkAccept(b *testing.B) {
 	for _, connections := range []int{64, 256} {
 		name := fmt.Sprintf("connections=%d/store=", connections)
-		b.Run(name+"none", func(b *testing.B) { sendAll(b, door(b, noStore{}), connections) })
+		b.Run(name+"none", func(b *testing.B) { sendAll(b, connections, door(b, noStore{})) })
 		for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
 			name := name + kind.String()
-			b.Run(name+"-one-transaction-each", func(b *testing.B) { sendAll(b, door(b, store(b, kind, 1)), connections) })
-			b.Run(name+"-group-commit", func(b *testing.B) { sendAll(b, door(b, store(b, kind, 512)), connections) })
+			b.Run(name+"-one-transaction-each", func(b *testing.B) { sendAll(b, connections, door(b, store(b, kind, 1))) })
+			b.Run(name+"-group-commit", func(b *testing.B) { sendAll(b, connections, door(b, store(b, kind, 512))) })
 			b.Run(name+"-group-commit-workers-busy", func(b *testing.B) {
 				r := start(b, busyConfiguration(b, kind))
 				r.warm(b)
 				before := r.doneSoFar(b)
-				sendAll(b, r.webhook(), connections)
+				sendAll(b, connections, r.webhook())
 				b.ReportMetric(float64(r.doneSoFar(b)-before)/b.Elapsed().Seconds(), "steps/s")
 			})
 		}
+	}
+}
+
+// BenchmarkReplicas has 64 senders call one, two and three replicas on one database, whose handlers have
+// nothing to do: what is left are the callbacks that are accepted and the steps that are done in a second.
+func BenchmarkReplicas(b *testing.B) {
+	for replicas := 1; replicas <= 3; replicas++ {
+		b.Run(fmt.Sprintf("replicas=%d", replicas), func(b *testing.B) {
+			c := busyConfiguration(b, database.Postgres)
+			var first *receiver
+			var webhooks []string
+			for range replicas {
+				c.DataDir = b.TempDir()
+				r := start(b, c)
+				if first == nil {
+					first = r
+				}
+				webhooks = append(webhooks, r.webhook())
+			}
+			begun := time.Now()
+			sendAll(b, 64, webhooks...)
+			for first.doneSoFar(b) < int64(b.N) {
+				runtime.Gosched()
+			}
+			b.ReportMetric(float64(b.N)/time.Since(begun).Seconds(), "steps/s")
+		})
 	}
 }
 
@@ -70,14 +96,15 @@ func (r *receiver) warm(b *testing.B) {
 	}
 }
 
-// sendAll posts b.N callbacks of different jobs over so many connections at the same time.
-func sendAll(b *testing.B, webhook string, connections int) {
-	var n atomic.Int64
+// sendAll posts b.N callbacks of different jobs over so many connections at the same time, which call the
+// webhooks in turn.
+func sendAll(b *testing.B, connections int, webhooks ...string) {
+	var n, senders atomic.Int64
 	b.SetParallelism(max(1, connections/runtime.GOMAXPROCS(0)))
 	b.ReportAllocs()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
-		s := newSender(b, webhook)
+		s := newSender(b, webhooks[senders.Add(1)%int64(len(webhooks))])
 		defer s.close()
 		for pb.Next() {
 			if err := s.send(n.Add(1)); err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/buildinfo"
@@ -17,20 +18,34 @@ import (
 // lanes are the queues of all steps.
 func (a *App) lanes() []queue.Lane {
 	var lanes []queue.Lane
-	for _, h := range a.config.Handlers {
-		for _, step := range h.Steps() {
+	for _, stage := range a.plan() {
+		for _, step := range stage {
 			lanes = append(lanes, queue.Lane{Handler: step.Name, Concurrency: step.Limits.Concurrency})
 		}
 	}
 	return lanes
 }
 
-// stages are the steps of an event in their order: those of one handler together.
+// plan are the steps of an event in their stages: those of one handler together, and what comes before and after.
+func (a *App) plan() (stages [][]handler.Step) {
+	for _, step := range a.before() {
+		stages = append(stages, []handler.Step{{Name: step.Name, Limits: step.Limits}})
+	}
+	for _, h := range a.config.Handlers {
+		stages = append(stages, h.Steps())
+	}
+	for _, step := range a.after() {
+		stages = append(stages, []handler.Step{{Name: step.Name, Limits: step.Limits}})
+	}
+	return stages
+}
+
+// stages are the names of the steps in plan.
 func (a *App) stages() [][]string {
 	var stages [][]string
-	for _, h := range a.config.Handlers {
+	for _, stage := range a.plan() {
 		var names []string
-		for _, step := range h.Steps() {
+		for _, step := range stage {
 			names = append(names, step.Name)
 		}
 		stages = append(stages, names)
@@ -38,13 +53,15 @@ func (a *App) stages() [][]string {
 	return stages
 }
 
+func (a *App) stepNames() []string { return slices.Concat(a.stages()...) }
+
 func (a *App) buildWork(ctx context.Context) error {
 	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
 	if err != nil {
 		return err
 	}
 	a.cleanups.addClose("fetch client", client.Close)
-	var steps []pipeline.Step
+	steps := slices.Concat(a.before(), a.after())
 	for _, h := range a.config.Handlers {
 		for _, step := range h.Steps() {
 			made, err := a.buildHandler(ctx, h, step, client)
@@ -60,6 +77,7 @@ func (a *App) buildWork(ctx context.Context) error {
 		carry = relay.NewWithin
 	}
 	a.relay = carry(a.inbox, a.work, a.stages(), a.log)
+	a.buildLookout()
 	return nil
 }
 
@@ -70,7 +88,9 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 		Fetch:            client,
 		Log:              a.log.With().Str("handler", step.Name).Logger(),
 		Artifacts:        a.stored,
+		Refresh:          a.refresh(),
 		DefaultBucketURL: a.config.ImagesURL(),
+		SpoolFolder:      a.config.SpoolFolder(),
 		Redact:           event.Redact,
 	})
 	if err != nil {

@@ -59,7 +59,7 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 	if err != nil {
 		return nil, err
 	}
-	configured := b.app.config.StepNames()
+	configured := b.app.stepNames()
 	names := slices.Clone(configured)
 	enabled := map[string]bool{}
 	for _, target := range targets {

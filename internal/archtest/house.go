@@ -61,14 +61,36 @@ func layers() []Rule {
 	}, {
 		Says:   "a handler knows its contract, the event and tools; never another handler or what runs it",
 		Of:     []string{"./internal/handler/..."},
-		Except: contract(),
+		Except: append(contract(), "./internal/handler/publish/..."),
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/handler", "./internal/event", "./internal/notification"),
+	}, {
+		Says:   "publish is a handler that knows its brokers besides",
+		Of:     []string{"./internal/handler/publish"},
+		Forbid: []string{"./..."},
+		Allow: append(handlerTools(), "./internal/handler", "./internal/event", "./internal/notification",
+			"./internal/handler/publish/..."),
+	}, {
+		Says:   "a broker knows what brokers have in common, and none of the others",
+		Of:     []string{"./internal/handler/publish/..."},
+		Except: []string{"./internal/handler/publish", "./internal/handler/publish/brokertest"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/secret", "./internal/handler/publish/broker"},
 	}, {
 		Says:   "the contract of handlers knows the event and tools only",
 		Of:     []string{"./internal/handler"},
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/event"),
+	}, {
+		Says:   "who asks the vendor about events knows the contract of handlers and the vendor's API",
+		Of:     []string{"./internal/trust"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
+	}, {
+		Says:   "who looks for lost callbacks knows stores by what they answer, and no handler",
+		Of:     []string{"./internal/reconcile"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/setting"},
 	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
 		Of:     []string{"./internal/pipeline"},
@@ -91,7 +113,7 @@ func outside() []Rule {
 	return []Rule{{
 		Says:   "handlers are known to their list only, and the list to commands",
 		Of:     []string{"./internal/..."},
-		Except: []string{"./internal/handler/builtin"},
+		Except: []string{"./internal/handler/builtin", "./internal/handler/publish/..."},
 		Forbid: []string{"./internal/handler/..."},
 		Allow:  []string{"./internal/handler"},
 	}, {
@@ -116,7 +138,7 @@ func outside() []Rule {
 		Except: []string{"./cmd/..."},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor",
+			"./internal/fakevendor", "./internal/handler/publish/brokertest",
 		},
 	}}
 }
@@ -132,6 +154,14 @@ func fences() []Rule {
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),
 		fence("github.com/sony/gobreaker/...", "./internal/handler/forward"),
+		fence("github.com/nats-io/...", "./internal/handler/publish/nats"),
+		fence("github.com/twmb/franz-go/...", "./internal/handler/publish/kafka"),
+		fence("github.com/rabbitmq/...", "./internal/handler/publish/rabbitmq"),
+		fence("github.com/aws/...", "./internal/handler/publish/aws"),
+		fence("github.com/minio/...", "./internal/blobstore"),
+		fence("github.com/Azure/...", "./internal/blobstore"),
+		fence("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),
+		fence("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{
 			Says:   "metrics are in telemetry and in files named metrics.go",
 			Of:     []string{"./..."},

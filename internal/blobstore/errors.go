@@ -19,6 +19,9 @@ var ErrKey = errors.New("blobstore: unusable key")
 // ErrFull says that the disk or the quota has no room left. It passes when room is made.
 var ErrFull = errors.New("blobstore: no room left")
 
+// ErrUnsupported says that the bucket, or the kind of its credentials, cannot do what is asked.
+var ErrUnsupported = errors.New("blobstore: not supported here")
+
 // ErrTooLarge says that more than MaxBytes were written to a spool.
 var ErrTooLarge = errors.New("blobstore: too large")
 

@@ -2,12 +2,33 @@ package blobstore
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
+	"net/url"
 	"os"
 	"syscall"
+	"time"
 )
 
 // SpoolInto makes a spool whose content goes into a given file.
 func SpoolInto(file *os.File) *Spool { return &Spool{file: file, sum: sha256.New()} }
+
+// Truncate cuts the file of a spool, as a failing disk might.
+func Truncate(spool *Spool, size int64) error { return spool.file.Truncate(size) }
+
+// WithPartBytes sets the sizes of the largest object that goes up in one request and of each part of a larger one.
+func WithPartBytes(single, part int64) Option {
+	return func(o *options) { o.limits.single, o.limits.part = single, part }
+}
+
+// WithRoots sets who may vouch for a service.
+func WithRoots(roots *x509.CertPool) Option {
+	return func(o *options) { o.roots = roots }
+}
+
+// WithStall sets how long a connection may move nothing.
+func WithStall(stall time.Duration) Option {
+	return func(o *options) { o.limits.stall = stall }
+}
 
 // WithoutLinks makes a file bucket behave as on a file system that has no hard links.
 func WithoutLinks(bucket Bucket) Bucket {
@@ -34,4 +55,13 @@ func Watch(bucket Bucket, before func(call, name string) error) {
 		}
 		return sync(file)
 	}
+}
+
+// SignGCS makes a link with a private key in PEM.
+func SignGCS(endpoint *url.URL, email string, key []byte, bucket, name string, at time.Time, expiry time.Duration) (string, error) {
+	signer, err := newGCSKey(email, key)
+	if err != nil {
+		return "", err
+	}
+	return signer.sign(gcsLink{endpoint: endpoint, bucket: bucket, name: name, at: at, expiry: expiry})
 }

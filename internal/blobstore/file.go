@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // The group may read, so that a web server or a backup can be let in; others
@@ -168,7 +169,21 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 
 // URL is the file:// URL of the file under key.
 func (b *fileBucket) URL(key string) string {
-	return urlOf(filepath.Join(b.path, filepath.FromSlash(key)))
+	return fileURL(filepath.Join(b.path, filepath.FromSlash(key)))
+}
+
+// SignedURL is unsupported: nobody serves the folder.
+func (b *fileBucket) SignedURL(context.Context, string, time.Duration) (string, error) {
+	return "", fmt.Errorf("%w: a folder has no links", ErrUnsupported)
+}
+
+// Check tries whether the folder takes files.
+func (b *fileBucket) Check(ctx context.Context) error {
+	spool, err := b.Spool(ctx)
+	if err != nil {
+		return err
+	}
+	return spool.Close()
 }
 
 // Close removes the spools that were not closed.

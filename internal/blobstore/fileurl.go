@@ -1,6 +1,7 @@
 package blobstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,28 +16,36 @@ func FileURL(folder string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("blobstore: %w", err)
 	}
-	return urlOf(absolute), nil
+	return fileURL(absolute), nil
 }
 
-func urlOf(absolute string) string {
+func fileURL(absolute string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
 }
 
-// folderOf gives the absolute path of the folder that a file URL names. The
-// host is empty or localhost (RFC 8089), or "." for a path below the working directory.
-func folderOf(address *url.URL) (string, error) {
-	extra := address.RawQuery != "" || address.Fragment != "" || address.User != nil || address.Opaque != ""
+// fileFolder is the absolute path of a folder that is a bucket.
+type fileFolder string
+
+func (f fileFolder) open(ctx context.Context, _ options) (Bucket, error) {
+	return openFileBucket(ctx, string(f))
+}
+
+// parseFile gives the folder that a file URL names. The host is empty or
+// localhost (RFC 8089), or "." for a path below the working directory.
+func parseFile(written *url.URL) (opener, error) {
+	extra := written.RawQuery != "" || written.Fragment != "" || written.User != nil || written.Opaque != ""
 	switch {
-	case extra, strings.ContainsRune(address.Path, 0):
-		return "", errors.New("blobstore: a file URL is a plain path such as file:///var/lib/images or file://./images")
-	case strings.Trim(address.Path, "/") == "":
-		return "", errors.New("blobstore: the file URL names no folder; file:///var/lib/images would")
+	case extra, strings.ContainsRune(written.Path, 0):
+		return nil, errors.New("blobstore: a file URL is a plain path such as file:///var/lib/images or file://./images")
+	case strings.Trim(written.Path, "/") == "":
+		return nil, errors.New("blobstore: the file URL names no folder; file:///var/lib/images would")
 	}
-	switch address.Host {
+	switch written.Host {
 	case "", "localhost":
-		return filepath.Clean(filepath.FromSlash(address.Path)), nil
+		return fileFolder(filepath.Clean(filepath.FromSlash(written.Path))), nil
 	case ".":
-		return filepath.Abs(filepath.FromSlash("." + address.Path))
+		folder, err := filepath.Abs(filepath.FromSlash("." + written.Path))
+		return fileFolder(folder), err
 	}
-	return "", fmt.Errorf("blobstore: file://%s... names another host; an absolute path has three slashes, file:///", address.Host)
+	return nil, fmt.Errorf("blobstore: file://%s... names another host; an absolute path has three slashes, file:///", written.Host)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
@@ -16,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/ingress"
 	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
@@ -33,17 +35,21 @@ type Config struct {
 	HandlerNames    setting.List  `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
 	PublicURL       string        `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
 	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
+	Verify          Verify        `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"whether Deep Image is asked about every job before anything is done for it, and its own address of the result used: auto is yes when DEEPIMAGE_API_KEY is set; required refuses to start without"`
+	DeleteAfterDone bool          `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
-	HTTP     httpserver.Config `section:""`
-	Admin    admin.Config      `section:"ADMIN_"`
-	Webhook  ingress.Config    `section:"WEBHOOK_"`
-	Log      telemetry.Config  `section:"LOG_"`
-	Database database.Config   `section:"DATABASE_"`
-	Inbox    inbox.Config      `section:"INBOX_"`
-	Queue    queue.Config      `section:"QUEUE_"`
-	Retry    pipeline.Config   `section:"RETRY_"`
-	Fetch    fetch.Config      `section:"FETCH_"`
+	HTTP      httpserver.Config `section:""`
+	Admin     admin.Config      `section:"ADMIN_"`
+	Webhook   ingress.Config    `section:"WEBHOOK_"`
+	Log       telemetry.Config  `section:"LOG_"`
+	Database  database.Config   `section:"DATABASE_"`
+	Inbox     inbox.Config      `section:"INBOX_"`
+	Queue     queue.Config      `section:"QUEUE_"`
+	Retry     pipeline.Config   `section:"RETRY_"`
+	Fetch     fetch.Config      `section:"FETCH_"`
+	DeepImage deepimage.Config  `section:"DEEPIMAGE_"`
+	Reconcile reconcile.Config  `section:"RECONCILE_"`
 
 	// Handlers are the ones that HandlerNames names, in its order.
 	Handlers []Handler
@@ -97,27 +103,28 @@ func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) 
 		if !ok || c.enabled(name) {
 			continue // validate tells of it
 		}
-		own := definition.NewConfig()
-		section := reflect.ValueOf(own).Elem()
-		read(variablesOf(handlerPrefix(name), section), faults)
-		faults.addConflict(handlerPrefix(name), section)
-		c.Handlers = append(c.Handlers, Handler{Definition: definition, Config: own})
+		c.Handlers = append(c.Handlers, readHandler(definition, func(handler.Config) {}, faults))
 	}
 }
 
 // LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
 // what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
 func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
-	own := definition.NewConfig()
-	section := reflect.ValueOf(own).Elem()
 	var faults Faults
-	read(variablesOf(handlerPrefix(definition.Name), section), &faults)
-	change(own)
-	faults.addConflict(handlerPrefix(definition.Name), section)
+	made := readHandler(definition, change, &faults)
 	if len(faults.list) > 0 {
 		return Handler{}, &faults
 	}
-	return Handler{Definition: definition, Config: own}, nil
+	return made, nil
+}
+
+func readHandler(definition handler.Definition, change func(handler.Config), faults *Faults) Handler {
+	own := definition.NewConfig()
+	section := reflect.ValueOf(own).Elem()
+	read(variablesOf(handlerPrefix(definition.Name), section), faults)
+	change(own)
+	faults.addConflict(handlerPrefix(definition.Name), section)
+	return Handler{Definition: definition, Config: own}
 }
 
 func (c *Config) enabled(name string) bool {

@@ -20,6 +20,9 @@ func (c Config) ImagesURL() string {
 	return (&url.URL{Scheme: "file", Path: folder}).String()
 }
 
+// SpoolFolder is where content waits that goes to an object store.
+func (c Config) SpoolFolder() string { return filepath.Join(c.DataDir, "spool") }
+
 // TokenFile is where the token of the first start is kept.
 func (c Config) TokenFile() string { return filepath.Join(c.DataDir, tokenFileName) }
 

@@ -28,6 +28,7 @@ func (c *Config) validate(definitions []handler.Definition, faults *Faults) {
 	c.validateTokens(faults)
 	c.validateHandlers(definitions, faults)
 	c.validatePublicURL(faults)
+	c.validateTrust(faults)
 	c.validateListenAddr(faults)
 	spec := reflect.ValueOf(c).Elem()
 	for i := range spec.NumField() {

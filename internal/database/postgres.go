@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -161,6 +162,9 @@ func await(ctx context.Context, pool *pgxpool.Pool) error {
 // isUnreachable says that the server cannot be asked at the moment, whereas it refused for good otherwise.
 func isUnreachable(err error) bool {
 	const startingUp, tooManyConnections = "57P03", "53300"
+	if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
+		return false
+	}
 	switch postgresCode(err) {
 	case "", startingUp, tooManyConnections:
 		_, connecting := errors.AsType[*pgconn.ConnectError](err)

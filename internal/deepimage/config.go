@@ -15,7 +15,7 @@ import (
 
 // Config says how the API is talked to.
 type Config struct {
-	APIKey           secret.Value  `envconfig:"API_KEY" desc:"key of the Deep Image API; with it callbacks are verified, expired addresses renewed and lost callbacks found"`
+	APIKey           secret.Value  `envconfig:"API_KEY" unset:"callbacks are believed" desc:"key of the Deep Image API; with it callbacks are verified, expired addresses renewed and lost callbacks found"`
 	URL              string        `envconfig:"URL" default:"https://deep-image.ai/rest_api" desc:"base address of the Deep Image API, the only one that gets the key"`
 	Timeout          time.Duration `envconfig:"TIMEOUT" default:"15s" range:"1s..2m" desc:"time that one look-up or deletion has"`
 	SubmitTimeout    time.Duration `envconfig:"SUBMIT_TIMEOUT" default:"2m" range:"1s..15m" desc:"time that the submission of one job has, its inline image included"`

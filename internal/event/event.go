@@ -4,6 +4,7 @@ package event
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 )
 
@@ -23,8 +24,22 @@ type Event struct {
 	Data      json.RawMessage // data as sent: the request, echoed; nil when missing
 	Body      []byte          // the whole body, byte for byte
 
+	Source netip.Addr // who told us; the zero Addr when that is not known, or was nobody
+	Origin Origin     // how we came to know of it
+
 	Artifacts []Artifact // what handlers have stored for this event so far
+	Attempt   int        // number of the attempt that a step is making, from 1
+	Recheck   bool       // a person wants what is known of the job to be asked anew
 }
+
+// Origin says how we came to know of an event.
+type Origin string
+
+// Every origin.
+const (
+	OriginCallback   Origin = "callback"   // the vendor called, or somebody who has the token
+	OriginReconciled Origin = "reconciled" // no callback came; we asked the vendor
+)
 
 // Result is one address in an event under which an image is offered.
 type Result struct {

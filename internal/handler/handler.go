@@ -32,6 +32,12 @@ type Outcome struct {
 	// Detail is what the history shows of an attempt that succeeded, if there is anything to
 	// say, such as what the other side answered. As little secret as an error's text.
 	Detail string
+	// ResultURL is where the vendor itself says that the result is. The event has it instead of
+	// what its body says, for all attempts that begin from now on.
+	ResultURL string
+	// Verified says that the vendor, asked about the job, named ResultURL. Of all events of the job one
+	// is worked on for it: if another is already, the rest of this one is skipped.
+	Verified bool
 }
 
 // Limits bound the work of one handler.
@@ -70,6 +76,10 @@ type Artifacts interface {
 	Link(ctx context.Context, artifact event.Artifact) (string, error)
 }
 
+// Refresh asks the vendor where the result of a job is now. What it gives may be no address that can be fetched,
+// such as storage://. Its errors have their meaning: an outage of the vendor's API is a wait, a job that failed is permanent.
+type Refresh func(ctx context.Context, job string) (address string, err error)
+
 // Deps is what the house lends to a handler.
 type Deps struct {
 	Step  string         // the name of the step that it is made for: its own, or one of Targeted.Steps
@@ -78,9 +88,13 @@ type Deps struct {
 	// Artifacts finds the handler that stored an artifact. It gives blobstore.ErrNotFound when
 	// that handler is not enabled. It is of use in Handle, not in New.
 	Artifacts Artifacts
+	// Refresh asks the vendor for a fresh address of a job's result. It is nil when there is no key of its API.
+	Refresh Refresh
 	// DefaultBucketURL is where files go when the handler's own bucket is not set:
 	// file:// of the images folder in the data folder.
 	DefaultBucketURL string
+	// SpoolFolder is a local folder for content on its way to an object store.
+	SpoolFolder string
 	// Redact makes a body fit to be shown or stored beside an image: no webhook URL,
 	// no token, no signed query, long strings shortened.
 	Redact func(body []byte) ([]byte, error)

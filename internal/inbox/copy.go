@@ -36,7 +36,7 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 // it was broken off. progress hears of every row.
 func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
 	rows, err := from.Reader.QueryContext(ctx, `
-		SELECT id, job, digest, received_at, body, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
+		SELECT id, job, digest, received_at, body, source, origin, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
 	if err != nil {
 		return c, wrapCopy(err)
 	}
@@ -66,28 +66,31 @@ func wrapCopy(err error) error {
 
 // copyBatch is what is copied in one transaction, column by column.
 type copyBatch struct {
-	ids, jobs       []string
-	digests, bodies [][]byte
-	received        []int64
-	waiting         []bool
-	bytes           int
+	ids, jobs, sources, origins []string
+	digests, bodies             [][]byte
+	received                    []int64
+	waiting                     []bool
+	bytes                       int
 }
 
 // fill reads the next rows, and says whether there may be more.
 func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
-	*b = copyBatch{ids: b.ids[:0], jobs: b.jobs[:0], received: b.received[:0], waiting: b.waiting[:0]}
+	*b = copyBatch{
+		ids: b.ids[:0], jobs: b.jobs[:0], sources: b.sources[:0], origins: b.origins[:0], received: b.received[:0], waiting: b.waiting[:0],
+	}
 	for len(b.ids) < copyRows && b.bytes < copyBytes {
 		if !rows.Next() {
 			return false, rows.Err()
 		}
-		var id, job string
+		var id, job, source, origin string
 		var digest, body []byte
 		var received int64
 		var waits bool
-		if err := rows.Scan(&id, &job, &digest, &received, &body, &waits); err != nil {
+		if err := rows.Scan(&id, &job, &digest, &received, &body, &source, &origin, &waits); err != nil {
 			return false, err
 		}
 		b.ids, b.jobs, b.received, b.waiting = append(b.ids, id), append(b.jobs, job), append(b.received, received), append(b.waiting, waits)
+		b.sources, b.origins = append(b.sources, source), append(b.origins, origin)
 		b.digests, b.bodies, b.bytes = append(b.digests, digest), append(b.bodies, notNull(body)), b.bytes+len(body)
 	}
 	return true, nil
@@ -98,18 +101,19 @@ func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) er
 	var fresh, known int64
 	err := pool.QueryRow(ctx, `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[])
-				AS g (id, job, digest, received_at, body, waiting)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[], $7::text[], $8::text[])
+				AS g (id, job, digest, received_at, body, waiting, source, origin)
 		), known AS (
 			SELECT k.id FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.digest WHERE k.id = given.id
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body) SELECT id, job, digest, received_at, body FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin)
+			SELECT id, job, digest, received_at, body, source, origin FROM given
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh JOIN given ON given.id = fresh.id WHERE given.waiting
 		)
 		SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM known)`,
-		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting).Scan(&fresh, &known)
+		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting, b.sources, b.origins).Scan(&fresh, &known)
 	if err != nil {
 		return err
 	}

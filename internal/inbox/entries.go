@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -30,6 +31,16 @@ func newAcceptance(e event.Event) (*acceptance, error) {
 	e.ID = event.ID(id.String())
 	return &acceptance{event: e}, nil
 }
+
+// sourceText is the source as it is stored, "" for nobody.
+func sourceText(e *event.Event) string {
+	if !e.Source.IsValid() {
+		return ""
+	}
+	return e.Source.String()
+}
+
+func originText(e *event.Event) string { return string(cmp.Or(e.Origin, event.OriginCallback)) }
 
 func (a *acceptance) size() int { return len(a.event.Body) + len(a.event.Job) }
 

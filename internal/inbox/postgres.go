@@ -36,9 +36,11 @@ func (w *postgresWriter) close() error { return nil }
 const (
 	sqlAccept = `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[]) AS g (id, job, digest, received_at, body)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[])
+				AS g (id, job, digest, received_at, body, source, origin)
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body) SELECT id, job, digest, received_at, body FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin)
+			SELECT id, job, digest, received_at, body, source, origin FROM given
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id, job, digest
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh
@@ -141,7 +143,7 @@ func (w *postgresWriter) commit(ctx context.Context, batch []entry) error {
 func (w *postgresWriter) queueOthers(statements *pgx.Batch, s sorted) {
 	for _, r := range s.rejections {
 		body := r.Body[:min(int64(len(r.Body)), int64(w.config.MaxRejectionsBytes))]
-		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), r.Detail, notNull(body))
+		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), strings.ReplaceAll(r.Detail, "\x00", "\uFFFD"), notNull(body)) // Postgres refuses the zero byte in a text
 	}
 	if len(s.rejections) > 0 {
 		statements.Queue(sqlPrune, w.config.MaxRejections, int64(w.config.MaxRejectionsBytes))
@@ -162,11 +164,13 @@ func queueAccept(statements *pgx.Batch, fresh []*acceptance) *pgx.QueuedQuery {
 	ids, jobs := make([]string, len(fresh)), make([]string, len(fresh))
 	digests, bodies := make([][]byte, len(fresh)), make([][]byte, len(fresh))
 	received := make([]int64, len(fresh))
+	sources, origins := make([]string, len(fresh)), make([]string, len(fresh))
 	for n, a := range fresh {
 		e := &a.event
+		sources[n], origins[n] = sourceText(e), originText(e)
 		ids[n], jobs[n], digests[n], received[n], bodies[n] = string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), notNull(e.Body)
 	}
-	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies)
+	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins)
 }
 
 // readReceipts gives every event its receipt, and says how many are new. Unknown are those that another
@@ -207,4 +211,4 @@ const claim = `
 	WITH claimed AS (
 		DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING seq
 	)
-	SELECT seq, id, job, received_at, length(body) FROM claimed JOIN callbacks USING (seq)`
+	SELECT seq, id, job, received_at, length(body), source, origin FROM claimed JOIN callbacks USING (seq)`

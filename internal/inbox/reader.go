@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -18,6 +19,8 @@ type Entry struct {
 	Job      string
 	Received time.Time
 	Bytes    int64 // length of the body
+	Source   netip.Addr
+	Origin   event.Origin
 }
 
 // ErrNotFound says that the inbox holds no such event.
@@ -28,7 +31,7 @@ var ErrNotFound = errors.New("inbox: no such event")
 // crash left is found again.
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
-		SELECT seq, id, job, received_at, length(body)
+		SELECT seq, id, job, received_at, length(body), source, origin
 		FROM outbox JOIN callbacks USING (seq)
 		ORDER BY seq LIMIT $1`, limit)
 	if err != nil {
@@ -54,10 +57,12 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	for rows.Next() {
 		var e Entry
 		var received int64
-		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &received, &e.Bytes); err != nil {
+		var source string
+		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &received, &e.Bytes, &source, &e.Origin); err != nil {
 			return nil, fmt.Errorf("inbox: unrelayed: %w", err)
 		}
 		e.Received = time.UnixMicro(received).UTC()
+		e.Source, _ = netip.ParseAddr(source) // "" is nobody
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {

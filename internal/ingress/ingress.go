@@ -86,7 +86,8 @@ func (i *Ingress) receive(r *http.Request) (job string, receipt event.Receipt, e
 	if err != nil {
 		return "", receipt, i.reject(r.Context(), body.bytes, received, err)
 	}
-	e.Received = received
+	e.Received, e.Origin = received, event.OriginCallback
+	e.Source = exchange.From(r.Context()).Client
 	receipt, err = i.accept(r.Context(), e)
 	return e.Job, receipt, err
 }

@@ -50,7 +50,7 @@ func level(result work.Result) zerolog.Level {
 		return zerolog.DebugLevel
 	case result.State == event.Dead || isDisabling(result):
 		return zerolog.ErrorLevel
-	case result.State == event.Retrying:
+	case result.State == event.Retrying || result.State == event.Quarantined:
 		return zerolog.WarnLevel
 	default:
 		return zerolog.InfoLevel

@@ -48,12 +48,12 @@ func newParking(work Work, steps []Step, log zerolog.Logger) *parking {
 // heard keeps in mind what an attempt has shown. A refusal is an answer; where nothing was
 // tried nothing was shown.
 func (p *parking) heard(name string, failure *handler.Error) {
-	if failure != nil && failure.Parked {
+	if failure != nil && failure.Parked && !failure.Silent {
 		return
 	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.answers[name] = failure == nil || failure.Permanent
+	p.answers[name] = failure == nil || failure.Permanent || failure.Quarantined
 }
 
 func (p *parking) isAnswering(name string) bool {
@@ -111,7 +111,7 @@ func (p *Pipeline) Start() {
 	go p.parking.run(ctx)
 }
 
-// Stop parks nobody's steps: it only ends what Start began, or gives up waiting for that when ctx ends.
+// Stop ends what Start began, or gives up waiting for that when ctx ends.
 func (p *Pipeline) Stop(ctx context.Context) error {
 	if p.parking.cancel == nil {
 		return nil

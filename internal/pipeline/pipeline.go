@@ -24,7 +24,7 @@ const recordTimeout = 30 * time.Second
 // Work is where attempts are begun and recorded, and steps parked.
 type Work interface {
 	Begin(ctx context.Context, job queue.Job) (work.Attempt, error)
-	Finish(ctx context.Context, attempt work.Attempt, result work.Result) error
+	Finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error)
 	Disable(ctx context.Context, handler string, reason event.Reason, detail string) error
 	Unpark(ctx context.Context, handler string, all bool, limit int) (int, error)
 }
@@ -134,6 +134,10 @@ func (p *Pipeline) load(ctx context.Context, attempt work.Attempt) (event.Event,
 		return event.Event{}, handler.Permanent(event.ReasonOther, errors.New("the stored body is no event any more"))
 	}
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
+	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
+	if attempt.ResultURL != "" { // the vendor's own word; the body's counts no more
+		e.ResultURL, e.Results = attempt.ResultURL, nil
+	}
 	return e, nil
 }
 
@@ -141,7 +145,7 @@ func (p *Pipeline) load(ctx context.Context, attempt work.Attempt) (event.Event,
 func (p *Pipeline) record(ctx context.Context, attempt work.Attempt, result work.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	err := p.finish(ctx, attempt, result)
+	result, err := p.finish(ctx, attempt, result)
 	if errors.Is(err, work.ErrStale) {
 		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
 			Msg("outcome refused: another attempt has taken over")
@@ -166,10 +170,10 @@ func (p *Pipeline) record(ctx context.Context, attempt work.Attempt, result work
 }
 
 // finish records the outcome; before that, that the target is disabled, so that no crash can lose it.
-func (p *Pipeline) finish(ctx context.Context, attempt work.Attempt, result work.Result) error {
+func (p *Pipeline) finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error) {
 	if isDisabling(result) {
 		if err := p.work.Disable(ctx, attempt.Handler, result.Reason, result.Detail); err != nil {
-			return err
+			return result, err
 		}
 	}
 	return p.work.Finish(ctx, attempt, result)

@@ -29,21 +29,26 @@ func (c Config) Validate() error {
 
 // decide says what follows from a finished attempt.
 func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err error) work.Result {
-	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail}
+	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL}
 	if err == nil {
 		if outcome.Skipped {
 			result.State = event.Skipped
 		}
+		result.Verified = outcome.Verified
 		return result
 	}
 	failure := handler.Failure(err)
 	result.State, result.Reason, result.Detail = event.Dead, failure.Reason, failure.Error()
 	switch {
 	case failure.Parked:
-		result.State, result.Parked, result.Interrupted, result.Untried = event.Retrying, true, true, !failure.Disabled
+		result.State, result.Parked, result.Interrupted, result.Untried = event.Retrying, !failure.Firm, true, !failure.Disabled
 		result.NextAt = time.Now().Add(min(max(failure.After, 0), maxParked))
 		return result
+	case failure.Quarantined:
+		result.State = event.Quarantined
+		return result
 	case failure.Permanent:
+		result.Gone = failure.Gone
 		return result
 	}
 	delay := p.config.delay(attempt.Tries, failure.After)

@@ -1,6 +1,16 @@
 package queue
 
-import "time"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+)
+
+// OpenPolling is Open in Postgres with another time between two looks for work that nobody told of.
+func OpenPolling(db *database.DB, config Config, lanes []Lane, poll time.Duration, log *slog.Logger) (*Queue, error) {
+	return openPostgres(db, config, lanes, poll, log)
+}
 
 // LookForLostEvery makes a queue look sooner; it is called before Start.
 func (q *Queue) LookForLostEvery(interval time.Duration) { q.lost.every = interval }

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/riverqueue/river"
@@ -16,8 +17,11 @@ const housekeeping = "housekeeping"
 
 // openPostgres makes a queue that many replicas share. Jobs are inserted in transactions of the work
 // store, whatever its connections lead through, and handed out by a client that listens for them.
-func openPostgres(db *database.DB, config Config, lanes []Lane, log *slog.Logger) (*Queue, error) {
-	inserter, err := river.NewClient(riverdatabasesql.New(nil), &river.Config{Logger: log, MaxAttempts: maxDeliveries})
+func openPostgres(db *database.DB, config Config, lanes []Lane, poll time.Duration, log *slog.Logger) (*Queue, error) {
+	inserter, err := river.NewClient(riverdatabasesql.New(nil), &river.Config{
+		Logger: log, MaxAttempts: maxDeliveries,
+		FetchCooldown: time.Millisecond, // so long after one notice River leaves out the next; a look every second finds what that misses
+	})
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -34,7 +38,7 @@ func openPostgres(db *database.DB, config Config, lanes []Lane, log *slog.Logger
 	}
 	settings := configuration(lanes, workers, log)
 	settings.ID = replica.id
-	settings.FetchPollInterval = postgresFetchPollInterval
+	settings.FetchPollInterval = poll
 	settings.Queues[housekeeping] = river.QueueConfig{MaxWorkers: 1}
 	settings.PeriodicJobs = []*river.PeriodicJob{river.NewPeriodicJob(
 		river.PeriodicInterval(config.Lease/3), rescueJob, &river.PeriodicJobOpts{RunOnStart: true})}

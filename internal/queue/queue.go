@@ -90,7 +90,7 @@ type client interface {
 // at once; they are handed out from Start on.
 func Open(db *database.DB, config Config, lanes []Lane, log *slog.Logger) (*Queue, error) {
 	if db.Kind == database.Postgres {
-		return openPostgres(db, config, lanes, log)
+		return openPostgres(db, config, lanes, postgresFetchPollInterval, log)
 	}
 	return openSQLite(db, lanes, log)
 }

@@ -293,3 +293,40 @@ func TestLongWorkStaysWhereItIs(t *testing.T) {
 	stop(t, busy, patience)
 	stop(t, other, patience)
 }
+
+// New jobs are told of: nobody has to look for them.
+func TestWorkersAreWoken(t *testing.T) {
+	t.Parallel()
+	stores := databasetest.NewPlace(t, database.Postgres).Open(t)
+	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := queue.OpenPolling(stores.Queue, queue.Config{Lease: time.Hour}, lanes, 24*time.Hour, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &house{opened, stores.Work, stores.Queue}
+	got := make(chan queue.Job, 10)
+	if err := q.Start(t.Context(), func(_ context.Context, job queue.Job) error { got <- job; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for listening := false; !listening; { // what comes before that is found by looking
+		insert(t, q, true, queue.Job{Event: "early", Handler: "download"})
+		select {
+		case <-got:
+			listening = true
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	for _, id := range []event.ID{"a", "b", "c"} {
+		insert(t, q, true, queue.Job{Event: id, Handler: "download"})
+		job := receive(t, got)
+		for job.Event == "early" {
+			job = receive(t, got)
+		}
+		if job.Event != id {
+			t.Errorf("got %s, want %s", job.Event, id)
+		}
+	}
+	stop(t, q, patience)
+}

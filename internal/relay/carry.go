@@ -58,7 +58,9 @@ func newRelay(from Inbox, to Work, stages [][]string, log zerolog.Logger, carry 
 func arrivals(entries []inbox.Entry) []work.Arrival {
 	list := make([]work.Arrival, len(entries))
 	for i, e := range entries {
-		list[i] = work.Arrival{Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes}
+		list[i] = work.Arrival{
+			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes, Source: e.Source, Origin: e.Origin,
+		}
 	}
 	return list
 }

@@ -1,8 +1,10 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"net/netip"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -20,6 +22,8 @@ type Arrival struct {
 	Job      string
 	Received time.Time
 	Bytes    int64
+	Source   netip.Addr
+	Origin   event.Origin
 }
 
 // Take gives the events that are to be added. It runs in the transaction that adds
@@ -46,16 +50,20 @@ func (s *Store) AddFrom(ctx context.Context, take Take, stages [][]string) (take
 		if err != nil {
 			return err
 		}
-		return s.insertSteps(ctx, tx, fresh, stages)
+		if err := s.insertSteps(ctx, tx, fresh, stages); err != nil {
+			return err
+		}
+		return settleArrivals(ctx, tx, arrivals)
 	})
 	return taken, err
 }
 
 // insertEvents gives the ids of those that were not there.
 func insertEvents(ctx context.Context, tx *sql.Tx, arrivals []Arrival) (fresh []event.ID, err error) {
-	insert := insertion{into: "events (id, seq, job, received_at, bytes, state)", columns: 6, rest: " ON CONFLICT (id) DO NOTHING RETURNING id"}
+	insert := insertion{into: "events (id, seq, job, received_at, bytes, state, source, origin)", columns: 8, rest: " ON CONFLICT (id) DO NOTHING RETURNING id"}
 	for _, a := range arrivals {
-		insert.add(string(a.ID), a.Sequence, a.Job, a.Received.UnixMicro(), a.Bytes, string(event.Pending))
+		insert.add(string(a.ID), a.Sequence, a.Job, a.Received.UnixMicro(), a.Bytes, string(event.Pending),
+			addressText(a.Source), string(cmp.Or(a.Origin, event.OriginCallback)))
 	}
 	err = insert.run(ctx, tx, func(rows *sql.Rows) error {
 		var id event.ID
@@ -64,6 +72,14 @@ func insertEvents(ctx context.Context, tx *sql.Tx, arrivals []Arrival) (fresh []
 		return err
 	})
 	return fresh, err
+}
+
+// addressText is an address as it is stored, "" for none.
+func addressText(address netip.Addr) string {
+	if !address.IsValid() {
+		return ""
+	}
+	return address.String()
 }
 
 func (s *Store) insertSteps(ctx context.Context, tx *sql.Tx, ids []event.ID, stages [][]string) error {

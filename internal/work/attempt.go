@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -23,6 +24,11 @@ type Attempt struct {
 	Age       time.Duration // since the first attempt began
 	Started   time.Time
 	Artifacts []event.Artifact // what handlers have stored for the event so far
+
+	Source    netip.Addr
+	Origin    event.Origin
+	ResultURL string // what the vendor itself said where the result is; "" if it was not asked
+	Recheck   bool   // a person wanted it to be asked again
 }
 
 // Begin starts an attempt: from now on every earlier attempt of the step is
@@ -73,21 +79,23 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
 	var state event.Status
 	var since, received int64
-	var next, parked sql.NullInt64
+	var next, parked, recheck sql.NullInt64
+	var source string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at,
+		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at, source, origin, result_url, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &disabled)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
 	if err != nil {
 		return false, err
 	}
-	a.Received = time.UnixMicro(received).UTC()
-	if a.Number > 0 { // before the first attempt a step only waits for us
+	a.Received, a.Recheck = time.UnixMicro(received).UTC(), recheck.Valid
+	a.Source, _ = netip.ParseAddr(source) // "" is nobody
+	if a.Number > 0 {                     // before the first attempt a step only waits for us
 		a.Age = a.Started.Sub(time.UnixMicro(since))
 	}
 	switch {
@@ -117,38 +125,68 @@ func tooEarly(next, now time.Time) error {
 
 // Result is how an attempt ended.
 type Result struct {
-	State       event.Status // Done, Skipped, Retrying, Dead, or Pending for an attempt that was interrupted
+	State       event.Status // Done, Skipped, Retrying, Dead, Quarantined, or Pending for an attempt that was interrupted
 	Reason      event.Reason
 	Detail      string // a sentence for a person
 	NextAt      time.Time
 	Artifacts   []event.Artifact
 	Interrupted bool // it does not count against the cap
 	Parked      bool // with Retrying: it gets no job before NextAt or Unpark, and does not age meanwhile
-	Untried     bool // nothing was done: the history keeps nothing of the attempt
+	Untried     bool // nothing was done: the history keeps nothing of the attempt, and the step does not age until NextAt
+
+	ResultURL string // where the vendor itself says that the result is
+	Verified  bool   // the vendor has said so of the job: of all events of it, one is worked on for this address
+	Gone      bool   // with Dead: the vendor has removed the result, which another event of the job may have got before
+	// Superseded is set by Finish: another event of the job makes this one superfluous.
+	Superseded bool
 }
 
 // Finish records how an attempt ended, with its artifacts, and releases the next
-// step in the same transaction. It gives ErrStale, and records nothing, when a
+// step in the same transaction. It gives what was recorded: that the event is superseded, where another
+// of its job is worked on. It gives ErrStale, and records nothing, when a
 // later attempt has begun or the step was finished otherwise.
-func (s *Store) Finish(ctx context.Context, a Attempt, r Result) error {
+func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Result, err error) {
 	r.Detail = text(r.Detail)
-	return s.write(ctx, "finish", a.Event, func(ctx context.Context, tx *sql.Tx) error {
-		if err := updateStep(ctx, tx, a, r); err != nil {
+	err = s.write(ctx, "finish", a.Event, func(ctx context.Context, tx *sql.Tx) error {
+		recorded = r
+		before, err := other(ctx, tx, a, r)
+		if err != nil {
 			return err
 		}
-		if err := endAttempt(ctx, tx, a, r); err != nil {
+		if before.isAlive() {
+			recorded = superseded(r, before)
+		}
+		if err := updateStep(ctx, tx, a, recorded); err != nil {
 			return err
 		}
-		if err := insertArtifacts(ctx, tx, a.Event, r.Artifacts); err != nil {
+		if err := endAttempt(ctx, tx, a, recorded); err != nil {
 			return err
 		}
-		if r.State == event.Done || r.State == event.Skipped {
-			if err := s.releaseNext(ctx, tx, a.Event); err != nil {
-				return err
-			}
+		if err := insertArtifacts(ctx, tx, a.Event, recorded.Artifacts); err != nil {
+			return err
+		}
+		if err := s.follow(ctx, tx, a, recorded, before); err != nil {
+			return err
 		}
 		return refreshEvent(ctx, tx, a.Event)
 	})
+	return recorded, err
+}
+
+// follow does what an outcome means for the rest of the event.
+func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) (err error) {
+	switch {
+	case r.Superseded:
+		return skipRest(ctx, tx, a.Event, r.Detail)
+	case r.Verified:
+		err = claim(ctx, tx, a, r, before)
+	case r.ResultURL != "":
+		err = keepResult(ctx, tx, a.Event, r.ResultURL)
+	}
+	if err == nil && (r.State == event.Done || r.State == event.Skipped) {
+		err = s.releaseNext(ctx, tx, a.Event)
+	}
+	return err
 }
 
 // endAttempt records an attempt in the history, or takes it out if there was none worth the name.
@@ -170,16 +208,20 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	}
 	now := time.Now().UnixMicro()
 	var next, parked any
+	var pause int64 // in which the step does not age; for one that is parked it is added when that ends
 	if r.State == event.Retrying {
 		next = r.NextAt.UnixMicro()
+	}
+	if r.State == event.Retrying && r.Untried && !r.Parked {
+		pause = max(0, r.NextAt.UnixMicro()-now)
 	}
 	if r.Parked {
 		parked = now
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
-		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7, since = since + $11
 		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
-		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number)
+		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number, pause)
 	if err != nil {
 		return err
 	}
@@ -216,13 +258,14 @@ func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error 
 func refreshEvent(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE events SET state = (
 		SELECT CASE
+			WHEN count(CASE WHEN state = 'quarantined' THEN 1 END) > 0 THEN 'quarantined'
 			WHEN count(CASE WHEN state = 'dead'     THEN 1 END) > 0 THEN 'dead'
 			WHEN count(CASE WHEN state = 'retrying' THEN 1 END) > 0 THEN 'retrying'
 			WHEN count(CASE WHEN state = 'running'  THEN 1 END) > 0 THEN 'running'
 			WHEN count(CASE WHEN state IN ('pending', 'waiting') THEN 1 END) > 0 THEN 'pending'
 			ELSE 'done'
 		END FROM steps WHERE event_id = events.id)
-		WHERE id = $1 AND state <> 'quarantined'`, id)
+		WHERE id = $1`, id)
 	return err
 }
 

@@ -134,22 +134,31 @@ func (c *Copied) add(more Copied) {
 
 // insertCopies adds the events that are in the inbox here and not in the work store yet, and gives their ids.
 func insertCopies(ctx context.Context, tx *sql.Tx, events []Event, c *Copied) (fresh map[string]bool, err error) {
-	var ids, jobs, states []string
+	var ids, jobs, states, sources, origins, urls []string
 	var received, bytes []int64
+	var verified, rechecks []*int64
+	var keys []*string
 	for _, e := range events {
 		ids, jobs, states = append(ids, string(e.ID)), append(jobs, e.Job), append(states, string(e.State))
 		received, bytes = append(received, e.Received.UnixMicro()), append(bytes, e.Bytes)
+		sources, origins, urls = append(sources, addressText(e.Source)), append(origins, string(e.Origin)), append(urls, e.ResultURL)
+		verified, rechecks, keys = append(verified, micros(e.Verified)), append(rechecks, micros(e.Recheck)), append(keys, pointer(e.key))
 	}
 	rows, err := tx.QueryContext(ctx, `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) AS g (id, job, received_at, bytes, state)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+				$9::bigint[], $10::bigint[], $11::text[])
+				AS g (id, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at, result_key)
 		), kept AS (
 			SELECT given.*, k.seq FROM given JOIN callbacks k ON k.job = given.job AND k.id = given.id
 		), fresh AS (
-			INSERT INTO events (id, seq, job, received_at, bytes, state) SELECT id, seq, job, received_at, bytes, state FROM kept
+			INSERT INTO events (id, seq, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at, result_key)
+			SELECT id, seq, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at,
+				CASE WHEN NOT EXISTS (SELECT 1 FROM events e WHERE e.job = kept.job AND e.result_key = kept.result_key) THEN result_key END
+			FROM kept
 			ON CONFLICT (id) DO NOTHING RETURNING id
 		)
-		SELECT kept.id, fresh.id IS NOT NULL FROM kept LEFT JOIN fresh ON fresh.id = kept.id`, ids, jobs, received, bytes, states)
+		SELECT kept.id, fresh.id IS NOT NULL FROM kept LEFT JOIN fresh ON fresh.id = kept.id`, ids, jobs, received, bytes, states, sources, origins, urls, verified, rechecks, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +177,22 @@ func insertCopies(ctx context.Context, tx *sql.Tx, events []Event, c *Copied) (f
 	c.Fresh = int64(len(fresh))
 	c.Known, c.NoInbox = kept-c.Fresh, c.Found-kept
 	return fresh, err
+}
+
+// micros is a time as it is stored, nil for none.
+func micros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	n := t.UnixMicro()
+	return &n
+}
+
+func pointer(s sql.NullString) *string {
+	if !s.Valid {
+		return nil
+	}
+	return &s.String
 }
 
 // readTable reads the rows of the events from first to last.

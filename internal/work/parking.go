@@ -26,9 +26,13 @@ func park(ctx context.Context, tx *sql.Tx, a Attempt) error {
 	return refreshEvent(ctx, tx, a.Event)
 }
 
+// maxUnparked is how many steps are given to the workers in one transaction: not so many that others
+// wait long for their turn to write.
+const maxUnparked = 200
+
 // Unpark gives steps of a handler that are parked to the workers again, those whose time has come
-// or all, until limit of its steps wait for a worker; none while its target is disabled. It says how many
-// it gave. The time that a step was parked does not count for its age.
+// or all, some at a time and until limit of its steps wait for a worker; none while its target is disabled. It
+// says how many it gave. The time that a step was parked does not count for its age.
 func (s *Store) Unpark(ctx context.Context, handler string, all bool, limit int) (int, error) {
 	until := time.Now()
 	if all {
@@ -60,7 +64,7 @@ func (s *Store) room(ctx context.Context, handler string, until time.Time, limit
 		return 0, wrap("parked", err)
 	}
 	pending, err := s.Pending(ctx, handler, limit)
-	return limit - pending, err
+	return min(limit-pending, maxUnparked), err
 }
 
 func (s *Store) unpark(ctx context.Context, tx *sql.Tx, handler string, until time.Time, limit int) ([]queue.Job, error) {
@@ -68,7 +72,6 @@ func (s *Store) unpark(ctx context.Context, tx *sql.Tx, handler string, until ti
 	if s.database.Kind == database.Postgres {
 		lock = "FOR UPDATE SKIP LOCKED" // another replica gives those
 	}
-	//nolint:gosec // lock is one of the constants above
 	rows, err := tx.QueryContext(ctx, `UPDATE steps
 		SET state = 'pending', since = since + ($1 - parked_at), parked_at = NULL, next_at = NULL, changed_at = $1
 		WHERE handler = $2 AND event_id IN (SELECT event_id FROM steps

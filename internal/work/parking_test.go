@@ -140,6 +140,24 @@ func TestDisabledTarget(t *testing.T) {
 	})
 }
 
+// The steps of a stage are told apart in the history, whatever the order of their attempts.
+func TestHistoryOfStages(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		if err := s.Add(t.Context(), []work.Arrival{arrival(1)}, [][]string{{"forward", "download"}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, handler := range []string{"forward", "download", "forward", "download"} {
+			finish(t, s, begin(t, s, 1, handler), work.Result{State: event.Retrying, NextAt: time.Now()})
+		}
+		h, err := s.Load(t.Context(), arrival(1).ID)
+		if err != nil || len(h.Steps) != 2 || len(h.Steps[0].History) != 2 || len(h.Steps[1].History) != 2 {
+			t.Errorf("got %+v, error %v", h, err)
+		}
+	})
+}
+
 // Parked steps of a handler that is not configured any more are told of too.
 func TestParkedStepsCanBeUnattended(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -18,6 +19,14 @@ type Event struct {
 	Received time.Time
 	Bytes    int64 // length of the body
 	State    event.Status
+
+	Source    netip.Addr   // who told us; the zero Addr for nobody
+	Origin    event.Origin // how we came to know of it
+	ResultURL string       // where the vendor itself says that the result is, signatures and all; "" if it was not asked
+	Verified  time.Time    // when it said so of the job; zero if it did not
+	Recheck   time.Time    // when a person last wanted it to be asked again
+
+	key sql.NullString // what it has claimed
 }
 
 // Step is one handler's part of an event.
@@ -112,7 +121,8 @@ func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Ev
 
 func queryEvents(ctx context.Context, from querier, rest string, arguments ...any) ([]Event, error) {
 	//nolint:gosec // rest is a constant of the caller
-	rows, err := from.QueryContext(ctx, "SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state "+rest, arguments...)
+	rows, err := from.QueryContext(ctx, `SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state,
+		events.source, events.origin, events.result_url, events.verified_at, events.recheck_at, events.result_key `+rest, arguments...)
 	if err != nil {
 		return nil, wrap("events", err)
 	}
@@ -120,10 +130,14 @@ func queryEvents(ctx context.Context, from querier, rest string, arguments ...an
 	err = each(rows, func() error {
 		var e Event
 		var received int64
-		if err := rows.Scan(&e.ID, &e.Sequence, &e.Job, &received, &e.Bytes, &e.State); err != nil {
+		var source string
+		var verified, recheck sql.NullInt64
+		err := rows.Scan(&e.ID, &e.Sequence, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.ResultURL, &verified, &recheck, &e.key)
+		if err != nil {
 			return err
 		}
-		e.Received = moment(received)
+		e.Received, e.Verified, e.Recheck = moment(received), moment(verified.Int64), moment(recheck.Int64)
+		e.Source, _ = netip.ParseAddr(source) // "" is nobody
 		events = append(events, e)
 		return nil
 	})
@@ -135,7 +149,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 		SELECT s.handler, s.state, s.tries, s.next_at, s.reason, s.detail, s.changed_at,
 		       a.attempt, a.started_at, a.finished_at, a.outcome, a.reason, a.detail
 		FROM steps s LEFT JOIN attempts a ON a.event_id = s.event_id AND a.handler = s.handler
-		WHERE s.event_id = $1 ORDER BY s.position, a.attempt`, string(id))
+		WHERE s.event_id = $1 ORDER BY s.position, s.handler, a.attempt`, string(id))
 	if err != nil {
 		return nil, wrap("steps", err)
 	}

@@ -36,6 +36,9 @@ func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int
 		if err := s.jobs.Insert(ctx, tx, jobs); err != nil {
 			return err
 		}
+		if err := recheck(ctx, tx, id); err != nil { // whoever verifies it asks anew, and nobody pays for it
+			return err
+		}
 		return refreshEvent(ctx, tx, id)
 	})
 	return steps, err

@@ -20,7 +20,7 @@ func run(t *testing.T, s *work.Store, id event.ID, handler string, result work.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Finish(t.Context(), attempt, result); err != nil {
+	if _, err := s.Finish(t.Context(), attempt, result); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestReplayKeepsTheHistory(t *testing.T) {
 		if err != nil || attempt.Number != 3 || attempt.Tries != 1 || attempt.Age > time.Minute {
 			t.Errorf("attempt %+v, error %v", attempt, err)
 		}
-		if err := s.Finish(t.Context(), attempt, work.Result{State: event.Done}); err != nil {
+		if _, err := s.Finish(t.Context(), attempt, work.Result{State: event.Done}); err != nil {
 			t.Fatal(err)
 		}
 		h, err := s.Load(t.Context(), a.ID)

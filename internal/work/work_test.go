@@ -72,7 +72,7 @@ func begin(t *testing.T, s *work.Store, n int, handler string) work.Attempt {
 
 func finish(t *testing.T, s *work.Store, a work.Attempt, r work.Result) {
 	t.Helper()
-	if err := s.Finish(t.Context(), a, r); err != nil {
+	if _, err := s.Finish(t.Context(), a, r); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -202,12 +202,12 @@ func TestStaleOutcomeIsRefused(t *testing.T) {
 		slow := begin(t, s, 1, "download")
 		quick := begin(t, s, 1, "download") // the slow one counted as lost and was handed out again
 		for name, result := range map[string]work.Result{"done": {State: event.Done}, "dead": {State: event.Dead}} {
-			if err := s.Finish(t.Context(), slow, result); !errors.Is(err, work.ErrStale) {
+			if _, err := s.Finish(t.Context(), slow, result); !errors.Is(err, work.ErrStale) {
 				t.Errorf("stale %s: %v", name, err)
 			}
 		}
 		finish(t, s, quick, work.Result{State: event.Done})
-		if err := s.Finish(t.Context(), quick, work.Result{State: event.Dead}); !errors.Is(err, work.ErrStale) {
+		if _, err := s.Finish(t.Context(), quick, work.Result{State: event.Dead}); !errors.Is(err, work.ErrStale) {
 			t.Errorf("after it was done: %v", err)
 		}
 		if n := jobs(t, db, "forward"); n != 1 {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,7 @@ type Server struct {
 	folder   string
 	binaries string
 	account  *account // that the server runs as; nil for our own
+	settings []string // "name=value", beside those of every server
 	watch    io.Closer
 	process  *exec.Cmd
 }
@@ -30,8 +32,9 @@ const (
 	superuser     = "receiver"
 )
 
-// StartServer makes a new, empty server and waits until it answers.
-func StartServer(ctx context.Context) (*Server, error) {
+// StartServer makes a new, empty server and waits until it answers. Settings are those of
+// postgresql.conf, each "name=value".
+func StartServer(ctx context.Context, settings ...string) (*Server, error) {
 	binaries, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -44,7 +47,7 @@ func StartServer(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{folder: folder, binaries: binaries, account: account}
+	s := &Server{folder: folder, binaries: binaries, account: account, settings: settings}
 	if err := errors.Join(s.account.own(folder), s.initialise(ctx)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -83,9 +86,13 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	//nolint:gosec,noctx // it ends when its input ends
-	s.process = exec.Command("/bin/sh", "-c", watcher, "sh", filepath.Join(s.binaries, "postgres"), "-D", s.data(),
-		"-c", "listen_addresses=", "-c", "unix_socket_directories="+s.folder, "-c", "max_connections=400", "-c", "shared_buffers=64MB")
+	arguments := []string{"-c", watcher, "sh", filepath.Join(s.binaries, "postgres"), "-D", s.data()}
+	for _, setting := range append([]string{
+		"listen_addresses=", "unix_socket_directories=" + s.folder, "max_connections=400", "shared_buffers=64MB",
+	}, s.settings...) {
+		arguments = append(arguments, "-c", setting)
+	}
+	s.process = exec.Command("/bin/sh", arguments...) //nolint:gosec,noctx // it ends when its input ends
 	s.process.Dir, s.process.Env = s.folder, append(os.Environ(), "FOLDER="+s.folder, "STOP=QUIT")
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = s.account.attributes()
@@ -143,7 +150,29 @@ func (s *Server) end() error {
 
 // URL is the address of a database in the server.
 func (s *Server) URL(database string) string {
-	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: url.Values{"host": {s.folder}}.Encode()}).String()
+	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: url.Values{"host": {s.folder}, "port": {s.port()}}.Encode()}).String()
+}
+
+// Set changes settings for the next Start.
+func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
+
+// GiveFile makes a file that the server can read, and nobody else, and gives its path.
+func (s *Server) GiveFile(name string, content []byte) (string, error) {
+	path := filepath.Join(s.folder, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return "", err
+	}
+	return path, s.account.own(path)
+}
+
+// port is also a part of the socket's name.
+func (s *Server) port() string {
+	for _, setting := range s.settings {
+		if port, is := strings.CutPrefix(setting, "port="); is {
+			return port
+		}
+	}
+	return "5432"
 }
 
 // findBinaries looks for the server's programs on the PATH and where Debian keeps them, newest first.

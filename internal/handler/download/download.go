@@ -5,7 +5,10 @@ package download
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -18,12 +21,14 @@ const Name = "download"
 
 // Handler stores images. It is safe for use by many goroutines.
 type Handler struct {
-	fetch     *fetch.Client
-	bucket    blobstore.Bucket
-	template  Template
-	maxBytes  int64
-	maxPixels int64
-	redact    func(body []byte) ([]byte, error)
+	fetch      *fetch.Client
+	refresh    handler.Refresh // nil without a key of the vendor's API
+	bucket     blobstore.Bucket
+	template   Template
+	maxBytes   int64
+	maxPixels  int64
+	linkExpiry time.Duration
+	redact     func(body []byte) ([]byte, error)
 }
 
 // New opens the bucket that config names, or else the default one.
@@ -38,24 +43,18 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	if address == "" {
 		address = deps.DefaultBucketURL
 	}
-	bucket, err := blobstore.Open(ctx, address)
+	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder))
 	if err != nil {
 		return nil, err
 	}
 	return &Handler{
-		fetch: deps.Fetch, bucket: bucket, template: template,
-		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, redact: deps.Redact,
+		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template,
+		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 	}, nil
 }
 
-// Check tries whether the bucket takes files.
-func (h *Handler) Check(ctx context.Context) error {
-	spool, err := h.bucket.Spool(ctx)
-	if err != nil {
-		return err
-	}
-	return spool.Close()
-}
+// Check tries whether the bucket takes images.
+func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
 
 // Close closes the bucket; no Handle may be under way.
 func (h *Handler) Close() error { return h.bucket.Close() }
@@ -64,12 +63,18 @@ func (h *Handler) Close() error { return h.bucket.Close() }
 // then the manifest. An image that fails does not keep the others from being
 // stored. The artifacts in the outcome are safe in the bucket.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	renewal := &renewal{refresh: h.refresh, job: e.Job}
 	results, omitted := e.Images()
+	outcome := handler.Outcome{}
 	if len(results) == 0 {
-		return handler.Outcome{}, noResult(e)
+		address, err := renewal.missing(ctx, e)
+		if err != nil {
+			return outcome, err
+		}
+		results, outcome.ResultURL = []event.Result{{URL: address}}, address
 	}
-	stored, failures := h.images(ctx, e, results)
-	outcome := handler.Outcome{Artifacts: stored}
+	stored, failures := h.images(ctx, e, results, renewal)
+	outcome.Artifacts = stored
 	switch {
 	case ctx.Err() != nil:
 		return outcome, interruption(ctx, failures)
@@ -89,7 +94,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 }
 
 // images stores what is missing, until the context ends.
-func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result) (stored []event.Artifact, failures []failure) {
+func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result, renewal *renewal) (stored []event.Artifact, failures []failure) {
 	names := namesOf(results)
 	for index, result := range results {
 		source := event.RedactURL(result.URL)
@@ -99,7 +104,11 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 		if ctx.Err() != nil {
 			break
 		}
-		artifact, err := h.image(ctx, e, index, result.URL, names[index])
+		at := place{event: e, index: index, name: names[index]}
+		artifact, err := h.image(ctx, at, result.URL)
+		if isExpired(err) && renewal.mayRenew(result, len(results)) {
+			artifact, err = h.renewed(ctx, at, result.URL, renewal, err)
+		}
 		if err != nil {
 			failures = append(failures, failure{index, err})
 			continue
@@ -110,14 +119,20 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 	return stored, failures
 }
 
-// has says whether an artifact of this handler is recorded already.
+// has says whether an artifact of this handler is recorded already. That an address has
+// another signature, or none, makes it no other image.
 func has(artifacts []event.Artifact, index int, source string) bool {
 	for _, a := range artifacts {
-		if a.Handler == Name && a.Index == index && a.Source == source {
+		if a.Handler == Name && a.Index == index && withoutQuery(a.Source) == withoutQuery(source) {
 			return true
 		}
 	}
 	return false
+}
+
+func withoutQuery(address string) string {
+	path, _, _ := strings.Cut(address, "?")
+	return path
 }
 
 // Open reads a stored image, for the handlers that come after.
@@ -125,5 +140,11 @@ func (h *Handler) Open(ctx context.Context, artifact event.Artifact) (*blobstore
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
-// Link gives no address: the bucket cannot sign one.
-func (h *Handler) Link(context.Context, event.Artifact) (string, error) { return "", nil }
+// Link is an address under which anybody can read a stored image for a while, or "" where the bucket cannot make one.
+func (h *Handler) Link(ctx context.Context, artifact event.Artifact) (string, error) {
+	link, err := h.bucket.SignedURL(ctx, artifact.Key, h.linkExpiry)
+	if errors.Is(err, blobstore.ErrUnsupported) {
+		return "", nil
+	}
+	return link, err
+}

@@ -15,12 +15,17 @@ import (
 )
 
 // noResult says why there is nothing to download. Another body for the same job is another event.
-func noResult(e event.Event) error {
+func noResult(resultURL string) error {
 	text := "the callback names no address of an image"
-	if strings.HasPrefix(e.ResultURL, "storage://") {
+	if strings.HasPrefix(resultURL, "storage://") {
 		text = "the result is in the storage that the request named (storage://), not at an address that can be fetched"
 	}
 	return handler.Permanent(event.ReasonNoResult, errors.New(text))
+}
+
+func isExpired(err error) bool {
+	failed := handler.Failure(err)
+	return failed != nil && failed.Reason == event.ReasonExpired
 }
 
 // fetchFailure gives a failed transfer its meaning.

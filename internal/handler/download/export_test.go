@@ -1,6 +1,12 @@
 package download
 
-import "github.com/deepimage-receiver/receiver/internal/event"
+import (
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
+// SetRefresh gives a handler, before its first attempt, somebody to ask for fresh addresses.
+func (h *Handler) SetRefresh(refresh handler.Refresh) { h.refresh = refresh }
 
 // Keys is where the images of an event want to be whose files have the extension ext.
 func Keys(template Template, e event.Event, results []event.Result, ext string) []string {

@@ -12,8 +12,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
+// place is where an image belongs, whatever address it comes from.
+type place struct {
+	event event.Event
+	index int // among the event's results
+	name  name
+}
+
 // image stores one result. The artifact lacks its source.
-func (h *Handler) image(ctx context.Context, e event.Event, index int, address string, named name) (event.Artifact, error) {
+func (h *Handler) image(ctx context.Context, p place, address string) (event.Artifact, error) {
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {
 		return event.Artifact{}, storeFailure(err)
@@ -26,9 +33,9 @@ func (h *Handler) image(ctx context.Context, e event.Event, index int, address s
 	if err != nil {
 		return event.Artifact{}, err
 	}
-	key := h.template.keyOf(e, named, index, strings.TrimPrefix(image.Extension, "."))
+	key := h.template.keyOf(p.event, p.name, p.index, strings.TrimPrefix(image.Extension, "."))
 	artifact, err := h.put(ctx, spool, image.MediaType, key, withHash(key, spool.SHA256()))
-	artifact.Index, artifact.Width, artifact.Height = index, image.Width, image.Height
+	artifact.Index, artifact.Width, artifact.Height = p.index, image.Width, image.Height
 	return artifact, err
 }
 

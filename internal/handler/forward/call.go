@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -92,9 +93,7 @@ func (h *Handler) request(ctx context.Context, e event.Event, m *message, sent *
 		Method: http.MethodPost, URL: h.target.address, Host: h.target.address.Host,
 		Header: h.header.Clone(), Body: sent, ContentLength: m.length(),
 	}).WithContext(ctx)
-	for name, values := range m.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, m.header)
 	return request, h.signer.sign(request.Header, e.ID, time.Now(), m.signed)
 }
 

@@ -26,8 +26,8 @@ type Config struct {
 	BearerToken     secret.Value  `envconfig:"BEARER_TOKEN" desc:"token that every call carries as Authorization: Bearer"`
 	AllowHTTP       bool          `envconfig:"ALLOW_HTTP" default:"false" desc:"send over plain http also to other addresses than private ones"`
 	Timeout         time.Duration `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time that a target has to answer, and to take each piece of an image; a call with images may take half an hour in all"`
-	Concurrency     int           `envconfig:"CONCURRENCY" default:"4" range:"1..256" desc:"calls to each target at the same time"`
-	Rate            int           `envconfig:"RATE" default:"100" range:"1..10000" desc:"calls to each target in a second"`
+	Concurrency     int           `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"calls to each target at the same time, by each replica"`
+	Rate            int           `envconfig:"RATE" default:"100" range:"1..10000" desc:"calls to each target in a second, by each replica"`
 	CircuitFailures int           `envconfig:"CIRCUIT_FAILURES" default:"5" range:"1..1000" desc:"failed calls in a row after which a target is left alone; what is to be sent to it waits and uses up no attempts"`
 	CircuitPause    time.Duration `envconfig:"CIRCUIT_PAUSE" default:"30s" range:"1s..1h" desc:"time after which one call tries whether the target is back"`
 	MaxBytes        setting.Size  `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is fetched to be sent, when download has not stored it before"`

@@ -15,10 +15,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/rs/zerolog"
 )
 
@@ -277,6 +280,50 @@ func TestStrangeAnswers(t *testing.T) {
 				t.Errorf("it is told as %q", outcome.Detail)
 			}
 		})
+	}
+}
+
+// Whatever a target answers, a person can look at it: it is short, of one line, and holds nothing that we know to be secret.
+func FuzzAnswerIsFitForPeople(f *testing.F) {
+	const known = "t0p-s3cret"
+	config := to("https://a.example/" + known + "?key=" + known)
+	config.BearerToken.Decode(known)
+	h, err := forward.New(f.Context(), config, handler.Deps{Step: config.Steps()[0].Name, Redact: event.Redact})
+	must(f, err)
+	f.Add([]byte(`{"a":"` + known + `","token":"x","b":"` + strings.Repeat("é", 600) + `"}`))
+	f.Add([]byte("https://a.example/" + known + "?key=" + known + "&sig=\x00\xff\u202e"))
+	f.Add([]byte(strings.Repeat(known, 500)))
+	f.Add([]byte(`{"a":"t0p\u002ds3cret"}`))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		shown := h.Shown(said)
+		switch {
+		case strings.Contains(shown, known):
+			t.Errorf("%q tells the secret", shown)
+		case len(shown) > 1100 || !utf8.ValidString(shown):
+			t.Errorf("%d bytes, %q", len(shown), shown)
+		case strings.ContainsFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }):
+			t.Errorf("%q is not for a terminal", shown)
+		}
+	})
+}
+
+// A target that answers before it has all, and closes, is understood, and holds nothing up.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	for _, status := range []int{204, 413} {
+		house := newHouse(t, zerolog.Nop())
+		server := httptest.NewServer(always(status, ""))
+		config := to(server.URL)
+		config.Mode, config.MaxBytes, config.MaxPixels = "raw", 2*size, size
+		e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
+		_, err := house.open(t, config).Handle(t.Context(), e)
+		server.Close()
+		if status == 204 && err != nil && handler.Failure(err).Permanent || status == 413 && err == nil {
+			t.Errorf("%d: %v", status, err)
+		}
+		t.Logf("%d: %v", status, err)
+		noSpools(t, house)
 	}
 }
 

@@ -36,9 +36,9 @@ const patience = 20 * time.Second
 
 // call is one call that a target got whole.
 type call struct {
-	header http.Header
-	body   []byte
-	at     time.Time
+	header   http.Header
+	body     []byte
+	protocol int // 1 or 2
 }
 
 // target is a system that events are forwarded to. It answers 204 unless told otherwise.
@@ -66,7 +66,7 @@ func (s *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.broken = append(s.broken, err)
 	} else {
-		s.calls = append(s.calls, call{r.Header.Clone(), body, time.Now()})
+		s.calls = append(s.calls, call{r.Header.Clone(), body, r.ProtoMajor})
 	}
 	s.mutex.Unlock()
 	switch {

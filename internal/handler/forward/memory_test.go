@@ -28,7 +28,8 @@ func sink(t testing.TB, mode string, size int64) (*house, *forward.Handler) {
 	must(t, config.MaxBytes.Decode("1GiB"))
 	config.MaxPixels = 2 * size
 	made := newHouse(t, zerolog.Nop())
-	return made, made.open(t, config)
+	h := made.open(t, config)
+	return made, h
 }
 
 // TestMemoryDoesNotDependOnTheImage counts what the process allocates for an image of

@@ -2,11 +2,15 @@ package forward_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -144,6 +148,44 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 				t.Errorf("%s after %d: %d calls came whole", mode, after, len(calls))
 			}
 		}
+	}
+}
+
+// All of that holds for HTTP/2 too.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	const size = 256 << 10
+	house, target := newHouse(t, zerolog.Nop()), &target{}
+	target.Server = httptest.NewUnstartedServer(target)
+	target.EnableHTTP2 = true
+	target.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the certificate that is refused
+	target.StartTLS()
+	t.Cleanup(target.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(target.Certificate())
+	config := to(target.URL + "/hook")
+	config.Mode = "image"
+	h := house.open(t, config)
+	e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
+	if _, err := h.Handle(t.Context(), e); err == nil || !strings.Contains(err.Error(), "signed by an unknown authority") || strings.Contains(err.Error(), "hook") {
+		t.Errorf("a certificate of a stranger: %v", err)
+	}
+	h = house.open(t, config)
+	h.Trust(roots)
+	_, err := h.Handle(t.Context(), e)
+	must(t, err)
+	if c := target.the(t); len(c.body) < size || c.protocol != 2 {
+		t.Errorf("%d bytes over HTTP/%d", len(c.body), c.protocol)
+	}
+	stored := house.store(t, e, job)
+	house.deps.Artifacts = &brokenBucket{house, size / 2}
+	broken := house.open(t, config)
+	broken.Trust(roots)
+	if _, err := broken.Handle(t.Context(), stored); !errors.Is(err, errBucket) {
+		t.Errorf("a bucket that breaks: %v", err)
+	}
+	if calls := target.got(); len(calls) != 1 {
+		t.Errorf("%d calls came whole", len(calls))
 	}
 }
 

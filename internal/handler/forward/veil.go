@@ -13,43 +13,47 @@ import (
 type veil struct{ replacer *strings.Replacer }
 
 const (
-	// minHidden is the length from which on a part of an address is hidden: a shorter one is a word.
-	minHidden = 8
+	// minCredential is the length from which on a credential is hidden, and minWord that of a part of an
+	// address: what is shorter is found in any text.
+	minCredential, minWord = 4, 8
 	// maxShown is how much of an answer is shown, in bytes.
 	maxShown = 1000
 )
 
 func newVeil(t target, config Config) veil {
-	hidden := []string{t.address.String(), t.address.RequestURI(), config.BearerToken.Reveal()}
+	credentials := []string{config.BearerToken.Reveal()}
 	for _, item := range config.Headers {
 		_, value, _ := strings.Cut(item.Reveal(), ":")
-		hidden = append(hidden, strings.TrimSpace(value))
+		credentials = append(credentials, strings.TrimSpace(value))
 	}
 	for _, item := range config.Secrets {
-		hidden = append(hidden, item.Reveal())
+		credentials = append(credentials, item.Reveal())
 	}
-	hidden = append(hidden, strings.Split(t.address.Path, "/")...)
+	words := append([]string{t.address.String(), t.address.RequestURI()}, strings.Split(t.address.Path, "/")...)
 	for _, values := range t.address.Query() {
-		hidden = append(hidden, values...)
+		words = append(words, values...)
 	}
+	hidden := append(longer(credentials, minCredential), longer(words, minWord)...)
 	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) }) // of two that begin alike the longer one
 	var pairs []string
 	for _, text := range hidden {
-		if len(text) >= minHidden {
-			pairs = append(pairs, text, event.Placeholder)
-		}
+		pairs = append(pairs, text, event.Placeholder)
 	}
 	return veil{strings.NewReplacer(pairs...)}
 }
 
-// shown is the beginning of an answer, fit for people.
+// longer keeps the texts of at least so many bytes.
+func longer(texts []string, bytes int) []string {
+	return slices.DeleteFunc(texts, func(text string) bool { return len(text) < bytes })
+}
+
+// shown is the beginning of an answer, fit for people. What an escape in a JSON text hides is hidden once more.
 func (v veil) shown(said []byte, redact func([]byte) ([]byte, error)) string {
-	text := strings.ToValidUTF8(string(said), "\uFFFD")
-	text = v.replacer.Replace(text)
+	text := v.replacer.Replace(strings.ToValidUTF8(string(said), "\uFFFD"))
 	if redacted, err := redact([]byte(text)); err == nil { // a JSON text, whole
-		return oneLine(string(redacted))
+		return oneLine(v.replacer.Replace(string(redacted)))
 	}
-	return oneLine(asText(oneLine(text), redact))
+	return oneLine(v.replacer.Replace(asText(oneLine(text), redact)))
 }
 
 // asText redacts what is no JSON text: as a string within one.

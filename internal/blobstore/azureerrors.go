@@ -1,0 +1,55 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+)
+
+// explain gives an error of the library its meaning. The library's own text shows
+// the request and the whole answer, in which the string that was signed can be.
+func (s *azureService) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if identity, is := errors.AsType[*identityError](err); is {
+		return identity
+	}
+	if answer, is := errors.AsType[*azcore.ResponseError](err); is {
+		return s.explainAnswer(answer)
+	}
+	return unreached(s.name, err)
+}
+
+func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
+	said := fmt.Errorf("%s answered %d %s", s.name, answer.StatusCode, said(answer.ErrorCode))
+	switch bloberror.Code(answer.ErrorCode) {
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
+		return errTaken
+	// Another writer's blocks were put together, and ours forgotten.
+	case bloberror.InvalidBlockList, bloberror.InvalidBlobOrBlock:
+		return errTaken
+	case bloberror.BlobNotFound:
+		return ErrNotFound
+	case bloberror.ContainerNotFound:
+		return fmt.Errorf("%s has no container %s", s.name, s.container)
+	case bloberror.InvalidResourceName:
+		return fmt.Errorf("%w: %w", ErrKey, said)
+	}
+	switch answer.StatusCode {
+	case http.StatusPreconditionFailed:
+		return errTaken
+	case http.StatusNotFound:
+		return ErrNotFound
+	case http.StatusInsufficientStorage:
+		return fmt.Errorf("%w: %w", ErrFull, said)
+	}
+	return said
+}

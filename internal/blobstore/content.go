@@ -1,0 +1,73 @@
+package blobstore
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // no safeguard: services compare it to find faults of a transfer
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+)
+
+// content is what goes to a service: bytes that can be read again at any place,
+// so that a request can be sent again and nothing has to be held in memory.
+type content struct {
+	from      io.ReaderAt
+	size      int64
+	sha256    string // hexadecimal
+	mediaType string // "" when it is not known
+}
+
+func contentOf(spool *Spool, attributes Attributes) content {
+	return content{from: spool, size: spool.Size(), sha256: spool.SHA256(), mediaType: attributes.MediaType}
+}
+
+// section reads size bytes from offset on.
+func (c content) section(offset, size int64) *io.SectionReader {
+	return io.NewSectionReader(whole{c}, offset, size)
+}
+
+// all reads everything.
+func (c content) all() *io.SectionReader { return c.section(0, c.size) }
+
+// sums are the hashes by which a service checks a part of the content on its arrival.
+type sums struct {
+	md5    []byte
+	sha256 string // hexadecimal
+}
+
+func (c content) sums(ctx context.Context, offset, size int64) (sums, error) {
+	md5, sha256 := md5.New(), sha256.New() //nolint:gosec // see the import
+	if _, err := io.Copy(io.MultiWriter(md5, sha256), reader{ctx, c.section(offset, size)}); err != nil {
+		return sums{}, err
+	}
+	return sums{md5: md5.Sum(nil), sha256: hex.EncodeToString(sha256.Sum(nil))}, nil
+}
+
+// md5 is the sum of everything.
+func (c content) md5(ctx context.Context) ([]byte, error) {
+	sum := md5.New() //nolint:gosec // see the import
+	if _, err := io.Copy(sum, reader{ctx, c.all()}); err != nil {
+		return nil, err
+	}
+	return sum.Sum(nil), nil
+}
+
+// whole gives an error where the content is shorter than it should be: what
+// follows a quiet end would be taken for a whole object by nobody, but be hard to explain.
+type whole struct{ content }
+
+// ReadAt reads what was written to the spool.
+func (w whole) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := w.from.ReadAt(p, offset)
+	if err != nil && offset+int64(n) < w.size {
+		return n, &sourceError{fmt.Errorf("the spool ends or breaks at byte %d of %d: %w", offset+int64(n), w.size, err)}
+	}
+	return n, err
+}
+
+// sourceError is a fault of the spool, not of the service that it went to.
+type sourceError struct{ error }
+
+// Unwrap gives the cause.
+func (e *sourceError) Unwrap() error { return e.error }

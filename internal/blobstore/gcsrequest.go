@@ -1,0 +1,109 @@
+package blobstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+const firstRetry = 200 * time.Millisecond // it doubles
+
+// gcsError is an answer that is none.
+type gcsError struct {
+	service string
+	status  int
+	message string
+}
+
+// Error gives the sentence.
+func (e *gcsError) Error() string {
+	return fmt.Sprintf("%s answered %d %s: %s", e.service, e.status, http.StatusText(e.status), e.message)
+}
+
+// mayPass says that the same request may succeed a little later.
+func (e *gcsError) mayPass() bool {
+	return e.status == http.StatusRequestTimeout || e.status == http.StatusTooManyRequests || e.status >= http.StatusInternalServerError &&
+		e.status != http.StatusNotImplemented && e.status != http.StatusInsufficientStorage
+}
+
+// send sends a request, again if that may help, and gives the answer to it. All
+// requests can be repeated: the one that stores has its condition.
+func (s *gcsService) send(ctx context.Context, build func(context.Context) (*http.Request, error)) (*http.Response, error) {
+	pause := firstRetry
+	for try := 1; ; try++ {
+		request, err := build(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s has no address that can be asked", s.name)
+		}
+		answer, err := s.sendOnce(request)
+		if err == nil || !worthRetrying(err) || try >= s.limits.retries || ctx.Err() != nil {
+			return answer, s.explain(ctx, err)
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
+		pause *= 2
+	}
+}
+
+func worthRetrying(err error) bool {
+	if refused, is := errors.AsType[*gcsError](err); is {
+		return refused.mayPass()
+	}
+	_, unknown := errors.AsType[*identityError](err)
+	_, source := errors.AsType[*sourceError](err)
+	return !unknown && !source
+}
+
+func (s *gcsService) sendOnce(request *http.Request) (*http.Response, error) {
+	if s.identity != nil {
+		if err := s.identity.authorize(request); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	return nil, &gcsError{service: s.name, status: answer.StatusCode, message: messageOf(answer.Body)}
+}
+
+// messageOf finds the sentence in an error's body.
+func messageOf(body io.Reader) string {
+	text, err := io.ReadAll(io.LimitReader(body, maxHeaderBytes))
+	if err != nil {
+		return "the answer broke off"
+	}
+	var answer struct {
+		Error struct{ Message string }
+	}
+	if err := json.Unmarshal(text, &answer); err == nil && answer.Error.Message != "" {
+		return said(answer.Error.Message)
+	}
+	return said(string(text))
+}
+
+// explain gives an error its meaning.
+func (s *gcsService) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if _, refused := errors.AsType[*gcsError](err); refused {
+		return err
+	}
+	if identity, is := errors.AsType[*identityError](err); is {
+		return identity
+	}
+	return unreached(s.name, err)
+}

@@ -1,0 +1,69 @@
+package blobstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// explain gives an error of the library its meaning.
+func (s *s3Service) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if identity, is := errors.AsType[*identityError](err); is {
+		return identity
+	}
+	if answer, is := errors.AsType[minio.ErrorResponse](err); is {
+		return s.explainAnswer(answer)
+	}
+	return unreached(s.name, err)
+}
+
+func (s *s3Service) explainAnswer(answer minio.ErrorResponse) error {
+	switch answer.Code {
+	case "NoSuchBucket":
+		return fmt.Errorf("%s has no bucket %s", s.name, s.bucket)
+	case "NoSuchUpload":
+		return errTaken // the parts are put together already, or another one's are; who is asked next knows
+	case "ConditionalRequestConflict", "OperationAborted":
+		return errBusy
+	}
+	said := fmt.Errorf("%s answered %d %s: %s", s.name, answer.StatusCode, said(answer.Code), said(answer.Message))
+	switch {
+	case answer.StatusCode == http.StatusPreconditionFailed:
+		return errTaken
+	case answer.StatusCode == http.StatusNotFound:
+		return ErrNotFound
+	case answer.StatusCode == http.StatusInsufficientStorage || slices.Contains(fullCodes(), answer.Code):
+		return fmt.Errorf("%w: %w", ErrFull, said)
+	case slices.Contains(keyCodes(), answer.Code):
+		return fmt.Errorf("%w: %w", ErrKey, said)
+	case answer.StatusCode == http.StatusNotImplemented:
+		return fmt.Errorf("%w (conditional writes, If-None-Match, are needed)", said)
+	}
+	return said
+}
+
+// fullCodes are what Ceph, MinIO, Wasabi and others say when there is no room.
+func fullCodes() []string {
+	return []string{
+		"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "NoSpaceLeftOnDevice",
+		"ServiceQuotaExceeded", "StorageQuotaExceeded",
+	}
+}
+
+// keyCodes are what services say that keep objects as files, among others.
+func keyCodes() []string {
+	return []string{
+		"KeyTooLongError", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
+		"ObjectParentIsFile", "ExistingObjectIsDirectory",
+	}
+}

@@ -1,0 +1,255 @@
+package database_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+func TestServerSettingsAreInForce(t *testing.T) {
+	t.Parallel()
+	config := databasetest.Postgres(t)
+	config.StatementTimeout, config.MaxConnections = 1500*time.Millisecond, 16
+	server, err := database.OpenServer(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	var connections int32
+	for _, db := range []*database.DB{server.Inbox, server.Work, server.Queue} {
+		connections += db.Pool.Config().MaxConns
+		for name, want := range map[string]string{
+			"statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "10s", "application_name": "receiver", "synchronous_commit": "on",
+		} {
+			var got string
+			if err := db.Reader.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
+				t.Errorf("%s is %q, want %q; error %v", name, got, want, err)
+			}
+		}
+	}
+	if connections != 16 {
+		t.Errorf("%d connections at most, want 16", connections)
+	}
+	begun := time.Now()
+	if _, err := server.Work.Writer.ExecContext(t.Context(), "SELECT pg_sleep(20)"); err == nil || time.Since(begun) > 15*time.Second {
+		t.Errorf("a statement was let run for %s, error %v", time.Since(begun), err)
+	}
+}
+
+// What the URL says itself counts.
+func TestServerSettingsOfTheURL(t *testing.T) {
+	t.Parallel()
+	config := databasetest.Postgres(t)
+	config.URL = secret.New(config.URL.Reveal() + "&statement_timeout=7000&application_name=mine")
+	server, err := database.OpenServer(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	var timeout, name string
+	err = server.Work.Reader.QueryRowContext(t.Context(), "SELECT current_setting('statement_timeout'), current_setting('application_name')").Scan(&timeout, &name)
+	if err != nil || timeout != "7s" || name != "mine" {
+		t.Errorf("got %s, %s, error %v", timeout, name, err)
+	}
+}
+
+// A server that would answer a commit before it is safe is refused, and so is one that says no.
+func TestServersThatAreRefused(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name  string
+		alter func(url string) string
+		want  string
+	}{
+		{"commits are not synced", func(url string) string { return url + "&synchronous_commit=off" }, "synchronous_commit = off"},
+		{"no such database", func(url string) string { return strings.Replace(url, "/test_", "/missing_", 1) }, "does not exist"},
+		{"no such user", func(url string) string { return strings.Replace(url, "receiver@", "hunter2:hunter3@", 1) }, "does not exist"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			config := databasetest.Postgres(t)
+			config.URL = secret.New(row.alter(config.URL.Reveal()))
+			begun := time.Now()
+			_, err := database.OpenServer(t.Context(), config)
+			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "hunter3") {
+				t.Errorf("got %v", err)
+			}
+			if time.Since(begun) > 20*time.Second {
+				t.Errorf("it was waited for %s", time.Since(begun))
+			}
+		})
+	}
+}
+
+// Replicas that start together migrate one after the other.
+func TestMigrationsAreExclusive(t *testing.T) {
+	t.Parallel()
+	config := databasetest.Postgres(t)
+	var inside, most atomic.Int64
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			err := database.MigrateServer(t.Context(), config, func(ctx context.Context, db *database.DB) error {
+				most.Store(max(most.Load(), inside.Add(1)))
+				defer inside.Add(-1)
+				_, err := db.Migrate(ctx, schema("00001", "00002"), "test")
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d migrated at the same time", most.Load())
+	}
+}
+
+// A server that is just starting is waited for; the stores come back by themselves after a crash of it.
+func TestServerThatComesLater(t *testing.T) {
+	t.Parallel()
+	databasetest.NeedPostgres(t)
+	server, err := databasetest.StartServer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan *database.Server, 1)
+	go func() {
+		s, err := database.OpenServer(t.Context(), databasetest.ConfigOf(server.URL("postgres")))
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- s
+	}()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := <-opened
+	if s == nil {
+		return
+	}
+	defer func() { _ = s.Close() }()
+	if err := errors.Join(server.Kill(), server.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(30 * time.Second)
+	for {
+		if _, err := s.Work.Writer.ExecContext(t.Context(), "SELECT 1"); err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatal("the pool never recovered")
+		default:
+		}
+	}
+}
+
+// TLS as libpq's options ask for it: the server's certificate is checked, and a stranger's is refused.
+func TestServerWithTLS(t *testing.T) {
+	t.Parallel()
+	databasetest.NeedPostgres(t)
+	certificate, key := selfSigned(t)
+	stranger, _ := selfSigned(t)
+	port := startTLS(t, certificate, key)
+	folder := t.TempDir()
+	trusted, untrusted := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "other.pem")
+	if err := errors.Join(os.WriteFile(trusted, certificate, 0o600), os.WriteFile(untrusted, stranger, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name    string
+		options url.Values
+		works   bool
+	}{
+		{"checked", url.Values{"sslmode": {"verify-full"}, "sslrootcert": {trusted}}, true},
+		{"a stranger's certificate", url.Values{"sslmode": {"verify-full"}, "sslrootcert": {untrusted}}, false},
+		{"not checked", url.Values{"sslmode": {"require"}}, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			address := "postgres://receiver@127.0.0.1:" + port + "/postgres?" + row.options.Encode()
+			begun := time.Now()
+			text, err := database.CheckServer(t.Context(), databasetest.ConfigOf(address))
+			if (err == nil) != row.works || time.Since(begun) > 20*time.Second {
+				t.Fatalf("got %q after %s, error %v", text, time.Since(begun), err)
+			}
+		})
+	}
+}
+
+func startTLS(t *testing.T, certificate, key []byte) (port string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ = net.SplitHostPort(listener.Addr().String())
+	_ = listener.Close()
+	server, err := databasetest.StartServer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	certificateFile, err := server.GiveFile("server.crt", certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile, err := server.GiveFile("server.key", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Set("ssl=on", "ssl_cert_file="+certificateFile, "ssl_key_file="+keyFile, "listen_addresses=127.0.0.1", "port="+port)
+	if err := errors.Join(server.Kill(), server.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// selfSigned makes a certificate of 127.0.0.1 that is its own authority.
+func selfSigned(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	privateDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER})
+}

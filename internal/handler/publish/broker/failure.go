@@ -1,0 +1,67 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
+// maxQuoted is how much of what a broker said is repeated, in bytes.
+const maxQuoted = 300
+
+// Unreachable says that a broker could not be talked to: it may be down, or the
+// network, or not there yet. What ended is said before the cause.
+func Unreachable(ended string, err error) error {
+	reason := event.ReasonServerError
+	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		reason = event.ReasonTimeout
+	}
+	return handler.Retry(reason, fmt.Errorf("%s: %w", ended, err))
+}
+
+// Unanswered says that an attempt ended before the broker had acknowledged the message.
+// It may have it all the same: the next attempt sends it again under the same id.
+func Unanswered(ctx context.Context, name string) error {
+	return Unreachable("the attempt ended before "+name+" had acknowledged the message", ctx.Err())
+}
+
+// Refused says that a broker does not take our credentials, or that they are not
+// enough. The step is tried again: whoever runs the broker can put it right.
+func Refused(format string, values ...any) error {
+	return handler.Retry(event.ReasonAuth, fmt.Errorf(format, values...))
+}
+
+// Missing says that there is nothing yet that messages could be sent to, and what to create.
+func Missing(format string, values ...any) error {
+	return handler.Retry(event.ReasonOther, fmt.Errorf(format, values...))
+}
+
+// TooLarge says that a broker never takes so large a message.
+func TooLarge(message Message, format string, values ...any) error {
+	return handler.Permanent(event.ReasonTooLarge,
+		fmt.Errorf("the message has %d bytes, and "+format, append([]any{len(message.Body)}, values...)...))
+}
+
+// Failed says that a broker answered, and did not keep the message.
+func Failed(format string, values ...any) error {
+	return handler.Retry(event.ReasonServerError, fmt.Errorf(format, values...))
+}
+
+// Quote is what a broker said, on one line and not too long.
+func Quote(text string) string {
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	if len(text) <= maxQuoted {
+		return text
+	}
+	end := maxQuoted
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}

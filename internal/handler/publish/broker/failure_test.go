@@ -1,0 +1,57 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+)
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	rows := []struct {
+		name      string
+		err       error
+		reason    event.Reason
+		permanent bool
+		is        error
+	}{
+		{"connection", broker.Unreachable("no", errors.New("refused")), event.ReasonServerError, false, nil},
+		{"time of a socket", broker.Unreachable("no", os.ErrDeadlineExceeded), event.ReasonTimeout, false, os.ErrDeadlineExceeded},
+		{"time of a context", broker.Unreachable("no", context.DeadlineExceeded), event.ReasonTimeout, false, context.DeadlineExceeded},
+		{"called off", broker.Unanswered(ended, "it"), event.ReasonServerError, false, context.Canceled},
+		{"credentials", broker.Refused("no %s", "user"), event.ReasonAuth, false, nil},
+		{"topic", broker.Missing("no %s", "topic"), event.ReasonOther, false, nil},
+		{"size", broker.TooLarge(broker.Message{Body: []byte("1234")}, "at most %d", 3), event.ReasonTooLarge, true, nil},
+		{"answer", broker.Failed("no"), event.ReasonServerError, false, nil},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			failure := handler.Failure(row.err)
+			if failure.Reason != row.reason || failure.Permanent != row.permanent || row.is != nil && !errors.Is(row.err, row.is) {
+				t.Errorf("%+v", failure)
+			}
+		})
+	}
+	if got := rows[6].err.Error(); got != "the message has 4 bytes, and at most 3" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	t.Parallel()
+	if got := broker.Quote(" a\n\tb \xff "); got != "a b ?" {
+		t.Errorf("got %q", got)
+	}
+	if got := broker.Quote(strings.Repeat("é", 300)); got != strings.Repeat("é", 150)+"..." {
+		t.Errorf("got %q", got)
+	}
+}

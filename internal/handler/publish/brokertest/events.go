@@ -1,0 +1,71 @@
+package brokertest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/google/uuid"
+)
+
+// Event is an event that carries a secret wherever a callback can.
+func Event(t *testing.T, job, secret string) event.Event {
+	t.Helper()
+	return decode(t, job, fmt.Sprintf(
+		`{"job":%q,"result_url":"https://host/%s.png?X-Amz-Signature=%s","data":{"width":2,"webhooks":{"complete":"https://me/webhooks/deep-image/%s"}}}`,
+		job, job, secret, secret))
+}
+
+// LargeEvent is an event whose message has more than so many bytes, also when it is
+// compressed. They are numbers, because long strings would be shortened.
+func LargeEvent(t *testing.T, job string, size int) event.Event {
+	t.Helper()
+	const perNumber = 50
+	random := rand.NewChaCha8([32]byte{})
+	var list strings.Builder
+	for list.Len() < size+size/2 {
+		list.WriteByte('1')
+		for range perNumber {
+			list.WriteString(strconv.FormatUint(random.Uint64(), 10))
+		}
+		list.WriteByte(',')
+	}
+	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, list.String()))
+}
+
+func decode(t *testing.T, job, body string) event.Event {
+	t.Helper()
+	e, err := event.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ID = event.ID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(job)).String())
+	e.Received = time.Date(2026, 11, 24, 12, 0, 0, 5000, time.UTC)
+	return e
+}
+
+// effects tells what consumers learn who leave out what they have seen: for each id what was said of it.
+func effects(t *testing.T, subject Subject) map[string]string {
+	t.Helper()
+	told := map[string]string{}
+	for _, body := range subject.Bodies(t) {
+		var envelope struct{ ID string }
+		if err := json.Unmarshal(body, &envelope); err != nil || envelope.ID == "" {
+			t.Fatalf("%v: %s", err, body)
+		}
+		sum := sha256.Sum256(body)
+		said := hex.EncodeToString(sum[:])
+		if before := told[envelope.ID]; before != "" && before != said {
+			t.Errorf("of %s different things were said", envelope.ID)
+		}
+		told[envelope.ID] = said
+	}
+	return told
+}

@@ -1,0 +1,9 @@
+package publish
+
+import "github.com/deepimage-receiver/receiver/internal/event"
+
+// Message gives what the broker would be given.
+func (h *Handler) Message(e event.Event) (id, job string, body []byte, err error) {
+	made, err := h.message(e)
+	return made.ID, made.Job, made.Body, err
+}

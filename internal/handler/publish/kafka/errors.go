@@ -1,0 +1,58 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// connectFailure gives a failed connection its meaning.
+func connectFailure(ctx context.Context, err error) error {
+	if isAny(err, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState) {
+		return broker.Refused("the Kafka broker refused the log in (%w); user, password or the parameter sasl are wrong", err)
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if errors.Is(err, io.EOF) {
+		return broker.Unreachable("the Kafka broker closed the connection, as it does when it expects TLS, or another log in", err)
+	}
+	return broker.Unreachable("no Kafka broker can be reached", err)
+}
+
+// failure gives a message that was not acknowledged, or a question that was not answered, its meaning.
+func (t target) failure(ctx context.Context, message broker.Message, err error) error {
+	answer, answered := errors.AsType[*kerr.Error](err)
+	switch {
+	case ctx.Err() != nil:
+		return broker.Unanswered(ctx, "Kafka")
+	case isAny(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
+		return broker.TooLarge(message, "Kafka does not take so large ones (max.message.bytes of the topic, max_message_bytes here: %d)", t.maxBytes)
+	case isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID):
+		return broker.Missing("Kafka has no topic %s; create it, such as \"kafka-topics.sh --create --topic %s\"", t.topic, t.topic)
+	case isAny(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed):
+		return broker.Refused("Kafka does not let this user write to the topic %s (%w)", t.topic, err)
+	case isAny(err, kerr.SaslAuthenticationFailed):
+		return connectFailure(ctx, err)
+	case isAny(err, kerr.ThrottlingQuotaExceeded):
+		return handler.Retry(event.ReasonRateLimited, err)
+	case answered:
+		return broker.Failed("Kafka did not store the message: %s", broker.Quote(answer.Error()))
+	default:
+		return broker.Unreachable("the connection to Kafka ended before the message was acknowledged", err)
+	}
+}
+
+func isAny(err error, kinds ...*kerr.Error) bool {
+	for _, kind := range kinds {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

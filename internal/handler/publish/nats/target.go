@@ -1,0 +1,61 @@
+package nats
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+const defaultPort = "4222"
+
+// target is where messages go, and how to get there.
+type target struct {
+	servers     []string // nats://host:port or tls://host:port
+	subject     string
+	user        string
+	password    secret.Value
+	credentials string      // file of a JWT and its seed
+	tls         *tls.Config // nil leaves it to the server
+}
+
+// parse reads the address. The error goes on from the name of a variable.
+func parse(address broker.Address) (target, error) {
+	hosts, err := address.HostsWithPort(defaultPort)
+	if err != nil {
+		return target{}, err
+	}
+	made := target{
+		subject: address.Path, user: address.User, password: address.Password,
+		credentials: address.Parameters.Text("credentials"),
+		tls:         address.Parameters.TLS(address.Scheme == "tls"),
+	}
+	for _, host := range hosts {
+		made.servers = append(made.servers, address.Scheme+"://"+host)
+	}
+	if err := checkSubject(made.subject); err != nil {
+		return target{}, err
+	}
+	if made.credentials != "" {
+		if _, err := os.Stat(made.credentials); err != nil {
+			address.Parameters.Fault("credentials", "names a file that cannot be read: "+err.Error())
+		}
+	}
+	return made, address.Parameters.Err()
+}
+
+// checkSubject refuses what one cannot publish to (https://docs.nats.io/nats-concepts/subjects).
+func checkSubject(subject string) error {
+	if subject == "" {
+		return errors.New("names no subject, such as deep-image.complete in nats://host:4222/deep-image.complete")
+	}
+	for token := range strings.SplitSeq(subject, ".") {
+		if token == "" || token == "*" || token == ">" || strings.ContainsAny(token, " \t\r\n") {
+			return errors.New("has a subject with an empty part, a blank or a wildcard; messages go to one plain subject")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package rabbitmq
+
+import (
+	"crypto/tls"
+	"errors"
+
+	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	defaultPort    = "5672"
+	defaultTLSPort = "5671"
+	defaultVhost   = "/"
+	defaultUser    = "guest" // and the password: what a fresh RabbitMQ knows, on loopback only
+
+	// defaultKey routes to an exchange when the address names no key: the type of the CloudEvent.
+	defaultKey   = "ai.deep-image.job.complete"
+	maxNameBytes = 255 // a short string of AMQP
+)
+
+// target is where messages go, and how to get there.
+type target struct {
+	hosts    []string // host:port
+	user     string
+	password secret.Value
+	external bool // our certificate says who we are
+	vhost    string
+	exchange string // "" is the default one, whose routing keys are the names of queues
+	key      string
+	tls      *tls.Config // nil for none
+}
+
+// parse reads the address. The error goes on from the name of a variable.
+func parse(address broker.Address) (target, error) {
+	secure, port := address.Scheme == "amqps", defaultPort
+	if secure {
+		port = defaultTLSPort
+	}
+	hosts, err := address.HostsWithPort(port)
+	if err != nil {
+		return target{}, err
+	}
+	parameters := address.Parameters
+	made := target{
+		hosts: hosts, user: address.User, password: address.Password, vhost: address.Path,
+		exchange: parameters.Text("exchange"), key: parameters.Text("routing_key"),
+		external: parameters.Choice("sasl", "plain", "external") == "external", tls: parameters.TLS(secure),
+	}
+	if made.vhost == "" {
+		made.vhost = defaultVhost
+	}
+	if made.user == "" {
+		made.user, made.password = defaultUser, secret.New(defaultUser)
+	}
+	if made.external && !parameters.Has("cert") {
+		parameters.Fault("sasl", "needs the parameters cert and key")
+	}
+	switch {
+	case made.exchange == "" && made.key == "":
+		return target{}, errors.New("names neither an exchange nor a routing_key; a routing_key alone is a queue, as in amqp://host/vhost?routing_key=deep-image")
+	case made.key == "":
+		made.key = defaultKey
+	case max(len(made.vhost), len(made.exchange), len(made.key)) > maxNameBytes:
+		return target{}, errors.New("has a vhost, exchange or routing_key of more than 255 bytes")
+	}
+	return made, parameters.Err()
+}
+
+// authentication is what the broker is shown.
+func (t target) authentication() amqp091.Authentication {
+	if t.external {
+		return &amqp091.ExternalAuth{}
+	}
+	return &amqp091.PlainAuth{Username: t.user, Password: t.password.Reveal()}
+}

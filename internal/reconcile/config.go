@@ -1,0 +1,29 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/setting"
+)
+
+// Config says how long callbacks are waited for.
+type Config struct {
+	After   time.Duration `envconfig:"AFTER" default:"2m" range:"1s..24h" desc:"how long after its registration the callback of a job may come before Deep Image is asked about the job; the pauses between further questions grow from this on"`
+	Horizon time.Duration `envconfig:"HORIZON" default:"24h" range:"1m..720h" desc:"how long after its registration a job is given up as lost that has no result and no callback"`
+}
+
+// Validate tells what does not go together.
+func (c Config) Validate() error {
+	if c.Horizon < c.After {
+		return &setting.Conflict{Name: "HORIZON", Text: "must be at least RECONCILE_AFTER"}
+	}
+	return nil
+}
+
+// longestPause bounds the pauses between two questions about a job.
+const longestPause = time.Hour
+
+// pause is how long a job is left alone after so many questions.
+func (c Config) pause(polls int) time.Duration {
+	return max(c.After, min(c.After<<min(polls, 20), longestPause))
+}

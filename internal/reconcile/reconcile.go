@@ -1,0 +1,245 @@
+// Package reconcile finds the results of jobs whose callbacks got lost: it asks the vendor about every job that
+// was registered and whose callback has not come, and puts what it finds into the inbox as if it had come.
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// interval is how often it is looked for jobs whose time has come.
+	interval = time.Second
+	// batch is how many jobs are asked about in a row.
+	batch = 64
+	// lease is how long a replica has for its batch, before others take it over.
+	lease = 5 * time.Minute
+	// complainEvery is how often a failure that lasts is logged.
+	complainEvery = time.Minute
+)
+
+// Store is where expectations are.
+type Store interface {
+	Expect(ctx context.Context, jobs []string, first, horizon time.Time) ([]work.Expectation, error)
+	Due(ctx context.Context, lease time.Duration, limit int) ([]work.Expectation, error)
+	PutOff(ctx context.Context, id string, next time.Time, asked bool, detail string) error
+	Settle(ctx context.Context, id string, state work.ExpectationState, e event.ID, detail string) error
+	FreeDue(ctx context.Context) error
+}
+
+// Inbox takes what is found.
+type Inbox interface {
+	Accept(ctx context.Context, e event.Event) (event.Receipt, error)
+}
+
+// Vendor is asked.
+type Vendor interface {
+	Result(ctx context.Context, job string, looks ...deepimage.Look) (deepimage.Verdict, error)
+}
+
+// Deps is what the reconciler works with.
+type Deps struct {
+	Store       Store
+	Inbox       Inbox
+	Vendor      Vendor
+	Concurrency int // questions at the same time
+	Log         zerolog.Logger
+}
+
+// Reconciler asks until it is stopped.
+type Reconciler struct {
+	config Config
+	Deps
+
+	every      time.Duration
+	cancel     context.CancelFunc
+	done       chan struct{}
+	complained time.Time // when a failure was logged last
+}
+
+// New makes a reconciler that does not ask yet.
+func New(config Config, deps Deps) *Reconciler {
+	return &Reconciler{config: config, Deps: deps, every: min(interval, max(config.After/4, time.Millisecond)), done: make(chan struct{})}
+}
+
+// Expect registers jobs from now on.
+func (r *Reconciler) Expect(ctx context.Context, jobs []string) ([]work.Expectation, error) {
+	now := time.Now()
+	return r.Store.Expect(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
+}
+
+// Start begins to ask; Stop ends it.
+func (r *Reconciler) Start(ctx context.Context) error {
+	if err := r.Store.FreeDue(ctx); err != nil {
+		return fmt.Errorf("reconcile: %w", err)
+	}
+	asking, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go r.run(asking)
+	return nil
+}
+
+// Stop ends it, or gives up waiting for that when ctx ends.
+func (r *Reconciler) Stop(ctx context.Context) error {
+	if r.cancel == nil {
+		return nil
+	}
+	r.cancel()
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("reconcile: stop: %w", ctx.Err())
+	}
+}
+
+func (r *Reconciler) run(ctx context.Context) {
+	defer close(r.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		pause := r.every
+		asked, err := r.round(ctx)
+		if asked == batch && err == nil {
+			pause = 0 // there may be more
+		}
+		r.complain(ctx, err)
+		timer.Reset(pause)
+	}
+}
+
+// round asks about the jobs whose time has come.
+func (r *Reconciler) round(ctx context.Context) (asked int, err error) {
+	due, err := r.Store.Due(ctx, lease, batch)
+	if err != nil {
+		return 0, err
+	}
+	var group errgroup.Group
+	group.SetLimit(max(r.Concurrency, 1))
+	for _, expected := range due {
+		group.Go(func() error { return r.ask(ctx, expected) })
+	}
+	return len(due), group.Wait()
+}
+
+func (r *Reconciler) complain(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
+		return
+	}
+	r.complained = time.Now()
+	r.Log.Error().Err(err).Msg("lost callbacks could not be looked for; it is tried again")
+}
+
+// ask finds out what became of one job.
+func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
+	if expected.Job == "" { // nobody knows what to ask for
+		return r.later(ctx, expected, 0, false, "")
+	}
+	verdict, err := r.Vendor.Result(ctx, expected.Job) // at nobody's cost, and remembered for the verification that follows
+	if err != nil {
+		var pause time.Duration
+		if failed, is := errors.AsType[*deepimage.Error](err); is {
+			pause = failed.After
+		}
+		return r.later(ctx, expected, pause, false, err.Error())
+	}
+	switch verdict.State {
+	case deepimage.Complete:
+		return r.found(ctx, expected, verdict)
+	case deepimage.Failed:
+		return r.settle(ctx, expected, work.Failed, "", "Deep Image could not make the image. "+verdict.Message)
+	case deepimage.Deleted:
+		return r.settle(ctx, expected, work.Expired, "", "Deep Image has deleted the images of the job.")
+	case deepimage.Unknown:
+		return r.later(ctx, expected, 0, true, "Deep Image does not know the job.")
+	default:
+		return r.later(ctx, expected, 0, true, fmt.Sprintf("Deep Image says that the job is %q.", verdict.Status))
+	}
+}
+
+// found puts the result into the inbox, where the callback may be already.
+func (r *Reconciler) found(ctx context.Context, expected work.Expectation, verdict deepimage.Verdict) error {
+	e, err := callback(expected.Job, verdict.ResultURL)
+	if err != nil {
+		return err
+	}
+	receipt, err := r.Inbox.Accept(ctx, e)
+	if err != nil {
+		return errors.Join(err, r.later(ctx, expected, 0, false, "The result is found and could not be stored yet."))
+	}
+	if receipt.Duplicate {
+		return r.settle(ctx, expected, work.Arrived, receipt.ID, "")
+	}
+	return r.settle(ctx, expected, work.Reconciled, receipt.ID, "")
+}
+
+// callback is what the vendor would have sent, so far as that can be known. Its identity is that of a callback
+// of the documented shape: if that comes later, it is a repeat.
+func callback(job, resultURL string) (event.Event, error) {
+	body, err := json.Marshal(struct {
+		Job       string  `json:"job"`
+		Data      *string `json:"data"`
+		ResultURL string  `json:"result_url"`
+		Results   *string `json:"results"`
+	}{Job: job, ResultURL: resultURL})
+	if err != nil {
+		return event.Event{}, fmt.Errorf("reconcile: %w", err)
+	}
+	e, err := event.Decode(body)
+	if err != nil {
+		return event.Event{}, fmt.Errorf("reconcile: %w", err)
+	}
+	e.Received, e.Origin = time.Now().UTC().Truncate(time.Microsecond), event.OriginReconciled
+	return e, nil
+}
+
+// later has the job asked about again, or gives it up at the horizon.
+func (r *Reconciler) later(ctx context.Context, expected work.Expectation, pause time.Duration, asked bool, detail string) error {
+	now := time.Now()
+	if !now.Before(expected.Horizon) {
+		return r.settle(ctx, expected, work.Lost, "", detail)
+	}
+	if expected.Job == "" {
+		return r.putOff(ctx, expected, expected.Horizon, asked, detail)
+	}
+	pause = max(pause, r.config.pause(expected.Polls))
+	next := now.Add(pause + rand.N(pause/8+1))
+	if next.After(expected.Horizon) {
+		next = expected.Horizon // one last time
+	}
+	return r.putOff(ctx, expected, next, asked, detail)
+}
+
+// putOff writes it down also when the receiver stops.
+func (r *Reconciler) putOff(ctx context.Context, expected work.Expectation, next time.Time, asked bool, detail string) error {
+	return r.Store.PutOff(context.WithoutCancel(ctx), expected.ID, next, asked, detail)
+}
+
+// settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost.
+func (r *Reconciler) settle(ctx context.Context, expected work.Expectation, state work.ExpectationState, id event.ID, detail string) error {
+	if err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail); err != nil {
+		return err
+	}
+	level := zerolog.WarnLevel
+	if state == work.Arrived {
+		level = zerolog.DebugLevel
+	}
+	r.Log.WithLevel(level).Str("job", expected.Job).Str("event", string(id)).Str("outcome", string(state)).Str("detail", detail).
+		Int("polls", expected.Polls).Float64("since_registered_s", time.Since(expected.Created).Seconds()).Msg("callback did not come")
+	return nil
+}

@@ -1,0 +1,133 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// desk stands for everything around the reconciler: it has one job, which is due once.
+type desk struct {
+	expected work.Expectation
+	verdict  deepimage.Verdict
+	failure  error
+	receipt  event.Receipt
+	refusal  error
+
+	given    bool
+	accepted event.Event
+	outcome  chan outcome
+}
+
+// outcome is what was written down.
+type outcome struct {
+	state  work.ExpectationState // "" when it is put off
+	id     event.ID
+	detail string
+	next   time.Time
+	asked  bool
+}
+
+func (d *desk) Expect(context.Context, []string, time.Time, time.Time) ([]work.Expectation, error) {
+	return nil, nil
+}
+
+func (d *desk) Due(context.Context, time.Duration, int) ([]work.Expectation, error) {
+	if d.given {
+		return nil, nil
+	}
+	d.given = true
+	return []work.Expectation{d.expected}, nil
+}
+
+func (d *desk) PutOff(_ context.Context, _ string, next time.Time, asked bool, detail string) error {
+	d.outcome <- outcome{next: next, asked: asked, detail: detail}
+	return nil
+}
+
+func (d *desk) Settle(_ context.Context, _ string, state work.ExpectationState, id event.ID, detail string) error {
+	d.outcome <- outcome{state: state, id: id, detail: detail}
+	return nil
+}
+
+func (d *desk) FreeDue(context.Context) error { return nil }
+
+func (d *desk) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
+	d.accepted = e
+	return d.receipt, d.refusal
+}
+
+func (d *desk) Result(context.Context, string, ...deepimage.Look) (deepimage.Verdict, error) {
+	return d.verdict, d.failure
+}
+
+func TestWhatBecomesOfAnExpectation(t *testing.T) {
+	t.Parallel()
+	const address = "https://deep-image.ai/images/1.png"
+	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: address}
+	rows := map[string]struct {
+		desk  desk
+		past  bool // the horizon
+		want  work.ExpectationState
+		after time.Duration // how long it is put off, at least
+		asked bool
+	}{
+		"found":              {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1"}}, want: work.Reconciled},
+		"was in the inbox":   {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1", Duplicate: true}}, want: work.Arrived},
+		"inbox is full":      {desk: desk{verdict: complete, refusal: errors.New("full")}, after: time.Minute},
+		"failed":             {desk: desk{verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}}, want: work.Failed},
+		"deleted":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Deleted}}, want: work.Expired},
+		"pending":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}}, after: time.Minute, asked: true},
+		"unknown":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}}, after: time.Minute, asked: true},
+		"after many polls":   {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}, expected: work.Expectation{Polls: 3}}, after: 8 * time.Minute, asked: true},
+		"the API is down":    {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable, After: 30 * time.Minute}}, after: 30 * time.Minute},
+		"at the horizon":     {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending}}, past: true, want: work.Lost},
+		"down, horizon":      {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable}}, past: true, want: work.Lost},
+		"found, horizon":     {desk: desk{verdict: complete}, past: true, want: work.Reconciled},
+		"job was never told": {desk: desk{expected: work.Expectation{State: work.Submitting}}, past: true, want: work.Lost},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &row.desk
+			d.outcome = make(chan outcome, 1)
+			d.expected.Horizon = time.Now().Add(time.Hour)
+			if d.expected.State == "" {
+				d.expected.Job = "job-1"
+			}
+			if row.past {
+				d.expected.Horizon = time.Now().Add(-time.Second)
+			}
+			r := reconcile.New(reconcile.Config{After: time.Minute, Horizon: time.Hour}, reconcile.Deps{
+				Store: d, Inbox: d, Vendor: d, Concurrency: 1, Log: zerolog.Nop(),
+			})
+			begun := time.Now()
+			if err := r.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := <-d.outcome
+			if err := r.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got.state != row.want || got.id != d.receipt.ID || got.asked != row.asked {
+				t.Errorf("got %+v", got)
+			}
+			if wait := got.next.Sub(begun); row.want == "" && (wait < row.after || wait > row.after*5/4) {
+				t.Errorf("it is put off for %s", wait)
+			}
+			if e := d.accepted; e.Job != "" && (e.Origin != event.OriginReconciled || e.ResultURL != address || e.Source.IsValid()) {
+				t.Errorf("accepted %+v", e)
+			}
+		})
+	}
+}

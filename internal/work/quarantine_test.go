@@ -1,0 +1,156 @@
+package work_test
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+var quarantine = work.Result{State: event.Quarantined, Reason: event.ReasonNotVerified, Detail: "nobody knows it"}
+
+// sameJob is an event of the job of all events that it makes.
+func sameJob(n int) work.Arrival {
+	made := arrival(n)
+	made.Job = "the job"
+	return made
+}
+
+func verified(url string) work.Result {
+	return work.Result{State: event.Done, ResultURL: url, Verified: true}
+}
+
+func TestQuarantinedEventsAreLetOut(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, db := open(t, place)
+		add(t, s, arrival(1), arrival(2), arrival(3), arrival(4))
+		for n := range 3 {
+			finish(t, s, begin(t, s, n+1, "download"), quarantine)
+		}
+		if of, steps := states(t, s, 1); of != event.Quarantined || !reflect.DeepEqual(steps, []event.Status{event.Quarantined, event.Waiting}) {
+			t.Errorf("event %s, steps %v", of, steps)
+		}
+		for err, do := range map[error]error{
+			work.ErrNotFound: s.Release(t.Context(), "nobody"),
+			work.ErrFinished: s.VerifyAgain(t.Context(), arrival(4).ID),
+		} {
+			if !errors.Is(do, err) {
+				t.Errorf("got %v, want %v", do, err)
+			}
+		}
+		before := jobs(t, db, "download")
+		if err := s.VerifyAgain(t.Context(), arrival(1).ID); err != nil {
+			t.Fatal(err)
+		}
+		if of, steps := states(t, s, 1); of != event.Pending || steps[0] != event.Pending || jobs(t, db, "download") != before+1 {
+			t.Errorf("verified again: event %s, steps %v", of, steps)
+		}
+		if attempt := begin(t, s, 1, "download"); !attempt.Recheck || attempt.Tries != 1 || attempt.Number != 2 {
+			t.Errorf("got %+v", attempt)
+		}
+		if n, err := s.ReleaseAll(t.Context()); n != 2 || err != nil {
+			t.Errorf("%d released, error %v", n, err)
+		}
+		if of, steps := states(t, s, 2); of != event.Pending || !reflect.DeepEqual(steps, []event.Status{event.Skipped, event.Pending}) || jobs(t, db, "forward") != 2 {
+			t.Errorf("released: event %s, steps %v", of, steps)
+		}
+		if n, err := s.VerifyAllAgain(t.Context()); n != 0 || err != nil {
+			t.Errorf("%d verified again, error %v", n, err)
+		}
+	})
+}
+
+// Of all events of a job that the vendor has one result for, one is worked on.
+func TestOneEventClaimsAResult(t *testing.T) {
+	t.Parallel()
+	const address, signed, another = "https://deep-image.ai/1.png?a", "https://deep-image.ai/1.png?b", "https://deep-image.ai/2.png"
+	skipped := []event.Status{event.Skipped, event.Skipped}
+	rows := []struct {
+		name   string
+		first  []work.Result // of the first event's steps
+		second work.Result
+		steps  []event.Status
+	}{
+		{"in progress", []work.Result{verified(address)}, verified(signed), skipped},
+		{"done", []work.Result{verified(address), {State: event.Done}}, verified(signed), skipped},
+		{"dead", []work.Result{verified(address), {State: event.Dead}}, verified(signed), []event.Status{event.Done, event.Pending}},
+		{"another result", []work.Result{verified(address)}, verified(another), []event.Status{event.Done, event.Pending}},
+		{"quarantined", []work.Result{quarantine}, verified(signed), []event.Status{event.Done, event.Pending}},
+		{"gone after", []work.Result{verified(address), {State: event.Done}}, work.Result{State: event.Dead, Gone: true}, skipped},
+		{"gone before", []work.Result{{State: event.Dead, Gone: true}}, work.Result{State: event.Dead, Gone: true}, []event.Status{event.Dead, event.Waiting}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+				s, _ := open(t, place)
+				add(t, s, sameJob(1), sameJob(2))
+				for n, result := range row.first {
+					finish(t, s, begin(t, s, 1, []string{"download", "forward"}[n]), result)
+				}
+				recorded, err := s.Finish(t.Context(), begin(t, s, 2, "download"), row.second)
+				if err != nil || recorded.Superseded != (row.steps[0] == event.Skipped) {
+					t.Errorf("recorded %+v, error %v", recorded, err)
+				}
+				of, steps := states(t, s, 2)
+				if !reflect.DeepEqual(steps, row.steps) || of == event.Done != recorded.Superseded {
+					t.Errorf("event %s, steps %v, want %v", of, steps, row.steps)
+				}
+			})
+		})
+	}
+}
+
+// Also when both are verified at the same moment.
+func TestClaimsAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		const events = 20
+		var attempts []work.Attempt
+		for n := range events {
+			add(t, s, sameJob(n))
+			attempts = append(attempts, begin(t, s, n, "download"))
+		}
+		results := make(chan bool, events)
+		for _, attempt := range attempts {
+			go func() {
+				recorded, err := s.Finish(t.Context(), attempt, verified("https://deep-image.ai/1.png"))
+				if err != nil {
+					t.Error(err)
+				}
+				results <- recorded.Superseded
+			}()
+		}
+		worked := 0
+		for range events {
+			if !<-results {
+				worked++
+			}
+		}
+		if worked != 1 {
+			t.Errorf("%d of %d events are worked on", worked, events)
+		}
+	})
+}
+
+// What only waits for its turn does not grow older meanwhile.
+func TestWaitingForItsTurnCostsNothing(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		add(t, s, arrival(1))
+		finish(t, s, begin(t, s, 1, "download"), work.Result{
+			State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: time.Now().Add(80 * time.Millisecond), Interrupted: true, Untried: true,
+		})
+		attempt := begin(t, s, 1, "download")
+		if attempt.Tries != 1 || attempt.Age > 0 {
+			t.Errorf("got %+v", attempt)
+		}
+	})
+}
