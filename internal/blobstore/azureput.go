@@ -9,7 +9,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 )
@@ -70,14 +69,14 @@ func (s *azureService) createInBlocks(ctx context.Context, client *blockblob.Cli
 func bodyOf(section *io.SectionReader) io.ReadSeekCloser { return streaming.NopCloser(section) }
 
 func headersOf(c content, md5 []byte) *blob.HTTPHeaders {
-	return &blob.HTTPHeaders{BlobContentType: to.Ptr(orBinary(c.mediaType)), BlobContentMD5: md5}
+	return &blob.HTTPHeaders{BlobContentType: new(orBinary(c.mediaType)), BlobContentMD5: md5}
 }
 
 func metadataOf(c content) map[string]*string {
-	return map[string]*string{metadataSHA256: to.Ptr(c.sha256)}
+	return map[string]*string{metadataSHA256: new(c.sha256)}
 }
 
 // onlyNew is the condition that there is nothing yet.
 func onlyNew() *blob.AccessConditions {
-	return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)}}
+	return &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: new(azcore.ETagAny)}}
 }
