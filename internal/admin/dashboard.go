@@ -81,12 +81,12 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) handlerNames(ctx context.Context) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	stats, err := a.deps.Counts.Get(ctx)
+	targets, err := a.deps.Targets.Targets(ctx)
 	if err != nil {
 		return nil
 	}
-	for _, handler := range stats.Handlers {
-		names = append(names, handler.Name)
+	for _, target := range targets {
+		names = append(names, target.Name)
 	}
 	return names
 }
