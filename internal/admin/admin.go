@@ -21,6 +21,12 @@ var ErrNotFound = errors.New("admin: no such thing")
 // ErrBusy says that one replay of many events is under way already.
 var ErrBusy = errors.New("admin: a replay is under way")
 
+// ErrSettled says that an event is not quarantined.
+var ErrSettled = errors.New("admin: the event is not quarantined")
+
+// ErrNoKey says that something needs the key of the vendor's API, and there is none.
+var ErrNoKey = errors.New("admin: there is no key of the vendor's API")
+
 // Events reads what became of the events.
 type Events interface {
 	// List gives the newest events that the filter lets through and that are older than the one
@@ -44,6 +50,27 @@ type Replays interface {
 	Begin(ctx context.Context, filter Filter) error
 	// Progress tells of the latest.
 	Progress() Progress
+}
+
+// Quarantine is where events wait that nobody vouches for.
+type Quarantine interface {
+	// VerifyAgain asks the vendor once more about a quarantined event; ErrNotFound, or ErrSettled if it is not quarantined.
+	VerifyAgain(ctx context.Context, id event.ID) error
+	// Release lets a quarantined event go on without that; errors as above.
+	Release(ctx context.Context, id event.ID) error
+	// VerifyAllAgain and ReleaseAll do so for all that are quarantined now, and say how many those are.
+	VerifyAllAgain(ctx context.Context) (int, error)
+	ReleaseAll(ctx context.Context) (int, error)
+}
+
+// Expectations are jobs whose callbacks are waited for.
+type Expectations interface {
+	// Expect registers jobs and gives all of them as they are then; ErrNoKey if nobody could ask about them.
+	Expect(ctx context.Context, jobs []string) ([]Expectation, error)
+	// Expectations lists those in a state (all if ""), older than the one named (all if ""), at most limit of them.
+	Expectations(ctx context.Context, state, before string, limit int) ([]Expectation, error)
+	// Expected counts them by their state.
+	Expected(ctx context.Context) (map[string]int64, error)
 }
 
 // Rejections are the bodies of callbacks that were no events.
@@ -75,6 +102,8 @@ type Deps struct {
 	// Mark changes whenever something does that the dashboard shows. It is cheap.
 	Mark       func(ctx context.Context) (Mark, error)
 	Rejections Rejections
+	Quarantine Quarantine
+	Expected   Expectations
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.

@@ -168,6 +168,10 @@ func storeFailure(err error) error {
 		return &event.Error{Code: problem.CodeNotFound, Detail: "There is no such thing.", Err: err}
 	case errors.Is(err, ErrBusy):
 		return &event.Error{Code: problem.CodeConflict, Detail: "Another replay of many events is under way. Wait for its end.", Err: err}
+	case errors.Is(err, ErrSettled):
+		return &event.Error{Code: problem.CodeConflict, Detail: "The event is not quarantined.", Err: err}
+	case errors.Is(err, ErrNoKey):
+		return &event.Error{Code: problem.CodeConflict, Detail: "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again.", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return event.Unavailable("The store took too long to answer.", err)
 	default:

@@ -32,7 +32,7 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox,
+		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
 		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
 	})
 	if err != nil {
@@ -77,7 +77,11 @@ func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error)
 	}
 	found := admin.Event{
 		ID: h.Event.ID, Job: h.Event.Job, Status: h.Event.State, Received: h.Event.Received, Bytes: h.Event.Bytes,
+		Origin: h.Event.Origin, Verified: optional(h.Event.Verified), ResultURL: event.RedactURL(h.Event.ResultURL),
 		Steps: make([]admin.Step, 0, len(h.Steps)), Artifacts: admin.Stored(h.Artifacts),
+	}
+	if h.Event.Source.IsValid() {
+		found.Source = h.Event.Source.String()
 	}
 	for _, s := range h.Steps {
 		step := admin.Step{
@@ -194,6 +198,9 @@ func (b *backOffice) knows(ctx context.Context, name string) error {
 
 // missing tells the door in its own words that something does not exist.
 func missing(err error) error {
+	if errors.Is(err, work.ErrFinished) {
+		return errors.Join(admin.ErrSettled, err)
+	}
 	if errors.Is(err, work.ErrNotFound) || errors.Is(err, inbox.ErrNotFound) {
 		return errors.Join(admin.ErrNotFound, err)
 	}

@@ -1,0 +1,141 @@
+package main_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+const (
+	trustJobs  = 120
+	trustKills = 3
+)
+
+// The receiver is killed in the middle of a run in which callbacks get lost, doubled and forged and the API fails: every
+// real job ends done once, and no forged image is fetched.
+func TestKilledWhileCallbacksGetLost(t *testing.T) {
+	t.Parallel()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = vendor.Close() }()
+	if err := vendor.Flap(fakevendor.Flapping{Seed: 7, Fail: 0.05, Drop: 0.05}); err != nil {
+		t.Fatal(err)
+	}
+	folder, address := t.TempDir(), freeAddress(t)
+	env := []string{
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		"RECEIVER_DEEPIMAGE_CALLS_PER_SECOND=1000", "RECEIVER_DEEPIMAGE_UNKNOWN_PER_MINUTE=10000", "RECEIVER_RECONCILE_AFTER=2s",
+	}
+	var jobs []fakevendor.Job
+	var ids []string
+	for n := range trustJobs {
+		job, err := vendor.NewJob(fakevendor.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs, ids = append(jobs, job), append(ids, job.ID)
+	}
+	p := serve(t, folder, env...)
+	run(t, append(env, "RECEIVER_DATA_DIR="+folder), append([]string{"expect"}, ids...)...).expect(t, 0)
+	deliveries := make(chan []fakevendor.Delivery, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), crashWait)
+	defer cancel()
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() {
+		deliveries <- vendor.Deliver(ctx, p.webhook(), fakevendor.Plan{
+			Attempts: 20, Concurrency: 8, Shuffle: 3,
+			Chances: fakevendor.Chances{Seed: 7, Lose: 0.2, Double: 0.2, Delay: 0.3, MaxDelay: 3 * time.Second, Forge: 0.05, Impersonate: 0.05},
+		}, jobs...)
+	})
+	for range trustKills {
+		running := time.NewTimer(500*time.Millisecond + rand.N(time.Second))
+		<-running.C
+		p.kill()
+		p = serve(t, folder, env...)
+	}
+	sent := <-deliveries
+	waitUntilTrusted(t, folder, p)
+	checkTrusted(t, folder, vendor, jobs, sent)
+	if key := vendor.APIKey(); strings.Contains(p.command.String(), key) {
+		t.Error("the key is in a command line")
+	}
+	p.kill()
+	if strings.Contains(p.log.String(), vendor.APIKey()) {
+		t.Error("the key is in the log")
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var listening net.ListenConfig
+	listener, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// waitUntilTrusted waits until nothing is expected and nothing is to be done.
+func waitUntilTrusted(t *testing.T, folder string, p *process) {
+	t.Helper()
+	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(crashWait)
+	for {
+		waiting, expected := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM expectations WHERE settled_at IS NULL")
+		open := count(t, work, "SELECT count(*) FROM events WHERE state NOT IN ('done', 'dead', 'quarantined')")
+		if expected == 0 && waiting == 0 && open == 0 && count(t, inbox, "SELECT count(*) FROM callbacks") == count(t, work, "SELECT count(*) FROM events") {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-p.exited:
+			t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+		case <-deadline:
+			t.Fatalf("%d events wait in the inbox, %d are not done, %d callbacks are expected", waiting, open, expected)
+		}
+	}
+}
+
+func checkTrusted(t *testing.T, folder string, vendor *fakevendor.Vendor, jobs []fakevendor.Job, sent []fakevendor.Delivery) {
+	t.Helper()
+	work := reader(t, folder, "work.db")
+	if dead := count(t, work, "SELECT count(*) FROM events WHERE state = 'dead'"); dead != 0 {
+		t.Errorf("%d events are dead", dead)
+	}
+	for _, job := range jobs {
+		var events int
+		var sum string
+		err := work.QueryRowContext(t.Context(), `SELECT count(*), max(sha256) FROM events JOIN artifacts ON event_id = id
+			WHERE job = ? AND state = 'done' AND artifacts.position = 0`, job.ID).Scan(&events, &sum)
+		if err != nil || events != 1 || sum != job.Images[0].SHA256 {
+			t.Errorf("job %s: %d images, sum %q, error %v", job.ID, events, sum, err)
+		}
+	}
+	lost := 0
+	for _, d := range sent {
+		switch {
+		case d.Lost:
+			lost++
+		case d.Err != nil:
+			t.Errorf("the callback of %s was not delivered: %v", d.Job.ID, d.Err)
+		case d.Forged && vendor.Requests(d.Job.ResultURL) != 0:
+			t.Errorf("a forged image of %s was fetched", d.Job.ID)
+		}
+	}
+	t.Logf("%d jobs, %d callbacks lost, %d look-ups", len(jobs), lost, vendor.Calls(fakevendor.CallResult))
+	if lost == 0 {
+		t.Error("no callback was lost: that proves little")
+	}
+}

@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+)
+
+// Expectation is a job whose callback is waited for.
+type Expectation struct {
+	ID      string     `json:"id"`
+	Job     string     `json:"job"` // "" while it is not known
+	Origin  string     `json:"origin"`
+	State   string     `json:"state"`
+	Created time.Time  `json:"created_at"`
+	Next    *time.Time `json:"next_at,omitempty"` // when Deep Image is asked
+	Horizon time.Time  `json:"horizon_at"`        // when it is asked no more
+	Polls   int        `json:"polls"`
+	Event   event.ID   `json:"event,omitempty"` // that came of it
+	Detail  string     `json:"detail,omitempty"`
+	Settled *time.Time `json:"settled_at,omitempty"`
+}
+
+const (
+	// maxExpected is how many jobs one request may register.
+	maxExpected = 1000
+	// maxExpectBytes bounds such a request.
+	maxExpectBytes = 1 << 20
+)
+
+// expect answers POST /api/v1/expectations, {"jobs": ["..."]}: it may be asked twice.
+func (a *Admin) expect(w http.ResponseWriter, r *http.Request) {
+	jobs, err := readJobs(w, r)
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	found, err := a.deps.Expected.Expect(ctx, jobs)
+	reply(w, r, http.StatusOK, struct {
+		Expectations []Expectation `json:"expectations"`
+	}{found}, storeFailure(err))
+}
+
+// readJobs reads the jobs of a request, each once.
+func readJobs(w http.ResponseWriter, r *http.Request) ([]string, error) {
+	var asked struct {
+		Jobs []string `json:"jobs"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxExpectBytes)).Decode(&asked)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, &event.Error{Code: event.CodeTooLarge, Detail: "A request may have at most " + strconv.Itoa(maxExpectBytes) + " bytes."}
+	}
+	if err != nil {
+		return nil, badRequest(`The body must be JSON, {"jobs": ["..."]}.`)
+	}
+	slices.Sort(asked.Jobs)
+	jobs := slices.Compact(asked.Jobs)
+	if len(jobs) == 0 || len(jobs) > maxExpected {
+		return nil, badRequest("A request registers 1 to " + strconv.Itoa(maxExpected) + " jobs.")
+	}
+	for _, job := range jobs {
+		if job == "" || len(job) > event.MaxJobBytes || !utf8.ValidString(job) || slices.Contains([]byte(job), 0) {
+			return nil, badRequest("A job's id has 1 to " + strconv.Itoa(event.MaxJobBytes) + " bytes.")
+		}
+	}
+	return jobs, nil
+}
+
+// listExpectations answers GET /api/v1/expectations, newest first.
+func (a *Admin) listExpectations(w http.ResponseWriter, r *http.Request) {
+	before, limit, err := readPage(r.URL.Query())
+	state := r.URL.Query().Get("state")
+	if err == nil && len(state) > maxText {
+		err = badRequest("There is no such state.")
+	}
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+	defer cancel()
+	found, err := a.deps.Expected.Expectations(ctx, state, string(before), limit+1)
+	var counts map[string]int64
+	if err == nil {
+		counts, err = a.deps.Expected.Expected(ctx)
+	}
+	cursor := ""
+	if len(found) > limit {
+		found, cursor = found[:limit], found[limit-1].ID
+	}
+	reply(w, r, http.StatusOK, struct {
+		Expectations []Expectation    `json:"expectations"`
+		Cursor       string           `json:"cursor,omitempty"` // none at the end
+		Counts       map[string]int64 `json:"counts"`           // of all, by their state
+	}{found, cursor, counts}, storeFailure(err))
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+
+	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// VerifyAgain asks the vendor once more about a quarantined event.
+func (b *backOffice) VerifyAgain(ctx context.Context, id event.ID) error {
+	return missing(b.app.work.VerifyAgain(ctx, id))
+}
+
+// Release lets a quarantined event go on.
+func (b *backOffice) Release(ctx context.Context, id event.ID) error {
+	return missing(b.app.work.Release(ctx, id))
+}
+
+// VerifyAllAgain asks about all that are quarantined.
+func (b *backOffice) VerifyAllAgain(ctx context.Context) (int, error) {
+	return b.app.work.VerifyAllAgain(ctx)
+}
+
+// ReleaseAll lets all go on that are quarantined.
+func (b *backOffice) ReleaseAll(ctx context.Context) (int, error) { return b.app.work.ReleaseAll(ctx) }
+
+// Expect registers jobs whose callbacks are waited for.
+func (b *backOffice) Expect(ctx context.Context, jobs []string) ([]admin.Expectation, error) {
+	if b.app.lookout == nil {
+		return nil, admin.ErrNoKey
+	}
+	found, err := b.app.lookout.Expect(ctx, jobs)
+	return expectationsOf(found), err
+}
+
+// Expectations lists them.
+func (b *backOffice) Expectations(ctx context.Context, state, before string, limit int) ([]admin.Expectation, error) {
+	found, err := b.app.work.Expectations(ctx, work.ExpectationState(state), before, limit)
+	return expectationsOf(found), err
+}
+
+// Expected counts them.
+func (b *backOffice) Expected(ctx context.Context) (map[string]int64, error) {
+	counts, err := b.app.work.ExpectationCounts(ctx)
+	named := make(map[string]int64, len(counts))
+	for state, n := range counts {
+		named[string(state)] = n
+	}
+	return named, err
+}
+
+func expectationsOf(found []work.Expectation) []admin.Expectation {
+	list := make([]admin.Expectation, 0, len(found))
+	for _, e := range found {
+		list = append(list, admin.Expectation{
+			ID: e.ID, Job: e.Job, Origin: string(e.Origin), State: string(e.State), Created: e.Created, Next: optional(e.NextAt),
+			Horizon: e.Horizon, Polls: e.Polls, Event: e.Event, Detail: e.Detail, Settled: optional(e.Settled),
+		})
+	}
+	return list
+}
