@@ -136,6 +136,10 @@ func notice(did, n string) string {
 		return plural(count, "step runs", "steps run") + " again."
 	case did == "replaying":
 		return plural(count, "event", "events") + " will run again, little by little and after new work."
+	case did == "verified":
+		return "Deep Image is asked once more about " + plural(count, "event", "events") + "."
+	case did == "released":
+		return plural(count, "event goes", "events go") + " on, released by a person."
 	case did == "enabled":
 		return "It is sent to again, first what was parked."
 	case did == "disabled":
