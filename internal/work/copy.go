@@ -158,7 +158,8 @@ func insertCopies(ctx context.Context, tx *sql.Tx, events []Event, c *Copied) (f
 			FROM kept
 			ON CONFLICT (id) DO NOTHING RETURNING id
 		)
-		SELECT kept.id, fresh.id IS NOT NULL FROM kept LEFT JOIN fresh ON fresh.id = kept.id`, ids, jobs, received, bytes, states, sources, origins, urls, verified, rechecks, keys)
+		SELECT kept.id, fresh.id IS NOT NULL FROM kept LEFT JOIN fresh ON fresh.id = kept.id`,
+		ids, jobs, received, bytes, states, sources, origins, urls, verified, rechecks, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -157,7 +157,6 @@ func TestOutcomes(t *testing.T) {
 			})
 		})
 	}
-
 }
 
 // A step that comes back too early, as after a crash, is put off and loses no try.
