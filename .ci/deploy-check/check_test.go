@@ -88,6 +88,7 @@ func TestPlantedFaultIsFound(t *testing.T) {
 		{"port that nobody listens on", compose, "receiver-2:8080", "receiver-2:80", "balances over"},
 		{"body limit below the receiver's", proxy, "max_size 33MiB", "max_size 10MiB", "cuts bodies at 10MiB"},
 		{"fast and loose", compose, "[postgres, -c, shared", "[postgres, -c, synchronous_commit=off, -c, shared", "changes synchronous_commit"},
+		{"too few connections", compose, "max_connections=100", "max_connections=40", "lets 40 connections in; the receivers may need 49"},
 		{"missing file", compose, "file: compose/setup.sh", "file: compose/install.sh", "install.sh is missing"},
 
 		// What the API server would refuse.

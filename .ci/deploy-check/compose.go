@@ -47,6 +47,7 @@ func checkCompose(ctx context.Context, r *report, file string, receiver program)
 	c.receivers(ctx)
 	c.proxy()
 	c.durability()
+	c.connections()
 	c.configs()
 }
 
@@ -240,6 +241,28 @@ func (c composeCheck) durability() {
 		for _, word := range slices.Concat([]string(s.Command), []string(s.Entrypoint)) {
 			for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 				c.require(!strings.Contains(word, setting), where(s), "changes %s: an answer of 200 must survive a power cut", setting)
+			}
+		}
+	}
+}
+
+var maxConnections = regexp.MustCompile(`^max_connections=(\d+)$`)
+
+// connections sees that Postgres has room for the pools of all receivers, and for a person.
+func (c composeCheck) connections() {
+	needed := 1
+	for _, s := range c.services() {
+		if c.isReceiver(s) {
+			pool, err := strconv.Atoi(c.program.value(environmentOf(s), prefix+"DATABASE_MAX_CONNECTIONS"))
+			c.require(err == nil, where(s), "its pool of connections: %v", err)
+			needed += pool
+		}
+	}
+	for _, s := range c.services() {
+		for _, word := range s.Command {
+			if most := maxConnections.FindStringSubmatch(word); most != nil {
+				n, err := strconv.Atoi(most[1])
+				c.require(err == nil && n >= needed, where(s), "lets %s connections in; the receivers may need %d", most[1], needed)
 			}
 		}
 	}

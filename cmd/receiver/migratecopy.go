@@ -45,7 +45,8 @@ carried over, and images stay where they are: move the bucket with its own tools
 		},
 	}
 	command.Flags().StringVar(&from, "from", "", "source, sqlite:// and a folder (default: RECEIVER_DATA_DIR)")
-	command.Flags().StringVar(&to, "to", "", "target, postgres://user:password@host/database (default: RECEIVER_DATABASE_URL, which no other user of this machine can read)")
+	command.Flags().StringVar(&to, "to", "",
+		"target, postgres://user:password@host/database (default: RECEIVER_DATABASE_URL, which other users of the machine do not see)")
 	addJSON(command, &asJSON)
 	return command
 }

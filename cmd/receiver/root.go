@@ -20,7 +20,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newTargets(), newExpect(), newMigrate(), newHealthcheck(), newVersion(),
+		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newTargets(), newExpect(),
+		newMigrate(), newHealthcheck(), newVersion(),
 	)
 	markStarts(root)
 	return root

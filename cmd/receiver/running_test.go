@@ -58,7 +58,7 @@ func (s *stream) await(t *testing.T, pattern string) string {
 type running struct {
 	command        *exec.Cmd
 	folder         string // its working folder; the data folder is "data" in it
-	address        string // host:port
+	address, admin string // host:port
 	stdout, stderr *stream
 	exited         chan struct{}
 }
@@ -83,6 +83,7 @@ func start(t *testing.T, folder string, env ...string) *running {
 		<-r.exited
 	})
 	r.address = r.stderr.await(t, `"address":"([^"]+)".*"receiver is ready"`)
+	r.admin = r.stderr.await(t, `"admin":"([^"]+)".*"receiver is ready"`)
 	return r
 }
 

@@ -73,13 +73,6 @@ type Expectations interface {
 	Expected(ctx context.Context) (map[string]int64, error)
 }
 
-// Statistics counts.
-type Statistics interface {
-	Stats(ctx context.Context) (Stats, error)
-	// Mark changes whenever something does that the dashboard shows. It is cheap.
-	Mark(ctx context.Context) (Mark, error)
-}
-
 // Rejections are the bodies of callbacks that were no events.
 type Rejections interface {
 	// Rejections lists the newest, at most limit of them.
@@ -102,18 +95,22 @@ type Artifacts interface {
 
 // Deps is who answers behind the door.
 type Deps struct {
-	Log        zerolog.Logger
-	Events     Events
-	Replays    Replays
-	Statistics Statistics
+	Log     zerolog.Logger
+	Events  Events
+	Replays Replays
+	Counts  *Counts
+	// Mark changes whenever something does that the dashboard shows. It is cheap.
+	Mark       func(ctx context.Context) (Mark, error)
 	Rejections Rejections
 	Quarantine Quarantine
 	Expected   Expectations
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.
-	Redact     func(body []byte) ([]byte, error)
-	Setup      Setup
+	Redact func(body []byte) ([]byte, error)
+	Setup  Setup
+	// Metrics answers GET /metrics.
+	Metrics    http.Handler
 	Thumbnails Thumbnails
 }
 
@@ -123,7 +120,6 @@ type Admin struct {
 	deps     Deps
 	access   *access
 	pages    *pages
-	stats    *statsCache
 	streams  *streams
 	ending   chan struct{} // closed when answers without an end are to end
 	endOnce  sync.Once
@@ -144,8 +140,7 @@ func New(config Config, deps Deps) (*Admin, error) {
 	if a.pages, err = newPages(); err != nil {
 		return nil, err
 	}
-	a.stats = newStatsCache(deps.Statistics.Stats)
-	a.streams = newStreams(deps.Statistics.Mark, deps.Log, a.ending)
+	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)
 	return a, nil
 }
 

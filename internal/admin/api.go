@@ -120,7 +120,7 @@ func (a *Admin) listRejections(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) showStats(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	stats, err := a.stats.get(ctx)
+	stats, err := a.deps.Counts.Get(ctx)
 	stats.Replay = a.deps.Replays.Progress()
 	reply(w, r, http.StatusOK, stats, storeFailure(err))
 }

@@ -28,7 +28,7 @@ func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
 	var body overview
-	stats, err := a.stats.get(ctx)
+	stats, err := a.deps.Counts.Get(ctx)
 	if err == nil {
 		stats.Replay = a.deps.Replays.Progress()
 		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
@@ -81,7 +81,7 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) handlerNames(ctx context.Context) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	stats, err := a.stats.get(ctx)
+	stats, err := a.deps.Counts.Get(ctx)
 	if err != nil {
 		return nil
 	}

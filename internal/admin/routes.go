@@ -33,6 +33,9 @@ func (a *Admin) routes() []route {
 		{http.MethodPost, "/api/v1/targets/{name}/enable", a.enableTarget},
 		{http.MethodPost, "/api/v1/targets/{name}/disable", a.disableTarget},
 		{http.MethodGet, "/openapi.yaml", a.showSpecification},
+		{http.MethodGet, "/metrics", a.showMetrics},
+		{http.MethodGet, "/debug/pprof/", a.showProfile},
+		{http.MethodGet, "/debug/pprof/{name}", a.showProfile},
 
 		{http.MethodGet, "/", a.showOverview},
 		{http.MethodGet, "/events", a.showEvents},

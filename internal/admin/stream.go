@@ -25,17 +25,19 @@ const (
 // listens, and nobody while nobody listens.
 type streams struct {
 	mark   func(context.Context) (Mark, error)
+	lags   func(changed time.Time) bool // counts that were shown are older than a change
 	log    zerolog.Logger
 	ending <-chan struct{}
 
 	mutex     sync.Mutex
 	listeners map[chan Mark]struct{}
 	latest    *Mark              // nil while nobody looks
+	changed   time.Time          // when that was new; zero as soon as everybody has seen all of it
 	cancel    context.CancelFunc // ends the looking
 }
 
-func newStreams(mark func(context.Context) (Mark, error), log zerolog.Logger, ending <-chan struct{}) *streams {
-	return &streams{mark: mark, log: log, ending: ending, listeners: map[chan Mark]struct{}{}}
+func newStreams(mark func(context.Context) (Mark, error), lags func(time.Time) bool, log zerolog.Logger, ending <-chan struct{}) *streams {
+	return &streams{mark: mark, lags: lags, log: log, ending: ending, listeners: map[chan Mark]struct{}{}}
 }
 
 // join begins to listen. The channel gives the latest mark; leave ends it, and waits for nothing.
@@ -94,14 +96,21 @@ func (s *streams) look(ctx context.Context) {
 	}
 }
 
-// tell passes a mark on if it is a new one, and if whoever looked is not called off.
+// tell passes a mark on if it is a new one, and if whoever looked is not called off. Counts are remembered for a while, so a
+// page that asked for them at once may show old ones: when they can be had anew it is told once more.
 func (s *streams) tell(ctx context.Context, mark Mark) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if ctx.Err() != nil || s.latest != nil && reflect.DeepEqual(*s.latest, mark) {
+	switch isNew := s.latest == nil || !reflect.DeepEqual(*s.latest, mark); {
+	case ctx.Err() != nil:
+		return
+	case isNew:
+		s.latest, s.changed = &mark, time.Now()
+	case !s.changed.IsZero() && s.lags(s.changed):
+		s.changed = time.Time{}
+	default:
 		return
 	}
-	s.latest = &mark
 	for listener := range s.listeners {
 		select {
 		case <-listener: // what nobody has taken is out of date

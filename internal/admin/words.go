@@ -32,13 +32,14 @@ func (p *pages) words() template.FuncMap {
 		"short":    short,
 		"picture":  isPicture,
 		"thumb":    hasThumbnail,
-		"statuses": shownStatuses,
+		"statuses": Statuses,
 		"reasons":  event.Reasons,
 		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
 	}
 }
 
-func shownStatuses() []event.Status {
+// Statuses are the states of events, in the order in which they are shown.
+func Statuses() []event.Status {
 	return []event.Status{event.Pending, event.Running, event.Retrying, event.Done, event.Dead, event.Quarantined}
 }
 
@@ -99,7 +100,7 @@ func tidy(text json.RawMessage) string {
 
 // short is the beginning of a long name; the page has the whole where it is hovered over.
 func short(text string) string {
-	const most = 28
+	const most = 36 // a UUID
 	cut, isCut := beginning(text, most)
 	if isCut {
 		cut += "…"

@@ -26,9 +26,14 @@ func (a *App) buildAdmin(context.Context) error {
 	}
 	a.cleanups.addClose("thumbnails", thumbnails.Close)
 	behind := &backOffice{app: a}
+	counts := admin.NewCounts(behind.Stats)
+	metrics, err := a.metricsHandler(counts.Get)
+	if err != nil {
+		return err
+	}
 	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Statistics: behind, Rejections: a.inbox, Quarantine: behind, Expected: behind,
-		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails,
+		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
+		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
 	})
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func openBrowser(t *testing.T, base string) *browser {
 		_ = chromedp.Cancel(tab) // waits for the end of the process
 		closeTab()
 	})
-	limited, stop := context.WithTimeout(tab, 3*patience)
+	limited, stop := context.WithTimeout(tab, 5*patience)
 	t.Cleanup(stop)
 	b.ctx = limited
 	chromedp.ListenTarget(tab, b.hear)

@@ -124,6 +124,7 @@ func TestDashboardLogIn(t *testing.T) {
 	b.await(`location.pathname === "/events" && document.querySelector("[data-live].up")`)
 	b.do(chromedp.Click("form[action='/logout'] button", chromedp.ByQuery))
 	b.await(`location.pathname === "/login"`)
+	b.complaints() // of what was under way when the session ended
 	b.open("/setup")
 	b.await(`location.pathname === "/login"`)
 	b.quiet()

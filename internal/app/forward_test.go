@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"flag"
 	"io"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
@@ -123,6 +126,39 @@ func TestDeadTargetsDelayNobodyElse(t *testing.T) {
 			delaysOf(t, target, accepted)
 		}
 	})
+}
+
+// What download has stored is sent out of the bucket, and not fetched again.
+func TestForwardSendsWhatIsStored(t *testing.T) {
+	t.Parallel()
+	v, client := vendor(t), newClient(t)
+	bodies := make(chan []byte, 1)
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		bodies <- body
+	}))
+	t.Cleanup(target.Close)
+	c := forwarding(t, configuration(t, databasetest.NewPlace(t, database.SQLite)), &forwardTarget{Server: target})
+	own := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
+	own.Mode = forward.ModeRaw
+	r := start(t, c)
+	job, err := v.NewJob(fakevendor.JobOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := r.settled(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
+	if h.Event.State != event.Done {
+		t.Fatalf("got %+v", h)
+	}
+	if sum := sha256.Sum256(<-bodies); hex.EncodeToString(sum[:]) != job.Images[0].SHA256 {
+		t.Error("the target got something else")
+	}
+	if requests := v.Requests(job.ResultURL); requests != 1 {
+		t.Errorf("fetched %d times", requests)
+	}
 }
 
 // sendMany sends callbacks and says when each was accepted.

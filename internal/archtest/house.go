@@ -7,7 +7,7 @@ import (
 
 // HouseRules are the import rules of this repository.
 func HouseRules() []Rule {
-	return slices.Concat(layers(), outside(), fences())
+	return slices.Concat(layers(), handlers(), workers(), outside(), fences())
 }
 
 // tools know nothing of events: they could serve any other program.
@@ -58,7 +58,12 @@ func layers() []Rule {
 		Of:     []string{"./internal/ingress", "./internal/admin", "./internal/httpserver/...", "./internal/problem"},
 		Forbid: core(),
 		Deep:   true,
-	}, {
+	}}
+}
+
+// handlers say what a handler may know, and its contract.
+func handlers() []Rule {
+	return []Rule{{
 		Says:   "a handler knows its contract, the event and tools; never another handler or what runs it",
 		Of:     []string{"./internal/handler/..."},
 		Except: append(contract(), "./internal/handler/publish/..."),
@@ -81,7 +86,12 @@ func layers() []Rule {
 		Of:     []string{"./internal/handler"},
 		Forbid: []string{"./..."},
 		Allow:  append(handlerTools(), "./internal/event"),
-	}, {
+	}}
+}
+
+// workers say what those may know that carry events and work on them.
+func workers() []Rule {
+	return []Rule{{
 		Says:   "who asks the vendor about events knows the contract of handlers and the vendor's API",
 		Of:     []string{"./internal/trust"},
 		Forbid: []string{"./..."},
@@ -170,8 +180,9 @@ func fences() []Rule {
 			NotIn:  "metrics.go",
 		},
 		{
-			Says:   "returns errors and counts, and leaves logging to its caller",
-			Of:     append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification", "./internal/problem"),
+			Says: "returns errors and counts, and leaves logging to its caller",
+			Of: append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification",
+				"./internal/problem"),
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{

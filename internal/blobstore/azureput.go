@@ -70,11 +70,11 @@ func (s *azureService) createInBlocks(ctx context.Context, client *blockblob.Cli
 func bodyOf(section *io.SectionReader) io.ReadSeekCloser { return streaming.NopCloser(section) }
 
 func headersOf(c content, md5 []byte) *blob.HTTPHeaders {
-	return &blob.HTTPHeaders{BlobContentType: to.Ptr(orBinary(c.mediaType)), BlobContentMD5: md5}
+	return &blob.HTTPHeaders{BlobContentType: new(orBinary(c.mediaType)), BlobContentMD5: md5}
 }
 
 func metadataOf(c content) map[string]*string {
-	return map[string]*string{metadataSHA256: to.Ptr(c.sha256)}
+	return map[string]*string{metadataSHA256: new(c.sha256)}
 }
 
 // onlyNew is the condition that there is nothing yet.

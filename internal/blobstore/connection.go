@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -105,7 +106,8 @@ func complaint(err error) string {
 	if certificate, is := errors.AsType[*tls.CertificateVerificationError](err); is {
 		return "has a certificate that is not trusted: " + certificate.Err.Error()
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	// One of the libraries says it in its own words.
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(err.Error(), "Connection closed") {
 		return "closed the connection too early"
 	}
 	return "does not speak HTTP, or TLS, as it should"

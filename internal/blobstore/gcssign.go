@@ -60,7 +60,7 @@ func (k *gcsKey) sign(l gcsLink) (string, error) {
 	}
 	path := "/" + escapeAll(l.bucket) + "/" + escapePath(l.name)
 	written := strings.ReplaceAll(query.Encode(), "+", "%20")
-	request := strings.Join([]string{"GET", path, written, "host:" + l.endpoint.Host, "", "host", "UNSIGNED-PAYLOAD"}, "\n")
+	request := strings.Join([]string{"GET", path, written, "host:" + l.endpoint.Hostname(), "", "host", "UNSIGNED-PAYLOAD"}, "\n")
 	text := strings.Join([]string{"GOOG4-RSA-SHA256", at.Format("20060102T150405Z"), scope, hexSum(request)}, "\n")
 	sum := sha256.Sum256([]byte(text))
 	signature, err := rsa.SignPKCS1v15(nil, k.private, crypto.SHA256, sum[:])

@@ -21,15 +21,16 @@ type s3Chain struct {
 }
 
 type s3Source struct {
-	name string
 	credentials.Provider
+	name   string
+	isFile bool // that may be missing
 }
 
 func newS3Chain(client *http.Client) *s3Chain {
-	environment := s3Source{"the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)", &credentials.EnvAWS{}}
-	minio := s3Source{"the environment (MINIO_ACCESS_KEY, MINIO_SECRET_KEY)", &credentials.EnvMinio{}}
-	files := s3Source{"the shared files (AWS_PROFILE)", &credentials.FileAWSCredentials{}}
-	role := s3Source{"the role of the machine, task or pod", &credentials.IAM{Client: client}}
+	environment := s3Source{Provider: &credentials.EnvAWS{}, name: "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"}
+	minio := s3Source{Provider: &credentials.EnvMinio{}, name: "the environment (MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"}
+	files := s3Source{Provider: &credentials.FileAWSCredentials{}, name: "the shared files (AWS_PROFILE)", isFile: true}
+	role := s3Source{Provider: &credentials.IAM{Client: client}, name: "the role of the machine, task or pod"}
 	switch {
 	case os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "": // is asked before files are, as AWS's own libraries do
 		return &s3Chain{sources: []s3Source{environment, minio, role, files}}
@@ -52,6 +53,9 @@ func (c *s3Chain) RetrieveWithCredContext(cc *credentials.CredContext) (credenti
 			c.found = source.Provider
 			return value, nil
 		}
+		if source.isFile && errors.Is(err, fs.ErrNotExist) {
+			err = nil // that of a role is its token, and missed
+		}
 		failed.add(source.name, err)
 	}
 	return credentials.Value{}, failed
@@ -67,7 +71,7 @@ func (c *s3Chain) IsExpired() bool { return c.found == nil || c.found.IsExpired(
 type identityError struct{ tried []string }
 
 func (e *identityError) add(source string, err error) {
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if err == nil {
 		e.tried = append(e.tried, source+" has none")
 		return
 	}

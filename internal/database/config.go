@@ -32,7 +32,8 @@ func CheckPostgres(url secret.Value) error {
 		return errNotPostgres
 	}
 	if _, err := pgxpool.ParseConfig(url.Reveal()); err != nil {
-		return errors.New("cannot be read as postgres://user:password@host/database with options of libpq; a password in it must be percent-encoded, files that it names must exist")
+		return errors.New("cannot be read as postgres://user:password@host/database with options of libpq; " +
+			"a password in it must be percent-encoded, files that it names must exist")
 	}
 	return nil
 }

@@ -58,7 +58,6 @@ func versionTable(kind Kind, store string) string {
 // Version reads the version of a store's schema without changing anything; 0 means that there is no schema yet.
 func Version(ctx context.Context, reader *sql.DB, kind Kind, store string) (int64, error) {
 	var version sql.NullInt64
-	//nolint:gosec // store is a constant of the caller
 	err := reader.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versionTable(kind, store)+" WHERE is_applied").Scan(&version)
 	if err != nil && isMissingTable(err) {
 		return 0, nil

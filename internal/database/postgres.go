@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -219,15 +220,16 @@ func describe(ctx context.Context, db *DB, stores []string) (string, error) {
 	if err := db.Pool.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&version); err != nil {
 		return "", err
 	}
-	text := "Postgres " + version + " answers; schema versions:"
+	var text strings.Builder
+	text.WriteString("Postgres " + version + " answers; schema versions:")
 	for _, store := range stores {
 		found, err := Version(ctx, db.Reader, Postgres, store)
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintf(" %s %d", store, found)
+		fmt.Fprintf(&text, " %s %d", store, found)
 	}
-	return text, nil
+	return text.String(), nil
 }
 
 // migrationLock is the key of the advisory lock under which schemas are migrated: "receiver" as a number.

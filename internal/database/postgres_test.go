@@ -193,6 +193,7 @@ func TestServerWithTLS(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			address := "postgres://receiver@127.0.0.1:" + port + "/postgres?" + row.options.Encode()
 			begun := time.Now()
 			text, err := database.CheckServer(t.Context(), databasetest.ConfigOf(address))

@@ -80,6 +80,7 @@ func (s *Server) rescue(v *visit, r *http.Request) {
 // finish writes the access line, and then lets a client that still sends see its answer.
 func (s *Server) finish(v *visit, r *http.Request) {
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
+	s.metrics.count(r, pattern, v.response.status, time.Since(v.started))
 	line := s.log.Info()
 	if s.routine(r, pattern, v.response.status) {
 		line = s.log.Debug()

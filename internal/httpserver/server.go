@@ -43,6 +43,7 @@ type Server struct {
 	mount     func(chi.Router)
 	routine   func(r *http.Request, pattern string, status int) bool // no access line at the usual level
 	readiness *readiness
+	metrics   *metrics
 	draining  atomic.Bool
 
 	http    *http.Server
@@ -57,7 +58,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.Webhook == nil {
 		return nil, errors.New("httpserver: there is no handler for callbacks")
 	}
-	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook}
+	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, metrics: newMetrics("public")}
 	s.readiness = newReadiness(deps.Checks, deps.Log)
 	s.mount, s.routine = s.public, func(_ *http.Request, pattern string, _ int) bool { return isHealth(pattern) }
 	if err := s.build(); err != nil {
@@ -73,7 +74,7 @@ func NewAdmin(config Config, address string, deps AdminDeps) (*Server, error) {
 		return nil, errors.New("httpserver: the admin listener has no routes")
 	}
 	config.ListenAddr = address
-	s := &Server{config: config, log: deps.Log.With().Str("listener", "admin").Logger(), mount: deps.Mount, routine: isLooking}
+	s := &Server{config: config, log: deps.Log.With().Str("listener", "admin").Logger(), mount: deps.Mount, routine: isLooking, metrics: newMetrics("admin")}
 	if err := s.build(); err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func (w *postgresWriter) commit(ctx context.Context, batch []entry) error {
 func (w *postgresWriter) queueOthers(statements *pgx.Batch, s sorted) {
 	for _, r := range s.rejections {
 		body := r.Body[:min(int64(len(r.Body)), int64(w.config.MaxRejectionsBytes))]
-		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), strings.ReplaceAll(r.Detail, "\x00", "\uFFFD"), notNull(body)) // Postgres refuses the zero byte in a text
+		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), withoutZero(r.Detail), notNull(body))
 	}
 	if len(s.rejections) > 0 {
 		statements.Queue(sqlPrune, w.config.MaxRejections, int64(w.config.MaxRejectionsBytes))
@@ -155,6 +155,9 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, s sorted) {
 		statements.Queue(sqlWritten, s.probe.now.UnixMicro())
 	}
 }
+
+// withoutZero gives a text that Postgres takes: it refuses the zero byte.
+func withoutZero(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 func byIdentity(a, b *acceptance) int {
 	return cmp.Or(strings.Compare(a.event.Job, b.event.Job), bytes.Compare(a.event.Digest[:], b.event.Digest[:]))

@@ -103,7 +103,6 @@ func rejectedEver(kind database.Kind) string {
 // ReadStats counts what is in the inbox behind a reading connection.
 func ReadStats(ctx context.Context, reader *sql.DB, kind database.Kind) (Stats, error) {
 	var s Stats
-	//nolint:gosec // both texts are constants
 	err := reader.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM outbox),
 		(`+rejectedEver(kind)+`),

@@ -48,6 +48,7 @@ type Pipeline struct {
 	bodies  Bodies
 	steps   map[string]Step
 	parking *parking
+	metrics *metrics
 	log     zerolog.Logger
 }
 
@@ -57,7 +58,7 @@ func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logg
 	for _, step := range steps {
 		byName[step.Name] = step
 	}
-	return &Pipeline{config: config, work: work, bodies: bodies, steps: byName, parking: newParking(work, steps, log), log: log}
+	return &Pipeline{config: config, work: work, bodies: bodies, steps: byName, parking: newParking(work, steps, log), metrics: newMetrics(), log: log}
 }
 
 // Run works on one job, as the queue hands it out. The error says only whether
@@ -155,6 +156,7 @@ func (p *Pipeline) record(ctx context.Context, attempt work.Attempt, result work
 		return err
 	}
 	p.logFinished(attempt, result)
+	p.metrics.count(attempt, result)
 	switch {
 	case result.Parked:
 		return nil // it gets another job

@@ -152,7 +152,7 @@ func TestReplicasShareTheOutbox(t *testing.T) {
 	for n, s := range replicas {
 		r := relay.NewWithin(s.inbox, s.work, stages, zerolog.Nop())
 		r.Start()
-		defer stop(t, r)
+		t.Cleanup(func() { stop(t, r) })
 		s.accept(t, 1000*(n+1), 1000*(n+1)+100)
 	}
 	eventually(t, "an empty outbox", func() bool { return gone.count(t, "SELECT count(*) FROM outbox") == 0 })

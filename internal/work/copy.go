@@ -201,7 +201,6 @@ func pointer(s sql.NullString) *string {
 
 // readTable reads the rows of the events from first to last.
 func readTable(ctx context.Context, from querier, table, columns, first, last string) (list [][]any, err error) {
-	//nolint:gosec // table and columns are constants above
 	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM "+table+" WHERE event_id BETWEEN $1 AND $2", first, last)
 	if err != nil {
 		return nil, err
@@ -295,8 +294,9 @@ func (s *Store) hasAsMany(ctx context.Context, source *database.DB, table, first
 	if err := eachCount(rows, there); err != nil {
 		return false, err
 	}
+	//nolint:gosec // table is a constant of the caller
 	rows, err = s.database.Reader.QueryContext(ctx, "SELECT id, (SELECT count(*) FROM "+table+
-		" WHERE event_id = events.id) FROM events WHERE id = ANY ($1::text[])", ids) //nolint:gosec // a constant of the caller
+		" WHERE event_id = events.id) FROM events WHERE id = ANY ($1::text[])", ids)
 	if err != nil {
 		return false, err
 	}

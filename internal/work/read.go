@@ -120,7 +120,6 @@ func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Ev
 }
 
 func queryEvents(ctx context.Context, from querier, rest string, arguments ...any) ([]Event, error) {
-	//nolint:gosec // rest is a constant of the caller
 	rows, err := from.QueryContext(ctx, `SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state,
 		events.source, events.origin, events.result_url, events.verified_at, events.recheck_at, events.result_key `+rest, arguments...)
 	if err != nil {

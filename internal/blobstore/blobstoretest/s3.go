@@ -29,7 +29,7 @@ func S3URL(endpoint, prefix string) string {
 }
 
 // S3Secret is the secret key that SetS3Credentials sets: nothing may show it.
-const S3Secret = "hunter2-secret-key-of-the-tests" //nolint:gosec // it opens nothing
+const S3Secret = "hunter2-secret-key-of-the-tests"
 
 // SetS3Credentials gives the process credentials, unless it has some: those of a
 // real server. TestMain calls it.

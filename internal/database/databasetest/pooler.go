@@ -37,7 +37,7 @@ func PooledPlace(t testing.TB) *Place {
 	place := NewPlace(t, database.Postgres)
 	program := findPooler(t)
 	server := sharedServer(t)
-	folder, err := os.MkdirTemp("", "receiver-pooler-")
+	folder, err := os.MkdirTemp("", "receiver-pooler-") //nolint:usetesting // a socket's path may not be long
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,7 +150,8 @@ func (s *Server) end() error {
 
 // URL is the address of a database in the server.
 func (s *Server) URL(database string) string {
-	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: url.Values{"host": {s.folder}, "port": {s.port()}}.Encode()}).String()
+	query := url.Values{"host": {s.folder}, "port": {s.port()}}
+	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
 // Set changes settings for the next Start.
@@ -184,7 +185,7 @@ func findBinaries() (folder string, err error) {
 	}
 	const newest, oldest = 30, 13
 	for version := newest; version >= oldest; version-- {
-		folder := filepath.Join("/usr/lib/postgresql", strconv.Itoa(version), "bin")
+		folder := filepath.Join("/", "usr", "lib", "postgresql", strconv.Itoa(version), "bin")
 		if _, err := os.Stat(filepath.Join(folder, "initdb")); err == nil {
 			return folder, nil
 		}

@@ -59,7 +59,8 @@ func parse(address broker.Address) (target, error) {
 	}
 	switch {
 	case made.exchange == "" && made.key == "":
-		return target{}, errors.New("names neither an exchange nor a routing_key; a routing_key alone is a queue, as in amqp://host/vhost?routing_key=deep-image")
+		return target{}, errors.New("names neither an exchange nor a routing_key; " +
+			"a routing_key alone is a queue, as in amqp://host/vhost?routing_key=deep-image")
 	case made.key == "":
 		made.key = defaultKey
 	case max(len(made.vhost), len(made.exchange), len(made.key)) > maxNameBytes:

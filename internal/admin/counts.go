@@ -13,22 +13,24 @@ const (
 	statsShare    = 20 // of the time that counting took
 )
 
-// statsCache counts for all who look.
-type statsCache struct {
+// Counts counts for all who look.
+type Counts struct {
 	count func(context.Context) (Stats, error)
 	turn  chan struct{} // holds a token while somebody counts
 
 	mutex sync.Mutex
 	stats Stats
-	valid time.Time
+	begun time.Time // when they were counted
+	valid time.Time // how long they are taken for true
 }
 
-func newStatsCache(count func(context.Context) (Stats, error)) *statsCache {
-	return &statsCache{count: count, turn: make(chan struct{}, 1)}
+// NewCounts makes counts of what a function counts.
+func NewCounts(count func(context.Context) (Stats, error)) *Counts {
+	return &Counts{count: count, turn: make(chan struct{}, 1)}
 }
 
-// get gives the counts; ctx bounds the wait and the counting.
-func (c *statsCache) get(ctx context.Context) (Stats, error) {
+// Get gives the counts; ctx bounds the wait and the counting.
+func (c *Counts) Get(ctx context.Context) (Stats, error) {
 	if stats, ok := c.known(); ok {
 		return stats, nil
 	}
@@ -48,11 +50,18 @@ func (c *statsCache) get(ctx context.Context) (Stats, error) {
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	c.stats, c.valid = stats, time.Now().Add(max(statsValidFor, statsShare*time.Since(begun)))
+	c.stats, c.begun, c.valid = stats, begun, time.Now().Add(max(statsValidFor, statsShare*time.Since(begun)))
 	return stats, nil
 }
 
-func (c *statsCache) known() (Stats, bool) {
+// lags says whether counts older than a change were shown that would be counted anew by now.
+func (c *Counts) lags(changed time.Time) bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.begun.Before(changed) && time.Now().After(c.valid)
+}
+
+func (c *Counts) known() (Stats, bool) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return c.stats, time.Now().Before(c.valid)

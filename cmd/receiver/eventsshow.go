@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+)
+
+func newEventsShow(options *officeOptions) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show everything about one event",
+		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			o, err := options.open()
+			if err != nil {
+				return err
+			}
+			var content json.RawMessage
+			if err := o.ask(command.Context(), http.MethodGet, "/events/"+url.PathEscape(arguments[0]), nil, &content); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(command.OutOrStdout(), content)
+			}
+			var e admin.Event
+			if err := json.Unmarshal(content, &e); err != nil {
+				return fmt.Errorf("the answer is not that of a receiver: %w", err)
+			}
+			return printResult(command.OutOrStdout(), describeEvent(e))
+		},
+	}
+	addJSON(command, &asJSON)
+	return command
+}
+
+func describeEvent(e admin.Event) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "event     %s\njob       %s\nstate     %s\nreceived  %s, %s\n",
+		e.ID, printable(e.Job), e.Status, e.Received.UTC().Format(time.RFC3339), humanize.IBytes(uint64(max(e.Bytes, 0))))
+	for _, step := range e.Steps {
+		fmt.Fprintf(&text, "\nstep      %s  %s", step.Handler, step.Status)
+		if step.Reason != "" {
+			fmt.Fprintf(&text, "  %s: %s", step.Reason, printable(step.Detail))
+		}
+		text.WriteString("\n")
+		for _, attempt := range step.Attempts {
+			text.WriteString(describeAttempt(attempt))
+		}
+	}
+	for _, a := range e.Artifacts {
+		fmt.Fprintf(&text, "\nfile %-4d %s\n          %s  %s  %d x %d  sha256 %s\n",
+			a.Number, printable(a.URL), a.MediaType, humanize.IBytes(uint64(max(a.Bytes, 0))), a.Width, a.Height, a.SHA256)
+	}
+	return text.String()
+}
+
+func describeAttempt(a admin.Attempt) string {
+	took := "not ended"
+	if a.Finished != nil {
+		took = a.Finished.Sub(a.Started).Round(time.Millisecond).String()
+	}
+	why := strings.TrimLeft(string(a.Reason)+": "+printable(a.Detail), ": ")
+	return strings.TrimRight("  attempt "+strconv.Itoa(a.Number)+"  "+a.Started.UTC().Format(time.RFC3339)+"  "+took+"  "+string(a.Outcome)+"  "+why, " ") + "\n"
+}

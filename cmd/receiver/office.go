@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+)
+
+const (
+	officeTimeout   = 30 * time.Second // of one request to the admin API
+	maxOfficeAnswer = 64 << 20         // bytes; a payload may be long
+)
+
+// officeOptions say where the admin listener is.
+type officeOptions struct{ url string }
+
+// office is the admin API of a running receiver.
+type office struct {
+	base   *url.URL
+	token  secret.Value
+	client *http.Client
+}
+
+// open finds out where the admin API is and what opens it.
+func (o *officeOptions) open() (*office, error) {
+	c, err := loadFor("RECEIVER_ADMIN_ADDR", "RECEIVER_ADMIN_TOKEN", "RECEIVER_ADMIN_TOKEN_FILE")
+	if err != nil {
+		return nil, err
+	}
+	address := o.url
+	if address == "" {
+		if address, err = localURL(c.Admin.Addr); err != nil {
+			return nil, err
+		}
+	}
+	base, err := url.Parse(address)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil {
+		return nil, wrongUsage("--url must be a whole URL such as http://127.0.0.1:8081, without user and password")
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	return &office{base: base, token: c.Admin.Token, client: &http.Client{Transport: transport, CheckRedirect: stayPut}}, nil
+}
+
+// ask sends a request to the API and reads its answer into result. What the API says of an error is told.
+func (o *office) ask(ctx context.Context, method, path string, query url.Values, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, officeTimeout)
+	defer cancel()
+	address := o.base.JoinPath("/api/v1", path)
+	address.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, method, address.String(), nil)
+	if err != nil {
+		return fmt.Errorf("ask the receiver: %w", withoutURL(err))
+	}
+	request.Header.Set("User-Agent", buildinfo.UserAgent())
+	if !o.token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
+	}
+	answer, err := o.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
+	}
+	defer answer.Body.Close() //nolint:errcheck // only read from
+	content, err := io.ReadAll(io.LimitReader(answer.Body, maxOfficeAnswer))
+	if err != nil {
+		return fmt.Errorf("the answer broke off: %w", err)
+	}
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		return refusal(answer, content)
+	}
+	if err := json.Unmarshal(content, result); err != nil {
+		return fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
+	}
+	return nil
+}
+
+// refusal makes an error of an answer that is a problem.
+func refusal(answer *http.Response, content []byte) error {
+	var told struct{ Detail string }
+	_ = json.Unmarshal(content, &told) // what is missing stays empty
+	text := "the receiver answers " + answer.Status
+	if told.Detail != "" {
+		text += ": " + told.Detail
+	}
+	switch answer.StatusCode {
+	case http.StatusBadRequest:
+		return wrongUsage("%s", printable(text))
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%s Set RECEIVER_ADMIN_TOKEN", printable(text))
+	default:
+		return fmt.Errorf("%s", strings.TrimSpace(printable(text)))
+	}
+}
