@@ -31,7 +31,7 @@ type Event struct {
 	Status    event.Status `json:"status"`
 	Received  time.Time    `json:"received_at"`
 	Bytes     int64        `json:"bytes"`
-	Origin    event.Origin `json:"origin"`                // callback, or reconciled
+	Origin    event.Origin `json:"origin,omitempty"`      // callback, or reconciled
 	Source    string       `json:"source,omitempty"`      // who told us of it
 	Verified  *time.Time   `json:"verified_at,omitempty"` // when Deep Image confirmed it
 	ResultURL string       `json:"result_url,omitempty"`  // its own address of the result, redacted
