@@ -171,7 +171,8 @@ func storeFailure(err error) error {
 	case errors.Is(err, ErrSettled):
 		return &event.Error{Code: problem.CodeConflict, Detail: "The event is not quarantined.", Err: err}
 	case errors.Is(err, ErrNoKey):
-		return &event.Error{Code: problem.CodeConflict, Detail: "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again.", Err: err}
+		const detail = "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again."
+		return &event.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return event.Unavailable("The store took too long to answer.", err)
 	default:

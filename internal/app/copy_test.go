@@ -112,3 +112,47 @@ func TestCopyLeavesWhatTheTargetHas(t *testing.T) {
 		t.Errorf("got %+v, want %s", a, id)
 	}
 }
+
+// What the vendor said, who was quarantined and whose callback is waited for is carried over too.
+func TestCopyCarriesTrustOver(t *testing.T) {
+	t.Parallel()
+	v, client := vendor(t), newClient(t)
+	source := trusting(t, databasetest.NewPlace(t, database.SQLite), v)
+	embedded := start(t, source)
+	job := newJob(t, v, fakevendor.JobOptions{})
+	impostor, err := v.Impersonate(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := map[event.ID]work.History{}
+	for _, sent := range []fakevendor.Job{job, impostor, newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged})} {
+		id := post(t, client, embedded.webhook(), v.Callback(sent, embedded.webhook())).ID
+		want := event.Done
+		if len(before) == 2 {
+			want = event.Quarantined
+		}
+		before[id] = embedded.reaches(t, id, want)
+	}
+	if _, err := embedded.Lookout().Expect(t.Context(), []string{job.ID, "never came"}); err != nil {
+		t.Fatal(err)
+	}
+	embedded.stop()
+	target := trusting(t, databasetest.NewPlace(t, database.Postgres), v)
+	for range 2 { // it can be run again
+		if report, err := app.Copy(t.Context(), source, target, func(int, int) {}); err != nil || !report.Complete {
+			t.Fatalf("got %+v, error %v", report, err)
+		}
+	}
+	server := start(t, target)
+	for id, before := range before {
+		after, err := server.History().Load(t.Context(), id)
+		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
+		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
+			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
+		}
+	}
+	counts, err := server.History().ExpectationCounts(t.Context())
+	if err != nil || counts[work.Arrived] != 1 || counts[work.Expected] != 1 {
+		t.Errorf("expectations %v, error %v", counts, err)
+	}
+}

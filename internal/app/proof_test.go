@@ -68,7 +68,7 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 		c := trusting(t, place, v)
 		c.Reconcile.After, c.Reconcile.Horizon = 2*time.Second, time.Hour
 		c.DeepImage.Concurrency = 64
-		c.Handlers[0].Config.(*download.Config).Concurrency = 64 //nolint:forcetypeassert // the default
+		c.Handlers[0].Config.(*download.Config).Concurrency = 64
 		r := start(t, c)
 		begun := time.Now()
 		for ids := p.ids(); len(ids) > 0; ids = ids[min(len(ids), work.MaxExpected):] {

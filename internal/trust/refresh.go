@@ -20,7 +20,7 @@ func Refresh(vendor Vendor) handler.Refresh {
 		case deepimage.Complete:
 			return verdict.ResultURL, nil
 		case deepimage.Unknown:
-			return "", handler.Permanent(event.ReasonExpired, errors.New("Deep Image does not know the job, so that it gives no fresh address"))
+			return "", handler.Permanent(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so that it gives no fresh address"))
 		case deepimage.Failed:
 			return "", failed(verdict)
 		case deepimage.Deleted:

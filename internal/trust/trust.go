@@ -78,18 +78,21 @@ func spread(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
 // pending says that the job is not ready, or not so that anything could be fetched.
 func pending(verdict deepimage.Verdict) error {
 	if strings.EqualFold(verdict.Status, string(deepimage.Complete)) {
-		return handler.RetryAfter(pendingPause, event.ReasonNoResult, errors.New("Deep Image says that the job is complete, and gives no address of its result"))
+		return handler.RetryAfter(pendingPause, event.ReasonNoResult, errNoAddress)
 	}
-	return handler.RetryAfter(pendingPause, event.ReasonOther, fmt.Errorf("Deep Image says that the job is not complete but %q", verdict.Status))
+	return handler.RetryAfter(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
 }
 
 // failed says with the vendor's own words that there is no image.
 func failed(verdict deepimage.Verdict) error {
-	text := "Deep Image could not make the image"
+	text := "the image could not be made by Deep Image"
 	if verdict.Message != "" {
 		text += ": " + verdict.Message
 	}
 	return handler.Permanent(event.ReasonOther, errors.New(text))
 }
 
-var errDeleted = errors.New("Deep Image has deleted the images of the job")
+var (
+	errDeleted   = errors.New("the Deep Image API says that it has deleted the images of the job")
+	errNoAddress = errors.New("the Deep Image API says that the job is complete, and gives no address of its result")
+)

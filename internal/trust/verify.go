@@ -35,7 +35,7 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 		return handler.Outcome{ResultURL: verdict.ResultURL, Verified: true, Detail: "Deep Image knows the job."}, nil
 	case deepimage.Unknown:
 		return handler.Outcome{}, handler.Quarantine(event.ReasonNotVerified,
-			errors.New("Deep Image does not know the job in the account of the API key; nothing is fetched before it is verified again or released"))
+			errors.New("the Deep Image API does not know the job in the account of the key; nothing is fetched before it is verified again or released"))
 	case deepimage.Failed:
 		return handler.Outcome{}, failed(verdict)
 	case deepimage.Deleted:

@@ -143,7 +143,6 @@ func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) (due []
 		lock = "FOR UPDATE SKIP LOCKED" // another replica asks about those
 	}
 	err = s.write(ctx, "due", "", func(ctx context.Context, tx *sql.Tx) error {
-		//nolint:gosec // lock is one of the constants above
 		rows, err := tx.QueryContext(ctx, `UPDATE expectations SET lease_until = $1 WHERE id IN (
 				SELECT id FROM expectations WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
 				ORDER BY next_at LIMIT $3 `+lock+`) RETURNING `+expectationColumns,
@@ -173,7 +172,8 @@ func (s *Store) Settle(ctx context.Context, id string, state ExpectationState, e
 	if e != "" {
 		found = string(e)
 	}
-	return s.changeExpectation(ctx, "settle", `UPDATE expectations SET state = $2, event_id = $3, detail = $4, settled_at = $5, next_at = NULL, lease_until = NULL
+	return s.changeExpectation(ctx, "settle", `UPDATE expectations
+		SET state = $2, event_id = $3, detail = $4, settled_at = $5, next_at = NULL, lease_until = NULL
 		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, string(state), found, text(detail), time.Now().UnixMicro())
 }
 
@@ -217,7 +217,6 @@ func (s *Store) ExpectationCounts(ctx context.Context) (map[ExpectationState]int
 }
 
 func expectations(ctx context.Context, from querier, rest string, arguments ...any) ([]Expectation, error) {
-	//nolint:gosec // rest is a constant of the caller, and numbered parameters
 	rows, err := from.QueryContext(ctx, "SELECT "+expectationColumns+" FROM expectations "+rest, arguments...)
 	if err != nil {
 		return nil, err

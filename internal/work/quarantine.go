@@ -91,7 +91,6 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 	if s.database.Kind == database.Postgres {
 		lock = "FOR UPDATE"
 	}
-	//nolint:gosec // lock is one of the constants above
 	rows, err := tx.QueryContext(ctx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
 		AND EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state = 'quarantined' AND changed_at <= $2)
 		ORDER BY id LIMIT $3 `+lock, string(after), before, sweepRows)

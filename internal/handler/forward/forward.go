@@ -33,6 +33,7 @@ type Handler struct {
 	redact    func(body []byte) ([]byte, error)
 
 	fetch     *fetch.Client
+	refresh   handler.Refresh // nil without a key of the vendor's API
 	artifacts handler.Artifacts
 	spools    blobstore.Bucket // for images that are fetched; nil in mode event
 }
@@ -60,7 +61,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		circuit:   newCircuit(target.host, config, deps.Log),
 		turns:     rate.NewLimiter(rate.Limit(config.Rate), 1),
 		veil:      newVeil(target, config),
-		redact:    deps.Redact, fetch: deps.Fetch, artifacts: deps.Artifacts,
+		redact:    deps.Redact, fetch: deps.Fetch, refresh: deps.Refresh, artifacts: deps.Artifacts,
 	}
 	if config.Mode != ModeEvent {
 		if h.spools, err = blobstore.Open(ctx, deps.DefaultBucketURL); err != nil {

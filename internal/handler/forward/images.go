@@ -41,7 +41,10 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 			"the event offers %d images; at most %d are sent", len(results)+omitted, len(results)))
 	}
 	if len(results) == 0 {
-		return nil, handler.Permanent(event.ReasonNoResult, errors.New("the event names no address of an image"))
+		var err error
+		if results, err = h.missing(ctx, e); err != nil {
+			return nil, err
+		}
 	}
 	if h.config.Mode == ModeRaw && len(results) > 1 {
 		return nil, handler.Permanent(event.ReasonOther, fmt.Errorf(
@@ -70,7 +73,11 @@ func (h *Handler) image(ctx context.Context, e event.Event, index int, result ev
 			return stored, err
 		}
 	}
-	return h.fetched(ctx, index, result.URL, found)
+	fetched, err := h.fetched(ctx, index, result.URL, found)
+	if isExpired(err) && result.Pointer == "/result_url" {
+		return h.renewed(ctx, e, index, result.URL, found, err)
+	}
+	return fetched, err
 }
 
 // stored is an image in the bucket. It is opened once before, so that what is gone or was changed
