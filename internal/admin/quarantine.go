@@ -32,7 +32,7 @@ func (a *Admin) releaseAll(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) letOut(w http.ResponseWriter, r *http.Request, what string, do func(context.Context, event.ID) error) {
 	id := chi.URLParam(r, "id")
 	if !isID(id) {
-		problem.Write(w, r, noEvent(nil))
+		problem.Write(w, r, noEvent())
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
@@ -63,7 +63,7 @@ func (a *Admin) letAllOut(w http.ResponseWriter, r *http.Request, what string, d
 func (a *Admin) letOutPage(do func(context.Context, event.ID) error, did string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := chi.URLParam(r, "id")
-		err := noEvent(nil)
+		err := noEvent()
 		if isID(id) {
 			ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 			defer cancel()

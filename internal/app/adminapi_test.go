@@ -208,7 +208,9 @@ func TestAdminStream(t *testing.T) {
 		defer answer.Body.Close()
 		a := post(t, client, r.webhook(), []byte(`{"job":"a"}`))
 		lines := bufio.NewScanner(answer.Body)
-		for lines.Scan() && !strings.Contains(lines.Text(), string(a.ID)) {
+		isTold := false
+		for !isTold && lines.Scan() {
+			isTold = strings.Contains(lines.Text(), string(a.ID))
 		}
 		if !strings.HasPrefix(lines.Text(), "data: ") {
 			t.Errorf("the stream ended with %q, %v", lines.Text(), lines.Err())
