@@ -2,12 +2,16 @@ package main_test
 
 import (
 	"encoding/json"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 )
 
 // checkLine is a line of "check --json".
@@ -104,6 +108,27 @@ func TestCheckFinds(t *testing.T) {
 			find(t, check(t, t.TempDir(), row.code, row.variable), row.check, row.verdict, row.text)
 		})
 	}
+}
+
+func TestCheckTriesAnObjectStore(t *testing.T) {
+	t.Parallel()
+	service, err := blobstoretest.S3()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	credentials := []string{"AWS_ACCESS_KEY_ID=me", "AWS_SECRET_ACCESS_KEY=hunter2"}
+	bucket := "RECEIVER_DOWNLOAD_BUCKET_URL=" + blobstoretest.S3URL(server.URL, "results")
+	folder := t.TempDir()
+	find(t, check(t, folder, 0, append(credentials, bucket)...), "handler", "ok", "download")
+	if left, err := filepath.Glob(filepath.Join(folder, "data", "spool", ".spool", "*", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	away := strings.Replace(bucket, url.QueryEscape(server.URL), "http://127.0.0.1:1", 1)
+	find(t, check(t, t.TempDir(), 1, append(credentials, away)...), "handler", "fail", "refused")
+	none := strings.Replace(bucket, "//images", "//nowhere", 1)
+	find(t, check(t, t.TempDir(), 1, append(credentials, none)...), "handler", "fail", "nowhere cannot be used")
 }
 
 // The bound is set above what is free, so the disk of every machine is too full for it.

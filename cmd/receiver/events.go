@@ -9,14 +9,14 @@ import (
 func newEvents() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "events",
-		Short: "List, show, replay and export events of a running receiver",
-		Long: `List, show, replay and export events of a running receiver, through its admin listener: the one at
+		Short: "List, show, replay, release and export events of a running receiver",
+		Long: `List, show, replay, release and export events of a running receiver, through its admin listener: the one at
 RECEIVER_ADMIN_ADDR on this machine, or --url. RECEIVER_ADMIN_TOKEN opens it where it asks for a token.`,
 		Example: "  receiver events list --status dead\n  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11",
 	}
 	var office officeOptions
 	command.PersistentFlags().StringVar(&office.url, "url", "", "address of the admin listener (default: on this machine, by RECEIVER_ADMIN_ADDR)")
-	command.AddCommand(newEventsList(&office), newEventsShow(&office), newEventsReplay(&office), newEventsExport(&office))
+	command.AddCommand(newEventsList(&office), newEventsShow(&office), newEventsReplay(&office), newEventsRelease(&office), newEventsExport(&office))
 	return command
 }
 

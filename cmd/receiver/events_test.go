@@ -42,10 +42,11 @@ func TestEvents(t *testing.T) {
 	contains(t, "replay", run(t, env, "events", "replay", id).expect(t, 0).stdout, "1 steps run again")
 	contains(t, "replay", run(t, env, "events", "replay", "--all", "--job", "=second").expect(t, 0).stdout, "1 events would run again")
 	contains(t, "replay", run(t, env, "events", "replay", "--all", "--job", "=second", "--yes").expect(t, 0).stdout, "1 events run again")
+	contains(t, "release", run(t, env, "events", "release", "--all").expect(t, 0).stdout, "0 events released")
 
 	for args, code := range map[string]int{
 		"list --limit 0": 2, "list --status lost": 2, "show": 2, "show x": 1, "replay": 2, "replay --all x": 2, "export --format xml": 2,
-		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2,
+		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1,
 	} {
 		run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)
 	}

@@ -76,7 +76,7 @@ func cellsOf(e admin.Summary) []string {
 
 // harmlessCell keeps a spreadsheet from taking a stranger's text for a formula.
 func harmlessCell(text string) string {
-	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "=") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "@") {
+	if trimmed := strings.TrimLeft(text, " \t\r\n"); trimmed != "" && strings.ContainsRune("=+-@", rune(trimmed[0])) {
 		return "'" + text
 	}
 	return text

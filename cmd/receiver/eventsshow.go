@@ -71,5 +71,6 @@ func describeAttempt(a admin.Attempt) string {
 		took = a.Finished.Sub(a.Started).Round(time.Millisecond).String()
 	}
 	why := strings.TrimLeft(string(a.Reason)+": "+printable(a.Detail), ": ")
-	return strings.TrimRight("  attempt "+strconv.Itoa(a.Number)+"  "+a.Started.UTC().Format(time.RFC3339)+"  "+took+"  "+string(a.Outcome)+"  "+why, " ") + "\n"
+	began := a.Started.UTC().Format(time.RFC3339)
+	return strings.TrimRight("  attempt "+strconv.Itoa(a.Number)+"  "+began+"  "+took+"  "+string(a.Outcome)+"  "+why, " ") + "\n"
 }

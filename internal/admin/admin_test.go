@@ -23,14 +23,15 @@ const adminToken = "admin-token-0123456789"
 // These stand where the stores are, for tests in which nobody gets that far. What the door does with
 // real stores is tested in package app.
 type (
-	targets   = admin.Targets
-	noTargets struct{ targets }
+	targets      = admin.Targets
+	noTargets    struct{ targets }
+	noQuarantine struct{ admin.Quarantine }
 )
 
 func router(t *testing.T, token string) chi.Router {
 	t.Helper()
 	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{
-		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{},
+		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func (a *Admin) listEvents(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) event(r *http.Request) (Event, error) {
 	id := chi.URLParam(r, "id")
 	if !isID(id) {
-		return Event{}, noEvent(nil)
+		return Event{}, noEvent()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
@@ -86,7 +86,7 @@ func (a *Admin) showEvent(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
 	id := chi.URLParam(r, "id")
 	if !isID(id) {
-		problem.Write(w, r, noEvent(nil))
+		problem.Write(w, r, noEvent())
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
@@ -154,8 +154,8 @@ func reply(w http.ResponseWriter, r *http.Request, status int, result any, err e
 	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
 }
 
-func noEvent(err error) error {
-	return &event.Error{Code: problem.CodeNotFound, Detail: "There is no such event.", Err: err}
+func noEvent() error {
+	return &event.Error{Code: problem.CodeNotFound, Detail: "There is no such event."}
 }
 
 // storeFailure gives an error of those behind the door its meaning.

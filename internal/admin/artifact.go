@@ -76,7 +76,7 @@ func (a *Admin) artifact(r *http.Request) (Artifact, error) {
 	id, n := chi.URLParam(r, "id"), chi.URLParam(r, "n")
 	number, err := strconv.Atoi(n)
 	if !isID(id) || err != nil {
-		return Artifact{}, noEvent(nil)
+		return Artifact{}, noEvent()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()

@@ -48,6 +48,7 @@ type eventsPage struct {
 	Next     string // address of the next part; "" at the end
 	Newer    bool   // this is not the first part
 	First    string // address of the first part
+	All      int64  // how many are quarantined, if those are listed; 0 if it is not known
 	Replay   string // address where the dead ones of these can be run again; "" where there can be none
 }
 
@@ -73,6 +74,9 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 	title := "Events"
 	if body.Filter.Status == event.Quarantined {
 		title, section = "Quarantine", "quarantine"
+		if mark, err := a.deps.Mark(r.Context()); err == nil {
+			body.All = mark.Counts[event.Quarantined]
+		}
 	}
 	a.show(w, r, "events", view{Title: title, Section: section, Live: !body.Newer, Body: body}, err)
 }
@@ -81,12 +85,12 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) handlerNames(ctx context.Context) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	stats, err := a.deps.Counts.Get(ctx)
+	targets, err := a.deps.Targets.Targets(ctx)
 	if err != nil {
 		return nil
 	}
-	for _, handler := range stats.Handlers {
-		names = append(names, handler.Name)
+	for _, target := range targets {
+		names = append(names, target.Name)
 	}
 	return names
 }
@@ -140,6 +144,7 @@ func (a *Admin) done(w http.ResponseWriter, r *http.Request, address, did string
 		a.show(w, r, "trouble", view{}, err)
 		return
 	}
+	//nolint:gosec // address is a path of ours
 	http.Redirect(w, r, address+"?"+url.Values{"did": {did}, "n": {strconv.Itoa(n)}}.Encode(), http.StatusSeeOther)
 }
 

@@ -29,7 +29,9 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		switch {
 		case !a.serves(r.Host):
-			problem.Write(w, r, &event.Error{Code: problem.CodeMisdirected, Detail: "Without a token only the names of this machine are served, such as localhost."})
+			problem.Write(w, r, &event.Error{
+				Code: problem.CodeMisdirected, Detail: "Without a token only the names of this machine are served, such as localhost.",
+			})
 		case a.crossing.Check(r) != nil:
 			problem.Write(w, r, &event.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
 		default:

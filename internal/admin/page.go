@@ -67,7 +67,9 @@ func newPages() (*pages, error) {
 }
 
 func (p *pages) loadAssets() error {
-	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8"}
+	types := map[string]string{
+		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+	}
 	return fs.WalkDir(assetFiles, "assets", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -120,7 +122,7 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
 	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) //nolint:gosec // made by html/template
+	_, _ = w.Write(page.Bytes()) // a client that is gone needs no answer
 }
 
 // notice says what the last action did. It is made of fixed words and a number, whatever a link says.
@@ -136,6 +138,10 @@ func notice(did, n string) string {
 		return plural(count, "step runs", "steps run") + " again."
 	case did == "replaying":
 		return plural(count, "event", "events") + " will run again, little by little and after new work."
+	case did == "verified":
+		return "Deep Image is asked once more about " + plural(count, "event", "events") + "."
+	case did == "released":
+		return plural(count, "event goes", "events go") + " on, released by a person."
 	case did == "enabled":
 		return "It is sent to again, first what was parked."
 	case did == "disabled":

@@ -32,7 +32,7 @@ func (a *Admin) releaseAll(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) letOut(w http.ResponseWriter, r *http.Request, what string, do func(context.Context, event.ID) error) {
 	id := chi.URLParam(r, "id")
 	if !isID(id) {
-		problem.Write(w, r, noEvent(nil))
+		problem.Write(w, r, noEvent())
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
@@ -57,4 +57,32 @@ func (a *Admin) letAllOut(w http.ResponseWriter, r *http.Request, what string, d
 		Events int    `json:"events"`
 		Action string `json:"action"`
 	}{count, what}, storeFailure(err))
+}
+
+// letOutPage answers the forms POST /events/{id}/verify and /release.
+func (a *Admin) letOutPage(do func(context.Context, event.ID) error, did string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id := chi.URLParam(r, "id")
+		err := noEvent()
+		if isID(id) {
+			ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+			defer cancel()
+			err = do(ctx, event.ID(id))
+		}
+		if err == nil {
+			a.deps.Log.Info().Str("event", id).Str("action", did).Msg("event let out of quarantine")
+		}
+		a.done(w, r, "/events/"+id, did, 1, storeFailure(err))
+	}
+}
+
+// letAllOutPage answers the forms POST /quarantine/verify and /release.
+func (a *Admin) letAllOutPage(do func(context.Context) (int, error), did string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		count, err := do(context.WithoutCancel(r.Context()))
+		if err == nil || count > 0 {
+			a.deps.Log.Info().Int("events", count).Str("action", did).Msg("events let out of quarantine")
+		}
+		a.done(w, r, "/", did, count, storeFailure(err))
+	}
 }

@@ -25,7 +25,7 @@ func (a *Admin) replayEvent(w http.ResponseWriter, r *http.Request) {
 
 func (a *Admin) replay(r *http.Request, id string, values url.Values) (steps int, err error) {
 	if !isID(id) {
-		return 0, noEvent(nil)
+		return 0, noEvent()
 	}
 	finished, err := readBool(values, "finished")
 	if err != nil {

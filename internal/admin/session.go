@@ -65,7 +65,7 @@ func cookie(r *http.Request, value string) *http.Cookie {
 	if value == "" {
 		age = -1
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
 		Name: sessionName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
 	}

@@ -137,7 +137,9 @@ func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	send(w, "retry: 2000\n\n")
+	if err := send(w, "retry: 2000\n\n"); err != nil {
+		return
+	}
 	for {
 		var sent error
 		select {

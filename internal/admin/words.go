@@ -22,7 +22,7 @@ func (p *pages) words() template.FuncMap {
 		"field":    formTime,
 		"bytes":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"ubytes":   humanize.IBytes,
-		"number":   func(n int64) string { return humanize.Comma(n) },
+		"number":   humanize.Comma,
 		"count":    func(n int) string { return humanize.Comma(int64(n)) },
 		"plural":   plural,
 		"duration": duration,

@@ -23,7 +23,7 @@ import (
 
 // What a browser test needs from outside, and where it leaves pictures of the pages if that is set.
 const (
-	axeVariable         = "TEST_AXE" // the file of axe-core; .ci/with-axe sets it
+	axeVariable         = "TEST_AXE" // the file of axe-core; .ci/with-browser sets it
 	screenshotsVariable = "TEST_SCREENSHOTS"
 )
 
@@ -41,6 +41,9 @@ type browser struct {
 func openBrowser(t *testing.T, base string) *browser {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
+	if err != nil {
+		program, err = exec.LookPath("google-chrome")
+	}
 	if err != nil {
 		const advice = "Chromium is missing: install it (Debian: chromium) to run this test"
 		if os.Getenv("CI") != "" {
@@ -223,7 +226,7 @@ func (b *browser) examine(name, scheme string) {
 func needAxe(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat(os.Getenv(axeVariable)); errors.Is(err, fs.ErrNotExist) || os.Getenv(axeVariable) == "" {
-		const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-axe"
+		const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-browser"
 		if os.Getenv("CI") != "" {
 			t.Fatal(missing)
 		}

@@ -18,13 +18,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 )
 
+// The suites are not parallel: they count what the process allocates.
+
 func TestFileBucket(t *testing.T) {
-	t.Parallel()
 	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return openBucket(t, t.TempDir()) })
 }
 
 func TestFileBucketWithoutHardLinks(t *testing.T) {
-	t.Parallel()
 	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutLinks(openBucket(t, t.TempDir())) })
 }
 

@@ -13,7 +13,7 @@ import (
 
 const s3Variable = "BLOBSTORE_TEST_S3_URL"
 
-// The suites of object stores are not parallel: they count what the process allocates.
+// The suites are not parallel: they count what the process allocates.
 
 func TestS3Bucket(t *testing.T) {
 	endpoint := startS3(t)

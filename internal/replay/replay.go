@@ -105,11 +105,11 @@ func (r *Replayer) end(err error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.progress.Running, r.progress.Finished, r.progress.Failed = false, time.Now().UTC(), err != nil
-	line := r.log.Info()
+	level := zerolog.InfoLevel
 	if err != nil {
-		line = r.log.Error().Err(err)
+		level = zerolog.ErrorLevel
 	}
-	line.Int("events", r.progress.Events).Int("steps", r.progress.Steps).Msg("replay of many events ended")
+	r.log.WithLevel(level).Err(err).Int("events", r.progress.Events).Int("steps", r.progress.Steps).Msg("replay of many events ended")
 }
 
 func (r *Replayer) run(ctx context.Context, filter work.Filter) error {

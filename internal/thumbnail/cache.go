@@ -90,7 +90,7 @@ func (c *cache) put(sum string, content []byte) error {
 	name := temporary + sum
 	if err := c.root.WriteFile(name, content, 0o640); err != nil {
 		_ = c.root.Remove(name)
-		return nil //nolint:nilerr // the thumbnail is there, only not kept
+		return nil // the thumbnail is there, only not kept
 	}
 	if err := c.root.Rename(name, sum); err != nil {
 		return fmt.Errorf("thumbnail: keep: %w", err)

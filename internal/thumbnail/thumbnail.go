@@ -9,15 +9,15 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	_ "image/gif" // a format it reads, like those below
+	_ "image/gif" // a format that it reads
 	"image/jpeg"
 	"image/png"
 	"io"
 
-	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/bmp" // a format that it reads
 	"golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff"
-	_ "golang.org/x/image/webp"
+	_ "golang.org/x/image/tiff" // a format that it reads
+	_ "golang.org/x/image/webp" // a format that it reads
 )
 
 const (

@@ -49,8 +49,9 @@ func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit 
 
 // addTroubles says of each event which step failed: a dead one before others.
 func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []any) error {
+	//nolint:gosec // numbered parameters only
 	rows, err := s.database.Reader.QueryContext(ctx, `SELECT event_id, handler, state, reason, detail FROM steps
-		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...) //nolint:gosec // parameters only
+		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...)
 	if err != nil {
 		return wrap("troubles", err)
 	}
@@ -67,8 +68,9 @@ func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []an
 
 // addImages counts the images of each event. They are in the order of artifacts, so that a number names the same one.
 func (s *Store) addImages(ctx context.Context, at map[event.ID]*Line, ids []any) error {
+	//nolint:gosec // numbered parameters only
 	rows, err := s.database.Reader.QueryContext(ctx, `SELECT event_id, width FROM artifacts
-		WHERE event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, handler, position`, ids...) //nolint:gosec // parameters only
+		WHERE event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, handler, position`, ids...)
 	if err != nil {
 		return wrap("images", err)
 	}
@@ -94,7 +96,7 @@ func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (n int,
 		return 0, nil
 	}
 	rest, values := filter.conditions("").limited(limit)
-	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n) //nolint:gosec // rest is ours
+	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n)
 	return n, wrap("count", err)
 }
 

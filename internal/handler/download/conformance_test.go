@@ -18,49 +18,67 @@ func TestConformance(t *testing.T) {
 	handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
 		t.Helper()
 		house := openHouse(t, download.Config{}, environment.Log)
-		with := func(options fakevendor.JobOptions) event.Event {
-			options.Width, options.Height = 40, 30
-			options.Query = "X-Amz-Signature=" + environment.Secret
-			job, err := house.NewJob(options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return house.eventOf(t, house.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
-		}
-		failing := func(fault fakevendor.Fault) event.Event {
-			return with(fakevendor.JobOptions{Faults: []fakevendor.Fault{fault}})
-		}
-		reached := make(chan struct{})
-		hanging := with(fakevendor.JobOptions{
-			Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
-		})
-		return handlertest.Subject{
-			Handler: house.handler,
-			Good: []event.Event{
-				with(fakevendor.JobOptions{}),
-				with(fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultMap}),
-				with(fakevendor.JobOptions{Format: fakevendor.WebP}),
-			},
-			Failing: map[string]event.Event{
-				"server error": failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 500}),
-				"page":         failing(fakevendor.Fault{Kind: fakevendor.Page}),
-				"short":        failing(fakevendor.Fault{Kind: fakevendor.Short, Percent: 50}),
-				"circle":       failing(fakevendor.Fault{Kind: fakevendor.Redirect}),
-			},
-			Permanent: map[string]event.Event{
-				"expired":   failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 403}),
-				"document":  failing(fakevendor.Fault{Kind: fakevendor.WrongType}),
-				"no result": with(fakevendor.JobOptions{Shape: fakevendor.ResultMissing}),
-				"no such host": with(fakevendor.JobOptions{
-					Shape:   fakevendor.ResultMissing,
-					Results: json.RawMessage(`"https://localhost/x.png?token=` + environment.Secret + `"`),
-				}),
-			},
-			Hanging: hanging,
-			Reached: reached,
-			Effects: house.effects,
-		}
+		return subject(t, house, environment, house.effects)
 	})
+}
+
+func TestConformanceOverS3(t *testing.T) {
+	t.Parallel()
+	handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
+		t.Helper()
+		service := startS3(t)
+		house := openHouse(t, download.Config{BucketURL: service.url}, environment.Log)
+		return subject(t, house, environment, service.effects)
+	})
+}
+
+// subject is the handler with events of every sort.
+func subject(
+	t *testing.T, house *house, environment handlertest.Environment, effects func(*testing.T) map[string]string,
+) handlertest.Subject {
+	t.Helper()
+	with := func(options fakevendor.JobOptions) event.Event {
+		options.Width, options.Height = 40, 30
+		options.Query = "X-Amz-Signature=" + environment.Secret
+		job, err := house.NewJob(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return house.eventOf(t, house.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
+	}
+	failing := func(fault fakevendor.Fault) event.Event {
+		return with(fakevendor.JobOptions{Faults: []fakevendor.Fault{fault}})
+	}
+	reached := make(chan struct{})
+	hanging := with(fakevendor.JobOptions{
+		Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
+	})
+	return handlertest.Subject{
+		Handler: house.handler,
+		Good: []event.Event{
+			with(fakevendor.JobOptions{}),
+			with(fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultMap}),
+			with(fakevendor.JobOptions{Format: fakevendor.WebP}),
+		},
+		Failing: map[string]event.Event{
+			"server error": failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 500}),
+			"page":         failing(fakevendor.Fault{Kind: fakevendor.Page}),
+			"short":        failing(fakevendor.Fault{Kind: fakevendor.Short, Percent: 50}),
+			"circle":       failing(fakevendor.Fault{Kind: fakevendor.Redirect}),
+		},
+		Permanent: map[string]event.Event{
+			"expired":   failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 403}),
+			"document":  failing(fakevendor.Fault{Kind: fakevendor.WrongType}),
+			"no result": with(fakevendor.JobOptions{Shape: fakevendor.ResultMissing}),
+			"no such host": with(fakevendor.JobOptions{
+				Shape:   fakevendor.ResultMissing,
+				Results: json.RawMessage(`"https://localhost/x.png?token=` + environment.Secret + `"`),
+			}),
+		},
+		Hanging: hanging,
+		Reached: reached,
+		Effects: effects,
+	}
 }
 
 // effects tells the files, and when each was written.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
@@ -24,7 +25,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-func TestMain(m *testing.M) { handlertest.Main(m) }
+func TestMain(m *testing.M) {
+	if err := blobstoretest.SetS3Credentials(); err != nil {
+		panic(err)
+	}
+	handlertest.Main(m)
+}
 
 // house is a handler with a bucket and the vendor it downloads from.
 type house struct {
@@ -76,7 +82,9 @@ func newHandler(t testing.TB, config download.Config, folder string, log zerolog
 	if config.MaxPixels == 0 {
 		config.MaxPixels = 1_000_000
 	}
-	deps := handler.Deps{Fetch: client, Log: log, DefaultBucketURL: "file://" + folder, Redact: event.Redact}
+	deps := handler.Deps{
+		Fetch: client, Log: log, DefaultBucketURL: "file://" + folder, SpoolFolder: filepath.Join(folder, ".spool-remote"), Redact: event.Redact,
+	}
 	made, err := download.New(t.Context(), config, deps)
 	if err != nil {
 		t.Fatal(err)

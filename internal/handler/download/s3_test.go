@@ -1,0 +1,183 @@
+package download_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/download"
+)
+
+// s3 is an S3 service that says what was stored in it.
+type s3 struct {
+	http.Handler
+	url      string // of a place in its bucket
+	endpoint string
+
+	mutex  sync.Mutex
+	away   int // so many requests are answered by 503
+	stored map[string]string
+	writes int
+}
+
+func startS3(t *testing.T) *s3 {
+	t.Helper()
+	service, err := blobstoretest.S3()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &s3{Handler: service, stored: map[string]string{}}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.endpoint, s.url = server.URL, blobstoretest.S3URL(server.URL, "results")
+	return s
+}
+
+// ServeHTTP notes every object that is stored, and how often.
+func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.isAway() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	answer := &answer{ResponseWriter: w, status: http.StatusOK}
+	s.Handler.ServeHTTP(answer, r)
+	if key, is := strings.CutPrefix(r.URL.Path, "/images/results/"); is && r.Method == http.MethodPut && answer.status == http.StatusOK {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		s.writes++
+		s.stored[key] = fmt.Sprintf("%s %s, write %d", r.Header.Get("X-Amz-Meta-Sha256"), r.Header.Get("Content-Type"), s.writes)
+	}
+}
+
+func (s *s3) isAway() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.away--
+	return s.away >= 0
+}
+
+func (s *s3) effects(*testing.T) map[string]string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return maps.Clone(s.stored)
+}
+
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// get reads an object as a browser would.
+func (s *s3) get(t *testing.T, key string) string {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	answer, err := client.Get(s.endpoint + "/images/results/" + key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", key, answer.Status, err)
+	}
+	return string(content)
+}
+
+func TestStoreInS3(t *testing.T) {
+	t.Parallel()
+	service := startS3(t)
+	house := newHouse(t, download.Config{BucketURL: service.url})
+	e, job := house.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings, Query: "X-Amz-Signature=signed"})
+	outcome := house.handle(t, e)
+	if len(outcome.Artifacts) != 3 {
+		t.Fatalf("%d artifacts", len(outcome.Artifacts))
+	}
+	for n, artifact := range outcome.Artifacts {
+		sum := sha256.Sum256([]byte(service.get(t, artifact.Key)))
+		if got := hex.EncodeToString(sum[:]); got != artifact.SHA256 || n < 2 && got != job.Images[n].SHA256 {
+			t.Errorf("%s holds %s", artifact.Key, got)
+		}
+		if artifact.URL != "s3://images/results/"+artifact.Key {
+			t.Errorf("%s is at %s", artifact.Key, artifact.URL)
+		}
+		if got := service.effects(t)[artifact.Key]; !strings.HasPrefix(got, artifact.SHA256+" "+artifact.MediaType+",") {
+			t.Errorf("%s says %s", artifact.Key, got)
+		}
+	}
+	manifest := service.get(t, "2026-01-02/"+e.Job+"/event.json")
+	if !strings.Contains(manifest, `"key": "`+outcome.Artifacts[1].Key+`"`) || strings.Contains(manifest, "signed") || strings.Contains(manifest, service.endpoint) {
+		t.Errorf("the manifest is %s", manifest)
+	}
+	if left, err := filepath.Glob(filepath.Join(house.folder, ".spool-remote", ".spool", "*", "[0-9]*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// A service that is away is tried again later, and no part of an image is there before.
+func TestS3IsAway(t *testing.T) {
+	t.Parallel()
+	service := startS3(t)
+	house := newHouse(t, download.Config{BucketURL: service.url})
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	service.mutex.Lock()
+	service.away = 1000
+	service.mutex.Unlock()
+	_, err := house.handler.Handle(t.Context(), e)
+	if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonStorage || !strings.Contains(err.Error(), "503") {
+		t.Errorf("%+v", failure)
+	}
+	service.mutex.Lock()
+	service.away = 0
+	service.mutex.Unlock()
+	if stored := service.effects(t); len(stored) > 0 {
+		t.Errorf("%v was stored", stored)
+	}
+	house.handle(t, e)
+}
+
+func TestCheckTriesTheBucket(t *testing.T) {
+	t.Parallel()
+	service := startS3(t)
+	house := newHouse(t, download.Config{BucketURL: service.url})
+	if err := house.handler.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	house = newHouse(t, download.Config{BucketURL: strings.Replace(service.url, "//images", "//nowhere", 1)})
+	if err := house.handler.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere cannot be used") {
+		t.Errorf("check: %v", err)
+	}
+}
+
+func TestValidateLooksAtTheBucketURL(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"": "", "s3://images/results?region=eu-central-1": "", "file:///var/lib/images": "",
+		"s3://key:hunter2@images":     "BUCKET_URL cannot be used: the bucket URL holds credentials",
+		"s3://images?regoin=hunter2":  `BUCKET_URL cannot be used: the parameter "regoin"`,
+		"https://hunter2.example.com": "BUCKET_URL cannot be used: the scheme",
+	} {
+		err := download.Config{BucketURL: address}.Validate()
+		said := fmt.Sprint(err)
+		if want == "" && err != nil || !strings.HasPrefix(said, want) && want != "" || strings.Contains(said, "hunter2") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
