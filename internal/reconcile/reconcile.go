@@ -70,7 +70,8 @@ type Reconciler struct {
 
 // New makes a reconciler that does not ask yet.
 func New(config Config, deps Deps) *Reconciler {
-	return &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: min(interval, max(config.After/4, time.Millisecond)), done: make(chan struct{})}
+	every := min(interval, max(config.After/4, time.Millisecond))
+	return &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: every, done: make(chan struct{})}
 }
 
 // Expect registers jobs from now on.

@@ -185,7 +185,7 @@ func findBinaries() (folder string, err error) {
 	}
 	const newest, oldest = 30, 13
 	for version := newest; version >= oldest; version-- {
-		folder := filepath.Join("/", "usr", "lib", "postgresql", strconv.Itoa(version), "bin")
+		folder := "/usr/lib/postgresql/" + strconv.Itoa(version) + "/bin"
 		if _, err := os.Stat(filepath.Join(folder, "initdb")); err == nil {
 			return folder, nil
 		}
