@@ -35,6 +35,24 @@ func (r *receiver) ask(t testing.TB, client *http.Client, method, path, body str
 	return response.StatusCode
 }
 
+func (r *receiver) metrics(t testing.TB, client *http.Client) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr().String()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // A person lets quarantined events out: by asking once more, or in spite of what the vendor says.
 func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
 	t.Parallel()
@@ -127,6 +145,9 @@ func TestLostCallbackIsFound(t *testing.T) {
 		var list expectations
 		if status := r.ask(t, client, http.MethodGet, "/api/v1/expectations?state=reconciled", "", &list); status != http.StatusOK || list.Counts["reconciled"] != 1 {
 			t.Errorf("list %d, %+v", status, list)
+		}
+		if text := r.metrics(t, client); !strings.Contains(text, `receiver_reconciled_total{outcome="reconciled"} 1`) {
+			t.Errorf("no metric tells:\n%s", text)
 		}
 		if !strings.Contains(r.log.String(), "callback did not come") {
 			t.Error("nobody is told")

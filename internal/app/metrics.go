@@ -24,6 +24,9 @@ func (a *App) registry() (*prometheus.Registry, error) {
 	all := []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
 	all = append(all, a.server.Collectors()...)
 	all = append(all, a.pipeline.Collectors()...)
+	if a.lookout != nil {
+		all = append(all, a.lookout.Collectors()...)
+	}
 	registry := prometheus.NewRegistry()
 	for _, collector := range all {
 		if err := registry.Register(collector); err != nil {

@@ -61,6 +61,7 @@ type Reconciler struct {
 	config Config
 	Deps
 
+	metrics
 	every      time.Duration
 	cancel     context.CancelFunc
 	done       chan struct{}
@@ -69,7 +70,7 @@ type Reconciler struct {
 
 // New makes a reconciler that does not ask yet.
 func New(config Config, deps Deps) *Reconciler {
-	return &Reconciler{config: config, Deps: deps, every: min(interval, max(config.After/4, time.Millisecond)), done: make(chan struct{})}
+	return &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: min(interval, max(config.After/4, time.Millisecond)), done: make(chan struct{})}
 }
 
 // Expect registers jobs from now on.
@@ -235,6 +236,7 @@ func (r *Reconciler) settle(ctx context.Context, expected work.Expectation, stat
 	if err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail); err != nil {
 		return err
 	}
+	r.outcomes.WithLabelValues(string(state)).Inc()
 	level := zerolog.WarnLevel
 	if state == work.Arrived {
 		level = zerolog.DebugLevel
