@@ -42,14 +42,14 @@ type process struct {
 }
 
 // serve starts the receiver on folder and waits until it says that it is ready.
-func serve(t *testing.T, folder string) *process {
+func serve(t *testing.T, folder string, env ...string) *process {
 	t.Helper()
 	p := &process{command: exec.Command(binary(t), "serve"), log: &bytes.Buffer{}, exited: make(chan struct{})}
-	p.command.Env = []string{
+	p.command.Env = append([]string{
 		"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
 		"RECEIVER_LOG_FORMAT=json", "RECEIVER_RETRY_MIN_DELAY=100ms", "RECEIVER_MIN_FREE_BYTES=1MiB",
-	}
+	}, env...)
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

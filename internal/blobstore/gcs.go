@@ -121,7 +121,8 @@ func (s *gcsService) open(ctx context.Context, name string) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.get(ctx, name, url.Values{"alt": {"media"}, "generation": {fmt.Sprint(found.Generation)}}) //nolint:bodyclose // the object is closed by who reads it
+	media := url.Values{"alt": {"media"}, "generation": {fmt.Sprint(found.Generation)}}
+	answer, err := s.get(ctx, name, media) //nolint:bodyclose // who reads the object closes it
 	if err != nil {
 		return nil, err
 	}
