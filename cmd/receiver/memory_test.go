@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/dustin/go-humanize"
 )
@@ -23,7 +24,18 @@ const (
 )
 
 // Eight large results at once take no more memory than small ones.
-func TestMemoryStaysFlat(t *testing.T) {
+func TestMemoryStaysFlat(t *testing.T) { memoryStaysFlat(t, "file://") }
+
+// The same with a real S3 server.
+func TestMemoryStaysFlatOverS3(t *testing.T) {
+	bucket := blobstoretest.Outside(t, "BLOBSTORE_TEST_S3_URL")
+	memoryStaysFlat(t, "s3://images/", "RECEIVER_DOWNLOAD_BUCKET_URL="+bucket,
+		"AWS_ACCESS_KEY_ID="+os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY="+os.Getenv("AWS_SECRET_ACCESS_KEY"))
+}
+
+// memoryStaysFlat looks at a receiver with these variables, whose images are to be found below where.
+func memoryStaysFlat(t *testing.T, where string, env ...string) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux says the peak of a process")
 	}
@@ -33,7 +45,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 	defer func() { _ = vendor.Close() }()
 	folder := t.TempDir()
-	p := serve(t, folder)
+	p := serve(t, folder, env...)
 	var stored int64
 	var jobs []fakevendor.Job
 	for n := range manyImages {
@@ -57,7 +69,8 @@ func TestMemoryStaysFlat(t *testing.T) {
 	if peak > maxPeak {
 		t.Errorf("the peak is %s, more than %s", humanize.IBytes(peak), humanize.IBytes(maxPeak))
 	}
-	if work := reader(t, folder, "work.db"); count(t, work, "SELECT count(*) FROM artifacts WHERE position = 0") != manyImages {
+	query := fmt.Sprintf("SELECT count(*) FROM artifacts WHERE position = 0 AND url LIKE '%s%%'", where)
+	if work := reader(t, folder, "work.db"); count(t, work, query) != manyImages {
 		t.Error("not every image was stored")
 	}
 }

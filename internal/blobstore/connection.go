@@ -18,7 +18,7 @@ import (
 const (
 	dialTimeout      = 10 * time.Second // DNS and connecting
 	handshakeTimeout = 10 * time.Second // TLS
-	idleTimeout      = time.Minute      // of a connection between two requests
+	idleTimeout      = 30 * time.Second // of a connection between two requests; less than a stall
 	identityTimeout  = 10 * time.Second // one request for credentials
 
 	maxHeaderBytes = 64 << 10

@@ -31,8 +31,9 @@ type description struct {
 }
 
 var (
-	errTaken = errors.New("the name is taken")
-	errBusy  = errors.New("somebody else is writing under the name")
+	errTaken    = errors.New("the name is taken")
+	errBusy     = errors.New("somebody else is writing under the name")
+	errVanished = errors.New("the name is taken, but nothing is found there")
 )
 
 // A name that is being fought for is tried this often, with pauses that double.
@@ -107,8 +108,11 @@ func (b *remoteBucket) settle(ctx context.Context, name string, c content) error
 		if errors.Is(err, errTaken) {
 			err = b.confirm(ctx, name, c)
 		}
-		open := errors.Is(err, errBusy) || errors.Is(err, ErrNotFound)
-		if !open || try == maxTries {
+		if errors.Is(err, ErrNotFound) {
+			err = errVanished
+		}
+		undecided := errors.Is(err, errBusy) || errors.Is(err, errVanished)
+		if !undecided || try == maxTries {
 			return err
 		}
 		if err := wait(ctx, pause); err != nil {
