@@ -3,6 +3,7 @@ package blobstore
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -43,26 +44,34 @@ func (s *azureService) createInBlocks(ctx context.Context, client *blockblob.Cli
 	if _, err := client.GetProperties(ctx, nil); err == nil {
 		return errTaken
 	}
-	writer := rand.Text()
+	names, err := s.stageBlocks(ctx, client, c)
+	if err != nil {
+		return s.explain(ctx, err)
+	}
+	_, err = client.CommitBlockList(ctx, names, &blockblob.CommitBlockListOptions{
+		HTTPHeaders: headersOf(c, nil), Metadata: metadataOf(c), AccessConditions: onlyNew(),
+	})
+	return s.explain(ctx, err)
+}
+
+func (s *azureService) stageBlocks(ctx context.Context, client *blockblob.Client, c content) ([]string, error) {
+	writer, whole := rand.Text(), sha256.New()
 	var names []string
 	for offset := int64(0); offset < c.size; offset += s.limits.part {
 		size := min(s.limits.part, c.size-offset)
-		sums, err := c.sums(ctx, offset, size)
+		sums, err := c.sums(ctx, offset, size, whole)
 		if err != nil {
-			return s.explain(ctx, err)
+			return nil, err
 		}
 		name := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%06d", writer, len(names)))
 		if _, err := client.StageBlock(ctx, name, bodyOf(c.section(offset, size)), &blockblob.StageBlockOptions{
 			TransactionalValidation: blob.TransferValidationTypeMD5(sums.md5),
 		}); err != nil {
-			return s.explain(ctx, err)
+			return nil, err
 		}
 		names = append(names, name)
 	}
-	_, err := client.CommitBlockList(ctx, names, &blockblob.CommitBlockListOptions{
-		HTTPHeaders: headersOf(c, nil), Metadata: metadataOf(c), AccessConditions: onlyNew(),
-	})
-	return s.explain(ctx, err)
+	return names, c.verify(whole)
 }
 
 // bodyOf lets the library rewind what it sends, and close nothing.

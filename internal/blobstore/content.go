@@ -5,7 +5,9 @@ import (
 	"crypto/md5" //nolint:gosec // no safeguard: services compare it to find faults of a transfer
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -30,27 +32,37 @@ func (c content) section(offset, size int64) *io.SectionReader {
 // all reads everything.
 func (c content) all() *io.SectionReader { return c.section(0, c.size) }
 
-// sums are the hashes by which a service checks a part of the content on its arrival.
+// sums are the hashes by which a service checks on its arrival what was sent.
 type sums struct {
 	md5    []byte
 	sha256 string // hexadecimal
 }
 
-func (c content) sums(ctx context.Context, offset, size int64) (sums, error) {
+// sums reads a part of the content, which goes into whole too.
+func (c content) sums(ctx context.Context, offset, size int64, whole io.Writer) (sums, error) {
 	md5, sha256 := md5.New(), sha256.New() //nolint:gosec // see the import
-	if _, err := io.Copy(io.MultiWriter(md5, sha256), reader{ctx, c.section(offset, size)}); err != nil {
+	if _, err := io.Copy(io.MultiWriter(md5, sha256, whole), reader{ctx, c.section(offset, size)}); err != nil {
 		return sums{}, err
 	}
 	return sums{md5: md5.Sum(nil), sha256: hex.EncodeToString(sha256.Sum(nil))}, nil
 }
 
-// md5 is the sum of everything.
+// md5 is the sum of everything, which must still be what was written to the spool.
 func (c content) md5(ctx context.Context) ([]byte, error) {
+	whole := sha256.New()
 	sum := md5.New() //nolint:gosec // see the import
-	if _, err := io.Copy(sum, reader{ctx, c.all()}); err != nil {
+	if _, err := io.Copy(io.MultiWriter(sum, whole), reader{ctx, c.all()}); err != nil {
 		return nil, err
 	}
-	return sum.Sum(nil), nil
+	return sum.Sum(nil), c.verify(whole)
+}
+
+// verify compares what was read of the content, all of it, with what was written: disks forget.
+func (c content) verify(whole hash.Hash) error {
+	if hex.EncodeToString(whole.Sum(nil)) != c.sha256 {
+		return &sourceError{errors.New("the spool does not hold any more what was written to it")}
+	}
+	return nil
 }
 
 // whole gives an error where the content is shorter than it should be: what

@@ -15,6 +15,12 @@ func SpoolInto(file *os.File) *Spool { return &Spool{file: file, sum: sha256.New
 // Truncate cuts the file of a spool, as a failing disk might.
 func Truncate(spool *Spool, size int64) error { return spool.file.Truncate(size) }
 
+// Forget changes a byte of a spool's file, as a failing disk might.
+func Forget(spool *Spool, offset int64) error {
+	_, err := spool.file.WriteAt([]byte{'?'}, offset)
+	return err
+}
+
 // WithPartBytes sets the sizes of the largest object that goes up in one request and of each part of a larger one.
 func WithPartBytes(single, part int64) Option {
 	return func(o *options) { o.limits.single, o.limits.part = single, part }

@@ -130,6 +130,25 @@ func TestBrokenSpoolMakesNoObject(t *testing.T) {
 	})
 }
 
+func TestSpoolThatForgetsMakesNoObject(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, address string) {
+		t.Helper()
+		for _, options := range [][]blobstore.Option{nil, {blobstore.WithPartBytes(0, 5<<20)}} {
+			bucket := openRemote(t, address, options...)
+			spool := spoolOf(t, bucket, strings.Repeat("x", large))
+			if err := blobstore.Forget(spool, large/2); err != nil {
+				t.Fatal(err)
+			}
+			err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{})
+			if err == nil || !strings.Contains(err.Error(), "any more") {
+				t.Errorf("put: %v", err)
+			}
+			holds(t, bucket, "key", "")
+		}
+	})
+}
+
 // The spool is read twice, for its hashes and for the service: what changes in between is found too.
 func TestSpoolThatChangesMakesNoObject(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package blobstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"time"
 
@@ -70,9 +71,10 @@ func (s *s3Service) createInParts(ctx context.Context, name string, c content) (
 
 func (s *s3Service) putParts(ctx context.Context, name, upload string, c content) ([]minio.CompletePart, error) {
 	var parts []minio.CompletePart
+	whole := sha256.New()
 	for offset := int64(0); offset < c.size; offset += s.limits.part {
 		size := min(s.limits.part, c.size-offset)
-		sums, err := c.sums(ctx, offset, size)
+		sums, err := c.sums(ctx, offset, size, whole)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +86,7 @@ func (s *s3Service) putParts(ctx context.Context, name, upload string, c content
 		}
 		parts = append(parts, minio.CompletePart{PartNumber: put.PartNumber, ETag: put.ETag})
 	}
-	return parts, nil
+	return parts, c.verify(whole)
 }
 
 // abort removes parts, also when the context has ended. What it leaves is for a
