@@ -91,7 +91,7 @@ func (s *azureService) blob(name string) (*blockblob.Client, error) {
 	address := s.endpoint.JoinPath(s.container).String() + "/" + escapePath(name)
 	options := &blockblob.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: s.client,
-		Retry:     policy.RetryOptions{MaxRetries: int32(s.limits.retries) - 1, RetryDelay: firstRetry, MaxRetryDelay: maxRetryDelay},
+		Retry:     policy.RetryOptions{MaxRetries: azureRetries(s.limits.retries), RetryDelay: firstRetry, MaxRetryDelay: maxRetryDelay},
 	}}
 	client, err := s.identity.client(address, options)
 	if err != nil {
@@ -101,6 +101,15 @@ func (s *azureService) blob(name string) (*blockblob.Client, error) {
 }
 
 const maxRetryDelay = 5 * time.Second
+
+// azureRetries is how often a request is sent after the first time; the library
+// takes 0 for its own default.
+func azureRetries(sends int) int32 {
+	if sends <= 1 {
+		return -1
+	}
+	return int32(sends) - 1
+}
 
 // describe asks for a blob's properties.
 func (s *azureService) describe(ctx context.Context, name string) (description, error) {

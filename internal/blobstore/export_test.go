@@ -26,6 +26,11 @@ func WithPartBytes(single, part int64) Option {
 	return func(o *options) { o.limits.single, o.limits.part = single, part }
 }
 
+// WithoutRetries lets every request be sent once, so that a test need not wait.
+func WithoutRetries() Option {
+	return func(o *options) { o.limits.retries = 1 }
+}
+
 // WithRoots sets who may vouch for a service.
 func WithRoots(roots *x509.CertPool) Option {
 	return func(o *options) { o.roots = roots }

@@ -106,7 +106,7 @@ func TestStalledServiceIsGivenUp(t *testing.T) {
 		bucket := openRemote(t, behind(t, address, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done() // the caller has gone
-		}), blobstore.WithStall(200*time.Millisecond))
+		}), blobstore.WithStall(200*time.Millisecond), blobstore.WithoutRetries())
 		began := time.Now()
 		err := put(t, bucket, "key", "content")
 		if err == nil || !strings.Contains(err.Error(), "in time") || errors.Is(err, context.DeadlineExceeded) {
@@ -188,7 +188,7 @@ func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, address string) {
 		t.Helper()
-		bucket := openRemote(t, elsewhere(t, address, "http://127.0.0.1:1"))
+		bucket := openRemote(t, elsewhere(t, address, "http://127.0.0.1:1"), blobstore.WithoutRetries())
 		err := put(t, bucket, "key", "content")
 		if err == nil || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("put: %v", err)

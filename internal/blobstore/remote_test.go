@@ -162,7 +162,7 @@ func TestSpoolThatChangesMakesNoObject(t *testing.T) {
 			}
 			next.ServeHTTP(w, r)
 		})
-		bucket := openRemote(t, front)
+		bucket := openRemote(t, front, blobstore.WithoutRetries())
 		spool = spoolOf(t, bucket, strings.Repeat("x", 8*large))
 		if err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{}); err == nil {
 			t.Error("it was stored")

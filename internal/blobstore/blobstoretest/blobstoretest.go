@@ -23,8 +23,8 @@ import (
 const (
 	racers = 32
 
-	largeBytes   = 64 << 20
-	largeMemory  = 16 << 20 // what a large object may allocate on its way
+	largeBytes   = 32 << 20
+	largeMemory  = 8 << 20 // what a large object may allocate on its way
 	testDeadline = time.Minute
 )
 
