@@ -83,8 +83,8 @@ func forwarding(t *testing.T, c config.Config, targets ...*forwardTarget) config
 	return c
 }
 
-// forwardedEvents is small, because the race detector makes SQLite slow; -args -events 400 gives figures.
-var forwardedEvents = flag.Int("events", 24, "events that are forwarded to three targets")
+// forwardedEvents is small, because the race detector makes SQLite some ten times slower; -args -events 400 gives figures.
+var forwardedEvents = flag.Int("events", 8, "events that are forwarded to three targets")
 
 // One target hangs, one fails, one is well: the one that is well has every event within seconds of
 // its acceptance, and each once. When the others come back they have them all too, under the same ids.
