@@ -162,6 +162,10 @@ func (a *App) Start(ctx context.Context) error {
 	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
+	if err := a.replayer.Start(ctx); err != nil {
+		return err
+	}
+	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
 	if a.lookout != nil {
 		if err := a.lookout.Start(ctx); err != nil {
 			return err
