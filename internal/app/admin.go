@@ -18,22 +18,31 @@ import (
 
 // buildAdmin makes the second door, behind which the stores answer.
 func (a *App) buildAdmin(context.Context) error {
-	a.replayer = replay.New(a.work, a.stepNames(), a.log)
 	thumbnails, err := thumbnail.New(filepath.Join(a.config.DataDir, thumbnailsName))
 	if err != nil {
 		return err
 	}
 	a.cleanups.addClose("thumbnails", thumbnails.Close)
-	behind := &backOffice{app: a}
-	counts := admin.NewCounts(behind.Stats)
-	metrics, err := a.metricsHandler(counts.Get)
-	if err != nil {
+	behind := a.answering()
+	behind.Thumbnails = thumbnails
+	if behind.Metrics, err = a.metricsHandler(behind.Counts.Get); err != nil {
 		return err
 	}
-	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
-		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
-	})
+	return a.openAdmin(behind)
+}
+
+// answering is who answers behind the second door, out of the stores.
+func (a *App) answering() admin.Deps {
+	a.replayer = replay.New(a.work, a.stepNames(), a.log)
+	behind := &backOffice{app: a}
+	return admin.Deps{
+		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
+		Quarantine: behind, Expected: behind, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind,
+	}
+}
+
+func (a *App) openAdmin(behind admin.Deps) error {
+	door, err := admin.New(a.config.Admin, behind)
 	if err != nil {
 		return err
 	}

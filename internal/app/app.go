@@ -84,6 +84,11 @@ func (a *App) buildStores(ctx context.Context) error {
 	for _, store := range stores.versions {
 		a.log.Debug().Str("store", store.Store).Int64("version", store.Version).Msg("schema is up to date")
 	}
+	return a.useStores(ctx, stores)
+}
+
+// useStores makes what keeps events in the stores. Nothing works on them before Start.
+func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 	a.inbox, err = inbox.Open(ctx, stores.inbox, a.config.Inbox)
 	if err != nil {
 		return err
