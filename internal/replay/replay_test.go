@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/work"
@@ -19,7 +20,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.UseMemory()
+	goleak.VerifyTestMain(m)
+}
 
 // store is a work store of dead events whose workers are as slow and whose disk is as broken as a test wants;
 // the real one is behind the same door in the tests of package app.

@@ -17,7 +17,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.UseMemory()
+	goleak.VerifyTestMain(m)
+}
 
 var stages = [][]string{{"download"}, {"forward"}}
 
