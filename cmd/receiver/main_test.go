@@ -25,7 +25,7 @@ var builtBinary string
 // TestMain builds the program once; the tests run it as users do.
 func TestMain(m *testing.M) {
 	folder, err := build()
-	databasetest.UseMemory() // not before: programs may not run from there
+	databasetest.Prepare() // not before: programs may not run from there
 	if err == nil {
 		err = blobstoretest.SetS3Credentials()
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	databasetest.UseMemory()
+	databasetest.Prepare()
 	goleak.VerifyTestMain(m)
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	databasetest.UseMemory()
+	databasetest.Prepare()
 	goleak.VerifyTestMain(m)
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	databasetest.UseMemory()
+	databasetest.Prepare()
 	goleak.VerifyTestMain(m)
 }
 
