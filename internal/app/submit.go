@@ -44,9 +44,6 @@ func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Durat
 
 // submissionFailure gives the failure of a submission its meaning at the admin door.
 func submissionFailure(expected work.Expectation, err error) error {
-	if wrong, is := errors.AsType[*submit.RequestError](err); is {
-		return &event.Error{Code: problem.CodeRefused, Detail: wrong.Text, Err: err}
-	}
 	if unstored, is := errors.AsType[*submit.UnstoredError](err); is {
 		return &event.Error{
 			Code: problem.CodeUnknownOutcome, Err: err,

@@ -54,7 +54,6 @@ type Submitter struct {
 	Deps
 
 	metrics
-	firstPause time.Duration
 	mutex      sync.Mutex // guards stopped against under
 	stopped    bool
 	under      sync.WaitGroup // submissions under way
@@ -63,14 +62,14 @@ type Submitter struct {
 
 // New makes a submitter.
 func New(deps Deps) *Submitter {
-	return &Submitter{Deps: deps, metrics: newMetrics(), firstPause: firstPause, ending: make(chan struct{})}
+	return &Submitter{Deps: deps, metrics: newMetrics(), ending: make(chan struct{})}
 }
 
 // Submit hands a request to the vendor, with our webhook in it, and gives the expectation of its job. When all slots of the
-// vendor's plan are taken it tries again for as long as wait. The error is a *RequestError if the request is no good, a
-// *deepimage.Error if the vendor did not take it, or one of the store.
+// vendor's plan are taken it tries again for as long as wait. The error is a *deepimage.Error, an
+// *UnstoredError, or one of the store, after which nothing was sent.
 //
-// After an error of deepimage.KindOutcome, and after one of the store, the job may exist; it is never sent twice. The
+// After an error of deepimage.KindOutcome, and after an *UnstoredError, the job may exist; it is never sent twice. The
 // expectation stays then, and the callback, if it comes, names the job.
 func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Duration) (work.Expectation, error) {
 	if !s.begin() {
@@ -78,7 +77,7 @@ func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Durati
 	}
 	defer s.under.Done()
 	token := newToken()
-	request, err := withWebhook(request, s.Webhook+token)
+	request, err := deepimage.WithWebhook(request, s.Webhook+token)
 	if err != nil {
 		return work.Expectation{}, err
 	}
@@ -127,7 +126,7 @@ func afterOf(err error) time.Duration {
 // hand gives the request to the vendor, again only when the vendor has said that all slots are taken. Once it is on its
 // way nobody calls it off: what would come of that is not known.
 func (s *Submitter) hand(ctx context.Context, request []byte, until time.Time) (job string, err error) {
-	for pause := s.firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		job, err = s.Vendor.Submit(context.WithoutCancel(ctx), request)
 		if deepimage.KindOf(err) != deepimage.KindSlots {
 			return job, err
@@ -198,3 +197,17 @@ func (s *Submitter) Stop(ctx context.Context) error {
 		return fmt.Errorf("submit: stop: %w", ctx.Err())
 	}
 }
+
+// UnstoredError says that the vendor has taken a job, and that it could not be stored which one. Its callback will say it.
+type UnstoredError struct {
+	Job string
+	Err error
+}
+
+// Error tells the job.
+func (e *UnstoredError) Error() string {
+	return "submit: job " + e.Job + " is not stored: " + e.Err.Error()
+}
+
+// Unwrap gives what the store said.
+func (e *UnstoredError) Unwrap() error { return e.Err }

@@ -1,4 +1,4 @@
-package submit
+package deepimage
 
 import (
 	"bytes"
@@ -9,37 +9,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxRequestBytes is the length of the longest request that the vendor documents.
-const MaxRequestBytes = 32 << 20
-
-// RequestError says in a sentence for a person what is wrong with a request.
-type RequestError struct{ Text string }
-
-// Error gives the sentence.
-func (e *RequestError) Error() string { return e.Text }
-
-// UnstoredError says that the vendor has taken a job, and that it could not be stored which one. Its callback will say it.
-type UnstoredError struct {
-	Job string
-	Err error
-}
-
-// Error tells the job.
-func (e *UnstoredError) Error() string {
-	return "submit: job " + e.Job + " is not stored: " + e.Err.Error()
-}
-
-// Unwrap gives what the store said.
-func (e *UnstoredError) Unwrap() error { return e.Err }
-
-// withWebhook copies a request with our address as webhooks.complete, and with every other byte of it as it was.
-func withWebhook(request []byte, address string) ([]byte, error) {
+// WithWebhook copies a request with an address as webhooks.complete (documented), and with every other byte of it as it was. The
+// error is of KindRefused.
+func WithWebhook(request []byte, address string) ([]byte, error) {
 	quoted, err := jsontext.AppendQuote([]byte(`"complete":`), address)
 	if err != nil {
-		return nil, &RequestError{"The address of the webhook is not valid UTF-8."}
+		return nil, failf(KindRefused, "the address of the webhook is not valid UTF-8")
 	}
-	if len(request) > MaxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
-		return nil, &RequestError{"The request is longer than the 32 MiB that Deep Image takes. Give it a URL of the image in place of the image."}
+	if len(request) > maxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
+		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image takes; give it a URL of the image in place of the image")
 	}
 	webhooks, at, isEmpty, err := findWebhooks(request)
 	if err != nil {
@@ -74,20 +52,20 @@ func findWebhooks(request []byte) (webhooks jsontext.Value, at int64, isEmpty bo
 	case webhooks == nil:
 		return nil, inside, isEmpty, nil
 	case webhooks.Kind() != '{':
-		return nil, 0, false, &RequestError{`"webhooks" must be an object. Leave it out: the receiver puts its own address there.`}
+		return nil, 0, false, failf(KindRefused, "webhooks must be an object; leave it out, the receiver puts its own address there")
 	}
 	_, err = members(webhooks, func(name string, _ jsontext.Value, _ int64) error {
 		if name != "complete" {
 			return nil
 		}
-		return &RequestError{"The request names a webhook. Leave webhooks.complete out: the receiver puts its own address there, and its handler forward tells others."}
+		return failf(KindRefused, "the request names a webhook; leave webhooks.complete out, the receiver puts its own address there, and its handler forward tells others")
 	})
 	return webhooks, at, false, err
 }
 
 // members visits the members of an object that is all there is in text, and says where the first one begins.
 func members(text []byte, visit func(name string, value jsontext.Value, start int64) error) (inside int64, err error) {
-	notJSON := &RequestError{"The request must be a JSON object, as Deep Image takes it."}
+	notJSON := failf(KindRefused, "the request must be a JSON object, as Deep Image takes it")
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
 	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != '{' {
 		return 0, notJSON
