@@ -22,6 +22,9 @@ const (
 // officeOptions say where the admin listener is.
 type officeOptions struct{ url string }
 
+// unreachableError says that there is no receiver.
+type unreachableError struct{ error }
+
 // office is the admin API of a running receiver.
 type office struct {
 	base   *url.URL
@@ -59,18 +62,9 @@ func (o *office) ask(ctx context.Context, method, path string, query url.Values,
 	if err != nil {
 		return fmt.Errorf("ask the receiver: %w", withoutURL(err))
 	}
-	request.Header.Set("User-Agent", buildinfo.UserAgent())
-	if !o.token.IsZero() {
-		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
-	}
-	answer, err := o.client.Do(request)
+	answer, content, err := o.exchange(request)
 	if err != nil {
-		return fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read from
-	content, err := io.ReadAll(io.LimitReader(answer.Body, maxOfficeAnswer))
-	if err != nil {
-		return fmt.Errorf("the answer broke off: %w", err)
+		return err
 	}
 	if answer.StatusCode >= http.StatusMultipleChoices {
 		return refusal(answer, content)
@@ -79,6 +73,25 @@ func (o *office) ask(ctx context.Context, method, path string, query url.Values,
 		return fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
 	}
 	return nil
+}
+
+// exchange sends a request and reads the answer.
+func (o *office) exchange(request *http.Request) (*http.Response, []byte, error) {
+	request.Header.Set("User-Agent", buildinfo.UserAgent())
+	if !o.token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
+	}
+	answer, err := o.client.Do(request)
+	if err != nil {
+		err = fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
+		return nil, nil, &unreachableError{err}
+	}
+	defer answer.Body.Close() //nolint:errcheck // only read from
+	content, err := io.ReadAll(io.LimitReader(answer.Body, maxOfficeAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	return answer, content, nil
 }
 
 // refusal makes an error of an answer that is a problem.

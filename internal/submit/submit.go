@@ -54,10 +54,10 @@ type Submitter struct {
 	Deps
 
 	metrics
-	mutex      sync.Mutex // guards stopped against under
-	stopped    bool
-	under      sync.WaitGroup // submissions under way
-	ending     chan struct{}  // closed when nobody may wait for a slot any more
+	mutex   sync.Mutex // guards stopped against under
+	stopped bool
+	under   sync.WaitGroup // submissions under way
+	ending  chan struct{}  // closed when nobody may wait for a slot any more
 }
 
 // New makes a submitter.
