@@ -57,7 +57,7 @@ all jobs are submitted.`,
 	flags.StringVar(&options.requestFile, "request", "", "file with the JSON of the request, without url; - is standard input")
 	flags.StringVar(&options.width, "width", "", "width of the result, in pixels or percent, such as 2000 or 200%")
 	flags.StringVar(&options.height, "height", "", "height of the result, likewise")
-	flags.DurationVar(&options.slotWait, "wait", defaultSlotWait, "time that an image may wait while the Deep Image account has as many jobs under way as its plan allows")
+	flags.DurationVar(&options.slotWait, "wait", defaultSlotWait, "time that an image may wait while Deep Image has as many jobs under way as the plan allows")
 	flags.DurationVar(&options.timeout, "timeout", defaultSlotWait, "time from the submission of an image until its result is stored")
 	flags.IntVar(&options.parallel, "parallel", maxParallel, "images that are submitted at the same time")
 	flags.BoolVar(&options.detach, "detach", false, "do not wait for the results; the receiver stores them all the same")

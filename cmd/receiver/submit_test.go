@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"image"
 	"image/png"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
@@ -120,6 +123,83 @@ func TestSubmitForPeople(t *testing.T) {
 	poor := run(t, env, "submit", image, "--wait", "0s").expect(t, 1)
 	contains(t, "stdout", poor.stdout, "failed     "+image, "402", "too few credits")
 	contains(t, "stderr", poor.stderr, "1 of 1 images are not stored")
+}
+
+// The receiver is killed when its request is with the vendor and the answer is not back. The job is not sent again, and its
+// callback says after the next start which job it was.
+func TestKilledWhileSubmitting(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		callbacks := fakevendor.Plan{Attempts: 20}
+		vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second, Processing: fakevendor.Processing{Callbacks: callbacks}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = vendor.Close() })
+		address, door := freeAddress(t), freeAddress(t)
+		env := []string{
+			"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
+			"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		}
+		if place.Kind == database.Postgres {
+			env = append(env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())
+		}
+		folder := t.TempDir()
+		p := serve(t, folder, env...)
+		trouble := fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1, Struck: p.kill}
+		if err := vendor.Disturb(trouble); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, env, "submit", "https://example.com/a.png").expect(t, 1)
+		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "whether the image was submitted is not known")
+		serve(t, folder, env...)
+		awaitArrival(t, "http://"+door)
+		if n := vendor.Calls(fakevendor.CallProcess); n != 1 {
+			t.Errorf("it was sent %d times", n)
+		}
+	})
+}
+
+// awaitArrival waits until the only job that is expected has arrived, and its event is done.
+func awaitArrival(t *testing.T, admin string) {
+	t.Helper()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for {
+		var list struct {
+			Expectations []struct{ Job, State, Event string }
+		}
+		getJSON(t, admin+"/api/v1/expectations", &list)
+		if len(list.Expectations) == 1 && list.Expectations[0].State == "arrived" && list.Expectations[0].Job != "" {
+			var found struct{ Status, Job string }
+			getJSON(t, admin+"/api/v1/events/"+list.Expectations[0].Event, &found)
+			if found.Status == "done" && found.Job == list.Expectations[0].Job {
+				return
+			}
+		}
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("expectations are %+v", list)
+		}
+	}
+}
+
+func getJSON(t *testing.T, address string, into any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestSubmitRefuses(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
@@ -78,25 +79,28 @@ func (o *office) submit(ctx context.Context, i image, template []byte, wait time
 	}
 	request.ContentLength = length
 	request.Header.Set("Content-Type", "application/json")
-	answer, content, err := o.exchange(request)
+	answer, err := o.exchange(request)
+	if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+		return 0, fmt.Errorf("%w; whether the image was submitted is not known: look at the receiver's expectations before you send it again", err)
+	}
 	if err != nil {
 		return 0, err
 	}
-	if answer.StatusCode >= http.StatusMultipleChoices {
-		return retryPause(answer), refusal(answer, content)
+	if answer.code >= http.StatusMultipleChoices {
+		return retryPause(answer), refusal(answer)
 	}
-	if err := json.Unmarshal(content, result); err != nil || result.ID == "" {
+	if err := json.Unmarshal(answer.content, result); err != nil || result.ID == "" {
 		return 0, fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
 	}
 	return 0, nil
 }
 
 // retryPause is after how long a request may be sent again that the receiver has not passed on; 0 is never.
-func retryPause(answer *http.Response) time.Duration {
-	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
+func retryPause(answer officeAnswer) time.Duration {
+	if answer.code != http.StatusTooManyRequests && answer.code != http.StatusServiceUnavailable {
 		return 0
 	}
-	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+	seconds, err := strconv.Atoi(answer.header.Get("Retry-After"))
 	if err != nil || seconds < 1 {
 		seconds = 1
 	}

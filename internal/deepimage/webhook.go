@@ -24,7 +24,7 @@ func WithWebhook(request []byte, address string) ([]byte, error) {
 		return nil, err
 	}
 	if webhooks.Kind() == '{' {
-		at += 1 // behind its brace
+		at++ // behind its brace
 		isEmpty = len(bytes.TrimSpace(webhooks[1:])) == 1
 	} else {
 		quoted = slices.Concat([]byte(`"webhooks":{`), quoted, []byte("}"))
@@ -58,7 +58,8 @@ func findWebhooks(request []byte) (webhooks jsontext.Value, at int64, isEmpty bo
 		if name != "complete" {
 			return nil
 		}
-		return failf(KindRefused, "the request names a webhook; leave webhooks.complete out, the receiver puts its own address there, and its handler forward tells others")
+		return failf(KindRefused,
+			"the request names a webhook; leave webhooks.complete out, the receiver puts its own address there, and its handler forward tells others")
 	})
 	return webhooks, at, false, err
 }

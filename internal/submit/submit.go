@@ -29,6 +29,11 @@ type Store interface {
 	Name(ctx context.Context, id, job string, first time.Time) (work.Expectation, error)
 	Forget(ctx context.Context, id string) error
 	PutOff(ctx context.Context, id string, next time.Time, asked bool, detail string) error
+	Tokens
+}
+
+// Tokens is where the tokens of expectations are.
+type Tokens interface {
 	HasToken(ctx context.Context, token work.TokenHash) (bool, error)
 	UseToken(ctx context.Context, token work.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
 }
