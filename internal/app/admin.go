@@ -32,7 +32,7 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
+		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind, Jobs: behind,
 		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
 	})
 	if err != nil {
