@@ -37,7 +37,7 @@ func (a *App) answering() admin.Deps {
 	behind := &backOffice{app: a}
 	return admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
-		Quarantine: behind, Expected: behind, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind,
+		Quarantine: behind, Expected: behind, Jobs: behind, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind,
 	}
 }
 
