@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/rs/zerolog"
@@ -104,6 +105,7 @@ type Deps struct {
 	Rejections Rejections
 	Quarantine Quarantine
 	Expected   Expectations
+	Sessions   Sessions
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.
@@ -116,14 +118,15 @@ type Deps struct {
 
 // Admin is the door. It is safe for use by many goroutines.
 type Admin struct {
-	config   Config
-	deps     Deps
-	access   *access
-	pages    *pages
-	streams  *streams
-	ending   chan struct{} // closed when answers without an end are to end
-	endOnce  sync.Once
-	crossing *http.CrossOriginProtection
+	config    Config
+	deps      Deps
+	access    *access
+	pages     *pages
+	reference *api.Reference
+	streams   *streams
+	ending    chan struct{} // closed when answers without an end are to end
+	endOnce   sync.Once
+	crossing  *http.CrossOriginProtection
 }
 
 // queryTimeout bounds what one request asks of the stores.
@@ -135,9 +138,12 @@ func New(config Config, deps Deps) (*Admin, error) {
 		return nil, err
 	}
 	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
-	a.access = newAccess(config.Token)
+	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
 	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	if a.reference, err = api.Read(); err != nil {
 		return nil, err
 	}
 	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)

@@ -197,7 +197,11 @@ func (a *Admin) switchTargetPage(do func(context.Context, string) error, did str
 
 // showLogin answers GET /login.
 func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
-	if !a.access.required() || a.access.sessions.has(r, time.Now()) {
+	if !a.access.required() {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if has, err := a.access.sessions.has(r); has && err == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

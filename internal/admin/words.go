@@ -29,6 +29,7 @@ func (p *pages) words() template.FuncMap {
 		"age":      func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
 		"tidy":     tidy,
+		"prose":    paragraph,
 		"short":    short,
 		"picture":  isPicture,
 		"thumb":    hasThumbnail,
