@@ -62,7 +62,8 @@ func startChromium(t *testing.T) *chromium {
 	}
 	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	process, closeProcess := chromedp.NewContext(allocated)
+	ignore := func(string, ...any) {} // events that chromedp does not know
+	process, closeProcess := chromedp.NewContext(allocated, chromedp.WithErrorf(ignore))
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(process) // waits for the end of the process
 		closeProcess()

@@ -26,6 +26,8 @@ func TestDashboard(t *testing.T) {
 		{"a filtered set runs again after a question", filteredSetRunsAgain},
 		{"an event arrives live and its picture loads", eventArrivesLive},
 		{"a dead event runs again and becomes done", deadEventRunsAgain},
+		{"a target rests, another is disabled and enabled", targetsRestAndAreEnabled},
+		{"the API can be read", apiCanBeRead},
 		{"pages without events teach", emptyPagesTeach},
 		{"the URL to register is shown and tried", urlIsShownAndTried},
 		{"who has the token logs in and out", logInAndOut},
@@ -90,9 +92,13 @@ func emptyPagesTeach(t *testing.T, c *chromium) {
 		d.look("empty-" + strings.Trim(strings.NewReplacer("/", "", "?", "-", "=", "-").Replace(path), "-"))
 	}
 	d.quiet()
-	d.open("/events/00000000-0000-7000-8000-000000000000")
-	if text := d.text("#content"); !strings.Contains(text, "There is no such thing") {
-		t.Errorf("what is not there: %s", text)
+	for path, want := range map[string]string{
+		"/events/00000000-0000-7000-8000-000000000000": "There is no such thing", "/nothing": "There is nothing at this address",
+	} {
+		d.open(path)
+		if text := d.text("#content"); !strings.Contains(text, want) {
+			t.Errorf("%s: %s", path, text)
+		}
 	}
 	d.look("trouble")
 	d.complaints() // of the status 404
@@ -115,6 +121,9 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.click("tbody .job a")
 	d.await(`document.querySelector(".pictures img")?.naturalWidth === 320`)
 	d.look("event-done")
+	d.click("button.view")
+	d.await(`document.querySelector(".zoom:popover-open img")?.naturalWidth === 1200`)
+	d.look("zoom")
 	d.quiet()
 }
 
@@ -131,7 +140,7 @@ func deadEventRunsAgain(t *testing.T, c *chromium) {
 	d.click("details.ask > summary")
 	d.click("details.ask form button")
 	d.await(`document.querySelector(".notice")`)
-	d.await(`document.querySelector(".steps .badge.done") && document.querySelectorAll(".pictures img").length === 2`)
+	d.await(`document.querySelector(".steps .badge.done") && document.querySelectorAll(".pictures .view img").length === 2`)
 	d.quiet()
 }
 
@@ -217,6 +226,7 @@ func urlIsShownAndTried(t *testing.T, c *chromium) {
 	d.await(`document.querySelector("#webhook")?.value.endsWith("` + token + `")`)
 	d.click("[data-copy]")
 	d.await(`document.querySelector("[data-copy]").textContent === "Copied"`)
+	d.do(chromedp.Evaluate(`document.querySelectorAll("details.defaults").forEach(group => group.open = true)`, nil))
 	d.look("setup")
 	d.click("form[action='/setup/sample'] button")
 	d.await(`document.querySelector(".steps")?.textContent.includes("host not allowed")`)
