@@ -44,7 +44,7 @@ function missing(picture) {
 }
 document.addEventListener("error", (event) => missing(event.target), true);
 for (const picture of document.images) {
-  if (picture.complete && picture.naturalWidth === 0 && picture.loading !== "lazy") missing(picture);
+  if (picture.complete && picture.naturalWidth === 0) missing(picture);
 }
 
 function live(up) {
