@@ -22,6 +22,9 @@ const (
 // officeOptions say where the admin listener is.
 type officeOptions struct{ url string }
 
+// unreachableError says that there is no receiver.
+type unreachableError struct{ error }
+
 // office is the admin API of a running receiver.
 type office struct {
 	base   *url.URL
@@ -59,37 +62,55 @@ func (o *office) ask(ctx context.Context, method, path string, query url.Values,
 	if err != nil {
 		return fmt.Errorf("ask the receiver: %w", withoutURL(err))
 	}
+	answer, err := o.exchange(request)
+	if err != nil {
+		return err
+	}
+	if answer.code >= http.StatusMultipleChoices {
+		return refusal(answer)
+	}
+	if err := json.Unmarshal(answer.content, result); err != nil {
+		return fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
+	}
+	return nil
+}
+
+// officeAnswer is what the admin API answers.
+type officeAnswer struct {
+	code    int
+	status  string // the code with its name
+	header  http.Header
+	content []byte
+}
+
+// exchange sends a request and reads the answer.
+func (o *office) exchange(request *http.Request) (officeAnswer, error) {
 	request.Header.Set("User-Agent", buildinfo.UserAgent())
 	if !o.token.IsZero() {
 		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
 	}
 	answer, err := o.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
+		err = fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
+		return officeAnswer{}, &unreachableError{err}
 	}
 	defer answer.Body.Close() //nolint:errcheck // only read from
 	content, err := io.ReadAll(io.LimitReader(answer.Body, maxOfficeAnswer))
 	if err != nil {
-		return fmt.Errorf("the answer broke off: %w", err)
+		return officeAnswer{}, fmt.Errorf("the answer broke off: %w", err)
 	}
-	if answer.StatusCode >= http.StatusMultipleChoices {
-		return refusal(answer, content)
-	}
-	if err := json.Unmarshal(content, result); err != nil {
-		return fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
-	}
-	return nil
+	return officeAnswer{code: answer.StatusCode, status: answer.Status, header: answer.Header, content: content}, nil
 }
 
 // refusal makes an error of an answer that is a problem.
-func refusal(answer *http.Response, content []byte) error {
+func refusal(answer officeAnswer) error {
 	var told struct{ Detail string }
-	_ = json.Unmarshal(content, &told) // what is missing stays empty
-	text := "the receiver answers " + answer.Status
+	_ = json.Unmarshal(answer.content, &told) // what is missing stays empty
+	text := "the receiver answers " + answer.status
 	if told.Detail != "" {
 		text += ": " + told.Detail
 	}
-	switch answer.StatusCode {
+	switch answer.code {
 	case http.StatusBadRequest:
 		return wrongUsage("%s", printable(text))
 	case http.StatusUnauthorized:

@@ -16,13 +16,15 @@ func newProgress(w io.Writer, total int, what string) *progress {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return &progress{}
 	}
-	return &progress{progressbar.NewOptions(total,
+	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowCount(),
 		progressbar.OptionClearOnFinish(),
-	)}
+	)
+	_ = bar.RenderBlank() // so that it is there from the beginning
+	return &progress{bar}
 }
 
 func (p *progress) set(done int) {
@@ -36,6 +38,13 @@ func (p *progress) setOf(done, all int) {
 	if p.bar != nil {
 		p.bar.ChangeMax(all)
 		p.set(done)
+	}
+}
+
+// clear takes the bar away, so that a line can be printed in its place; set draws it again.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
 	}
 }
 

@@ -28,6 +28,9 @@ var ErrSettled = errors.New("admin: the event is not quarantined")
 // ErrNoKey says that something needs the key of the vendor's API, and there is none.
 var ErrNoKey = errors.New("admin: there is no key of the vendor's API")
 
+// ErrNoPublicURL says that something needs the address by which the outside reaches the receiver, and it is not known.
+var ErrNoPublicURL = errors.New("admin: the public address is not known")
+
 // Events reads what became of the events.
 type Events interface {
 	// List gives the newest events that the filter lets through and that are older than the one
@@ -70,6 +73,8 @@ type Expectations interface {
 	Expect(ctx context.Context, jobs []string) ([]Expectation, error)
 	// Expectations lists those in a state (all if ""), older than the one named (all if ""), at most limit of them.
 	Expectations(ctx context.Context, state, before string, limit int) ([]Expectation, error)
+	// Expectation gives one of them, or ErrNotFound.
+	Expectation(ctx context.Context, id string) (Expectation, error)
 	// Expected counts them by their state.
 	Expected(ctx context.Context) (map[string]int64, error)
 }
@@ -105,6 +110,7 @@ type Deps struct {
 	Rejections Rejections
 	Quarantine Quarantine
 	Expected   Expectations
+	Jobs       Jobs
 	Sessions   Sessions
 	Targets    Targets
 	Artifacts  Artifacts
@@ -127,6 +133,8 @@ type Admin struct {
 	ending    chan struct{} // closed when answers without an end are to end
 	endOnce   sync.Once
 	crossing  *http.CrossOriginProtection
+
+	submissions chan struct{} // holds one for each that is under way
 }
 
 // queryTimeout bounds what one request asks of the stores.
@@ -138,6 +146,7 @@ func New(config Config, deps Deps) (*Admin, error) {
 		return nil, err
 	}
 	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
+	a.submissions = make(chan struct{}, maxSubmissions)
 	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
 	if a.pages, err = newPages(); err != nil {

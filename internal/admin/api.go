@@ -173,6 +173,9 @@ func storeFailure(err error) error {
 	case errors.Is(err, ErrNoKey):
 		const detail = "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again."
 		return &event.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
+	case errors.Is(err, ErrNoPublicURL):
+		const detail = "Deep Image must be told where to call back. Set RECEIVER_PUBLIC_URL and start again."
+		return &event.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return event.Unavailable("The store took too long to answer.", err)
 	default:

@@ -26,6 +26,8 @@ func (a *Admin) routes() []route {
 		{http.MethodPost, "/api/v1/quarantine/release", a.releaseAll},
 		{http.MethodGet, "/api/v1/expectations", a.listExpectations},
 		{http.MethodPost, "/api/v1/expectations", a.expect},
+		{http.MethodGet, "/api/v1/expectations/{id}", a.showExpectation},
+		{http.MethodPost, "/api/v1/jobs", a.submit},
 		{http.MethodGet, "/api/v1/stats", a.showStats},
 		{http.MethodGet, "/api/v1/stream", a.stream},
 		{http.MethodGet, "/api/v1/rejections", a.listRejections},

@@ -33,8 +33,7 @@ func (a *App) buildAdmin(context.Context) error {
 	}
 	door, err := admin.New(a.config.Admin, admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
-		Sessions: a.work,
-		Targets:  behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
+		Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
 	})
 	if err != nil {
 		return err

@@ -41,6 +41,15 @@ func (b *backOffice) Expectations(ctx context.Context, state, before string, lim
 	return expectationsOf(found), err
 }
 
+// Expectation gives one.
+func (b *backOffice) Expectation(ctx context.Context, id string) (admin.Expectation, error) {
+	found, err := b.app.work.Expectation(ctx, id)
+	if err != nil {
+		return admin.Expectation{}, missing(err)
+	}
+	return expectationsOf([]work.Expectation{found})[0], nil
+}
+
 // Expected counts them.
 func (b *backOffice) Expected(ctx context.Context) (map[string]int64, error) {
 	counts, err := b.app.work.ExpectationCounts(ctx)

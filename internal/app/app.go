@@ -24,6 +24,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
@@ -38,22 +39,23 @@ const adminStopTimeout = 500 * time.Millisecond
 
 // App is a receiver: New opens its stores, Start opens its doors.
 type App struct {
-	config   config.Config
-	log      zerolog.Logger
-	disk     *disk
-	inbox    *inbox.Inbox
-	work     *work.Store
-	queue    *queue.Queue
-	vendor   *deepimage.Client     // nil without a key
-	lookout  *reconcile.Reconciler // nil without a key
-	pipeline *pipeline.Pipeline
-	relay    *relay.Relay
-	replayer *replay.Replayer
-	stored   shelves     // what handlers have stored
-	tokens   secret.List // that callbacks may carry
-	server   *httpserver.Server
-	address  net.Addr
-	cleanups cleanups
+	config    config.Config
+	log       zerolog.Logger
+	disk      *disk
+	inbox     *inbox.Inbox
+	work      *work.Store
+	queue     *queue.Queue
+	vendor    *deepimage.Client     // nil without a key
+	lookout   *reconcile.Reconciler // nil without a key
+	submitter *submit.Submitter
+	pipeline  *pipeline.Pipeline
+	relay     *relay.Relay
+	replayer  *replay.Replayer
+	stored    shelves     // what handlers have stored
+	tokens    secret.List // that callbacks may carry
+	server    *httpserver.Server
+	address   net.Addr
+	cleanups  cleanups
 
 	adminServer  *httpserver.Server
 	adminAddress net.Addr
@@ -117,7 +119,7 @@ func (a *App) buildDoor(context.Context) error {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	door, err := ingress.New(a.config.Webhook, ingress.Deps{Inbox: a.inbox, Tokens: tokens.List, Ready: a.ready})
+	door, err := ingress.New(a.config.Webhook, ingress.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
 	if err != nil {
 		return err
 	}
@@ -218,6 +220,7 @@ func (a *App) stopWorking(ctx context.Context) error {
 	group.Go(func() error { return a.relay.Stop(ctx) })
 	group.Go(func() error { return a.pipeline.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
+	group.Go(func() error { return a.submitter.Stop(ctx) })
 	if a.lookout != nil {
 		group.Go(func() error { return a.lookout.Stop(ctx) })
 	}

@@ -78,6 +78,7 @@ func (a *App) buildWork(ctx context.Context) error {
 	}
 	a.relay = carry(a.inbox, a.work, a.stages(), a.log)
 	a.buildLookout()
+	a.buildSubmitter()
 	return nil
 }
 

@@ -24,6 +24,7 @@ func (a *App) registry() (*prometheus.Registry, error) {
 	all := []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
 	all = append(all, a.server.Collectors()...)
 	all = append(all, a.pipeline.Collectors()...)
+	all = append(all, a.submitter.Collectors()...)
 	if a.lookout != nil {
 		all = append(all, a.lookout.Collectors()...)
 	}

@@ -27,7 +27,7 @@ func handlerTools() []string {
 func core() []string {
 	return []string{
 		"./internal/inbox", "./internal/relay", "./internal/work", "./internal/queue", "./internal/database/...",
-		"./internal/pipeline", "./internal/replay", "./internal/handler/...",
+		"./internal/pipeline", "./internal/replay", "./internal/submit", "./internal/handler/...",
 	}
 }
 
@@ -101,6 +101,11 @@ func workers() []Rule {
 		Of:     []string{"./internal/reconcile"},
 		Forbid: []string{"./..."},
 		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/setting"},
+	}, {
+		Says:   "who submits jobs knows stores by what they answer, and the vendor's API",
+		Of:     []string{"./internal/submit"},
+		Forbid: []string{"./..."},
+		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
 		Of:     []string{"./internal/pipeline"},

@@ -61,7 +61,7 @@ func TestFaults(t *testing.T) {
 		{"token with an empty item", "RECEIVER_WEBHOOK_TOKENS", token + ",", "has an empty item"},
 		{"too many tokens", "RECEIVER_WEBHOOK_TOKENS", strings.TrimSuffix(strings.Repeat(token+",", 21), ","), "has 21 tokens, and may have at most 20"},
 
-		{"public URL by http", "RECEIVER_PUBLIC_URL", "http://hooks.example.com", "must begin with https://, because the token of every callback travels through it"},
+		{"public URL by http", "RECEIVER_PUBLIC_URL", "http://hooks.example.com", "must begin with https://, because the token of every callback travels through it; http:// is for loopback only"},
 		{"public URL without scheme", "RECEIVER_PUBLIC_URL", "hooks.example.com", "must be a whole URL such as https://hooks.example.com"},
 		{"public URL with a user", "RECEIVER_PUBLIC_URL", "https://me:hunter2@hooks.example.com", "must be an address alone, without user, query and fragment"},
 		{"public URL with a query", "RECEIVER_PUBLIC_URL", "https://hooks.example.com?hunter2", "must be an address alone, without user, query and fragment"},

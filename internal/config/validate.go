@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -136,12 +137,17 @@ func (c *Config) validatePublicURL(faults *Faults) {
 	switch {
 	case err != nil || u.Host == "":
 		faults.add(name, "must be a whole URL such as https://hooks.example.com")
-	case u.Scheme != "https":
-		faults.add(name, "must begin with https://, because the token of every callback travels through it")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		faults.add(name, "must begin with https://, because the token of every callback travels through it; http:// is for loopback only")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		faults.add(name, "must be an address alone, without user, query and fragment")
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // enumerate writes "a", "a or b", "a, b or c".

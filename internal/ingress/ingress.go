@@ -24,10 +24,20 @@ type Inbox interface {
 	Reject(ctx context.Context, r event.Rejection) error
 }
 
+// JobTokens are tokens of which each is good for the callback of one job alone.
+type JobTokens interface {
+	// Known says whether there is such a token.
+	Known(ctx context.Context, token string) (bool, error)
+	// Use uses it up for an event. It is false for the event of another job, and when it was used for another event.
+	Use(ctx context.Context, token string, e event.Event) (bool, error)
+}
+
 // Deps is what the door needs.
 type Deps struct {
 	Inbox  Inbox
 	Tokens secret.List // any one of them opens
+	// JobTokens open as well; nil if there are none.
+	JobTokens JobTokens
 	// Ready is nil when callbacks can be taken, or says why they cannot. It is asked
 	// for every request, so it must not wait.
 	Ready func() error
@@ -73,8 +83,9 @@ func (i *Ingress) receive(r *http.Request) (job string, receipt event.Receipt, e
 	if err := i.deps.Ready(); err != nil {
 		return "", receipt, unavailable(err, "The receiver cannot take callbacks now.")
 	}
-	if !i.authorized(r) {
-		return "", receipt, &event.Error{Code: event.CodeUnauthorized, Detail: "The callback carries no token, or one that is not valid here."}
+	jobToken, err := i.authorize(r)
+	if err != nil {
+		return "", receipt, err
 	}
 	body, err := i.readBody(r)
 	defer body.release()
@@ -88,6 +99,9 @@ func (i *Ingress) receive(r *http.Request) (job string, receipt event.Receipt, e
 	}
 	e.Received, e.Origin = received, event.OriginCallback
 	e.Source = exchange.From(r.Context()).Client
+	if err := i.use(r.Context(), jobToken, e); err != nil {
+		return "", receipt, err
+	}
 	receipt, err = i.accept(r.Context(), e)
 	return e.Job, receipt, err
 }

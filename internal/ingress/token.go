@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,10 +10,50 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// authorized says whether the request carries one of the tokens. An empty token never matches.
-func (i *Ingress) authorized(r *http.Request) bool {
+// authorize lets in who carries one of the tokens, in constant time, or the token of a job, which is given back. An empty
+// token never matches.
+func (i *Ingress) authorize(r *http.Request) (jobToken string, err error) {
 	token := presentedToken(r)
-	return token != "" && i.deps.Tokens.Match(token)
+	if token == "" {
+		return "", unauthorized()
+	}
+	if i.deps.Tokens.Match(token) {
+		return "", nil
+	}
+	if i.deps.JobTokens == nil {
+		return "", unauthorized()
+	}
+	ctx, cancel := i.storeContext(r.Context())
+	defer cancel()
+	switch isKnown, err := i.deps.JobTokens.Known(ctx, token); {
+	case err != nil:
+		return "", unavailable(err, "The token could not be looked up.")
+	case !isKnown:
+		return "", unauthorized()
+	default:
+		return token, nil
+	}
+}
+
+// use uses up the token of a job, if it was one that opened.
+func (i *Ingress) use(ctx context.Context, jobToken string, e event.Event) error {
+	if jobToken == "" {
+		return nil
+	}
+	ctx, cancel := i.storeContext(ctx)
+	defer cancel()
+	isGood, err := i.deps.JobTokens.Use(ctx, jobToken, e)
+	if err != nil {
+		return unavailable(err, "The token could not be used.")
+	}
+	if !isGood {
+		return unauthorized()
+	}
+	return nil
+}
+
+func unauthorized() error {
+	return &event.Error{Code: event.CodeUnauthorized, Detail: "The callback carries no token, or one that is not valid here."}
 }
 
 // presentedToken is the token of a request: the one in the path, else the Bearer

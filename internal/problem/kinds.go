@@ -18,6 +18,13 @@ const (
 	CodeCrossOrigin      event.Code = "cross_origin"       // the page of somebody else asks for it
 	CodeMisdirected      event.Code = "misdirected"        // the request is for another host
 	CodeTooManyRequests  event.Code = "too_many_requests"  // asked too often
+
+	// What Deep Image says of a job that is submitted to it.
+	CodeSlots          event.Code = "slots"           // as many jobs are under way as the plan allows
+	CodeCredits        event.Code = "credits"         // the account cannot pay for it
+	CodeRefused        event.Code = "refused"         // the request, or the image in it, is no good
+	CodeVendor         event.Code = "vendor"          // it does not answer as it should
+	CodeUnknownOutcome event.Code = "unknown_outcome" // whether it has taken the job is not known
 )
 
 type kind struct {
@@ -69,6 +76,24 @@ func doorKindOf(code event.Code) (_ kind, known bool) {
 		return kind{http.StatusMisdirectedRequest, "The host is not served here"}, true
 	case CodeTooManyRequests:
 		return kind{http.StatusTooManyRequests, "Too many attempts"}, true
+	default:
+		return vendorKindOf(code)
+	}
+}
+
+// vendorKindOf is kindOf for what the vendor says of a submission.
+func vendorKindOf(code event.Code) (_ kind, known bool) {
+	switch code {
+	case CodeSlots:
+		return kind{http.StatusTooManyRequests, "No free slot at Deep Image"}, true
+	case CodeCredits:
+		return kind{http.StatusPaymentRequired, "Too few credits at Deep Image"}, true
+	case CodeRefused:
+		return kind{http.StatusUnprocessableEntity, "Deep Image does not take the request"}, true
+	case CodeVendor:
+		return kind{http.StatusBadGateway, "Deep Image does not answer as it should"}, true
+	case CodeUnknownOutcome:
+		return kind{http.StatusBadGateway, "Whether Deep Image has taken the job is not known"}, true
 	default:
 		return kind{}, false
 	}

@@ -41,7 +41,8 @@ func Tell(w http.ResponseWriter, r *http.Request, err error) Details {
 	meaning, known := find(err)
 	told := exchange.From(r.Context())
 	told.Problem, told.Err = meaning.Code, err
-	if meaning.Code == event.CodeUnavailable || meaning.Code == CodeTooManyRequests {
+	switch meaning.Code {
+	case event.CodeUnavailable, CodeTooManyRequests, CodeSlots:
 		w.Header().Set("Retry-After", retryAfter(meaning.RetryAfter))
 	}
 	return Details{

@@ -9,7 +9,7 @@ import (
 )
 
 // copiedExpectation are the columns that are copied: all but the lease, which nobody holds.
-const copiedExpectation = "id, job, token_hash, token_used, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, settled_at"
+const copiedExpectation = "id, job, token_hash, token_used, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, settled_at"
 
 // copyExpectations adds the expectations of the source. A job that is expected here already stays as it is.
 func (s *Store) copyExpectations(ctx context.Context, source *database.DB) error {

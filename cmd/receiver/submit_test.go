@@ -1,0 +1,238 @@
+package main_test
+
+import (
+	"encoding/json"
+	"image"
+	"image/png"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+)
+
+// submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
+func submitter(t *testing.T, options fakevendor.Options) (*fakevendor.Vendor, []string) {
+	t.Helper()
+	vendor, err := fakevendor.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = vendor.Close() })
+	address := freeAddress(t)
+	r := start(t, t.TempDir(), "RECEIVER_LISTEN_ADDR="+address, "RECEIVER_PUBLIC_URL=http://"+address,
+		"RECEIVER_DEEPIMAGE_API_KEY="+vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL="+vendor.APIURL(),
+		"RECEIVER_FETCH_ALLOW_HTTP=true", "RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8")
+	return vendor, []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
+}
+
+// photos is a folder with two images and what is none.
+func photos(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, width := range map[string]int{"a.png": 3, "more/b.png": 5, ".hidden/c.png": 7} {
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := png.Encode(file, image.NewGray(image.Rect(0, 0, width, 2))); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(folder, "notes.txt"), "no image")
+	return folder
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type submittedImage struct {
+	Source, Expectation, Job, State, Event, Error string
+	Artifacts                                     []struct{ URL, SHA256 string }
+}
+
+func readSubmitted(t *testing.T, text string) (list []submittedImage) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	for decoder.More() {
+		var one submittedImage
+		if err := decoder.Decode(&one); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b submittedImage) int { return strings.Compare(a.Source, b.Source) })
+	return list
+}
+
+// A folder and a URL are submitted, and the command ends when their results are stored; the plan has one slot.
+func TestSubmitUntilStored(t *testing.T) {
+	t.Parallel()
+	vendor, env := submitter(t, fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: 100 * time.Millisecond}})
+	folder := photos(t)
+	request := filepath.Join(t.TempDir(), "request.json")
+	write(t, request, `{"enhancements": ["denoise"], "n": 1.00}`)
+	got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
+	list := readSubmitted(t, got.stdout)
+	if len(list) != 3 || list[0].Source != filepath.Join(folder, "a.png") || list[1].Source != filepath.Join(folder, "more", "b.png") {
+		t.Fatalf("submitted %+v", list)
+	}
+	for _, one := range list {
+		if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" {
+			t.Errorf("got %+v", one)
+		}
+	}
+	var shown struct{ Payload struct{ Data map[string]any } }
+	event := run(t, env, "events", "show", list[0].Event, "--json").expect(t, 0).stdout
+	if err := json.Unmarshal([]byte(event), &shown); err != nil {
+		t.Fatal(err)
+	}
+	data := shown.Payload.Data
+	sent, _ := data["url"].(string)
+	if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
+		t.Errorf("sent was %v", data)
+	}
+	if n := vendor.Calls(fakevendor.CallProcess); n < 3 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestSubmitForPeople(t *testing.T) {
+	t.Parallel()
+	_, env := submitter(t, fakevendor.Options{Processing: fakevendor.Processing{Credits: 2}})
+	image := filepath.Join(photos(t), "a.png")
+	contains(t, "stdout", run(t, env, "submit", image).expect(t, 0).stdout, "done       "+image+"  job ", "\n           file://")
+	contains(t, "stdout", run(t, env, "submit", image, "--detach").expect(t, 0).stdout, "submitted  "+image)
+	poor := run(t, env, "submit", image, "--wait", "0s").expect(t, 1)
+	contains(t, "stdout", poor.stdout, "failed     "+image, "402", "too few credits")
+	contains(t, "stderr", poor.stderr, "1 of 1 images are not stored")
+}
+
+// The receiver is killed when its request is with the vendor and the answer is not back. The job is not sent again, and its
+// callback says after the next start which job it was.
+func TestKilledWhileSubmitting(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		callbacks := fakevendor.Plan{Attempts: 20}
+		vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second, Processing: fakevendor.Processing{Callbacks: callbacks}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = vendor.Close() })
+		address, door := freeAddress(t), freeAddress(t)
+		env := []string{
+			"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
+			"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		}
+		if place.Kind == database.Postgres {
+			env = append(env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())
+		}
+		folder := t.TempDir()
+		p := serve(t, folder, env...)
+		trouble := fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1, Struck: p.kill}
+		if err := vendor.Disturb(trouble); err != nil {
+			t.Fatal(err)
+		}
+		got := run(t, env, "submit", "https://example.com/a.png").expect(t, 1)
+		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "whether the image was submitted is not known")
+		serve(t, folder, env...)
+		awaitArrival(t, "http://"+door)
+		if n := vendor.Calls(fakevendor.CallProcess); n != 1 {
+			t.Errorf("it was sent %d times", n)
+		}
+	})
+}
+
+// awaitArrival waits until the only job that is expected has arrived, and its event is done.
+func awaitArrival(t *testing.T, admin string) {
+	t.Helper()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for {
+		var list struct {
+			Expectations []struct{ Job, State, Event string }
+		}
+		getJSON(t, admin+"/api/v1/expectations", &list)
+		if len(list.Expectations) == 1 && list.Expectations[0].State == "arrived" && list.Expectations[0].Job != "" {
+			var found struct{ Status, Job string }
+			getJSON(t, admin+"/api/v1/events/"+list.Expectations[0].Event, &found)
+			if found.Status == "done" && found.Job == list.Expectations[0].Job {
+				return
+			}
+		}
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("expectations are %+v", list)
+		}
+	}
+}
+
+func getJSON(t *testing.T, address string, into any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := (&http.Client{Timeout: patience}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSubmitRefuses(t *testing.T) {
+	t.Parallel()
+	folder := photos(t)
+	empty, cut := t.TempDir(), filepath.Join(t.TempDir(), "cut.png")
+	content, err := os.ReadFile(filepath.Join(folder, "a.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, cut, string(content[:len(content)-4]))
+	withURL := filepath.Join(t.TempDir(), "request.json")
+	write(t, withURL, `{"url": "https://example.com"}`)
+	rows := []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"nothing", nil, 2, "requires at least 1 arg"},
+		{"no file", []string{"missing.jpg"}, 2, "missing.jpg: no such file"},
+		{"no image", []string{filepath.Join(folder, "notes.txt")}, 1, "notes.txt: "},
+		{"cut image", []string{cut}, 1, "cut.png: "},
+		{"empty folder", []string{empty}, 2, "there is no image in "},
+		{"a size that is none", []string{"https://example.com/a.png", "--width", "wide"}, 2, "--width must be a number"},
+		{"a request with a url", []string{"https://example.com/a.png", "--request", withURL}, 2, "leave url out"},
+		{"too many at once", []string{"https://example.com/a.png", "--parallel", "9"}, 2, "--parallel must be from 1 to 4"},
+		{"no receiver", []string{"https://example.com/a.png", "--url", "http://127.0.0.1:1"}, 1, "1 of 1 images are not stored"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			contains(t, "stderr", run(t, nil, append([]string{"submit"}, row.args...)...).expect(t, row.code).stderr, row.says)
+		})
+	}
+}

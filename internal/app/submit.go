@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/submit"
+	"github.com/deepimage-receiver/receiver/internal/work"
+)
+
+// buildSubmitter makes who submits jobs. Without a key it submits none, and knows the tokens of former ones all the same.
+func (a *App) buildSubmitter() {
+	deps := submit.Deps{
+		Store: a.work, Webhook: a.config.PublicURL + httpserver.WebhookPath + "/",
+		After: a.config.Reconcile.After, Horizon: a.config.Reconcile.Horizon, Log: a.log,
+	}
+	if a.vendor != nil {
+		deps.Vendor = a.vendor
+	}
+	a.submitter = submit.New(deps)
+}
+
+// Submit hands a job to the vendor.
+func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Duration) (admin.Expectation, error) {
+	if b.app.vendor == nil {
+		return admin.Expectation{}, admin.ErrNoKey
+	}
+	if b.app.config.PublicURL == "" {
+		return admin.Expectation{}, admin.ErrNoPublicURL
+	}
+	submitted, err := b.app.submitter.Submit(ctx, request, wait)
+	if err != nil {
+		return admin.Expectation{}, submissionFailure(submitted, err)
+	}
+	return expectationsOf([]work.Expectation{submitted})[0], nil
+}
+
+// submissionFailure gives the failure of a submission its meaning at the admin door.
+func submissionFailure(expected work.Expectation, err error) error {
+	if unstored, is := errors.AsType[*submit.UnstoredError](err); is {
+		return &event.Error{
+			Code: problem.CodeUnknownOutcome, Err: err,
+			Detail: "Deep Image has taken the job " + unstored.Job + ", and that could not be stored. Do not send it again: its callback is accepted.",
+		}
+	}
+	failed, is := errors.AsType[*deepimage.Error](err)
+	if !is {
+		return event.Unavailable("The submission could not be stored, and was not sent.", err)
+	}
+	meaning := &event.Error{Code: problem.CodeVendor, Detail: sentence(failed.Text), RetryAfter: failed.After, Err: err}
+	switch failed.Kind {
+	case deepimage.KindSlots:
+		meaning.Code = problem.CodeSlots
+	case deepimage.KindCredits:
+		meaning.Code = problem.CodeCredits
+	case deepimage.KindRefused:
+		meaning.Code = problem.CodeRefused
+	case deepimage.KindUnavailable, deepimage.KindLimited, deepimage.KindCancelled:
+		meaning.Code = event.CodeUnavailable
+	case deepimage.KindKey:
+		meaning.Detail += " See RECEIVER_DEEPIMAGE_API_KEY."
+	case deepimage.KindOutcome:
+		meaning.Code = problem.CodeUnknownOutcome
+		meaning.Detail += " It is not sent again. If its callback comes, it is accepted: see expectation " + expected.ID + "."
+	}
+	return meaning
+}
+
+// sentence makes one of an error's text.
+func sentence(text string) string {
+	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
+}

@@ -1,0 +1,96 @@
+package deepimage
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// WithWebhook copies a request with an address as webhooks.complete (documented), and with every other byte of it as it was. The
+// error is of KindRefused.
+func WithWebhook(request []byte, address string) ([]byte, error) {
+	quoted, err := jsontext.AppendQuote([]byte(`"complete":`), address)
+	if err != nil {
+		return nil, failf(KindRefused, "the address of the webhook is not valid UTF-8")
+	}
+	if len(request) > maxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
+		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image takes; give it a URL of the image in place of the image")
+	}
+	webhooks, at, isEmpty, err := findWebhooks(request)
+	if err != nil {
+		return nil, err
+	}
+	if webhooks.Kind() == '{' {
+		at++ // behind its brace
+		isEmpty = len(bytes.TrimSpace(webhooks[1:])) == 1
+	} else {
+		quoted = slices.Concat([]byte(`"webhooks":{`), quoted, []byte("}"))
+	}
+	if !isEmpty {
+		quoted = append(quoted, ',')
+	}
+	return slices.Concat(request[:at], quoted, request[at:]), nil
+}
+
+// findWebhooks gives the value of webhooks and where it begins; or no value, the place behind the first brace, and whether
+// there is nothing behind it.
+func findWebhooks(request []byte) (webhooks jsontext.Value, at int64, isEmpty bool, err error) {
+	isEmpty = true
+	inside, err := members(request, func(name string, value jsontext.Value, start int64) error {
+		isEmpty = false
+		if name == "webhooks" {
+			webhooks, at = value.Clone(), start
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, 0, false, err
+	case webhooks == nil:
+		return nil, inside, isEmpty, nil
+	case webhooks.Kind() != '{':
+		return nil, 0, false, failf(KindRefused, "webhooks must be an object; leave it out, the receiver puts its own address there")
+	}
+	_, err = members(webhooks, func(name string, _ jsontext.Value, _ int64) error {
+		if name != "complete" {
+			return nil
+		}
+		return failf(KindRefused,
+			"the request names a webhook; leave webhooks.complete out, the receiver puts its own address there, and its handler forward tells others")
+	})
+	return webhooks, at, false, err
+}
+
+// members visits the members of an object that is all there is in text, and says where the first one begins.
+func members(text []byte, visit func(name string, value jsontext.Value, start int64) error) (inside int64, err error) {
+	notJSON := failf(KindRefused, "the request must be a JSON object, as Deep Image takes it")
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
+	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != '{' {
+		return 0, notJSON
+	}
+	inside = decoder.InputOffset()
+	for decoder.PeekKind() == '"' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return 0, notJSON
+		}
+		written := name.String()
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return 0, notJSON
+		}
+		if err := visit(written, value, decoder.InputOffset()-int64(len(value))); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return 0, notJSON
+	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return 0, notJSON
+	}
+	return inside, nil
+}

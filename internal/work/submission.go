@@ -1,0 +1,107 @@
+package work
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/google/uuid"
+)
+
+// TokenHash is the SHA-256 of a token that is good for the callback of one job. The token itself is not kept.
+type TokenHash = [sha256.Size]byte
+
+// Prepare makes an expectation of a job that is about to be submitted, whose callback will carry the token. If the vendor
+// never names the job and its callback does not come, the job is lost at the horizon.
+func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time) (prepared Expectation, err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Expectation{}, wrap("prepare", err)
+	}
+	err = s.write(ctx, "prepare", "", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO expectations (id, token_hash, origin, state, created_at, next_at, horizon_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+			id.String(), token[:], string(Submitted), string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro())
+		if err != nil {
+			return err
+		}
+		prepared, err = expectation(ctx, tx, id.String())
+		return err
+	})
+	return prepared, err
+}
+
+// Forget removes the expectation of a job that was not submitted after all.
+func (s *Store) Forget(ctx context.Context, id string) error {
+	return s.changeExpectation(ctx, "forget", "DELETE FROM expectations WHERE id = $1 AND state = 'submitting'", id)
+}
+
+// Name says which job an expectation is of, about which the vendor is asked from first on. What is known of the job already
+// counts: its callback may have come before its name, and somebody may have registered it.
+func (s *Store) Name(ctx context.Context, id, job string, first time.Time) (named Expectation, err error) {
+	err = s.write(ctx, "name", "", func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM expectations WHERE job = $1 AND origin = 'registered'", job); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, state = 'waiting', next_at = $3, detail = ''
+			WHERE id = $1 AND (job IS NULL OR job <> $2)`, id, job, first.UnixMicro())
+		if err != nil {
+			return err
+		}
+		if err := settleArrived(ctx, tx, []string{job}, Arrived); err != nil {
+			return err
+		}
+		named, err = expectation(ctx, tx, id)
+		return err
+	})
+	return named, err
+}
+
+// HasToken says whether there is an expectation with a token.
+func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err error) {
+	err = s.database.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM expectations WHERE token_hash = $1)", token[:]).Scan(&found)
+	return found, wrap("token", err)
+}
+
+// UseToken uses a token up for one event of its job. The same event may come again; for another one, or another job, it is
+// false. A job that has no name yet is named by it, and the vendor is asked about it from first on.
+func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
+	err = s.write(ctx, "token", "", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM expectations WHERE job = $1 AND origin = 'registered'
+			AND EXISTS (SELECT 1 FROM expectations AS ours WHERE ours.token_hash = $2 AND ours.job IS NULL)`, job, token[:])
+		if err != nil {
+			return err
+		}
+		used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
+				state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
+				next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END
+			WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)`,
+			token[:], job, digest[:], time.Now().UnixMicro(), first.UnixMicro())
+		if err != nil {
+			return err
+		}
+		n, err := used.RowsAffected()
+		isGood = n == 1
+		return err
+	})
+	return isGood, err
+}
+
+// Expectation gives one of them, or ErrNotFound.
+func (s *Store) Expectation(ctx context.Context, id string) (Expectation, error) {
+	found, err := expectation(ctx, s.database.Reader, id)
+	return found, wrap("expectation", err)
+}
+
+func expectation(ctx context.Context, from querier, id string) (Expectation, error) {
+	list, err := expectations(ctx, from, "WHERE id = $1", id)
+	if err != nil {
+		return Expectation{}, err
+	}
+	if len(list) == 0 {
+		return Expectation{}, ErrNotFound
+	}
+	return list[0], nil
+}
