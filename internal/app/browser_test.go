@@ -188,7 +188,7 @@ func (b *browser) click(selector string) {
 // await waits until an expression of JavaScript is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		var is bool
