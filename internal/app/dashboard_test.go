@@ -194,6 +194,9 @@ func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
 	d.look("event-quarantined")
 	d.click("form[action$='/verify'] button")
 	d.await(`document.querySelector("h1 + .badge.done") && document.querySelector(".pictures img")?.naturalWidth > 0`)
+	if text := d.text(".meta"); !strings.Contains(text, "confirmed by Deep Image") {
+		t.Errorf("the page does not say who vouches for the event: %s", text)
+	}
 
 	d.open("/events/" + string(ids[1]))
 	d.click("details.ask > summary")
