@@ -43,7 +43,7 @@ function missing(picture) {
   picture.replaceWith(place);
 }
 document.addEventListener("error", (event) => missing(event.target), true);
-for (const picture of document.images) {
+for (const picture of [...document.images]) { // those that failed before this script ran
   if (picture.complete && picture.naturalWidth === 0) missing(picture);
 }
 
