@@ -18,6 +18,7 @@ const chartOver = 24 * time.Hour
 type overview struct {
 	Stats  Stats
 	Chart  chart
+	Tiles  []tile
 	Newest []Summary
 	Total  int64
 }
@@ -32,6 +33,7 @@ func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		stats.Replay = a.deps.Replays.Progress()
 		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
+		body.Tiles = tiles(stats, body.Chart)
 		for _, n := range stats.Events {
 			body.Total += n
 		}
@@ -197,7 +199,11 @@ func (a *Admin) switchTargetPage(do func(context.Context, string) error, did str
 
 // showLogin answers GET /login.
 func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
-	if !a.access.required() || a.access.sessions.has(r, time.Now()) {
+	if !a.access.required() {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if has, err := a.access.sessions.has(r); has && err == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

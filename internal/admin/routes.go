@@ -56,6 +56,7 @@ func (a *Admin) routes() []route {
 		{http.MethodGet, "/setup", a.showSetup},
 		{http.MethodPost, "/setup", a.showSetup},
 		{http.MethodPost, "/setup/sample", a.sendSample},
+		{http.MethodGet, "/api", a.showReference},
 		{http.MethodGet, "/assets/{name}", a.showAsset},
 		{http.MethodGet, loginPath, a.showLogin},
 		{http.MethodPost, loginPath, a.login},
@@ -66,6 +67,7 @@ func (a *Admin) routes() []route {
 // Mount puts the surface on a router, with what is done around every request.
 func (a *Admin) Mount(router chi.Router) {
 	router.Use(a.guard, a.authenticate)
+	router.NotFound(a.notFound)
 	for _, route := range a.routes() {
 		router.Method(route.method, route.pattern, route.handler)
 		if route.method == http.MethodGet {

@@ -121,6 +121,12 @@ type HandlerStats struct {
 	Retrying   int    `json:"retrying"`
 	Dead       int    `json:"dead"`
 	Parked     int    `json:"parked"` // among those retrying
+	// Next is when the first of those that are parked is tried again; none if none is, or if it is disabled.
+	Next     *time.Time `json:"next_at,omitempty"`
+	Disabled *time.Time `json:"disabled_at,omitempty"`
+	// Reason and Detail say why it is disabled, else why that first one is parked.
+	Reason event.Reason `json:"reason,omitempty"`
+	Detail string       `json:"detail,omitempty"`
 	// Reasons say why steps are dead or retrying.
 	Reasons map[event.Reason]int `json:"reasons"`
 }
@@ -160,7 +166,8 @@ type Progress struct {
 type Target struct {
 	Name     string       `json:"name"`
 	Enabled  bool         `json:"enabled"`
-	Parked   int          `json:"parked"` // steps
+	Parked   int          `json:"parked"`            // steps
+	Next     *time.Time   `json:"next_at,omitempty"` // when the first of them is tried again
 	Disabled *time.Time   `json:"disabled_at,omitempty"`
 	Reason   event.Reason `json:"reason,omitempty"`
 	Detail   string       `json:"detail,omitempty"`

@@ -32,8 +32,8 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind, Jobs: behind,
-		Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
+		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
+		Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
 	})
 	if err != nil {
 		return err
@@ -163,9 +163,11 @@ func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
 			at = len(list)
 			list = append(list, admin.Target{Name: f.Name, Enabled: true})
 		}
-		list[at].Parked = f.Parked
-		if !f.Disabled.IsZero() {
-			list[at].Enabled, list[at].Disabled, list[at].Reason, list[at].Detail = false, &f.Disabled, f.Reason, f.Detail
+		list[at].Parked, list[at].Reason, list[at].Detail = f.Parked, f.Reason, f.Detail
+		if f.Disabled.IsZero() {
+			list[at].Next = optional(f.NextAt)
+		} else {
+			list[at].Enabled, list[at].Disabled = false, &f.Disabled
 		}
 	}
 	return list, nil

@@ -52,6 +52,11 @@ func TestParking(t *testing.T) {
 		for n := 1; n <= 3; n++ {
 			finish(t, s, begin(t, s, n, "download"), parkedFor(time.Duration(n-1)*time.Hour))
 		}
+		targets, err := s.Targets(t.Context())
+		if err != nil || len(targets) != 1 || targets[0].Parked != 3 || targets[0].Reason != event.ReasonServerError ||
+			targets[0].Detail != "left alone" || targets[0].NextAt.IsZero() || targets[0].NextAt.After(time.Now()) {
+			t.Errorf("targets %+v, error %v", targets, err)
+		}
 		got := step(t, s, 3)
 		if got.State != event.Retrying || got.Tries != 0 || len(got.History) != 0 || got.Detail != "left alone" || got.NextAt.Before(time.Now().Add(time.Hour)) {
 			t.Errorf("parked as %+v", got)

@@ -45,7 +45,7 @@ document.addEventListener("htmx:sseError", () => live(false));
 
 // Whoever has opened a question, or is typing, is not interrupted by news.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (document.querySelector("#fresh details[open]") || document.querySelector("#fresh :is(input, select):focus")) {
+  if (document.querySelector("#fresh details[open], #fresh :popover-open") || document.querySelector("#fresh :is(input, select):focus")) {
     event.detail.shouldSwap = false;
   }
 });
