@@ -11,9 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
@@ -52,29 +52,17 @@ func (o submitOptions) template(stdin io.Reader) ([]byte, error) {
 		if value == "" {
 			continue
 		}
-		size, err := imageSize(value)
+		size, err := deepimage.Size(value)
 		if err != nil {
 			return nil, wrongUsage("--%s must be a number of pixels or percent, such as 2000 or 200%%", name)
 		}
-		members[name] = size
+		members[name] = json.RawMessage(size)
 	}
 	text, err := json.Marshal(members)
 	if err != nil || len(members) == 0 {
 		return nil, err
 	}
 	return append([]byte{','}, text[1:len(text)-1]...), nil
-}
-
-// imageSize is a number for pixels and a text for percent, as Deep Image documents them.
-func imageSize(text string) (json.RawMessage, error) {
-	number, isPercent := strings.CutSuffix(text, "%")
-	if n, err := strconv.Atoi(number); err != nil || n <= 0 {
-		return nil, errors.New("no size")
-	}
-	if isPercent {
-		return json.RawMessage(strconv.Quote(text)), nil
-	}
-	return json.RawMessage(number), nil
 }
 
 // findImages looks at all sources before anything is sent.

@@ -18,6 +18,8 @@ type Jobs interface {
 	// Submit hands a request to the vendor, and tries for as long as wait to get a free slot. Its errors have their meaning;
 	// ErrNoKey and ErrNoPublicURL say what is missing.
 	Submit(ctx context.Context, request []byte, wait time.Duration) (Expectation, error)
+	// Possible says whether the vendor can be asked about jobs, and whether it can be given some.
+	Possible() (asks, submits bool)
 }
 
 const (

@@ -27,6 +27,12 @@ func (a *App) buildSubmitter() {
 	a.submitter = submit.New(deps)
 }
 
+// Possible says what the configuration allows.
+func (b *backOffice) Possible() (asks, submits bool) {
+	asks = b.app.vendor != nil
+	return asks, asks && b.app.config.PublicURL != ""
+}
+
 // Submit hands a job to the vendor.
 func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Duration) (admin.Expectation, error) {
 	if b.app.vendor == nil {
