@@ -126,6 +126,3 @@ func formRequest(form url.Values) ([]byte, error) {
 	}
 	return json.Marshal(request)
 }
-
-// How describes the state of the job for a person.
-func (e Expectation) How() jobState { return stateOf(e.State) }
