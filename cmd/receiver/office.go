@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,13 +19,18 @@ import (
 const (
 	officeTimeout   = 30 * time.Second // of one request to the admin API
 	maxOfficeAnswer = 64 << 20         // bytes; a payload may be long
+
+	officeConnections = 16 // that are kept for further requests
 )
 
 // officeOptions say where the admin listener is.
 type officeOptions struct{ url string }
 
-// unreachableError says that there is no receiver.
+// unreachableError says that nobody is there who could have heard a request.
 type unreachableError struct{ error }
+
+// Unwrap gives the cause.
+func (e *unreachableError) Unwrap() error { return e.error }
 
 // office is the admin API of a running receiver.
 type office struct {
@@ -48,7 +55,7 @@ func (o *officeOptions) open() (*office, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil {
 		return nil, wrongUsage("--url must be a whole URL such as http://127.0.0.1:8081, without user and password")
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: officeConnections}
 	return &office{base: base, token: c.Admin.Token, client: &http.Client{Transport: transport, CheckRedirect: stayPut}}, nil
 }
 
@@ -91,8 +98,11 @@ func (o *office) exchange(request *http.Request) (officeAnswer, error) {
 	}
 	answer, err := o.client.Do(request)
 	if err != nil {
-		err = fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
-		return officeAnswer{}, &unreachableError{err}
+		told := fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
+		if failed, is := errors.AsType[*net.OpError](err); is && failed.Op == "dial" {
+			told = &unreachableError{told}
+		}
+		return officeAnswer{}, told
 	}
 	defer answer.Body.Close() //nolint:errcheck // only read from
 	content, err := io.ReadAll(io.LimitReader(answer.Body, maxOfficeAnswer))

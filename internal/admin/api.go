@@ -63,6 +63,9 @@ func (a *Admin) event(r *http.Request) (Event, error) {
 	if err != nil {
 		return Event{}, storeFailure(err)
 	}
+	if r.URL.Query().Get("payload") == "false" {
+		return found, nil
+	}
 	body, err := a.deps.Events.Body(ctx, found.ID)
 	if errors.Is(err, ErrNotFound) {
 		return found, nil // the history is kept longer than the body

@@ -38,7 +38,7 @@ const (
 
 // expect answers POST /api/v1/expectations, {"jobs": ["..."]}: it may be asked twice.
 func (a *Admin) expect(w http.ResponseWriter, r *http.Request) {
-	jobs, err := readJobs(w, r)
+	jobs, err := readJobs(r)
 	if err != nil {
 		problem.Write(w, r, err)
 		return
@@ -52,11 +52,11 @@ func (a *Admin) expect(w http.ResponseWriter, r *http.Request) {
 }
 
 // readJobs reads the jobs of a request, each once.
-func readJobs(w http.ResponseWriter, r *http.Request) ([]string, error) {
+func readJobs(r *http.Request) ([]string, error) {
 	var asked struct {
 		Jobs []string `json:"jobs"`
 	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxExpectBytes)).Decode(&asked)
+	err := json.NewDecoder(r.Body).Decode(&asked)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, &event.Error{Code: event.CodeTooLarge, Detail: "A request may have at most " + strconv.Itoa(maxExpectBytes) + " bytes."}
 	}

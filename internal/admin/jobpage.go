@@ -79,7 +79,6 @@ func (a *Admin) showJobs(w http.ResponseWriter, r *http.Request) {
 
 // expectPage answers POST /jobs/expect: one job a line.
 func (a *Admin) expectPage(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxExpectBytes)
 	if err := r.ParseForm(); err != nil {
 		a.show(w, r, "trouble", view{}, badRequest("The form cannot be read."))
 		return
@@ -95,7 +94,6 @@ func (a *Admin) expectPage(w http.ResponseWriter, r *http.Request) {
 
 // submitPage answers POST /jobs/submit: an address, and the size of the result.
 func (a *Admin) submitPage(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxExpectBytes)
 	if err := r.ParseForm(); err != nil {
 		a.show(w, r, "trouble", view{}, badRequest("The form cannot be read."))
 		return

@@ -205,7 +205,7 @@ func TestCallbackBeforeTheAnswer(t *testing.T) {
 			through := passTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
 			through.ModifyResponse = func(answer *http.Response) error {
 				if answer.Request.Method == http.MethodPost {
-					s.calls.wait(t)
+					<-s.calls.first
 				}
 				return nil
 			}
@@ -286,11 +286,12 @@ func TestSubmissionsThatFail(t *testing.T) {
 		{name: "all slots stay taken", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots", says: "plan"},
 		{name: "no credits", processing: fakevendor.Processing{Credits: 1}, before: 1, status: 402, problem: "credits", says: "credits"},
 		{name: "the vendor refuses", trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", says: "Image too small"},
-		{name: "the vendor is limited", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome", says: "not sent again"},
+		{name: "the connection breaks", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome", says: "not sent again"},
 		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", says: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "nobody answers", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable", says: "refused the connection"},
 		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", says: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "no public address", change: func(c *config.Config) { c.PublicURL = "" }, status: 409, problem: "conflict", says: "RECEIVER_PUBLIC_URL"},
+		{name: "too long", request: `{"url":"` + strings.Repeat("a", 31<<20) + `"}`, status: 413, problem: "too_large", says: "RECEIVER_WEBHOOK_MAX_BODY_BYTES"},
 		{name: "no JSON", request: "url=a", status: 422, problem: "refused", says: "JSON object"},
 		{name: "a webhook of somebody else", request: `{"webhooks":{"complete":"https://example.com"}}`, status: 422, problem: "refused", says: "webhooks.complete"},
 		{name: "too long a wait", query: "?wait=61", status: 400, problem: "bad_request", says: "0 to 60"},
@@ -337,18 +338,18 @@ func TestSubmissionsThatFail(t *testing.T) {
 // Whoever waits gets the slot that becomes free.
 func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
-	s := startSubmitting(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: time.Second}}, nil)
-	for range 2 {
-		status, said := s.submit(t, "?wait=30", aRequest)
-		if status != http.StatusCreated {
-			t.Fatalf("answer %d, %+v", status, said)
-		}
+	s := startSubmitting(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{}, nil)
+	if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+		t.Fatal(err)
 	}
-	if n := s.vendor.Calls(fakevendor.CallProcess); n < 3 {
-		t.Errorf("the second was sent %d times", n-1)
+	if status, said := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
+		t.Fatalf("answer %d, %+v", status, said)
+	}
+	if n := s.vendor.Calls(fakevendor.CallProcess); n != 2 {
+		t.Errorf("it was sent %d times", n)
 	}
 	text := s.metrics(t, s.client)
-	if !strings.Contains(text, `receiver_submissions_total{outcome="submitted"} 2`) {
+	if !strings.Contains(text, `receiver_submissions_total{outcome="submitted"} 1`) {
 		t.Errorf("no metric tells:\n%s", text)
 	}
 }

@@ -32,7 +32,7 @@ func WithWebhook(request []byte, address string) ([]byte, error) {
 	if err != nil {
 		return nil, failf(KindRefused, "the address of the webhook is not valid UTF-8")
 	}
-	if len(request) > maxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
+	if len(request) > MaxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
 		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image takes; give it a URL of the image in place of the image")
 	}
 	webhooks, at, isEmpty, err := findWebhooks(request)
