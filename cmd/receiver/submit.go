@@ -98,7 +98,8 @@ func submitImages(command *cobra.Command, sources []string, options submitOption
 	run := submitRun{
 		office: office, options: options, template: template,
 		results: &submitResults{
-			out: command.OutOrStdout(), errors: command.ErrOrStderr(), asJSON: options.asJSON, progress: newProgress(command.ErrOrStderr(), len(images), "images"),
+			out: command.OutOrStdout(), errors: command.ErrOrStderr(), asJSON: options.asJSON,
+			progress: newProgress(command.ErrOrStderr(), len(images), "images"),
 		},
 	}
 	return run.all(command.Context(), images)

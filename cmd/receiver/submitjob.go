@@ -172,7 +172,8 @@ func (r *submitRun) look(ctx context.Context, done *submitted) (isOver bool, err
 	case done.expected.Event == "":
 		return false, nil
 	}
-	if err := r.office.ask(ctx, http.MethodGet, "/events/"+url.PathEscape(string(done.expected.Event)), url.Values{"payload": {"false"}}, &done.event); err != nil {
+	path, query := "/events/"+url.PathEscape(string(done.expected.Event)), url.Values{"payload": {"false"}}
+	if err := r.office.ask(ctx, http.MethodGet, path, query, &done.event); err != nil {
 		return false, err
 	}
 	switch done.event.Status {

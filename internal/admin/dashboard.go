@@ -146,7 +146,6 @@ func (a *Admin) done(w http.ResponseWriter, r *http.Request, address, did string
 		a.show(w, r, "trouble", view{}, err)
 		return
 	}
-	//nolint:gosec // address is a path of ours
 	http.Redirect(w, r, address+"?"+url.Values{"did": {did}, "n": {strconv.Itoa(n)}}.Encode(), http.StatusSeeOther)
 }
 

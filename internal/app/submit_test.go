@@ -2,12 +2,14 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 // submitting is a receiver that submits jobs to a vendor and is called back through an address of its own.
@@ -371,5 +374,66 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 	s.stop()
 	if status := <-waited; status != http.StatusTooManyRequests {
 		t.Errorf("answered %d", status)
+	}
+}
+
+// A submission that is with the vendor when the receiver stops is called off in time, and told for what it is.
+func TestStopCallsOffASubmission(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	s := startSubmitting(t, place, fakevendor.Options{}, nil)
+	with := make(chan struct{})
+	lag := fakevendor.Trouble{Kind: fakevendor.Lag, Call: fakevendor.CallProcess, Struck: func() { close(with) }}
+	if err := s.vendor.Disturb(lag); err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan submission)
+	go func() {
+		_, said := s.submit(t, "", aRequest)
+		answers <- said
+	}()
+	<-with
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	stopped := make(chan error)
+	go func() { stopped <- s.Stop(ctx) }()
+	if said := <-answers; said.Type != "urn:deepimage-receiver:problem:unknown_outcome" {
+		t.Errorf("answered %+v", said)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	store := work.Open(place.Open(t).Work, nil)
+	defer func() { _ = store.Close() }()
+	list, err := store.Expectations(t.Context(), work.Submitting, "", 10)
+	if err != nil || len(list) != 1 || !strings.Contains(list[0].Detail, "is not known") {
+		t.Errorf("left are %+v, error %v", list, err)
+	}
+}
+
+// Whatever holds up the work store, a callback with the token of a job is taken.
+func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	s := startSubmitting(t, place, fakevendor.Options{}, nil)
+	_, said := s.submit(t, "", aRequest)
+	id := event.ID(s.becomes(t, said.ID, "arrived").Event)
+	s.reaches(t, id, event.Done)
+	first := s.calls.wait(t)
+	db, err := database.OpenSQLite(t.Context(), filepath.Join(place.Folder, "work.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	held, err := db.Writer.BeginTx(t.Context(), nil) // nobody else writes until its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback() }()
+	if _, err := held.ExecContext(t.Context(), "UPDATE expectations SET polls = polls"); err != nil {
+		t.Fatal(err)
+	}
+	if a := post(t, s.client, s.url(first.path), first.body); a.code != http.StatusOK || a.Status != "duplicate" || a.ID != id {
+		t.Errorf("answer %+v", a)
 	}
 }
