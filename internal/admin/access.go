@@ -72,6 +72,8 @@ func (a *Admin) authenticate(next http.Handler) http.Handler {
 // resume lets those pass who have a session.
 func (a *Admin) resume(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	switch has, err := a.access.sessions.has(r); {
+	case err != nil && wantsPage(r):
+		a.show(w, r, "trouble", view{Section: "login"}, err)
 	case err != nil:
 		problem.Write(w, r, err)
 	case has:

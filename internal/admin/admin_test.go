@@ -32,33 +32,33 @@ type (
 	noQuarantine struct{ admin.Quarantine }
 )
 
-// noEnded is a store of ended sessions that remembers them, or answers nothing.
-type noEnded struct {
+// endedSessions remembers sessions that were ended, or does not answer.
+type endedSessions struct {
 	err   error
 	mutex sync.Mutex
 	ids   []string
 }
 
-func (n *noEnded) EndSession(_ context.Context, id string, _ time.Time) error {
-	n.mutex.Lock()
-	defer n.mutex.Unlock()
-	n.ids = append(n.ids, id)
-	return n.err
+func (e *endedSessions) EndSession(_ context.Context, id string, _ time.Time) error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.ids = append(e.ids, id)
+	return e.err
 }
 
-func (n *noEnded) SessionEnded(_ context.Context, id string) (bool, error) {
-	n.mutex.Lock()
-	defer n.mutex.Unlock()
-	return slices.Contains(n.ids, id), n.err
+func (e *endedSessions) SessionEnded(_ context.Context, id string) (bool, error) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return slices.Contains(e.ids, id), e.err
 }
 
 func router(t *testing.T, token string) chi.Router {
 	t.Helper()
-	return routerOver(t, token, &noEnded{})
+	return routerOver(t, token, &endedSessions{})
 }
 
 // routerOver is a replica that shares the ended sessions with others.
-func routerOver(t *testing.T, token string, ended *noEnded) chi.Router {
+func routerOver(t *testing.T, token string, ended *endedSessions) chi.Router {
 	t.Helper()
 	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{
 		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{}, Sessions: ended,
@@ -187,7 +187,8 @@ func TestGuard(t *testing.T) {
 				t.Errorf("answered %d, want %d", answer.StatusCode, row.want)
 			}
 			policy := answer.Header.Get("Content-Security-Policy")
-			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" ||
+				answer.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("headers %v", answer.Header)
 			}
 		})
@@ -272,7 +273,7 @@ func TestSession(t *testing.T) {
 // Whoever logs out is out, also with a copy of the cookie and at another replica. Others stay in.
 func TestLogOutEndsTheSession(t *testing.T) {
 	t.Parallel()
-	ended := &noEnded{}
+	ended := &endedSessions{}
 	here, there := routerOver(t, adminToken, ended), routerOver(t, adminToken, ended)
 	mine, other := logIn(here, adminToken, "/").Cookies()[0], logIn(here, adminToken, "/").Cookies()[0]
 	carry := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }

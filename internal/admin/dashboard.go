@@ -50,7 +50,8 @@ type eventsPage struct {
 	Next     string // address of the next part; "" at the end
 	Newer    bool   // this is not the first part
 	First    string // address of the first part
-	All      int64  // how many are quarantined, if those are listed; 0 if it is not known
+	Whole    bool   // the whole quarantine is listed, and nothing else
+	All      int64  // how many are quarantined then; 0 if it is not known
 	Replay   string // address where the dead ones of these can be run again; "" where there can be none
 }
 
@@ -76,6 +77,7 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 	title := "Events"
 	if body.Filter.Status == event.Quarantined {
 		title, section = "Quarantine", "quarantine"
+		body.Whole = body.Filter == Filter{Status: event.Quarantined}
 		if mark, err := a.deps.Mark(r.Context()); err == nil {
 			body.All = mark.Counts[event.Quarantined]
 		}

@@ -25,6 +25,7 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Cache-Control", "no-store") // unless an answer says otherwise: who has logged out cannot go back
 		switch {
 		case !a.serves(r.Host):
 			problem.Write(w, r, &event.Error{

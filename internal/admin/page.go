@@ -136,7 +136,6 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
-	w.Header().Set("Cache-Control", "no-store") // who has logged out cannot go back to it
 	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes()) // a client that is gone needs no answer
 }

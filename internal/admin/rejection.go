@@ -34,7 +34,8 @@ func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) 
 	shown := make([]rejection, 0, len(found))
 	for _, r := range found {
 		one := rejection{Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
-		if refused, is := errors.AsType[*event.Error](refusal(r.Body)); is {
+		_, err := event.Decode(r.Body)
+		if refused, is := errors.AsType[*event.Error](err); is {
 			one.Faults = refused.Faults
 		}
 		if text, err := a.deps.Redact(r.Body); err == nil {
@@ -43,12 +44,6 @@ func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) 
 		shown = append(shown, one)
 	}
 	return shown, nil
-}
-
-// refusal is why a body is no event.
-func refusal(body []byte) error {
-	_, err := event.Decode(body)
-	return err
 }
 
 // beginning cuts a text to so many bytes of whole characters.

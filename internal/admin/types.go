@@ -53,6 +53,11 @@ type Step struct {
 	Attempts []Attempt    `json:"attempts"`
 }
 
+// IsTold says whether the only attempt tells all there is to be said of the step.
+func (s Step) IsTold() bool {
+	return len(s.Attempts) == 1 && s.Attempts[0].Reason == s.Reason && s.Attempts[0].Detail == s.Detail
+}
+
 // Attempt is one run of a step.
 type Attempt struct {
 	Number   int          `json:"number"`
@@ -175,6 +180,8 @@ type Target struct {
 
 // Mark is what a change of anything shown changes.
 type Mark struct {
-	Newest event.ID               `json:"newest"`
-	Counts map[event.Status]int64 `json:"counts"` // of states that are not done; no further than a bound
+	Newest   event.ID               `json:"newest"`
+	Counts   map[event.Status]int64 `json:"counts"`   // of states that are not done; all counts go no further than a bound
+	Parked   int64                  `json:"parked"`   // steps
+	Disabled int64                  `json:"disabled"` // targets
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func (p *pages) words() template.FuncMap {
 		"ubytes":   humanize.IBytes,
 		"number":   humanize.Comma,
 		"count":    func(n int) string { return humanize.Comma(int64(n)) },
-		"plural":   plural,
+		"plural":   pluralOf,
 		"duration": duration,
 		"age":      func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
@@ -83,11 +84,23 @@ func sentence(text string) string {
 	return text
 }
 
-func plural(n int, one, many string) string {
+func plural[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return humanize.Comma(int64(n)) + " " + many
+}
+
+// pluralOf is plural for the numbers that templates have.
+func pluralOf(n any, one, many string) (string, error) {
+	switch n := n.(type) {
+	case int:
+		return plural(n, one, many), nil
+	case int64:
+		return plural(n, one, many), nil
+	default:
+		return "", fmt.Errorf("admin: %T is no count", n)
+	}
 }
 
 // duration says how long something took; it is still under way without an end.

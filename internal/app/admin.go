@@ -143,8 +143,8 @@ func (b *backOffice) Progress() admin.Progress {
 
 // Mark changes whenever something does that the dashboard shows.
 func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
-	newest, counts, err := b.app.work.Mark(ctx)
-	return admin.Mark{Newest: newest, Counts: counts}, err
+	m, err := b.app.work.Mark(ctx)
+	return admin.Mark{Newest: m.Newest, Counts: m.Counts, Parked: m.Parked, Disabled: m.Disabled}, err
 }
 
 // Targets lists the configured steps in their order, then those that only the store knows.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 
@@ -27,12 +28,15 @@ func readAxe(t *testing.T) string {
 	return ""
 }
 
-// runAxe gives a sentence for each violation that axe-core finds in the page.
-const runAxe = `axe.run(document, {resultTypes: ["violations"]}).then(found => JSON.stringify(found.violations.map(v =>
+// runAxe gives a sentence for each violation that axe-core finds in the page, by the rules it is given; all if there are none.
+const runAxe = `(rules => axe.run(document, {resultTypes: ["violations"], ...(rules.length && {runOnly: rules})}))(%s).then(found => JSON.stringify(found.violations.map(v =>
 	v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.any.map(c => c.message).join(" ")).join(" | "))))`
 
+// ofColoursAndWidth are the rules that may find something else in a page that they have seen in other colours and another width.
+const ofColoursAndWidth = `["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "region"]`
+
 // examine runs axe-core in the page.
-func (b *browser) examine(name string) {
+func (b *browser) examine(name, rules string) {
 	b.t.Helper()
 	if b.axe == "" {
 		return // readAxe says so
@@ -44,7 +48,7 @@ func (b *browser) examine(name string) {
 	}
 	var found string
 	var violations []string
-	b.do(chromedp.Evaluate(runAxe, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.do(chromedp.Evaluate(fmt.Sprintf(runAxe, rules), &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	if err := json.Unmarshal([]byte(found), &violations); err != nil {
 		b.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -102,7 +103,7 @@ func (c *chromium) open(t *testing.T, r *receiver) *browser {
 	b := &browser{t: t, base: "http://" + r.AdminAddr().String(), axe: c.axe, shots: os.Getenv(screenshotsVariable)}
 	tab, closeTab := chromedp.NewContext(c.ctx, chromedp.WithTargetID(c.window(t)))
 	t.Cleanup(closeTab)
-	limited, stop := context.WithTimeout(tab, 2*patience)
+	limited, stop := context.WithTimeout(tab, 4*patience)
 	t.Cleanup(stop)
 	b.ctx = limited
 	chromedp.ListenTarget(tab, b.hear)
@@ -151,7 +152,13 @@ func (b *browser) hear(event any) {
 // do runs actions; the first that fails ends the test.
 func (b *browser) do(actions ...chromedp.Action) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	b.must(chromedp.Run(b.ctx, actions...))
+}
+
+// must ends the test with the page in which something failed.
+func (b *browser) must(err error) {
+	b.t.Helper()
+	if err != nil {
 		var page string
 		if !errors.Is(err, context.DeadlineExceeded) {
 			_ = chromedp.Run(b.ctx, chromedp.InnerHTML("body", &page, chromedp.ByQuery))
@@ -165,16 +172,23 @@ func (b *browser) open(path string) {
 	b.do(chromedp.Navigate(b.base+path), chromedp.WaitVisible("#content", chromedp.ByQuery))
 }
 
-// click clicks what a selector finds first.
+// click clicks what a selector finds first. A page that follows what happens may just have put something new in its place.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(selector, chromedp.ByQuery))
+	const noSuchNode = -32000
+	for {
+		err := chromedp.Run(b.ctx, chromedp.Click(selector, chromedp.ByQuery))
+		if failure, is := errors.AsType[*cdproto.Error](err); !is || failure.Code != noSuchNode {
+			b.must(err)
+			return
+		}
+	}
 }
 
 // await waits until an expression of JavaScript is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		var is bool
@@ -213,15 +227,16 @@ func (b *browser) quiet() {
 	}
 }
 
-// look holds a page against axe-core, light on a wide screen and dark on a phone, and leaves pictures of it if they are wanted.
+// look holds a page against axe-core, light on a wide screen, and dark on a phone as far as that may make a difference. It leaves
+// pictures of the page if they are wanted.
 func (b *browser) look(name string) {
 	b.t.Helper()
 	begun := time.Now()
 	b.dress("light", 1280)
-	b.examine(name + ", light")
+	b.examine(name+", light", "[]")
 	b.shoot(name, "light", 1280)
 	b.dress("dark", 390)
-	b.examine(name + ", dark")
+	b.examine(name+", dark", ofColoursAndWidth)
 	b.shoot(name, "dark", 390)
 	if b.shots != "" {
 		b.dress("light", 390)

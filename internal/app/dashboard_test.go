@@ -1,10 +1,12 @@
 package app_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -193,6 +195,9 @@ func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
 	d.look("event-quarantined")
 	d.click("form[action$='/verify'] button")
 	d.await(`document.querySelector("h1 + .badge.done") && document.querySelector(".pictures img")?.naturalWidth > 0`)
+	if text := d.text(".meta"); !strings.Contains(text, "confirmed by Deep Image") {
+		t.Errorf("the page does not say who vouches for the event: %s", text)
+	}
 
 	d.open("/events/" + string(ids[1]))
 	d.click("details.ask > summary")
@@ -253,7 +258,37 @@ func (d *desk) logIn() {
 	d.await(`location.pathname === "/events" && document.querySelector("[data-live].up")`)
 }
 
-// Who has not the token sees nothing.
+// session is the cookie of the tab.
+func (d *desk) session() *http.Cookie {
+	d.t.Helper()
+	var found []*network.Cookie
+	d.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		found, err = network.GetCookies().Do(ctx)
+		return err
+	}))
+	if len(found) != 1 || !found[0].HTTPOnly || found[0].SameSite != network.CookieSameSiteStrict {
+		d.t.Fatalf("cookies %+v", found)
+	}
+	return &http.Cookie{Name: found[0].Name, Value: found[0].Value}
+}
+
+// copied says how somebody is answered who has copied a cookie.
+func (d *desk) copied(cookie *http.Cookie) int {
+	d.t.Helper()
+	request, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.base+"/api/v1/events", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	request.AddCookie(cookie)
+	answer, err := d.client.Do(request)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+// Who has not the token sees nothing, and who has logged out neither, also with a copy of the cookie.
 func logInAndOut(t *testing.T, c *chromium) {
 	d := sit(t, c, askForToken(t))
 	d.open("/events")
@@ -264,8 +299,15 @@ func logInAndOut(t *testing.T, c *chromium) {
 	d.complaints() // of the status 401
 	d.logIn()
 	d.quiet()
+	cookie := d.session()
+	if status := d.copied(cookie); status != http.StatusOK {
+		t.Errorf("the session is answered %d", status)
+	}
 	d.click("form[action='/logout'] button")
 	d.await(`location.pathname === "/login"`)
+	if status := d.copied(cookie); status != http.StatusUnauthorized {
+		t.Errorf("the session that was ended is answered %d", status)
+	}
 	d.complaints() // of what was under way when the session ended
 	d.open("/setup")
 	d.await(`location.pathname === "/login"`)

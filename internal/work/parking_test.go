@@ -134,6 +134,9 @@ func TestDisabledTarget(t *testing.T) {
 			targets[0].Reason != event.ReasonOther || targets[1].Parked != 0 || targets[1].Detail != "by hand" {
 			t.Errorf("targets %+v, error %v", targets, err)
 		}
+		if mark, err := s.Mark(t.Context()); err != nil || mark.Parked != 2 || mark.Disabled != 2 {
+			t.Errorf("mark %+v, error %v", mark, err)
+		}
 		for _, want := range []bool{true, false} {
 			if was, err := s.Enable(t.Context(), "download"); err != nil || was != want {
 				t.Errorf("enabled: %t, want %t, error %v", was, want, err)
