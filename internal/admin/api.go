@@ -124,7 +124,9 @@ func (a *Admin) showStats(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
 	stats, err := a.deps.Counts.Get(ctx)
-	stats.Replay = a.deps.Replays.Progress()
+	if err == nil {
+		stats.Replay, err = a.deps.Replays.Progress(ctx)
+	}
 	reply(w, r, http.StatusOK, stats, storeFailure(err))
 }
 

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -217,10 +218,16 @@ func (s *Store) FreeDue(ctx context.Context) error {
 
 // Expectations lists those in a state (all if ""), the newest first, made before the one named (all if ""), at most limit of them.
 func (s *Store) Expectations(ctx context.Context, state ExpectationState, before string, limit int) ([]Expectation, error) {
-	list, err := expectations(ctx, s.database.Reader, `WHERE ($1 = '' OR state = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`,
-		string(state), before, limit)
+	asked := "WHERE id < $1 AND state = $2 ORDER BY id DESC LIMIT $3"
+	if state == "" {
+		asked = "WHERE id < $1 AND $2 = '' ORDER BY id DESC LIMIT $3"
+	}
+	list, err := expectations(ctx, s.database.Reader, asked, cmp.Or(before, afterAll), string(state), limit)
 	return list, wrap("expectations", err)
 }
+
+// afterAll comes after every id.
+const afterAll = "g"
 
 // ExpectationCounts says how many there are in each state.
 func (s *Store) ExpectationCounts(ctx context.Context) (map[ExpectationState]int64, error) {
