@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/rs/zerolog"
@@ -49,10 +50,10 @@ type Replays interface {
 	// Count is how many events with a dead step the filter lets through; it counts no further than limit.
 	Count(ctx context.Context, filter Filter, limit int) (int, error)
 	// Begin replays the dead steps of all events that the filter lets through, little by little
-	// and after new work, and returns at once; ErrBusy if another such replay is under way.
+	// and after new work, and returns as soon as that is written down; ErrBusy if another such replay is under way.
 	Begin(ctx context.Context, filter Filter) error
-	// Progress tells of the latest.
-	Progress() Progress
+	// Progress tells of the latest, in whichever replica it is under way.
+	Progress(ctx context.Context) (Progress, error)
 }
 
 // Quarantine is where events wait that nobody vouches for.
@@ -110,6 +111,7 @@ type Deps struct {
 	Quarantine Quarantine
 	Expected   Expectations
 	Jobs       Jobs
+	Sessions   Sessions
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.
@@ -122,14 +124,15 @@ type Deps struct {
 
 // Admin is the door. It is safe for use by many goroutines.
 type Admin struct {
-	config   Config
-	deps     Deps
-	access   *access
-	pages    *pages
-	streams  *streams
-	ending   chan struct{} // closed when answers without an end are to end
-	endOnce  sync.Once
-	crossing *http.CrossOriginProtection
+	config    Config
+	deps      Deps
+	access    *access
+	pages     *pages
+	reference *api.Reference
+	streams   *streams
+	ending    chan struct{} // closed when answers without an end are to end
+	endOnce   sync.Once
+	crossing  *http.CrossOriginProtection
 
 	submissions chan struct{} // holds one for each that is under way
 }
@@ -144,9 +147,12 @@ func New(config Config, deps Deps) (*Admin, error) {
 	}
 	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
 	a.submissions = make(chan struct{}, maxSubmissions)
-	a.access = newAccess(config.Token)
+	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
 	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	if a.reference, err = api.Read(); err != nil {
 		return nil, err
 	}
 	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)

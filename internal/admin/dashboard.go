@@ -18,6 +18,7 @@ const chartOver = 24 * time.Hour
 type overview struct {
 	Stats  Stats
 	Chart  chart
+	Tiles  []tile
 	Newest []Summary
 	Total  int64
 }
@@ -30,8 +31,11 @@ func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	var body overview
 	stats, err := a.deps.Counts.Get(ctx)
 	if err == nil {
-		stats.Replay = a.deps.Replays.Progress()
+		stats.Replay, err = a.deps.Replays.Progress(ctx)
+	}
+	if err == nil {
 		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
+		body.Tiles = tiles(stats, body.Chart)
 		for _, n := range stats.Events {
 			body.Total += n
 		}
@@ -48,7 +52,8 @@ type eventsPage struct {
 	Next     string // address of the next part; "" at the end
 	Newer    bool   // this is not the first part
 	First    string // address of the first part
-	All      int64  // how many are quarantined, if those are listed; 0 if it is not known
+	Whole    bool   // the whole quarantine is listed, and nothing else
+	All      int64  // how many are quarantined then; 0 if it is not known
 	Replay   string // address where the dead ones of these can be run again; "" where there can be none
 }
 
@@ -74,6 +79,7 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 	title := "Events"
 	if body.Filter.Status == event.Quarantined {
 		title, section = "Quarantine", "quarantine"
+		body.Whole = body.Filter == Filter{Status: event.Quarantined}
 		if mark, err := a.deps.Mark(r.Context()); err == nil {
 			body.All = mark.Counts[event.Quarantined]
 		}
@@ -144,7 +150,6 @@ func (a *Admin) done(w http.ResponseWriter, r *http.Request, address, did string
 		a.show(w, r, "trouble", view{}, err)
 		return
 	}
-	//nolint:gosec // address is a path of ours
 	http.Redirect(w, r, address+"?"+url.Values{"did": {did}, "n": {strconv.Itoa(n)}}.Encode(), http.StatusSeeOther)
 }
 
@@ -161,7 +166,14 @@ type replayAsk struct {
 // askReplay answers GET /replay: how many would run again, and whether that is wanted.
 func (a *Admin) askReplay(w http.ResponseWriter, r *http.Request) {
 	filter, err := readFilter(r.URL.Query())
-	body := replayAsk{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode(), Busy: a.deps.Replays.Progress().Running}
+	body := replayAsk{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode()}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+		defer cancel()
+		var latest Progress
+		latest, err = a.deps.Replays.Progress(ctx)
+		body.Busy = latest.Running
+	}
 	if err == nil {
 		body.Count, err = a.beginReplay(r.Context(), r.URL.Query(), true)
 		body.More = body.Count == maxCounted
@@ -197,7 +209,11 @@ func (a *Admin) switchTargetPage(do func(context.Context, string) error, did str
 
 // showLogin answers GET /login.
 func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
-	if !a.access.required() || a.access.sessions.has(r, time.Now()) {
+	if !a.access.required() {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if has, err := a.access.sessions.has(r); has && err == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

@@ -34,6 +34,19 @@ tick();
 setInterval(tick, 15000);
 document.addEventListener("htmx:afterSettle", tick);
 
+// A thumbnail that is not to be had, because its file is gone, leaves the place as it is where there never was one.
+function missing(picture) {
+  if (!picture.matches?.(".thumb img")) return;
+  const place = document.createElement("span");
+  place.className = "none";
+  place.title = "The file is not where it was stored";
+  picture.replaceWith(place);
+}
+document.addEventListener("error", (event) => missing(event.target), true);
+for (const picture of [...document.images]) { // those that failed before this script ran
+  if (picture.complete && picture.naturalWidth === 0) missing(picture);
+}
+
 function live(up) {
   for (const sign of document.querySelectorAll("[data-live]")) {
     sign.textContent = up ? "Live" : "Not live: trying again";
@@ -45,7 +58,7 @@ document.addEventListener("htmx:sseError", () => live(false));
 
 // Whoever has opened a question, or is typing, is not interrupted by news.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (document.querySelector("#fresh details[open]") || document.querySelector("#fresh :is(input, select):focus")) {
+  if (document.querySelector("#fresh details[open], #fresh :popover-open") || document.querySelector("#fresh :is(input, select):focus")) {
     event.detail.shouldSwap = false;
   }
 });
