@@ -9,9 +9,12 @@ import (
 func newEvents() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "events",
-		Short: "List, show, replay, release and export events of a running receiver",
+		Short: "List, show, replay, release and export events",
 		Long: `List, show, replay, release and export events of a running receiver, through its admin listener: the one at
-RECEIVER_ADMIN_ADDR on this machine, or --url. RECEIVER_ADMIN_TOKEN opens it where it asks for a token.`,
+RECEIVER_ADMIN_ADDR on this machine, or --url. RECEIVER_ADMIN_TOKEN opens it where it asks for a token.
+
+When nobody listens there, the store that the configuration names is opened instead: the data folder while no
+receiver has it, or Postgres. What is to run again or goes on does so as soon as a receiver runs.`,
 		Example: "  receiver events list --status dead\n  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11",
 	}
 	var office officeOptions

@@ -29,11 +29,10 @@ func newEventsExport(options *officeOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o, err := options.open()
+			err = options.use(command, func(o *office) error {
+				return o.walk(command.Context(), filter.values(), maxExported, write)
+			})
 			if err != nil {
-				return err
-			}
-			if err := o.walk(command.Context(), filter.values(), maxExported, write); err != nil {
 				return err
 			}
 			return flush()

@@ -33,14 +33,12 @@ func newEventsList(options *officeOptions) *cobra.Command {
 			if limit < 1 || limit > maxListed {
 				return wrongUsage("--limit must be from 1 to %d", maxListed)
 			}
-			o, err := options.open()
-			if err != nil {
-				return err
-			}
 			events := []admin.Summary{}
-			err = o.walk(command.Context(), filter.values(), limit, func(e admin.Summary) error {
-				events = append(events, e)
-				return nil
+			err := options.use(command, func(o *office) error {
+				return o.walk(command.Context(), filter.values(), limit, func(e admin.Summary) error {
+					events = append(events, e)
+					return nil
+				})
 			})
 			if err != nil {
 				return err

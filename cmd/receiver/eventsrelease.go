@@ -21,10 +21,6 @@ Image is only asked once more, and what it knows by now goes on.`,
 			if all == (len(arguments) == 1) {
 				return wrongUsage("name one event, or say --all")
 			}
-			o, err := options.open()
-			if err != nil {
-				return err
-			}
 			action, path := "release", "/quarantine/"
 			if verify {
 				action = "verify"
@@ -37,17 +33,22 @@ Image is only asked once more, and what it knows by now goes on.`,
 			if !all {
 				path = "/events/" + url.PathEscape(arguments[0]) + "/"
 			}
-			if err := o.ask(command.Context(), http.MethodPost, path+action, nil, &told); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(command.OutOrStdout(), told)
-			}
-			text := "%d events released\n"
-			if verify {
-				text = "Deep Image is asked again about %d events\n"
-			}
-			return printResult(command.OutOrStdout(), fmt.Sprintf(text, told.Events))
+			return options.use(command, func(o *office) error {
+				if err := o.ask(command.Context(), http.MethodPost, path+action, nil, &told); err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(command.OutOrStdout(), told)
+				}
+				text := fmt.Sprintf("%d events released", told.Events)
+				switch {
+				case verify:
+					text = fmt.Sprintf("Deep Image is asked again about %d events%s", told.Events, o.later())
+				case o.later() != "":
+					text += "; they go on" + o.later()
+				}
+				return printResult(command.OutOrStdout(), text+"\n")
+			})
 		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "every event that is quarantined now")

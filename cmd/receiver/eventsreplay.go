@@ -15,7 +15,7 @@ type replayOptions struct {
 	json               bool
 }
 
-func newEventsReplay(office *officeOptions) *cobra.Command {
+func newEventsReplay(desk *officeOptions) *cobra.Command {
 	var options replayOptions
 	command := &cobra.Command{
 		Use:   "replay [ID]",
@@ -29,14 +29,12 @@ after new work; without --yes it is only said how many that would be.`,
 			if options.all == (len(arguments) == 1) {
 				return wrongUsage("name one event, or say --all")
 			}
-			o, err := office.open()
-			if err != nil {
-				return err
-			}
-			if options.all {
-				return options.many(command, o)
-			}
-			return options.one(command, o, arguments[0])
+			return desk.use(command, func(o *office) error {
+				if options.all {
+					return options.many(command, o)
+				}
+				return options.one(command, o, arguments[0])
+			})
 		},
 	}
 	options.filter.add(command)
@@ -65,7 +63,7 @@ func (r *replayOptions) one(command *cobra.Command, o *office, id string) error 
 	if r.json {
 		return printJSON(command.OutOrStdout(), told)
 	}
-	return printResult(command.OutOrStdout(), fmt.Sprintf("%d steps run again\n", told.Steps))
+	return printResult(command.OutOrStdout(), fmt.Sprintf("%d steps run again%s\n", told.Steps, o.later()))
 }
 
 func (r *replayOptions) many(command *cobra.Command, o *office) error {
@@ -94,5 +92,5 @@ func (r *replayOptions) many(command *cobra.Command, o *office) error {
 	if told.DryRun {
 		return printResult(command.OutOrStdout(), count+" would run again; --yes does it\n")
 	}
-	return printResult(command.OutOrStdout(), count+" run again, little by little and after new work\n")
+	return printResult(command.OutOrStdout(), count+" run again, little by little and after new work"+o.later()+"\n")
 }

@@ -22,12 +22,11 @@ func newEventsShow(options *officeOptions) *cobra.Command {
 		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			o, err := options.open()
-			if err != nil {
-				return err
-			}
 			var content json.RawMessage
-			if err := o.ask(command.Context(), http.MethodGet, "/events/"+url.PathEscape(arguments[0]), nil, &content); err != nil {
+			err := options.use(command, func(o *office) error {
+				return o.ask(command.Context(), http.MethodGet, "/events/"+url.PathEscape(arguments[0]), nil, &content)
+			})
+			if err != nil {
 				return err
 			}
 			if asJSON {

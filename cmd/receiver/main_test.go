@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"go.uber.org/goleak"
 )
 
@@ -24,6 +25,7 @@ var builtBinary string
 // TestMain builds the program once; the tests run it as users do.
 func TestMain(m *testing.M) {
 	folder, err := build()
+	databasetest.Prepare() // not before: programs may not run from there
 	if err == nil {
 		err = blobstoretest.SetS3Credentials()
 	}

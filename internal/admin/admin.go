@@ -50,10 +50,10 @@ type Replays interface {
 	// Count is how many events with a dead step the filter lets through; it counts no further than limit.
 	Count(ctx context.Context, filter Filter, limit int) (int, error)
 	// Begin replays the dead steps of all events that the filter lets through, little by little
-	// and after new work, and returns at once; ErrBusy if another such replay is under way.
+	// and after new work, and returns as soon as that is written down; ErrBusy if another such replay is under way.
 	Begin(ctx context.Context, filter Filter) error
-	// Progress tells of the latest.
-	Progress() Progress
+	// Progress tells of the latest, in whichever replica it is under way.
+	Progress(ctx context.Context) (Progress, error)
 }
 
 // Quarantine is where events wait that nobody vouches for.

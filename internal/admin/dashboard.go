@@ -31,7 +31,9 @@ func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	var body overview
 	stats, err := a.deps.Counts.Get(ctx)
 	if err == nil {
-		stats.Replay = a.deps.Replays.Progress()
+		stats.Replay, err = a.deps.Replays.Progress(ctx)
+	}
+	if err == nil {
 		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
 		body.Tiles = tiles(stats, body.Chart)
 		for _, n := range stats.Events {
@@ -148,7 +150,6 @@ func (a *Admin) done(w http.ResponseWriter, r *http.Request, address, did string
 		a.show(w, r, "trouble", view{}, err)
 		return
 	}
-	//nolint:gosec // address is a path of ours
 	http.Redirect(w, r, address+"?"+url.Values{"did": {did}, "n": {strconv.Itoa(n)}}.Encode(), http.StatusSeeOther)
 }
 
@@ -165,7 +166,14 @@ type replayAsk struct {
 // askReplay answers GET /replay: how many would run again, and whether that is wanted.
 func (a *Admin) askReplay(w http.ResponseWriter, r *http.Request) {
 	filter, err := readFilter(r.URL.Query())
-	body := replayAsk{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode(), Busy: a.deps.Replays.Progress().Running}
+	body := replayAsk{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode()}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
+		defer cancel()
+		var latest Progress
+		latest, err = a.deps.Replays.Progress(ctx)
+		body.Busy = latest.Running
+	}
 	if err == nil {
 		body.Count, err = a.beginReplay(r.Context(), r.URL.Query(), true)
 		body.More = body.Count == maxCounted

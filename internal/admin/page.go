@@ -157,6 +157,10 @@ func notice(did, n string) string {
 		return "Deep Image is asked once more about " + plural(count, "event", "events") + "."
 	case did == "released":
 		return plural(count, "event goes", "events go") + " on, released by a person."
+	case did == "expecting":
+		return plural(count, "job is", "jobs are") + " waited for."
+	case did == "submitted":
+		return "The job is submitted; its line says what becomes of it."
 	case did == "enabled":
 		return "It is sent to again, first what was parked."
 	case did == "disabled":

@@ -78,7 +78,7 @@ func (a *Admin) beginReplay(ctx context.Context, values url.Values, dry bool) (c
 	defer cancel()
 	count, err = a.deps.Replays.Count(limited, filter, maxCounted)
 	if err == nil && !dry && count > 0 {
-		err = a.deps.Replays.Begin(ctx, filter)
+		err = a.deps.Replays.Begin(limited, filter)
 	}
 	return count, storeFailure(err)
 }

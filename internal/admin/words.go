@@ -41,6 +41,7 @@ func (p *pages) words() template.FuncMap {
 		"zooms":    func(a Artifact) bool { return isPicture(a.MediaType) && hasThumbnail(a) },
 		"statuses": Statuses,
 		"reasons":  event.Reasons,
+		"job":      stateOf,
 		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
 	}
 }

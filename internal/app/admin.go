@@ -18,23 +18,32 @@ import (
 
 // buildAdmin makes the second door, behind which the stores answer.
 func (a *App) buildAdmin(context.Context) error {
-	a.replayer = replay.New(a.work, a.stepNames(), a.log)
-	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
 	thumbnails, err := thumbnail.New(filepath.Join(a.config.DataDir, thumbnailsName))
 	if err != nil {
 		return err
 	}
 	a.cleanups.addClose("thumbnails", thumbnails.Close)
-	behind := &backOffice{app: a}
-	counts := admin.NewCounts(behind.Stats)
-	metrics, err := a.metricsHandler(counts.Get)
-	if err != nil {
+	behind := a.answering()
+	behind.Thumbnails = thumbnails
+	if behind.Metrics, err = a.metricsHandler(behind.Counts.Get); err != nil {
 		return err
 	}
-	door, err := admin.New(a.config.Admin, admin.Deps{
-		Log: a.log, Events: behind, Replays: behind, Counts: counts, Mark: behind.Mark, Rejections: a.inbox, Quarantine: behind, Expected: behind,
-		Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind, Thumbnails: thumbnails, Metrics: metrics,
-	})
+	return a.openAdmin(behind)
+}
+
+// answering is who answers behind the second door, out of the stores.
+func (a *App) answering() admin.Deps {
+	a.replayer = replay.New(a.work, a.stepNames(), a.log)
+	behind := &backOffice{app: a}
+	return admin.Deps{
+		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
+		Quarantine: behind, Expected: behind, Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
+		Setup: behind,
+	}
+}
+
+func (a *App) openAdmin(behind admin.Deps) error {
+	door, err := admin.New(a.config.Admin, behind)
 	if err != nil {
 		return err
 	}
@@ -121,24 +130,28 @@ func (b *backOffice) Count(ctx context.Context, filter admin.Filter, limit int) 
 }
 
 // Begin replays many events.
-func (b *backOffice) Begin(_ context.Context, filter admin.Filter) error {
+func (b *backOffice) Begin(ctx context.Context, filter admin.Filter) error {
 	dead, possible := filterOf(filter).OnlyDead()
 	if !possible {
 		return nil
 	}
-	if err := b.app.replayer.Begin(dead); err != nil {
+	err := b.app.replayer.Begin(ctx, dead)
+	if errors.Is(err, work.ErrBusy) {
 		return errors.Join(admin.ErrBusy, err)
 	}
-	return nil
+	return err
 }
 
 // Progress tells of the latest replay of many events.
-func (b *backOffice) Progress() admin.Progress {
-	p := b.app.replayer.Progress()
-	return admin.Progress{
-		Running: p.Running, Events: p.Events, Steps: p.Steps, Failed: p.Failed,
-		Started: optional(p.Started), Finished: optional(p.Finished),
+func (b *backOffice) Progress(ctx context.Context) (admin.Progress, error) {
+	r, err := b.app.work.LatestRerun(ctx)
+	if errors.Is(err, work.ErrNotFound) {
+		return admin.Progress{}, nil
 	}
+	return admin.Progress{
+		Running: err == nil && r.Finished.IsZero(), Events: r.Events, Steps: r.Steps, Failed: r.Failed,
+		Started: optional(r.Begun), Finished: optional(r.Finished),
+	}, err
 }
 
 // Mark changes whenever something does that the dashboard shows.

@@ -86,6 +86,11 @@ func (a *App) buildStores(ctx context.Context) error {
 	for _, store := range stores.versions {
 		a.log.Debug().Str("store", store.Store).Int64("version", store.Version).Msg("schema is up to date")
 	}
+	return a.useStores(ctx, stores)
+}
+
+// useStores makes what keeps events in the stores. Nothing works on them before Start.
+func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 	a.inbox, err = inbox.Open(ctx, stores.inbox, a.config.Inbox)
 	if err != nil {
 		return err
@@ -164,6 +169,10 @@ func (a *App) Start(ctx context.Context) error {
 	a.pipeline.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
+	if err := a.replayer.Start(ctx); err != nil {
+		return err
+	}
+	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
 	if a.lookout != nil {
 		if err := a.lookout.Start(ctx); err != nil {
 			return err

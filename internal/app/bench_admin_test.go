@@ -45,7 +45,11 @@ func BenchmarkAdmin(b *testing.B) {
 				{"nothing-begins-so", "/api/v1/events?q=zzz"},
 				{"time", "/api/v1/events?from=2026-01-01T01:00:00Z&to=2026-01-01T02:00:00Z"},
 				{"handler-reason-time", "/api/v1/events?handler=download&reason=expired&to=2026-01-01T02:00:00Z"},
+				{"state-time", "/api/v1/events?status=dead&from=2026-01-01T01:00:00Z&to=2026-01-01T20:00:00Z"},
+				{"beginning-time", "/api/v1/events?q=job-&to=2026-01-01T02:00:00Z"},
+				{"old-page-of-a-reason", "/api/v1/events?reason=expired&cursor=019b7740-0000-7000-8000-000000000000"},
 				{"page-of-the-list", "/events"},
+				{"page-of-a-filter", "/events?status=dead&handler=download&reason=expired&to=2026-01-01T20:00:00Z"},
 				{"page-of-the-overview", "/"},
 				{"stats", "/api/v1/stats"},
 			} {

@@ -33,6 +33,7 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 	}
 	embedded.stop()
 	open := leaveOpen(t, source, 3)
+	beginReplay(t, source)
 	target := configuration(t, databasetest.NewPlace(t, database.Postgres))
 	target.Fetch.AllowedHosts = source.Fetch.AllowedHosts
 	var far int
@@ -48,6 +49,9 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
 		}
 	}
+	if r, err := server.History().LatestRerun(t.Context()); err != nil || r.Filter.Job != "none" {
+		t.Errorf("the replay that was under way: %+v, error %v", r, err)
+	}
 	for _, id := range open {
 		if h := server.settled(t, id); h.Event.State != event.Dead { // nothing can be fetched for it, but it was tried
 			t.Errorf("got %+v", h)
@@ -56,6 +60,17 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 	again, err := app.Copy(t.Context(), source, target, func(int, int) {})
 	if err != nil || !again.Complete || again.Inbox.Known != 8 || again.Work.Known != 8 || again.Work.Jobs != 0 {
 		t.Errorf("got %+v, error %v", again, err)
+	}
+}
+
+// beginReplay writes down in a store that nobody has open that events are to run again.
+func beginReplay(t *testing.T, c config.Config) {
+	t.Helper()
+	err := app.WithTargets(t.Context(), c, func(ctx context.Context, store *work.Store) error {
+		return store.BeginRerun(ctx, work.Filter{State: event.Dead, Job: "none"})
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

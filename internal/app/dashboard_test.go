@@ -32,6 +32,7 @@ func TestDashboard(t *testing.T) {
 		{"an event arrives live and its picture loads", eventArrivesLive},
 		{"a dead event runs again and becomes done", deadEventRunsAgain},
 		{"a target rests, another is disabled and enabled", targetsRestAndAreEnabled},
+		{"jobs are submitted and registered", jobsAreSubmittedAndRegistered},
 		{"the API can be read", apiCanBeRead},
 		{"pages without events teach", emptyPagesTeach},
 		{"the URL to register is shown and tried", urlIsShownAndTried},

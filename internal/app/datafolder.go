@@ -19,6 +19,9 @@ const (
 	thumbnailsName = "thumbnails"
 )
 
+// ErrInUse says that another receiver has the data folder.
+var ErrInUse = errors.New("in use by another receiver")
+
 // dataFolder is the folder that holds everything of the embedded default. One
 // process has it for itself: the stores in it rely on that.
 type dataFolder struct {
@@ -41,7 +44,7 @@ func openDataFolder(path string) (*dataFolder, error) {
 		return nil, fmt.Errorf("app: data folder: %w", err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("app: the data folder %s is in use by another receiver", absolute)
+		return nil, fmt.Errorf("app: the data folder %s is %w", absolute, ErrInUse)
 	}
 	return &dataFolder{path: absolute, lock: lock}, nil
 }

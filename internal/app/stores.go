@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -42,25 +45,62 @@ func openStores(ctx context.Context, c config.Config) (*stores, error) {
 	return s, nil
 }
 
+// openFound opens what is there as it is: it makes no store, and no schema other than the one this program knows will do.
+func openFound(ctx context.Context, c config.Config) (*stores, error) {
+	s := &stores{}
+	open := s.openFoundFiles
+	if c.Database.IsPostgres() {
+		open = s.connect
+	}
+	err := open(ctx, c)
+	if err == nil {
+		err = s.check(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
+}
+
 func (s *stores) openFiles(ctx context.Context, c config.Config) error {
-	folder, err := openDataFolder(c.DatabaseFolder())
+	folder, err := s.takeFolder(ctx, c)
 	if err != nil {
 		return err
 	}
-	s.cleanups.addClose("data folder", folder.close)
-	if s.inbox, err = database.OpenSQLite(ctx, folder.file(inboxName)); err != nil {
-		return err
-	}
-	s.cleanups.addClose("inbox file", s.inbox.Close)
-	if s.work, err = database.OpenSQLite(ctx, folder.file(workName)); err != nil {
-		return err
-	}
-	s.cleanups.addClose("work file", s.work.Close)
-	s.queue = s.work
 	if err := s.migrate(ctx, s.inbox, s.work); err != nil {
 		return err
 	}
 	return folder.sync()
+}
+
+func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
+	for _, name := range []string{inboxName, workName} {
+		path := filepath.Join(c.DatabaseFolder(), name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("app: there is no receiver's store at %s yet", path)
+		}
+	}
+	_, err := s.takeFolder(ctx, c)
+	return err
+}
+
+// takeFolder takes the data folder for this process and opens the files in it.
+func (s *stores) takeFolder(ctx context.Context, c config.Config) (*dataFolder, error) {
+	folder, err := openDataFolder(c.DatabaseFolder())
+	if err != nil {
+		return nil, err
+	}
+	s.cleanups.addClose("data folder", folder.close)
+	if s.inbox, err = database.OpenSQLite(ctx, folder.file(inboxName)); err != nil {
+		return nil, err
+	}
+	s.cleanups.addClose("inbox file", s.inbox.Close)
+	if s.work, err = database.OpenSQLite(ctx, folder.file(workName)); err != nil {
+		return nil, err
+	}
+	s.cleanups.addClose("work file", s.work.Close)
+	s.queue = s.work
+	return folder, nil
 }
 
 func (s *stores) openServer(ctx context.Context, c config.Config) error {
@@ -70,6 +110,10 @@ func (s *stores) openServer(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
+	return s.connect(ctx, c)
+}
+
+func (s *stores) connect(ctx context.Context, c config.Config) error {
 	server, err := database.OpenServer(ctx, c.Database)
 	if err != nil {
 		return err
@@ -94,6 +138,35 @@ func (s *stores) migrate(ctx context.Context, inboxDB, workDB *database.DB) erro
 			return fmt.Errorf("app: %s: %w", store.name, err)
 		}
 		s.versions = append(s.versions, Migration{Store: store.name, Version: version})
+	}
+	return nil
+}
+
+// check refuses schemas that this program does not know, which a receiver would bring up to date.
+func (s *stores) check(ctx context.Context) error {
+	for _, store := range []struct {
+		name string
+		db   *database.DB
+		want int64
+	}{
+		{"inbox", s.inbox, inbox.SchemaVersion(s.inbox.Kind)},
+		{"work", s.work, work.SchemaVersion()},
+	} {
+		if err := checkVersion(ctx, store.db, store.name, store.want); err != nil {
+			return err
+		}
+	}
+	return queue.CheckSchema(ctx, s.work)
+}
+
+func checkVersion(ctx context.Context, db *database.DB, name string, want int64) error {
+	version, err := database.Version(ctx, db.Reader, db.Kind, name)
+	if err != nil {
+		return fmt.Errorf("app: %w", err)
+	}
+	if version != want {
+		return fmt.Errorf("app: the schema of the %s store is at version %d, and this program knows version %d; "+
+			"\"receiver migrate\" brings it up to date", name, version, want)
 	}
 	return nil
 }

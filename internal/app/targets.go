@@ -22,13 +22,8 @@ func WithTargets(ctx context.Context, c config.Config, do func(context.Context, 
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	version, err := database.Version(ctx, db.Reader, db.Kind, "work")
-	if err != nil {
-		return fmt.Errorf("app: %w", err)
-	}
-	if version != work.SchemaVersion() {
-		return fmt.Errorf("app: the schema of the work store is at version %d, and this program knows version %d; "+
-			"\"receiver migrate\" brings it up to date", version, work.SchemaVersion())
+	if err := checkVersion(ctx, db, "work", work.SchemaVersion()); err != nil {
+		return err
 	}
 	store := work.Open(db, nil) // no step is handed out here
 	defer func() { err = errors.Join(err, store.Close()) }()

@@ -13,7 +13,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 func schema(versions ...string) fstest.MapFS {
 	files := fstest.MapFS{}

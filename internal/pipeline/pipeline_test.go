@@ -24,7 +24,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for something that has to happen.
 const patience = 30 * time.Second

@@ -15,7 +15,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	patience = 30 * time.Second

@@ -22,8 +22,9 @@ const (
 	interval = time.Second
 	// batch is how many jobs are asked about in a row.
 	batch = 64
-	// lease is how long a replica has for its batch, before others take it over.
-	lease = 5 * time.Minute
+	// lease is how long a replica has for its batch, before others take it over: longer than one question lasts
+	// by default, and short, because that is how long what a killed replica had in hand is left alone.
+	lease = 45 * time.Second
 	// complainEvery is how often a failure that lasts is logged.
 	complainEvery = time.Minute
 )
@@ -127,6 +128,7 @@ func (r *Reconciler) run(ctx context.Context) {
 
 // round asks about the jobs whose time has come.
 func (r *Reconciler) round(ctx context.Context) (asked int, err error) {
+	over := time.Now().Add(lease)
 	due, err := r.Store.Due(ctx, lease, batch)
 	if err != nil {
 		return 0, err
@@ -134,7 +136,12 @@ func (r *Reconciler) round(ctx context.Context) (asked int, err error) {
 	var group errgroup.Group
 	group.SetLimit(max(r.Concurrency, 1))
 	for _, expected := range due {
-		group.Go(func() error { return r.ask(ctx, expected) })
+		group.Go(func() error {
+			if time.Now().After(over) {
+				return nil // it belongs to whoever takes it next
+			}
+			return r.ask(ctx, expected)
+		})
 	}
 	return len(due), group.Wait()
 }

@@ -21,7 +21,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 var stages = [][]string{{"download"}}
 

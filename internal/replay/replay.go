@@ -6,6 +6,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,105 +27,161 @@ const (
 	failures = 30
 	// failurePause is the time between two of those.
 	failurePause = time.Second
+	// lease is how long a replica has a replay without saying that it is still at it.
+	lease = 30 * time.Second
+	// look is how often it is looked for a replay that nobody works on.
+	look = 5 * time.Second
+	// endTimeout is what it may take to write down that it ended.
+	endTimeout = 2 * time.Second
 )
 
-// ErrBusy says that a replay is under way already.
-var ErrBusy = errors.New("replay: another one is under way")
-
-// Work is where the events are.
-type Work interface {
+// Events are where the dead ones are.
+type Events interface {
 	Find(ctx context.Context, filter work.Filter, before event.ID, limit int) ([]work.Line, error)
 	Replay(ctx context.Context, id event.ID, what work.Replay) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
-// Progress tells how far a replay is.
-type Progress struct {
-	Running       bool
-	Events, Steps int // replayed so far
-	Started       time.Time
-	Finished      time.Time // zero while it runs
-	Failed        bool      // it was given up
+// Reruns are where it is written down how far the replay of many has come.
+type Reruns interface {
+	BeginRerun(ctx context.Context, filter work.Filter) error
+	TakeRerun(ctx context.Context, lease time.Duration) (work.Rerun, error)
+	KeepRerun(ctx context.Context, rerun work.Rerun, lease time.Duration) error
+	EndRerun(ctx context.Context, rerun work.Rerun, failed bool) error
+	FreeRerun(ctx context.Context) error
 }
 
-// Replayer runs one replay at a time. It is safe for use by many goroutines. What it has not come to when the process
-// stops stays dead; the same replay begun again goes on with that.
+// Store is both.
+type Store interface {
+	Events
+	Reruns
+}
+
+// Replayer works on the replay of many events that is written down in the store: one at a time, by one replica. It is safe for
+// use by many goroutines. What it has not come to when the process ends is gone on with at the next start, or by another replica.
 type Replayer struct {
-	work     Work
+	store    Store
 	handlers []string
 	log      zerolog.Logger
 
-	mutex    sync.Mutex
-	progress Progress
-	stopped  bool
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	begun  chan struct{} // a token when there is something new
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
-// New makes a replayer for steps of these handlers.
-func New(work Work, handlers []string, log zerolog.Logger) *Replayer {
-	return &Replayer{work: work, handlers: handlers, log: log}
+// New makes a replayer for steps of these handlers. It works from Start on.
+func New(store Store, handlers []string, log zerolog.Logger) *Replayer {
+	return &Replayer{store: store, handlers: handlers, log: log, begun: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// Begin replays the dead steps of the events that a filter lets through, and returns at once. It gives
-// ErrBusy when another replay is under way.
-func (r *Replayer) Begin(filter work.Filter) error {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.progress.Running || r.stopped {
-		return ErrBusy
+// Begin has the dead steps of the events run again that a filter lets through, and returns as soon as that is written down. It
+// gives work.ErrBusy when another such replay is under way.
+func (r *Replayer) Begin(ctx context.Context, filter work.Filter) error {
+	if err := r.store.BeginRerun(ctx, filter); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel, r.progress = cancel, Progress{Running: true, Started: time.Now().UTC()}
-	r.running.Go(func() {
-		defer cancel()
-		r.end(r.run(ctx, filter))
-	})
+	select {
+	case r.begun <- struct{}{}:
+	default: // it has been told
+	}
 	return nil
 }
 
-// Progress tells of the latest replay.
-func (r *Replayer) Progress() Progress {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	return r.progress
+// Start begins to work, first on what an earlier process left; Stop ends it.
+func (r *Replayer) Start(ctx context.Context) error {
+	if err := r.store.FreeRerun(ctx); err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	working, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go r.work(working)
+	return nil
 }
 
-// Stop ends the replay after the event it is at.
+// Stop ends the work after the event it is at.
 func (r *Replayer) Stop() {
-	r.mutex.Lock()
-	r.stopped = true
 	if r.cancel != nil {
 		r.cancel()
+		<-r.done
 	}
-	r.mutex.Unlock()
-	r.running.Wait()
 }
 
-func (r *Replayer) end(err error) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	r.progress.Running, r.progress.Finished, r.progress.Failed = false, time.Now().UTC(), err != nil
-	level := zerolog.InfoLevel
-	if err != nil {
-		level = zerolog.ErrorLevel
+func (r *Replayer) work(ctx context.Context) {
+	defer close(r.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.begun:
+		}
+		taken, err := r.store.TakeRerun(ctx, lease)
+		if err == nil {
+			r.hold(ctx, taken)
+		}
+		timer.Reset(look)
 	}
-	r.log.WithLevel(level).Err(err).Int("events", r.progress.Events).Int("steps", r.progress.Steps).Msg("replay of many events ended")
 }
 
-func (r *Replayer) run(ctx context.Context, filter work.Filter) error {
-	var before event.ID
+// hold works on a replay while this replica has it.
+func (r *Replayer) hold(ctx context.Context, taken work.Rerun) {
+	working, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { r.keep(working, cancel, taken) })
+	err := r.run(working, taken)
+	cancel()
+	keeping.Wait()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	log := r.log.With().Str("replay", taken.ID).Logger()
+	switch {
+	case ctx.Err() != nil:
+		if err := r.store.KeepRerun(ending, taken, 0); err != nil { // whoever comes next goes on at once
+			log.Warn().Err(err).Msg("replay of many events was not let go")
+		}
+	case errors.Is(err, work.ErrStale) || errors.Is(err, context.Canceled):
+		log.Warn().Msg("another replica has taken over the replay of many events")
+	default:
+		if err := errors.Join(err, r.store.EndRerun(ending, taken, err != nil)); err != nil {
+			log.Error().Err(err).Msg("replay of many events broke off")
+			return
+		}
+		log.Info().Msg("replay of many events ended")
+	}
+}
+
+// keep keeps the lease, and ends the work when another replica has it.
+func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken work.Rerun) {
+	ticker := time.NewTicker(lease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := r.store.KeepRerun(ctx, taken, lease); errors.Is(err, work.ErrStale) {
+			lost()
+			return
+		}
+	}
+}
+
+func (r *Replayer) run(ctx context.Context, taken work.Rerun) error {
+	before := taken.Cursor
 	for {
 		var lines []work.Line
 		err := r.insist(ctx, func() (err error) {
-			lines, err = r.work.Find(ctx, filter, before, batch)
+			lines, err = r.store.Find(ctx, taken.Filter, before, batch)
 			return err
 		})
 		if err != nil || len(lines) == 0 {
 			return err
 		}
 		for _, line := range lines {
-			if err := r.one(ctx, line.ID, filter.Handler); err != nil {
+			if err := r.one(ctx, line.ID, &taken); err != nil {
 				return err
 			}
 			before = line.ID
@@ -133,25 +190,18 @@ func (r *Replayer) run(ctx context.Context, filter work.Filter) error {
 }
 
 // one replays an event as soon as there is room for its steps.
-func (r *Replayer) one(ctx context.Context, id event.ID, handler string) error {
+func (r *Replayer) one(ctx context.Context, id event.ID, taken *work.Rerun) error {
 	if err := r.await(ctx); err != nil {
 		return err
 	}
-	var steps int
-	err := r.insist(ctx, func() (err error) {
-		steps, err = r.work.Replay(ctx, id, work.Replay{Handler: handler, Late: true})
+	err := r.insist(ctx, func() error {
+		_, err := r.store.Replay(ctx, id, work.Replay{Handler: taken.Filter.Handler, Late: true, Of: taken})
 		return err
 	})
-	if err != nil && !errors.Is(err, work.ErrNotFound) {
-		return err
+	if errors.Is(err, work.ErrNotFound) {
+		return nil // it is gone since
 	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if steps > 0 {
-		r.progress.Events++
-		r.progress.Steps += steps
-	}
-	return nil
+	return err
 }
 
 // await waits until the workers of every handler have nearly done what they have.
@@ -161,7 +211,7 @@ func (r *Replayer) await(ctx context.Context) error {
 		err := r.insist(ctx, func() error {
 			full = false
 			for _, name := range r.handlers {
-				n, err := r.work.Pending(ctx, name, fill)
+				n, err := r.store.Pending(ctx, name, fill)
 				if err != nil {
 					return err
 				}
@@ -182,7 +232,7 @@ func (r *Replayer) await(ctx context.Context) error {
 func (r *Replayer) insist(ctx context.Context, do func() error) error {
 	for tries := 1; ; tries++ {
 		err := do()
-		if err == nil || errors.Is(err, work.ErrNotFound) || ctx.Err() != nil || tries == failures {
+		if err == nil || errors.Is(err, work.ErrNotFound) || errors.Is(err, work.ErrStale) || ctx.Err() != nil || tries == failures {
 			return err
 		}
 		if err := sleep(ctx, failurePause); err != nil {

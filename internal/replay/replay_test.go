@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/work"
@@ -16,7 +20,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 // store is a work store of dead events whose workers are as slow and whose disk is as broken as a test wants;
 // the real one is behind the same door in the tests of package app.
@@ -28,6 +35,71 @@ type store struct {
 	work     int // steps that workers end between two looks
 	failing  int // calls that fail before the next that works
 	replayed []event.ID
+
+	rerun  *work.Rerun // under way
+	ended  *work.Rerun
+	holder int       // counts those who had it
+	until  time.Time // the last one has it until then
+	isTold bool      // an earlier process is known to be gone
+}
+
+func (s *store) BeginRerun(context.Context, work.Filter) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.rerun != nil {
+		return work.ErrBusy
+	}
+	s.rerun = &work.Rerun{}
+	return nil
+}
+
+func (s *store) TakeRerun(_ context.Context, lease time.Duration) (work.Rerun, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.rerun == nil || time.Now().Before(s.until) {
+		return work.Rerun{}, work.ErrNotFound
+	}
+	s.holder++
+	s.until = time.Now().Add(lease)
+	taken := *s.rerun
+	taken.ID = strconv.Itoa(s.holder)
+	return taken, nil
+}
+
+func (s *store) KeepRerun(_ context.Context, r work.Rerun, lease time.Duration) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if r.ID != strconv.Itoa(s.holder) {
+		return work.ErrStale
+	}
+	s.until = time.Now().Add(lease)
+	return nil
+}
+
+func (s *store) EndRerun(_ context.Context, r work.Rerun, failed bool) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if r.ID != strconv.Itoa(s.holder) {
+		return work.ErrStale
+	}
+	s.ended, s.rerun = s.rerun, nil
+	s.ended.Failed = failed
+	return nil
+}
+
+func (s *store) FreeRerun(context.Context) error {
+	s.isTold, s.until = true, time.Time{}
+	return nil
+}
+
+// latest is the replay that is under way, or the one that has ended.
+func (s *store) latest() (r work.Rerun, running bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.rerun != nil {
+		return *s.rerun, true
+	}
+	return *s.ended, false
 }
 
 func (s *store) Find(_ context.Context, _ work.Filter, before event.ID, limit int) (lines []work.Line, err error) {
@@ -48,9 +120,14 @@ func (s *store) Find(_ context.Context, _ work.Filter, before event.ID, limit in
 func (s *store) Replay(_ context.Context, id event.ID, what work.Replay) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if !what.Late || what.Finished {
-		return 0, errors.New("what is replayed by the many comes after new work, and is dead")
+	if !what.Late || what.Finished || what.Of == nil {
+		return 0, errors.New("what is replayed by the many comes after new work, is dead, and is written down")
 	}
+	if what.Of.ID != strconv.Itoa(s.holder) {
+		return 0, work.ErrStale
+	}
+	s.rerun.Cursor = id
+	s.rerun.Events++
 	s.replayed = append(s.replayed, id)
 	s.pending++
 	s.most = max(s.most, s.pending)
@@ -67,57 +144,116 @@ func (s *store) Pending(_ context.Context, _ string, limit int) (int, error) {
 	return n, nil
 }
 
+func start(t *testing.T, s *store) *replay.Replayer {
+	t.Helper()
+	r := replay.New(s, []string{"download"}, zerolog.Nop())
+	if err := r.Start(t.Context()); err != nil || !s.isTold {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // Every event once, never many at a time, also when the store fails for a while; and only one replay at a time.
 func TestReplayIsPaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{events: 1000, work: 50, failing: 3}
-		r := replay.New(s, []string{"download"}, zerolog.Nop())
-		if err := r.Begin(work.Filter{}); err != nil {
+		r := start(t, s)
+		defer r.Stop()
+		if err := r.Begin(t.Context(), work.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Begin(work.Filter{}); !errors.Is(err, replay.ErrBusy) {
+		if err := r.Begin(t.Context(), work.Filter{}); !errors.Is(err, work.ErrBusy) {
 			t.Errorf("a second replay: %v", err)
 		}
-		for r.Progress().Running {
+		p, running := s.latest()
+		for ; running; p, running = s.latest() {
 			wait(t)
 		}
-		p := r.Progress()
-		if p.Events != 1000 || p.Steps != 1000 || p.Failed || p.Finished.IsZero() || s.most > 300 {
-			t.Errorf("progress %+v, at most %d pending", p, s.most)
+		if p.Events != 1000 || p.Failed || s.most > 300 {
+			t.Errorf("%+v, at most %d pending", p, s.most)
 		}
-		if !slices.IsSortedFunc(s.replayed, func(a, b event.ID) int { return -cmp(a, b) }) || len(slices.Compact(s.replayed)) != 1000 {
-			t.Error("not every event once, from the newest on")
+		s.checkOnce(t, 1000)
+	})
+}
+
+// checkOnce wants every event replayed once, from the newest to the oldest.
+func (s *store) checkOnce(t *testing.T, events int) {
+	t.Helper()
+	if !slices.IsSortedFunc(s.replayed, func(a, b event.ID) int { return strings.Compare(string(b), string(a)) }) ||
+		len(slices.Compact(s.replayed)) != events {
+		t.Errorf("%d replayed, not every event once from the newest on", len(s.replayed))
+	}
+}
+
+// A replay whose workers do nothing waits without end, is let go when the process ends, and is gone on with at once by the next.
+func TestReplayGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{events: 1000}
+		first := start(t, s)
+		if err := first.Begin(t.Context(), work.Filter{}); err != nil {
+			t.Fatal(err)
 		}
-		r.Stop()
-		if err := r.Begin(work.Filter{}); !errors.Is(err, replay.ErrBusy) {
-			t.Errorf("after the stop: %v", err)
+		for range 60 { // longer than any lease
+			wait(t)
+		}
+		if s.holder != 1 {
+			t.Errorf("it was taken %d times", s.holder)
+		}
+		first.Stop()
+		if p, running := s.latest(); !running || p.Events != 300 || time.Now().Before(s.until) {
+			t.Errorf("%+v, running %t", p, running)
+		}
+		s.work = 50
+		second := start(t, s)
+		defer second.Stop()
+		for running := true; running; _, running = s.latest() {
+			wait(t)
+		}
+		s.checkOnce(t, 1000)
+	})
+}
+
+// Whoever lost a replay to another stops, and changes nothing any more.
+func TestReplayIsTakenOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{events: 1000}
+		paused := start(t, s)
+		defer paused.Stop()
+		if err := paused.Begin(t.Context(), work.Filter{}); err != nil {
+			t.Fatal(err)
+		}
+		wait(t)
+		s.mutex.Lock()
+		s.work, s.until = 50, time.Time{} // its lease is over, as after a long pause
+		s.mutex.Unlock()
+		other := start(t, s)
+		defer other.Stop()
+		for running := true; running; _, running = s.latest() {
+			wait(t)
+		}
+		if s.checkOnce(t, 1000); s.holder != 2 {
+			t.Errorf("it was taken %d times", s.holder)
 		}
 	})
 }
 
-// A replay whose workers do nothing ends with the process, and one whose store is broken is given up.
-func TestReplayEnds(t *testing.T) {
+// A replay whose store is broken for long is given up.
+func TestReplayIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{events: 1000}
-		r := replay.New(s, []string{"download"}, zerolog.Nop())
-		if err := r.Begin(work.Filter{}); err != nil {
+		s := &store{failing: 1000}
+		r := start(t, s)
+		defer r.Stop()
+		if err := r.Begin(t.Context(), work.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		wait(t)
-		r.Stop()
-		if p := r.Progress(); p.Running || p.Events != 300 {
-			t.Errorf("progress %+v", p)
-		}
-		broken := replay.New(&store{failing: 1000}, nil, zerolog.Nop())
-		if err := broken.Begin(work.Filter{}); err != nil {
-			t.Fatal(err)
-		}
-		for broken.Progress().Running {
+		for running := true; running; _, running = s.latest() {
 			wait(t)
 		}
-		if !broken.Progress().Failed {
+		if !s.ended.Failed {
 			t.Error("a broken store is no failure")
 		}
 	})
@@ -129,15 +265,4 @@ func wait(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 1_000_000_000)
 	defer cancel()
 	<-ctx.Done()
-}
-
-func cmp(a, b event.ID) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }

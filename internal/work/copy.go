@@ -43,8 +43,8 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 
 // CopyFrom adds the events of a work store in SQLite whose bodies are in the inbox of this one, in Postgres:
 // their steps, attempts and artifacts, and a job for every step that is to be worked on; also the targets
-// that are disabled, and the expectations. What is here already is left as it is, so that it can be run again. Nobody else has the
-// source open. progress hears of every event.
+// that are disabled, the expectations, and the replay that is under way. What is here already is left as it is, so that it can be
+// run again. Nobody else has the source open. progress hears of every event.
 func (s *Store) CopyFrom(ctx context.Context, source *database.DB, progress func(events int)) (c Copied, err error) {
 	if err := s.copyTargets(ctx, source); err != nil {
 		return c, wrap("copy", err)
@@ -55,6 +55,9 @@ func (s *Store) CopyFrom(ctx context.Context, source *database.DB, progress func
 	var last event.ID
 	for {
 		events, err := s.copyable(ctx, source, last)
+		if err == nil && len(events) == 0 {
+			err = s.copyRerun(ctx, source)
+		}
 		if err != nil || len(events) == 0 {
 			return c, wrap("copy", err)
 		}

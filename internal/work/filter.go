@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
@@ -35,11 +36,16 @@ type conditions struct {
 
 // add adds a condition; each ? in it is a parameter.
 func (c *conditions) add(text string, values ...any) {
+	c.texts = append(c.texts, c.bind(text, values...))
+}
+
+// bind makes numbered parameters of each ? in a text.
+func (c *conditions) bind(text string, values ...any) string {
 	for _, value := range values {
 		c.values = append(c.values, value)
 		text = strings.Replace(text, "?", "$"+strconv.Itoa(len(c.values)), 1)
 	}
-	c.texts = append(c.texts, text)
+	return text
 }
 
 // limited is what follows SELECT columns: newest first, at most limit rows.
@@ -51,8 +57,11 @@ func (c *conditions) limited(limit int) (rest string, values []any) {
 
 // conditions says the filter in SQL, so that an index leads to the events whatever is asked for; ids
 // begin with the time, so that they serve as an index of that as well.
-func (f Filter) conditions(before event.ID) *conditions {
+func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
 	c := &conditions{from: "FROM events", id: "events.id"}
+	if f.Begins != "" {
+		f.beginningsLead(c, kind)
+	}
 	if f.stepsLead() {
 		c.from, c.id = "FROM steps CROSS JOIN events", "steps.event_id"
 		c.add("events.id = steps.event_id AND " + f.troubled(c, "steps"))
@@ -72,14 +81,22 @@ func (f Filter) conditions(before event.ID) *conditions {
 	if f.Job != "" {
 		c.add("events.job = ?", text(f.Job))
 	}
-	if f.Begins != "" {
-		begins := text(f.Begins)
-		c.add(`events.id IN (SELECT id FROM (SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?) AS a
-			UNION ALL SELECT id FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS b)`,
-			begins, after(begins), maxBeginning, begins, after(begins), maxBeginning)
-	}
 	f.addTimes(c)
 	return c
+}
+
+// beginningsLead has what begins so lead to the events, one by one. Postgres would else count on finding enough of it
+// soon among the newest events, and go through all of them when it is old.
+func (f Filter) beginningsLead(c *conditions, kind database.Kind) {
+	events := "events"
+	if kind == database.Postgres {
+		events = "LATERAL (SELECT * FROM events WHERE events.id = found.id OFFSET 0) AS events"
+	}
+	begins := text(f.Begins)
+	c.from = c.bind(`FROM (SELECT id FROM (SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?) AS a
+			UNION SELECT id FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS b) AS found CROSS JOIN `+events,
+		begins, after(begins), maxBeginning, begins, after(begins), maxBeginning)
+	c.add("events.id = found.id")
 }
 
 // stepsLead says that the steps that failed are the shortest way to the events. Where only few events are in

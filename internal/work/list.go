@@ -28,7 +28,7 @@ type Trouble struct {
 // Find lists the newest events that a filter lets through and that are older than the one named
 // (all if ""), at most limit of them.
 func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit int) ([]Line, error) {
-	rest, values := filter.conditions(before).limited(limit)
+	rest, values := filter.conditions(s.database.Kind, before).limited(limit)
 	found, err := s.events(ctx, rest, values...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (n int,
 	if !possible {
 		return 0, nil
 	}
-	rest, values := filter.conditions("").limited(limit)
+	rest, values := filter.conditions(s.database.Kind, "").limited(limit)
 	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n)
 	return n, wrap("count", err)
 }

@@ -14,16 +14,21 @@ type Replay struct {
 	Handler  string // "" for all
 	Finished bool   // also steps that are done or skipped
 	Late     bool   // after work that is new
+	Of       *Rerun // the replay of many that it is part of, if any: how far that is, is written down with it
 }
 
 // Replay makes steps of an event pending once more, each with a job, in one transaction, and says how
 // many: those that are dead, and if asked for those that are done. What is under way already is left
 // alone, so that asking twice changes nothing. The history of attempts stays; the
-// count of tries and the age begin anew. It gives ErrNotFound when there is no such event.
+// count of tries and the age begin anew. It gives ErrNotFound when there is no such event, and ErrStale
+// when another has taken over the replay of many.
 func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int, err error) {
 	err = s.write(ctx, "replay", id, func(ctx context.Context, tx *sql.Tx) error {
 		found, state, err := replayable(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.holds(ctx, tx, what.Of); err != nil {
 			return err
 		}
 		if state == event.Quarantined { // nothing of it runs before it is released
@@ -37,6 +42,9 @@ func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int
 			return err
 		}
 		if err := recheck(ctx, tx, id); err != nil { // whoever verifies it asks anew, and nobody pays for it
+			return err
+		}
+		if err := what.Of.advance(ctx, tx, id, steps); err != nil {
 			return err
 		}
 		return refreshEvent(ctx, tx, id)

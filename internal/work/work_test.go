@@ -17,7 +17,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
 
 var stages = [][]string{{"download"}, {"forward"}}
 
