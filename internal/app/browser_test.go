@@ -210,6 +210,13 @@ func (b *browser) text(selector string) (text string) {
 	return text
 }
 
+// html is the whole page.
+func (b *browser) html() (page string) {
+	b.t.Helper()
+	b.do(chromedp.OuterHTML("html", &page, chromedp.ByQuery))
+	return page
+}
+
 // complaints gives what has been heard, and forgets it.
 func (b *browser) complaints() []string {
 	b.mutex.Lock()

@@ -3,9 +3,12 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -117,6 +120,14 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.await(`document.querySelector(".badge.done") && document.querySelector(".thumb img")?.naturalWidth > 0`)
 	d.open("/")
 	d.look("overview-one")
+
+	// Whoever reads a question is not interrupted, and sees what has happened meanwhile when it is closed.
+	d.click(".circuit .ask > summary")
+	second, _ := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 80, Height: 60})
+	d.receiver.settled(t, second)
+	d.await(`document.querySelector(".circuit .ask[open]")`)
+	d.click(".circuit .ask > summary")
+	d.await(`document.querySelector(".tile.done strong").textContent === "2"`)
 	d.open("/events")
 	d.do(chromedp.SetValue("input[name=q]", job.ID[:13], chromedp.ByQuery), chromedp.SetValue("select[name=status]", "done", chromedp.ByQuery))
 	d.do(chromedp.Submit("input[name=q]", chromedp.ByQuery))
@@ -128,6 +139,32 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.await(`document.querySelector(".zoom:popover-open img")?.naturalWidth === 1200`)
 	d.look("zoom")
 	d.quiet()
+
+	// All of it can be read without JavaScript.
+	d.do(emulation.SetScriptExecutionDisabled(true))
+	for path, want := range map[string]string{"/": job.ID, "/events": job.ID, "/events/" + string(first): "1200 × 900", "/api": "/api/v1/events", "/setup": "RECEIVER_DATA_DIR"} {
+		d.open(path)
+		if !strings.Contains(d.html(), want) {
+			t.Errorf("without JavaScript %s does not say %q", path, want)
+		}
+	}
+	d.quiet()
+	d.do(emulation.SetScriptExecutionDisabled(false))
+
+	// When its file is gone the place of the thumbnail is empty.
+	gone, err := filepath.Glob(filepath.Join(d.receiver.folder, "images", "2*"))
+	if err != nil || len(gone) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, folder := range append(gone, filepath.Join(d.receiver.folder, "thumbnails")) {
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.do(network.SetCacheDisabled(true))
+	d.open("/events")
+	d.await(`document.querySelector(".thumb .none") && !document.querySelector(".thumb img")`)
+	d.complaints() // of the status 404
 }
 
 func deadEventRunsAgain(t *testing.T, c *chromium) {
@@ -223,9 +260,7 @@ func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
 func urlIsShownAndTried(t *testing.T, c *chromium) {
 	d := sit(t, c, nil)
 	d.open("/setup")
-	var page string
-	d.do(chromedp.OuterHTML("html", &page, chromedp.ByQuery))
-	if strings.Contains(page, token) {
+	if strings.Contains(d.html(), token) {
 		t.Error("the page holds the token before it was asked for")
 	}
 	d.click("form[action='/setup'] button")

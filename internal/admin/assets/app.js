@@ -56,9 +56,27 @@ function live(up) {
 document.addEventListener("htmx:sseOpen", () => live(true));
 document.addEventListener("htmx:sseError", () => live(false));
 
-// Whoever has opened a question, or is typing, is not interrupted by news.
+// Whoever presses a button, has opened a question, is typing, or goes through the page by keyboard is not interrupted by news;
+// they are asked for again a little later. What says nothing new is not swapped in.
+let pressed = false;
+for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+  document.addEventListener(name, (event) => { pressed = event.buttons > 0; }, true);
+}
+
+function isBusy() {
+  const here = "#fresh details[open], #fresh :popover-open, #fresh :is(input, select):focus, #fresh :focus-visible";
+  return pressed || document.querySelector(here) !== null;
+}
+
+let latest = "";
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (document.querySelector("#fresh details[open], #fresh :popover-open") || document.querySelector("#fresh :is(input, select):focus")) {
+  const news = event.detail.serverResponse.replace(/(<time[^>]*>)[^<]*/g, "$1"); // how long ago goes on by itself
+  if (news === latest) {
     event.detail.shouldSwap = false;
+  } else if (isBusy()) {
+    event.detail.shouldSwap = false;
+    setTimeout(() => htmx.trigger(".live-trigger", "sse:change"), 1000);
+  } else if (event.detail.shouldSwap) {
+    latest = news;
   }
 });
