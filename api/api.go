@@ -1,5 +1,5 @@
-// Package api holds the specification of what the receiver serves, and examples
-// of the callbacks that it takes.
+// Package api holds the specification of what the receiver serves, for programs and
+// for people to read, and examples of the callbacks that it takes.
 package api
 
 import (

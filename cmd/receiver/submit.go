@@ -12,7 +12,9 @@ import (
 
 const (
 	// maxParallel is how many submissions one receiver takes at the same time.
-	maxParallel     = 4
+	maxParallel = 4
+	// maxFollowed is how many jobs are followed at the same time.
+	maxFollowed     = 256
 	defaultSlotWait = time.Hour
 	maxSubmitWait   = 30 * 24 * time.Hour
 )
@@ -35,7 +37,7 @@ func newSubmit() *cobra.Command {
 		Use:   "submit FILE|FOLDER|URL...",
 		Short: "Have Deep Image process images, and wait until the results are stored",
 		Long: `Submit images to Deep Image through a running receiver, and wait until the results are stored. A folder stands for all
-images in it and in the folders below. An image file may have up to 24 MB; a larger one needs a URL.
+images in it and in the folders below. An image file may have up to 22 MB; a larger one needs a URL.
 
 What is to be done is said by --width and --height, and by --request: a file with a request as Deep Image documents it,
 without url. Each job gets a webhook address of its own, so that nobody else can call back for it, and the receiver asks
@@ -85,7 +87,7 @@ func submitImages(command *cobra.Command, sources []string, options submitOption
 	if err != nil {
 		return err
 	}
-	images, err := findImages(sources, template)
+	images, err := (&finder{template: template}).find(command.Context(), sources)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,10 @@ func submitImages(command *cobra.Command, sources []string, options submitOption
 	}
 	run := submitRun{
 		office: office, options: options, template: template,
-		results: &submitResults{out: command.OutOrStdout(), asJSON: options.asJSON, progress: newProgress(command.ErrOrStderr(), len(images), "images stored")},
+		results: &submitResults{
+			out: command.OutOrStdout(), errors: command.ErrOrStderr(), asJSON: options.asJSON,
+			progress: newProgress(command.ErrOrStderr(), len(images), "images"),
+		},
 	}
 	return run.all(command.Context(), images)
 }
@@ -108,46 +113,44 @@ type submitRun struct {
 	results  *submitResults
 }
 
-// all has at most so many submissions at the same time as the options say, and follows as many jobs as the vendor takes.
+// all has at most so many submissions at the same time as the options say, and follows jobs until their ends.
 func (r *submitRun) all(ctx context.Context, images []image) error {
 	defer r.results.close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	slots := make(chan struct{}, r.options.parallel)
+	submitting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	slots, followed := make(chan struct{}, r.options.parallel), make(chan struct{}, maxFollowed)
 	var under sync.WaitGroup
 	for _, image := range images {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
+		if !take(submitting, slots) || !take(submitting, followed) {
+			r.results.add(submitted{source: image.source, err: fmt.Errorf("not submitted: %w", context.Cause(submitting))})
+			continue
 		}
 		under.Go(func() {
-			done := r.submit(ctx, image)
+			done := r.submit(ctx, submitting, image)
 			<-slots
+			if hopeless := (&hopelessError{}); errors.As(done.err, &hopeless) {
+				stop(errors.New("it would be refused like the one before"))
+			}
 			if done.err == nil && !r.options.detach {
 				r.follow(ctx, &done)
 			}
+			<-followed
 			r.results.add(done)
-			if _, isGone := errors.AsType[*unreachableError](done.err); isGone {
-				cancel() // for the others it would be no better
-			}
 		})
 	}
 	under.Wait()
-	return r.results.verdict(len(images))
+	return r.results.verdict(len(images), r.options.detach)
 }
 
-// verdict is nil if every image came to its end well.
-func (r *submitResults) verdict(all int) error {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.broken != nil {
-		return r.broken
+// take waits for a place, or says false because nothing is to begin any more.
+func take(ctx context.Context, places chan<- struct{}) bool {
+	if ctx.Err() != nil {
+		return false
 	}
-	if r.good == all {
-		return nil
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return fmt.Errorf("%d of %d images are not stored", all-r.good, all)
 }

@@ -32,11 +32,11 @@ func submitter(t *testing.T, options fakevendor.Options) (*fakevendor.Vendor, []
 	return vendor, []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
 }
 
-// photos is a folder with two images and what is none.
+// photos is a folder with two images, one of them large, and what is none.
 func photos(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	for name, width := range map[string]int{"a.png": 3, "more/b.png": 5, ".hidden/c.png": 7} {
+	for name, height := range map[string]int{"a.png": 2, "more/b.png": 3000, ".hidden/c.png": 7} {
 		path := filepath.Join(folder, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -45,7 +45,7 @@ func photos(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := png.Encode(file, image.NewGray(image.Rect(0, 0, width, 2))); err != nil {
+		if err := (&png.Encoder{CompressionLevel: png.NoCompression}).Encode(file, image.NewGray(image.Rect(0, 0, 500, height))); err != nil {
 			t.Fatal(err)
 		}
 		if err := file.Close(); err != nil {
@@ -82,11 +82,14 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 	return list
 }
 
-// A folder and a URL are submitted, and the command ends when their results are stored; the plan has one slot.
+// A folder and a URL are submitted, and the command ends when their results are stored; twice there is no free slot.
 func TestSubmitUntilStored(t *testing.T) {
 	t.Parallel()
-	vendor, env := submitter(t, fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: 100 * time.Millisecond}})
+	vendor, env := submitter(t, fakevendor.Options{})
 	folder := photos(t)
+	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 2}); err != nil {
+		t.Fatal(err)
+	}
 	request := filepath.Join(t.TempDir(), "request.json")
 	write(t, request, `{"enhancements": ["denoise"], "n": 1.00}`)
 	got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
@@ -109,7 +112,7 @@ func TestSubmitUntilStored(t *testing.T) {
 	if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
 		t.Errorf("sent was %v", data)
 	}
-	if n := vendor.Calls(fakevendor.CallProcess); n < 3 {
+	if n := vendor.Calls(fakevendor.CallProcess); n != 5 {
 		t.Errorf("%d calls", n)
 	}
 }
@@ -123,6 +126,42 @@ func TestSubmitForPeople(t *testing.T) {
 	poor := run(t, env, "submit", image, "--wait", "0s").expect(t, 1)
 	contains(t, "stdout", poor.stdout, "failed     "+image, "402", "too few credits")
 	contains(t, "stderr", poor.stderr, "1 of 1 images are not stored")
+	both := run(t, env, "submit", image, image, "--detach", "--parallel", "1").expect(t, 1)
+	contains(t, "stdout", both.stdout, "failed     "+image, "not submitted: it would be refused like the one before")
+	contains(t, "stderr", both.stderr, "2 of 2 images are not submitted")
+}
+
+// The receiver is started anew while the command waits for a slot and for results: it goes on where it was.
+func TestSubmitOutlastsARestart(t *testing.T) {
+	t.Parallel()
+	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{
+		Timeout: 5 * time.Second, Processing: fakevendor.Processing{Callbacks: fakevendor.Plan{Attempts: 20}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = vendor.Close() })
+	address, door := freeAddress(t), freeAddress(t)
+	env := []string{
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
+		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+	}
+	folder, again := t.TempDir(), make(chan struct{})
+	p := serve(t, folder, env...)
+	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Times: 1, Struck: func() {
+		p.kill()
+		close(again)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-again
+		serve(t, folder, env...)
+	}()
+	list := readSubmitted(t, run(t, env, "submit", filepath.Join(photos(t), "a.png"), "https://example.com/b.png", "--json").expect(t, 0).stdout)
+	if len(list) != 2 || list[0].State != "done" || list[1].State != "done" {
+		t.Errorf("got %+v", list)
+	}
 }
 
 // The receiver is killed when its request is with the vendor and the answer is not back. The job is not sent again, and its
@@ -221,13 +260,14 @@ func TestSubmitRefuses(t *testing.T) {
 	}{
 		{"nothing", nil, 2, "requires at least 1 arg"},
 		{"no file", []string{"missing.jpg"}, 2, "missing.jpg: no such file"},
-		{"no image", []string{filepath.Join(folder, "notes.txt")}, 1, "notes.txt: "},
-		{"cut image", []string{cut}, 1, "cut.png: "},
+		{"no image", []string{filepath.Join(folder, "notes.txt")}, 2, "notes.txt: not a png"},
+		{"cut image", []string{cut}, 2, "cut.png: the image is cut off"},
+		{"several faults", []string{cut, "missing.jpg", folder}, 2, "missing.jpg: no such file"},
 		{"empty folder", []string{empty}, 2, "there is no image in "},
 		{"a size that is none", []string{"https://example.com/a.png", "--width", "wide"}, 2, "--width must be a number"},
 		{"a request with a url", []string{"https://example.com/a.png", "--request", withURL}, 2, "leave url out"},
 		{"too many at once", []string{"https://example.com/a.png", "--parallel", "9"}, 2, "--parallel must be from 1 to 4"},
-		{"no receiver", []string{"https://example.com/a.png", "--url", "http://127.0.0.1:1"}, 1, "1 of 1 images are not stored"},
+		{"no receiver", []string{"https://example.com/a.png", "--url", "http://127.0.0.1:1", "--wait", "0s"}, 1, "1 of 1 images are not stored"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

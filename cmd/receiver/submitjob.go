@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
@@ -36,15 +35,33 @@ type submitted struct {
 	err      error // why it is not stored
 }
 
-// submit hands one image in, again while there is no slot for it.
-func (r *submitRun) submit(ctx context.Context, i image) submitted {
+// hopelessError is a failure that every other image would meet as well.
+type hopelessError struct{ error }
+
+// Unwrap gives the failure.
+func (e *hopelessError) Unwrap() error { return e.error }
+
+// submit hands one image in, again while it was surely not passed on for want of a slot, or of a receiver that answers.
+// What is on its way when submitting ends is not called off.
+func (r *submitRun) submit(ctx, submitting context.Context, i image) submitted {
 	done := submitted{source: i.source}
-	until := time.Now().Add(r.options.slotWait)
+	until, gone := time.Now().Add(r.options.slotWait), 0
 	for {
 		left := max(0, time.Until(until))
 		pause, err := r.office.submit(ctx, i, r.template, min(left, slotTurn), &done.expected)
-		if err == nil || pause == 0 || time.Now().Add(pause).After(until) || !rest(ctx, pause) {
-			done.err = err
+		if _, isGone := errors.AsType[*unreachableError](err); isGone {
+			if gone++; gone == maxMissedLooks {
+				err = &hopelessError{err}
+			} else {
+				pause = min(firstLook<<gone, longestLook)
+			}
+		}
+		if done.err = err; err == nil || pause == 0 || time.Now().Add(pause).After(until) {
+			return done
+		}
+		r.results.note(err)
+		if !rest(submitting, pause) {
+			done.err = fmt.Errorf("not submitted: %w", context.Cause(submitting))
 			return done
 		}
 	}
@@ -80,19 +97,32 @@ func (o *office) submit(ctx context.Context, i image, template []byte, wait time
 	request.ContentLength = length
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := o.exchange(request)
-	if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
-		return 0, fmt.Errorf("%w; whether the image was submitted is not known: look at the receiver's expectations before you send it again", err)
-	}
-	if err != nil {
+	_, isGone := errors.AsType[*unreachableError](err)
+	switch {
+	case i.hasChanged():
+		return 0, errors.New("the file has changed while it was read; it was not submitted")
+	case isGone:
 		return 0, err
-	}
-	if answer.code >= http.StatusMultipleChoices {
-		return retryPause(answer), refusal(answer)
+	case err != nil:
+		return 0, fmt.Errorf("%w; whether the image was submitted is not known: look at the jobs of the receiver before you send it again", err)
+	case answer.code >= http.StatusMultipleChoices:
+		return retryPause(answer), submissionRefusal(answer)
 	}
 	if err := json.Unmarshal(answer.content, result); err != nil || result.ID == "" {
 		return 0, fmt.Errorf("%s gives no answer of a receiver's admin API", o.base.Host)
 	}
 	return 0, nil
+}
+
+// submissionRefusal makes an error of an answer. Without access, credits or configuration no other image would fare better.
+func submissionRefusal(answer officeAnswer) error {
+	err := refusal(answer)
+	switch answer.code {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusMisdirectedRequest:
+		return &hopelessError{err}
+	default:
+		return err
+	}
 }
 
 // retryPause is after how long a request may be sent again that the receiver has not passed on; 0 is never.
@@ -111,19 +141,18 @@ func retryPause(answer officeAnswer) time.Duration {
 func (r *submitRun) follow(ctx context.Context, done *submitted) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.timeout)
 	defer cancel()
-	missed := 0 // looks in a row without an answer: the receiver may just be started anew
+	missed := 0 // looks in a row without a good answer: the receiver may just be started anew
 	for pause := firstLook; ; pause = min(2*pause, longestLook) {
 		isOver, err := r.look(ctx, done)
-		missed++
-		if _, isGone := errors.AsType[*unreachableError](err); !isGone {
+		if missed++; err == nil {
 			missed = 0
 		}
 		switch {
-		case ctx.Err() != nil:
-			done.err = errors.New("still under way; the receiver stores its result when it comes")
-			return
-		case isOver, err != nil && (missed == 0 || missed == maxMissedLooks):
+		case isOver:
 			done.err = err
+			return
+		case ctx.Err() != nil, missed == maxMissedLooks:
+			done.err = errors.New("still under way; the receiver stores its result when it comes")
 			return
 		}
 		rest(ctx, pause)
@@ -143,7 +172,8 @@ func (r *submitRun) look(ctx context.Context, done *submitted) (isOver bool, err
 	case done.expected.Event == "":
 		return false, nil
 	}
-	if err := r.office.ask(ctx, http.MethodGet, "/events/"+url.PathEscape(string(done.expected.Event)), nil, &done.event); err != nil {
+	path, query := "/events/"+url.PathEscape(string(done.expected.Event)), url.Values{"payload": {"false"}}
+	if err := r.office.ask(ctx, http.MethodGet, path, query, &done.event); err != nil {
 		return false, err
 	}
 	switch done.event.Status {

@@ -13,6 +13,7 @@ import (
 // submitResults prints what becomes of images, in the order of their ends.
 type submitResults struct {
 	out      io.Writer
+	errors   io.Writer // for people
 	asJSON   bool
 	progress *progress
 
@@ -20,6 +21,7 @@ type submitResults struct {
 	ended  int
 	good   int
 	broken error // why nothing can be printed any more
+	noted  bool
 }
 
 // submitResult is one image as a program reads it.
@@ -82,6 +84,33 @@ func (r submitResult) text() string {
 		}
 	}
 	return text.String() + "\n"
+}
+
+// note tells a person, once, why it takes so long.
+func (r *submitResults) note(cause error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.noted {
+		return
+	}
+	r.noted = true
+	r.progress.clear()
+	printTo(r.errors, "waiting: %s\n", strings.TrimSpace(cause.Error()))
+	r.progress.set(r.ended)
+}
+
+// verdict is nil if every image came to its end well.
+func (r *submitResults) verdict(all int, detached bool) error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.broken != nil || r.good == all {
+		return r.broken
+	}
+	what := "stored"
+	if detached {
+		what = "submitted"
+	}
+	return fmt.Errorf("%d of %d images are not %s", all-r.good, all, what)
 }
 
 func (r *submitResults) close() { r.progress.close() }

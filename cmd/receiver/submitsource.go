@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,17 +12,19 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
 const (
-	// maxSubmission bounds a request, in bytes; it is what Deep Image documents, less room for the webhook.
-	maxSubmission = 32<<20 - 4096
+	// maxSubmission bounds a request, in bytes. Deep Image takes 32 MiB, and the callback echoes it with more around it.
+	maxSubmission = 30 << 20
 	// maxImages bounds what one command submits.
 	maxImages = 100_000
+	// maxToldFaults is how many files that are no good are named.
+	maxToldFaults = 20
 	// inlinePrefix is how a request carries the image itself; documented.
 	inlinePrefix = "base64,"
 )
@@ -52,11 +55,11 @@ func (o submitOptions) template(stdin io.Reader) ([]byte, error) {
 		if value == "" {
 			continue
 		}
-		size, err := imageSize(value)
+		size, err := deepimage.Size(value)
 		if err != nil {
 			return nil, wrongUsage("--%s must be a number of pixels or percent, such as 2000 or 200%%", name)
 		}
-		members[name] = size
+		members[name] = json.RawMessage(size)
 	}
 	text, err := json.Marshal(members)
 	if err != nil || len(members) == 0 {
@@ -65,106 +68,96 @@ func (o submitOptions) template(stdin io.Reader) ([]byte, error) {
 	return append([]byte{','}, text[1:len(text)-1]...), nil
 }
 
-// imageSize is a number for pixels and a text for percent, as Deep Image documents them.
-func imageSize(text string) (json.RawMessage, error) {
-	number, isPercent := strings.CutSuffix(text, "%")
-	if n, err := strconv.Atoi(number); err != nil || n <= 0 {
-		return nil, errors.New("no size")
-	}
-	if isPercent {
-		return json.RawMessage(strconv.Quote(text)), nil
-	}
-	return json.RawMessage(number), nil
+// finder looks at all sources before anything is sent.
+type finder struct {
+	template []byte
+	found    []image
+	faults   []string // of files that are no good
 }
 
-// findImages looks at all sources before anything is sent.
-func findImages(sources []string, template []byte) ([]image, error) {
-	var found []image
+// find gives the images of all sources, or tells every fault at once.
+func (f *finder) find(ctx context.Context, sources []string) ([]image, error) {
 	for _, source := range sources {
 		if u, err := url.Parse(source); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
-			found = append(found, image{source: source})
+			f.found = append(f.found, image{source: source})
 			continue
 		}
-		files, err := findFiles(source, template)
-		if err != nil {
+		if err := f.walk(ctx, source); err != nil {
 			return nil, err
 		}
-		found = append(found, files...)
 	}
-	if len(found) > maxImages {
-		return nil, wrongUsage("there are %d images, more than the %d that one command submits", len(found), maxImages)
+	if len(f.faults) > 0 {
+		told := f.faults[:min(len(f.faults), maxToldFaults)]
+		if more := len(f.faults) - len(told); more > 0 {
+			told = append(told, fmt.Sprintf("and %d more", more))
+		}
+		return nil, wrongUsage("nothing was submitted, because of\n  %s", strings.Join(told, "\n  "))
 	}
-	return found, nil
+	return f.found, nil
 }
 
-// findFiles gives the file of that name, or all images below the folder of that name.
-func findFiles(root string, template []byte) (found []image, err error) {
+// walk adds the file of that name, or all images below the folder of that name.
+func (f *finder) walk(ctx context.Context, root string) error {
 	info, err := os.Stat(root)
 	if err != nil {
-		return nil, wrongUsage("%s", err)
+		f.faults = append(f.faults, err.Error())
+		return nil
 	}
 	if !info.IsDir() {
-		one, err := examineImage(root, template)
-		return []image{one}, err
+		f.add(root, info.Size(), false)
+		return nil
 	}
-	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		isHidden := strings.HasPrefix(entry.Name(), ".") && path != root
+	before := len(f.found) + len(f.faults)
+	err = filepath.WalkDir(root+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil && len(f.found) > maxImages {
+			err = wrongUsage("there are more than %d images; submit them in parts", maxImages)
+		}
+		isHidden := strings.HasPrefix(entry.Name(), ".") && filepath.Clean(path) != filepath.Clean(root)
 		switch {
 		case err != nil:
 			return err
 		case isHidden && entry.IsDir():
 			return filepath.SkipDir
-		case isHidden || !entry.Type().IsRegular():
+		case isHidden:
 			return nil
 		}
-		one, err := examineImage(path, template)
-		if errors.Is(err, imagefile.ErrUnknown) {
-			return nil // it is something else
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // also behind a link
+			f.add(path, info.Size(), true)
 		}
-		found = append(found, one)
-		return err
+		return nil
 	})
-	if err != nil {
-		return nil, wrongUsage("%s", err)
+	if err == nil && len(f.found)+len(f.faults) == before {
+		err = wrongUsage("there is no image in %s", root)
 	}
-	if len(found) == 0 {
-		return nil, wrongUsage("there is no image in %s", root)
-	}
-	return found, nil
+	return err
 }
 
-// examineImage makes sure that a file is an image, whole, and not too long to be sent. An error of something that is no image
-// is imagefile.ErrUnknown.
-func examineImage(path string, template []byte) (image, error) {
+// add makes sure that a file is an image, whole, and not too long to be sent. One in a folder may also be something else.
+func (f *finder) add(path string, size int64, inFolder bool) {
+	err := examineImage(path, size)
+	switch {
+	case inFolder && errors.Is(err, imagefile.ErrUnknown):
+	case err != nil:
+		f.faults = append(f.faults, printable(path)+": "+strings.TrimPrefix(err.Error(), "imagefile: "))
+	case requestLength(size, f.template) > maxSubmission:
+		f.faults = append(f.faults, printable(path)+": the file has more than 22 MB; give a URL of it")
+	default:
+		f.found = append(f.found, image{source: path, isFile: true, size: size})
+	}
+}
+
+func examineImage(path string, size int64) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return image{}, wrongUsage("%s", err)
+		return err
 	}
 	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
-	if err != nil {
-		return image{}, wrongUsage("%s", err)
-	}
-	if _, err := imagefile.Inspect(file, info.Size()); err != nil {
-		return image{}, &imageError{path: path, err: err}
-	}
-	if length := requestLength(info.Size(), template); length > maxSubmission {
-		return image{}, wrongUsage("%s: Deep Image takes image files of up to 24 MB only; give a URL of it", path)
-	}
-	return image{source: path, isFile: true, size: info.Size()}, nil
+	_, err = imagefile.Inspect(file, size)
+	return err
 }
-
-// imageError says what is wrong with a file that should be an image.
-type imageError struct {
-	path string
-	err  error
-}
-
-func (e *imageError) Error() string {
-	return printable(e.path) + ": " + strings.TrimPrefix(e.err.Error(), "imagefile: ")
-}
-
-func (e *imageError) Unwrap() error { return e.err }
 
 const requestHead, requestTail = `{"url":"` + inlinePrefix, `"`
 
@@ -194,6 +187,15 @@ func (i image) open(template []byte) (body io.ReadCloser, length int64, err erro
 		io.Reader
 		io.Closer
 	}{reader, encoded}, requestLength(i.size, template), nil
+}
+
+// hasChanged says whether the file is no longer as long as it was: then the request was cut, and nobody has taken it.
+func (i image) hasChanged() bool {
+	if !i.isFile {
+		return false
+	}
+	info, err := os.Stat(i.source)
+	return err != nil || info.Size() != i.size
 }
 
 // encode ends when all is written, or when the reader is closed.

@@ -19,10 +19,10 @@ type access struct {
 	failures *failures
 }
 
-func newAccess(token secret.Value) *access {
+func newAccess(token secret.Value, ended Sessions) *access {
 	a := &access{failures: newFailures()}
 	if !token.IsZero() {
-		a.tokens, a.sessions = secret.List{token}, newSessions(token)
+		a.tokens, a.sessions = secret.List{token}, newSessions(token, ended)
 	}
 	return a
 }
@@ -51,13 +51,13 @@ func isOpen(path string) bool {
 // authenticate lets only those pass who show the token, or a session that was begun with it.
 func (a *Admin) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.access.required() || isOpen(r.URL.Path) || a.access.sessions.has(r, time.Now()) {
+		if !a.access.required() || isOpen(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		presented := presentedToken(r)
 		if presented == "" {
-			a.challenge(w, r)
+			a.resume(w, r, next)
 			return
 		}
 		if err := a.access.check(r, presented); err != nil {
@@ -69,6 +69,29 @@ func (a *Admin) authenticate(next http.Handler) http.Handler {
 	})
 }
 
+// resume lets those pass who have a session.
+func (a *Admin) resume(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	switch has, err := a.access.sessions.has(r); {
+	case err != nil && wantsPage(r):
+		a.show(w, r, "trouble", view{Section: "login"}, err)
+	case err != nil:
+		problem.Write(w, r, err)
+	case has:
+		next.ServeHTTP(w, r)
+	default:
+		a.challenge(w, r)
+	}
+}
+
+// isStillIn says whether a request that has passed would pass again: it is asked for answers without an end.
+func (a *Admin) isStillIn(r *http.Request) bool {
+	if !a.access.required() || presentedToken(r) != "" {
+		return true
+	}
+	has, err := a.access.sessions.has(r)
+	return has && err == nil
+}
+
 // challenge sends a browser to the page where one logs in, and tells all others what to show.
 func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("HX-Request") != "" {
@@ -76,7 +99,7 @@ func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, &event.Error{Code: event.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
 		return
 	}
-	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if wantsPage(r) {
 		http.Redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/rs/zerolog"
@@ -110,6 +111,7 @@ type Deps struct {
 	Quarantine Quarantine
 	Expected   Expectations
 	Jobs       Jobs
+	Sessions   Sessions
 	Targets    Targets
 	Artifacts  Artifacts
 	// Redact makes a body fit to be shown.
@@ -122,14 +124,15 @@ type Deps struct {
 
 // Admin is the door. It is safe for use by many goroutines.
 type Admin struct {
-	config   Config
-	deps     Deps
-	access   *access
-	pages    *pages
-	streams  *streams
-	ending   chan struct{} // closed when answers without an end are to end
-	endOnce  sync.Once
-	crossing *http.CrossOriginProtection
+	config    Config
+	deps      Deps
+	access    *access
+	pages     *pages
+	reference *api.Reference
+	streams   *streams
+	ending    chan struct{} // closed when answers without an end are to end
+	endOnce   sync.Once
+	crossing  *http.CrossOriginProtection
 
 	submissions chan struct{} // holds one for each that is under way
 }
@@ -144,9 +147,12 @@ func New(config Config, deps Deps) (*Admin, error) {
 	}
 	a := &Admin{config: config, deps: deps, ending: make(chan struct{}), crossing: http.NewCrossOriginProtection()}
 	a.submissions = make(chan struct{}, maxSubmissions)
-	a.access = newAccess(config.Token)
+	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
 	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	if a.reference, err = api.Read(); err != nil {
 		return nil, err
 	}
 	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)

@@ -1,6 +1,8 @@
 package admin_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -8,7 +10,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/api/apitest"
 	"github.com/deepimage-receiver/receiver/internal/admin"
@@ -28,10 +32,36 @@ type (
 	noQuarantine struct{ admin.Quarantine }
 )
 
+// endedSessions remembers sessions that were ended, or does not answer.
+type endedSessions struct {
+	err   error
+	mutex sync.Mutex
+	ids   []string
+}
+
+func (e *endedSessions) EndSession(_ context.Context, id string, _ time.Time) error {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.ids = append(e.ids, id)
+	return e.err
+}
+
+func (e *endedSessions) SessionEnded(_ context.Context, id string) (bool, error) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return slices.Contains(e.ids, id), e.err
+}
+
 func router(t *testing.T, token string) chi.Router {
 	t.Helper()
+	return routerOver(t, token, &endedSessions{})
+}
+
+// routerOver is a replica that shares the ended sessions with others.
+func routerOver(t *testing.T, token string, ended *endedSessions) chi.Router {
+	t.Helper()
 	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{
-		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{},
+		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{}, Sessions: ended,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +187,8 @@ func TestGuard(t *testing.T) {
 				t.Errorf("answered %d, want %d", answer.StatusCode, row.want)
 			}
 			policy := answer.Header.Get("Content-Security-Policy")
-			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" ||
+				answer.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("headers %v", answer.Header)
 			}
 		})
@@ -232,13 +263,42 @@ func TestSession(t *testing.T) {
 	if answer := ask(router(t, "another-token-0123456789"), "GET", "/openapi.yaml", carry(session.Value)); answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a session of another token is answered %d", answer.StatusCode)
 	}
-	if answer := ask(handler, "POST", "/logout", carry(session.Value)); answer.Cookies()[0].MaxAge >= 0 {
-		t.Errorf("logging out leaves %v", answer.Cookies())
-	}
 	for _, next := range []string{"https://evil.example", "//evil.example", `/\evil.example`, "javascript:alert(1)", ""} {
 		if got := logIn(handler, adminToken, next).Header.Get("Location"); got != "/" {
 			t.Errorf("after logging in %q leads to %q", next, got)
 		}
+	}
+}
+
+// Whoever logs out is out, also with a copy of the cookie and at another replica. Others stay in.
+func TestLogOutEndsTheSession(t *testing.T) {
+	t.Parallel()
+	ended := &endedSessions{}
+	here, there := routerOver(t, adminToken, ended), routerOver(t, adminToken, ended)
+	mine, other := logIn(here, adminToken, "/").Cookies()[0], logIn(here, adminToken, "/").Cookies()[0]
+	carry := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
+	answer := ask(here, "POST", "/logout", carry(mine))
+	if answer.StatusCode != http.StatusSeeOther || answer.Cookies()[0].MaxAge >= 0 {
+		t.Errorf("logging out is answered %d and leaves %v", answer.StatusCode, answer.Cookies())
+	}
+	for name, replica := range map[string]http.Handler{"here": here, "there": there} {
+		if status := ask(replica, "GET", "/openapi.yaml", carry(mine)).StatusCode; status != http.StatusUnauthorized {
+			t.Errorf("%s the ended session is answered %d", name, status)
+		}
+		if status := ask(replica, "GET", "/openapi.yaml", carry(other)).StatusCode; status != http.StatusOK {
+			t.Errorf("%s another session is answered %d", name, status)
+		}
+	}
+	// While nobody can tell, nobody gets in by a session, and by the token as ever.
+	ended.err = errors.New("the disk is gone")
+	if status := ask(here, "GET", "/openapi.yaml", carry(other)).StatusCode; status != http.StatusInternalServerError {
+		t.Errorf("without a store a session is answered %d", status)
+	}
+	if answer := ask(here, "POST", "/logout", func(r *http.Request) {
+		r.AddCookie(other)
+		r.Header.Set("Authorization", "Bearer "+adminToken)
+	}); answer.StatusCode != http.StatusInternalServerError || len(answer.Cookies()) != 0 {
+		t.Errorf("logging out without a store is answered %d and leaves %v", answer.StatusCode, answer.Cookies())
 	}
 }
 

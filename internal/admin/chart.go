@@ -36,6 +36,54 @@ const (
 	leastHeight = 2 // of a part, so that one dead event among thousands is seen
 )
 
+// tile tells of the events in one state: how many there are, and when those of the last day came.
+type tile struct {
+	Status event.Status
+	Events int64
+	Width  int
+	Bars   []bar
+}
+
+type bar struct {
+	X         int
+	Y, Height float64
+}
+
+const (
+	barWidth   = 4
+	barGap     = 1
+	tileHeight = 24
+)
+
+// tiles make a small chart for each state, each with a scale of its own.
+func tiles(stats Stats, chart chart) (list []tile) {
+	for _, status := range Statuses() {
+		one := tile{Status: status, Events: stats.Events[status], Width: len(chart.Columns)*(barWidth+barGap) - barGap}
+		most := int64(0)
+		for _, c := range chart.Columns {
+			most = max(most, c.events(status))
+		}
+		for n, c := range chart.Columns {
+			if events := c.events(status); events > 0 {
+				height := max(leastHeight, float64(tileHeight)*float64(events)/float64(most))
+				one.Bars = append(one.Bars, bar{X: n * (barWidth + barGap), Y: tileHeight - height, Height: height})
+			}
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// events is how many of a column are in a state.
+func (c column) events(status event.Status) int64 {
+	for _, p := range c.Parts {
+		if p.Status == status {
+			return p.Events
+		}
+	}
+	return 0
+}
+
 // stacked lists states as they stand on each other: what needs a person on top.
 func stacked() []event.Status {
 	return []event.Status{event.Done, event.Pending, event.Running, event.Retrying, event.Quarantined, event.Dead}

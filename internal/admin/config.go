@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -34,7 +33,7 @@ func (c Config) Validate() error {
 	token := c.Token.Reveal()
 	isInvisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
-	case token == "" && !isLoopback(host):
+	case token == "" && !setting.IsLoopback(host):
 		return &setting.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
 	case token == "":
 		return nil
@@ -44,14 +43,4 @@ func (c Config) Validate() error {
 		return &setting.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
 	}
 	return nil
-}
-
-// isLoopback says whether a host is this machine and nothing else. What a name other than localhost
-// resolves to may change, so it is not.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
 }

@@ -18,6 +18,7 @@ const chartOver = 24 * time.Hour
 type overview struct {
 	Stats  Stats
 	Chart  chart
+	Tiles  []tile
 	Newest []Summary
 	Total  int64
 }
@@ -34,6 +35,7 @@ func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
+		body.Tiles = tiles(stats, body.Chart)
 		for _, n := range stats.Events {
 			body.Total += n
 		}
@@ -50,7 +52,8 @@ type eventsPage struct {
 	Next     string // address of the next part; "" at the end
 	Newer    bool   // this is not the first part
 	First    string // address of the first part
-	All      int64  // how many are quarantined, if those are listed; 0 if it is not known
+	Whole    bool   // the whole quarantine is listed, and nothing else
+	All      int64  // how many are quarantined then; 0 if it is not known
 	Replay   string // address where the dead ones of these can be run again; "" where there can be none
 }
 
@@ -76,6 +79,7 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 	title := "Events"
 	if body.Filter.Status == event.Quarantined {
 		title, section = "Quarantine", "quarantine"
+		body.Whole = body.Filter == Filter{Status: event.Quarantined}
 		if mark, err := a.deps.Mark(r.Context()); err == nil {
 			body.All = mark.Counts[event.Quarantined]
 		}
@@ -146,7 +150,6 @@ func (a *Admin) done(w http.ResponseWriter, r *http.Request, address, did string
 		a.show(w, r, "trouble", view{}, err)
 		return
 	}
-	//nolint:gosec // address is a path of ours
 	http.Redirect(w, r, address+"?"+url.Values{"did": {did}, "n": {strconv.Itoa(n)}}.Encode(), http.StatusSeeOther)
 }
 
@@ -206,7 +209,11 @@ func (a *Admin) switchTargetPage(do func(context.Context, string) error, did str
 
 // showLogin answers GET /login.
 func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
-	if !a.access.required() || a.access.sessions.has(r, time.Now()) {
+	if !a.access.required() {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if has, err := a.access.sessions.has(r); has && err == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

@@ -38,7 +38,7 @@ const (
 
 // expect answers POST /api/v1/expectations, {"jobs": ["..."]}: it may be asked twice.
 func (a *Admin) expect(w http.ResponseWriter, r *http.Request) {
-	jobs, err := readJobs(w, r)
+	jobs, err := readJobs(r)
 	if err != nil {
 		problem.Write(w, r, err)
 		return
@@ -52,19 +52,24 @@ func (a *Admin) expect(w http.ResponseWriter, r *http.Request) {
 }
 
 // readJobs reads the jobs of a request, each once.
-func readJobs(w http.ResponseWriter, r *http.Request) ([]string, error) {
+func readJobs(r *http.Request) ([]string, error) {
 	var asked struct {
 		Jobs []string `json:"jobs"`
 	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxExpectBytes)).Decode(&asked)
+	err := json.NewDecoder(r.Body).Decode(&asked)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, &event.Error{Code: event.CodeTooLarge, Detail: "A request may have at most " + strconv.Itoa(maxExpectBytes) + " bytes."}
 	}
 	if err != nil {
 		return nil, badRequest(`The body must be JSON, {"jobs": ["..."]}.`)
 	}
-	slices.Sort(asked.Jobs)
-	jobs := slices.Compact(asked.Jobs)
+	return checkJobs(asked.Jobs)
+}
+
+// checkJobs gives each job once.
+func checkJobs(jobs []string) ([]string, error) {
+	slices.Sort(jobs)
+	jobs = slices.Compact(jobs)
 	if len(jobs) == 0 || len(jobs) > maxExpected {
 		return nil, badRequest("A request registers 1 to " + strconv.Itoa(maxExpected) + " jobs.")
 	}
@@ -76,31 +81,37 @@ func readJobs(w http.ResponseWriter, r *http.Request) ([]string, error) {
 	return jobs, nil
 }
 
+// expectationList is a part of a list; Cursor asks for the next.
+type expectationList struct {
+	Expectations []Expectation    `json:"expectations"`
+	Cursor       string           `json:"cursor,omitempty"` // none at the end
+	Counts       map[string]int64 `json:"counts"`           // of all, by their state
+}
+
 // listExpectations answers GET /api/v1/expectations, newest first.
 func (a *Admin) listExpectations(w http.ResponseWriter, r *http.Request) {
+	found, err := a.expectations(r)
+	reply(w, r, http.StatusOK, found, err)
+}
+
+// expectations reads the part of the list that a request asks for.
+func (a *Admin) expectations(r *http.Request) (found expectationList, err error) {
 	before, limit, err := readPage(r.URL.Query())
-	state := r.URL.Query().Get("state")
-	if err == nil && len(state) > maxText {
-		err = badRequest("There is no such state.")
-	}
 	if err != nil {
-		problem.Write(w, r, err)
-		return
+		return found, err
+	}
+	state := r.URL.Query().Get("state")
+	if len(state) > maxText {
+		return found, badRequest("There is no such state.")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	found, err := a.deps.Expected.Expectations(ctx, state, string(before), limit+1)
-	var counts map[string]int64
+	found.Expectations, err = a.deps.Expected.Expectations(ctx, state, string(before), limit+1)
 	if err == nil {
-		counts, err = a.deps.Expected.Expected(ctx)
+		found.Counts, err = a.deps.Expected.Expected(ctx)
 	}
-	cursor := ""
-	if len(found) > limit {
-		found, cursor = found[:limit], found[limit-1].ID
+	if len(found.Expectations) > limit {
+		found.Expectations, found.Cursor = found.Expectations[:limit], found.Expectations[limit-1].ID
 	}
-	reply(w, r, http.StatusOK, struct {
-		Expectations []Expectation    `json:"expectations"`
-		Cursor       string           `json:"cursor,omitempty"` // none at the end
-		Counts       map[string]int64 `json:"counts"`           // of all, by their state
-	}{found, cursor, counts}, storeFailure(err))
+	return found, storeFailure(err)
 }

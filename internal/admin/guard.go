@@ -7,15 +7,13 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // policy is what a page of ours may do: nothing but what comes from here, and no script or style
 // within the page.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// maxForm bounds the body of a request, in bytes: a form, or a few parameters.
-const maxForm = 64 << 10
 
 // guard keeps out what the page of a stranger makes a browser ask for, and tells browsers what
 // answers may do.
@@ -27,6 +25,7 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("Cache-Control", "no-store") // unless an answer says otherwise: who has logged out cannot go back
 		switch {
 		case !a.serves(r.Host):
 			problem.Write(w, r, &event.Error{
@@ -35,7 +34,6 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		case a.crossing.Check(r) != nil:
 			problem.Write(w, r, &event.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
 		default:
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			next.ServeHTTP(w, r)
 		}
 	})
@@ -51,5 +49,5 @@ func (a *Admin) serves(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return isLoopback(strings.Trim(host, "[]"))
+	return setting.IsLoopback(strings.Trim(host, "[]"))
 }

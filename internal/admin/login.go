@@ -39,8 +39,14 @@ func local(next string) string {
 	return next
 }
 
-// logout answers POST /logout.
+// logout answers POST /logout. A session that could not be ended is not left either, so that one can try again.
 func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
+	if a.access.required() {
+		if err := a.access.sessions.end(r); err != nil {
+			a.show(w, r, "trouble", view{}, err)
+			return
+		}
+	}
 	http.SetCookie(w, cookie(r, ""))
 	http.Redirect(w, r, loginPath, http.StatusSeeOther)
 }

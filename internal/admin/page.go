@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
@@ -103,6 +104,20 @@ func (a *Admin) showAsset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(found.content) // a client that is gone needs no answer
 }
 
+// notFound answers a request for which there is no route: a browser gets a page.
+func (a *Admin) notFound(w http.ResponseWriter, r *http.Request) {
+	if !wantsPage(r) {
+		problem.NotFound(w, r)
+		return
+	}
+	a.show(w, r, "trouble", view{}, &event.Error{Code: problem.CodeNotFound, Detail: "There is nothing at this address."})
+}
+
+// wantsPage says whether a browser asks, for somebody to read the answer.
+func wantsPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // show answers with a page. A page that cannot be made says so, in the same frame.
 func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
 	status := http.StatusOK
@@ -142,6 +157,10 @@ func notice(did, n string) string {
 		return "Deep Image is asked once more about " + plural(count, "event", "events") + "."
 	case did == "released":
 		return plural(count, "event goes", "events go") + " on, released by a person."
+	case did == "expecting":
+		return plural(count, "job is", "jobs are") + " waited for."
+	case did == "submitted":
+		return "The job is submitted; its line says what becomes of it."
 	case did == "enabled":
 		return "It is sent to again, first what was parked."
 	case did == "disabled":

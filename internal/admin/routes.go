@@ -11,6 +11,27 @@ type route struct {
 	handler         http.HandlerFunc
 }
 
+// maxForm bounds the body of a request that no other bound is known of, in bytes: a form, or a few parameters.
+const maxForm = 64 << 10
+
+// maxBody bounds the body of a request, in bytes.
+func (r route) maxBody() int64 {
+	switch r.pattern {
+	case "/api/v1/jobs":
+		return maxSubmissionBytes
+	case "/api/v1/expectations", "/jobs/expect":
+		return maxExpectBytes
+	default:
+		return maxForm
+	}
+}
+
+// within bounds what is read of a request.
+func (r route) within(w http.ResponseWriter, request *http.Request) {
+	request.Body = http.MaxBytesReader(w, request.Body, r.maxBody())
+	r.handler(w, request)
+}
+
 // routes is the whole admin surface. GET routes answer HEAD as well.
 func (a *Admin) routes() []route {
 	return []route{
@@ -52,10 +73,14 @@ func (a *Admin) routes() []route {
 		{http.MethodPost, "/replay", a.replayManyPage},
 		{http.MethodPost, "/targets/{name}/enable", a.switchTargetPage(a.deps.Targets.Enable, "enabled")},
 		{http.MethodPost, "/targets/{name}/disable", a.switchTargetPage(a.deps.Targets.Disable, "disabled")},
+		{http.MethodGet, "/jobs", a.showJobs},
+		{http.MethodPost, "/jobs/expect", a.expectPage},
+		{http.MethodPost, "/jobs/submit", a.submitPage},
 		{http.MethodGet, "/rejected", a.showRejected},
 		{http.MethodGet, "/setup", a.showSetup},
 		{http.MethodPost, "/setup", a.showSetup},
 		{http.MethodPost, "/setup/sample", a.sendSample},
+		{http.MethodGet, "/api", a.showReference},
 		{http.MethodGet, "/assets/{name}", a.showAsset},
 		{http.MethodGet, loginPath, a.showLogin},
 		{http.MethodPost, loginPath, a.login},
@@ -66,10 +91,11 @@ func (a *Admin) routes() []route {
 // Mount puts the surface on a router, with what is done around every request.
 func (a *Admin) Mount(router chi.Router) {
 	router.Use(a.guard, a.authenticate)
+	router.NotFound(a.notFound)
 	for _, route := range a.routes() {
-		router.Method(route.method, route.pattern, route.handler)
+		router.Method(route.method, route.pattern, http.HandlerFunc(route.within))
 		if route.method == http.MethodGet {
-			router.Method(http.MethodHead, route.pattern, route.handler)
+			router.Method(http.MethodHead, route.pattern, http.HandlerFunc(route.within))
 		}
 	}
 }

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -33,14 +35,49 @@ const sampleTimeout = 20 * time.Second
 
 // setupPage is the body of the page about the configuration.
 type setupPage struct {
-	Settings []Setting
+	Set      []Setting      // by the environment
+	Default  []settingGroup // the others
+	Defaults int            // how many those are
 	Address  string
 	Token    string // "" as long as nobody asked for it
 	Guessed  bool
 }
 
+// settingGroup are variables whose names begin alike.
+type settingGroup struct {
+	Name     string
+	Settings []Setting
+}
+
+// addSetting puts a variable into its group.
+func addSetting(groups []settingGroup, one Setting) []settingGroup {
+	name := "general"
+	for _, group := range []string{
+		"HTTP", "ADMIN", "WEBHOOK", "LOG", "DATABASE", "INBOX", "QUEUE", "RETRY", "FETCH", "DEEPIMAGE", "RECONCILE", "DOWNLOAD", "FORWARD", "PUBLISH",
+	} {
+		if strings.HasPrefix(one.Name, "RECEIVER_"+group+"_") {
+			name = strings.ToLower(group)
+		}
+	}
+	at := slices.IndexFunc(groups, func(g settingGroup) bool { return g.Name == name })
+	if at < 0 {
+		at = len(groups)
+		groups = append(groups, settingGroup{Name: name})
+	}
+	groups[at].Settings = append(groups[at].Settings, one)
+	return groups
+}
+
 func (a *Admin) setup(r *http.Request) setupPage {
-	body := setupPage{Settings: a.deps.Setup.Settings()}
+	var body setupPage
+	for _, one := range a.deps.Setup.Settings() {
+		if one.Source == "default" || one.Source == "none" {
+			body.Default = addSetting(body.Default, one)
+			body.Defaults++
+		} else {
+			body.Set = append(body.Set, one)
+		}
+	}
 	var token string
 	body.Address, token, body.Guessed = a.deps.Setup.Webhook()
 	if r.Method == http.MethodPost {

@@ -154,6 +154,9 @@ func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
 			}
 			sent = send(w, fmt.Sprintf("event: change\ndata: %s\n\n", text))
 		case <-beat.C:
+			if !a.isStillIn(r) {
+				return
+			}
 			sent = send(w, ": still here\n\n")
 		}
 		if sent != nil {

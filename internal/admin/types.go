@@ -53,6 +53,11 @@ type Step struct {
 	Attempts []Attempt    `json:"attempts"`
 }
 
+// IsTold says whether the only attempt tells all there is to be said of the step.
+func (s Step) IsTold() bool {
+	return len(s.Attempts) == 1 && s.Attempts[0].Reason == s.Reason && s.Attempts[0].Detail == s.Detail
+}
+
 // Attempt is one run of a step.
 type Attempt struct {
 	Number   int          `json:"number"`
@@ -121,6 +126,12 @@ type HandlerStats struct {
 	Retrying   int    `json:"retrying"`
 	Dead       int    `json:"dead"`
 	Parked     int    `json:"parked"` // among those retrying
+	// Next is when the first of those that are parked is tried again; none if none is, or if it is disabled.
+	Next     *time.Time `json:"next_at,omitempty"`
+	Disabled *time.Time `json:"disabled_at,omitempty"`
+	// Reason and Detail say why it is disabled, else why that first one is parked.
+	Reason event.Reason `json:"reason,omitempty"`
+	Detail string       `json:"detail,omitempty"`
 	// Reasons say why steps are dead or retrying.
 	Reasons map[event.Reason]int `json:"reasons"`
 }
@@ -160,7 +171,8 @@ type Progress struct {
 type Target struct {
 	Name     string       `json:"name"`
 	Enabled  bool         `json:"enabled"`
-	Parked   int          `json:"parked"` // steps
+	Parked   int          `json:"parked"`            // steps
+	Next     *time.Time   `json:"next_at,omitempty"` // when the first of them is tried again
 	Disabled *time.Time   `json:"disabled_at,omitempty"`
 	Reason   event.Reason `json:"reason,omitempty"`
 	Detail   string       `json:"detail,omitempty"`
@@ -168,6 +180,8 @@ type Target struct {
 
 // Mark is what a change of anything shown changes.
 type Mark struct {
-	Newest event.ID               `json:"newest"`
-	Counts map[event.Status]int64 `json:"counts"` // of states that are not done; no further than a bound
+	Newest   event.ID               `json:"newest"`
+	Counts   map[event.Status]int64 `json:"counts"`   // of states that are not done; all counts go no further than a bound
+	Parked   int64                  `json:"parked"`   // steps
+	Disabled int64                  `json:"disabled"` // targets
 }

@@ -3,10 +3,13 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/dustin/go-humanize"
@@ -20,20 +23,25 @@ func (p *pages) words() template.FuncMap {
 		"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"field":    formTime,
+		"until":    until,
+		"sentence": sentence,
 		"bytes":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"ubytes":   humanize.IBytes,
 		"number":   humanize.Comma,
 		"count":    func(n int) string { return humanize.Comma(int64(n)) },
-		"plural":   plural,
+		"plural":   pluralOf,
 		"duration": duration,
 		"age":      func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
 		"tidy":     tidy,
+		"prose":    paragraph,
 		"short":    short,
 		"picture":  isPicture,
 		"thumb":    hasThumbnail,
+		"zooms":    func(a Artifact) bool { return isPicture(a.MediaType) && hasThumbnail(a) },
 		"statuses": Statuses,
 		"reasons":  event.Reasons,
+		"job":      stateOf,
 		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
 	}
 }
@@ -50,11 +58,49 @@ func formTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04")
 }
 
-func plural(n int, one, many string) string {
+// until says when something comes, exactly: what is near changes too fast for a page.
+func until(t time.Time) string {
+	now := time.Now()
+	switch {
+	case t.Before(now):
+		return "now"
+	case t.Sub(now) < 12*time.Hour:
+		return "at " + t.UTC().Format("15:04:05 UTC")
+	default:
+		return "on " + t.UTC().Format("2006-01-02 15:04 UTC")
+	}
+}
+
+// sentence writes what programs say as people do.
+func sentence(text string) string {
+	first, length := utf8.DecodeRuneInString(text)
+	if length == 0 {
+		return ""
+	}
+	text = string(unicode.ToUpper(first)) + text[length:]
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "…") {
+		text += "."
+	}
+	return text
+}
+
+func plural[N int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return humanize.Comma(int64(n)) + " " + many
+}
+
+// pluralOf is plural for the numbers that templates have.
+func pluralOf(n any, one, many string) (string, error) {
+	switch n := n.(type) {
+	case int:
+		return plural(n, one, many), nil
+	case int64:
+		return plural(n, one, many), nil
+	default:
+		return "", fmt.Errorf("admin: %T is no count", n)
+	}
 }
 
 // duration says how long something took; it is still under way without an end.

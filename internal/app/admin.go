@@ -37,7 +37,8 @@ func (a *App) answering() admin.Deps {
 	behind := &backOffice{app: a}
 	return admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
-		Quarantine: behind, Expected: behind, Jobs: behind, Targets: behind, Artifacts: a.stored, Redact: event.Redact, Setup: behind,
+		Quarantine: behind, Expected: behind, Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
+		Setup: behind,
 	}
 }
 
@@ -155,8 +156,8 @@ func (b *backOffice) Progress(ctx context.Context) (admin.Progress, error) {
 
 // Mark changes whenever something does that the dashboard shows.
 func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
-	newest, counts, err := b.app.work.Mark(ctx)
-	return admin.Mark{Newest: newest, Counts: counts}, err
+	m, err := b.app.work.Mark(ctx)
+	return admin.Mark{Newest: m.Newest, Counts: m.Counts, Parked: m.Parked, Disabled: m.Disabled}, err
 }
 
 // Targets lists the configured steps in their order, then those that only the store knows.
@@ -175,9 +176,11 @@ func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
 			at = len(list)
 			list = append(list, admin.Target{Name: f.Name, Enabled: true})
 		}
-		list[at].Parked = f.Parked
-		if !f.Disabled.IsZero() {
-			list[at].Enabled, list[at].Disabled, list[at].Reason, list[at].Detail = false, &f.Disabled, f.Reason, f.Detail
+		list[at].Parked, list[at].Reason, list[at].Detail = f.Parked, f.Reason, f.Detail
+		if f.Disabled.IsZero() {
+			list[at].Next = optional(f.NextAt)
+		} else {
+			list[at].Enabled, list[at].Disabled = false, &f.Disabled
 		}
 	}
 	return list, nil

@@ -82,7 +82,7 @@ func measure(b *testing.B, client *http.Client, address string) {
 }
 
 // fill puts the events into a new work store, as if they had been worked on. Their times are of 2026-01-01, a day long.
-func fill(b *testing.B, place *databasetest.Place) {
+func fill(b testing.TB, place *databasetest.Place) {
 	b.Helper()
 	stores := place.Open(b)
 	for _, migrate := range []func() error{

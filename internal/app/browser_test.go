@@ -2,10 +2,8 @@ package app_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,31 +12,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
-// What a browser test needs from outside, and where it leaves pictures of the pages if that is set.
+// screenshotsVariable names the folder in which pictures of the pages are left, if it is set.
+const screenshotsVariable = "TEST_SCREENSHOTS"
+
+// Hosts for which Chromium asks no name server: all of them are this machine, as a rebound name is.
 const (
-	axeVariable         = "TEST_AXE" // the file of axe-core; .ci/with-browser sets it
-	screenshotsVariable = "TEST_SCREENSHOTS"
+	strangeHost = "stranger.test"
+	reboundHost = "rebound.test"
 )
 
-// browser is one tab of a real Chromium. Whatever a page complains of fails the test.
-type browser struct {
-	t      *testing.T
-	ctx    context.Context
-	base   string // of the receiver; every request goes there
-	mutex  sync.Mutex
-	faults []string
-	shots  string
+// chromium is one process of a real browser, whose tabs know nothing of each other.
+type chromium struct {
+	ctx context.Context
+	axe string // the script of axe-core; "" when there is none
 }
 
-// openBrowser starts a Chromium with a profile of its own. Where there is none the test is skipped, but never in CI.
-func openBrowser(t *testing.T, base string) *browser {
+// startChromium starts the process. Where there is none the test is skipped, but never in CI.
+func startChromium(t *testing.T) *chromium {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -51,27 +51,28 @@ func openBrowser(t *testing.T, base string) *browser {
 		}
 		t.Skip("SKIPPED, NOT PASSED: " + advice)
 	}
-	b := &browser{t: t, base: base, shots: os.Getenv(screenshotsVariable)}
-	profile := profileFolder(t)
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Headless,
+		chromedp.ExecPath(program), chromedp.UserDataDir(profileFolder(t)), chromedp.NoFirstRun, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Headless, chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"),
 	}
-	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"} {
+	for _, flag := range []string{
+		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage",
+		"disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
+	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
 	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	tab, closeTab := chromedp.NewContext(allocated)
+	ignore := func(string, ...any) {} // events that chromedp does not know
+	process, closeProcess := chromedp.NewContext(allocated, chromedp.WithErrorf(ignore))
 	t.Cleanup(func() {
-		_ = chromedp.Cancel(tab) // waits for the end of the process
-		closeTab()
+		_ = chromedp.Cancel(process) // waits for the end of the process
+		closeProcess()
 	})
-	limited, stop := context.WithTimeout(tab, 5*patience)
-	t.Cleanup(stop)
-	b.ctx = limited
-	chromedp.ListenTarget(tab, b.hear)
-	b.do(network.Enable(), log.Enable(), runtime.Enable())
-	return b
+	if err := chromedp.Run(process); err != nil {
+		t.Fatal(err)
+	}
+	return &chromium{ctx: process, axe: readAxe(t)}
 }
 
 // profileFolder is removed when the browser has let go of it, which may be a moment after its end.
@@ -83,6 +84,47 @@ func profileFolder(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	return folder
+}
+
+// browser is one tab, with cookies and a cache of its own. Whatever a page complains of fails the test.
+type browser struct {
+	t      *testing.T
+	ctx    context.Context
+	base   string // of the receiver; every request goes there
+	axe    string
+	shots  string
+	mutex  sync.Mutex
+	faults []string
+}
+
+// open opens a tab for a receiver's admin door.
+func (c *chromium) open(t *testing.T, r *receiver) *browser {
+	t.Helper()
+	b := &browser{t: t, base: "http://" + r.AdminAddr().String(), axe: c.axe, shots: os.Getenv(screenshotsVariable)}
+	tab, closeTab := chromedp.NewContext(c.ctx, chromedp.WithTargetID(c.window(t)))
+	t.Cleanup(closeTab)
+	limited, stop := context.WithTimeout(tab, 4*patience)
+	t.Cleanup(stop)
+	b.ctx = limited
+	chromedp.ListenTarget(tab, b.hear)
+	b.do(network.Enable(), log.Enable(), runtime.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.EmulateViewport(1280, 900))
+	return b
+}
+
+// window is a new one, whose tab shares nothing with others.
+func (c *chromium) window(t *testing.T) target.ID {
+	t.Helper()
+	process := cdp.WithExecutor(c.ctx, chromedp.FromContext(c.ctx).Browser)
+	profile, err := target.CreateBrowserContext().WithDisposeOnDetach(true).Do(process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(process) })
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // hear keeps what the browser complains of, and every request that leaves for somewhere else.
@@ -101,7 +143,7 @@ func (b *browser) hear(event any) {
 			b.faults = append(b.faults, fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL))
 		}
 	case *network.EventRequestWillBeSent:
-		if !strings.HasPrefix(e.Request.URL, b.base) && !strings.HasPrefix(e.Request.URL, "data:") {
+		if !strings.HasPrefix(e.Request.URL, b.base+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
 			b.faults = append(b.faults, "request to another host: "+e.Request.URL)
 		}
 	}
@@ -110,7 +152,13 @@ func (b *browser) hear(event any) {
 // do runs actions; the first that fails ends the test.
 func (b *browser) do(actions ...chromedp.Action) {
 	b.t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	b.must(chromedp.Run(b.ctx, actions...))
+}
+
+// must ends the test with the page in which something failed.
+func (b *browser) must(err error) {
+	b.t.Helper()
+	if err != nil {
 		var page string
 		if !errors.Is(err, context.DeadlineExceeded) {
 			_ = chromedp.Run(b.ctx, chromedp.InnerHTML("body", &page, chromedp.ByQuery))
@@ -122,6 +170,19 @@ func (b *browser) do(actions ...chromedp.Action) {
 func (b *browser) open(path string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base+path), chromedp.WaitVisible("#content", chromedp.ByQuery))
+}
+
+// click clicks what a selector finds first. A page that follows what happens may just have put something new in its place.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	const noSuchNode = -32000
+	for {
+		err := chromedp.Run(b.ctx, chromedp.Click(selector, chromedp.ByQuery))
+		if failure, is := errors.AsType[*cdproto.Error](err); !is || failure.Code != noSuchNode {
+			b.must(err)
+			return
+		}
+	}
 }
 
 // await waits until an expression of JavaScript is true.
@@ -149,6 +210,13 @@ func (b *browser) text(selector string) (text string) {
 	return text
 }
 
+// html is the whole page.
+func (b *browser) html() (page string) {
+	b.t.Helper()
+	b.do(chromedp.OuterHTML("html", &page, chromedp.ByQuery))
+	return page
+}
+
 // complaints gives what has been heard, and forgets it.
 func (b *browser) complaints() []string {
 	b.mutex.Lock()
@@ -166,70 +234,49 @@ func (b *browser) quiet() {
 	}
 }
 
-// look holds a page against axe-core in both colours and both widths, and leaves pictures of it if they are wanted.
+// look holds a page against axe-core, light on a wide screen, and dark on a phone as far as that may make a difference. It leaves
+// pictures of the page if they are wanted.
 func (b *browser) look(name string) {
 	b.t.Helper()
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{1280, 390} {
-			isLookedAt := (scheme == "light") == (width == 1280) // each colour and each width once
-			if !isLookedAt && b.shots == "" {
-				continue
-			}
-			b.do(
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.EmulateViewport(width, 900),
-			)
-			var overflow int
-			b.do(chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &overflow))
-			if overflow > 0 {
-				b.t.Errorf("%s at %d pixels is %d too wide", name, width, overflow)
-			}
-			if isLookedAt {
-				b.examine(name, scheme)
-			}
-			if b.shots != "" {
-				var picture []byte
-				b.do(chromedp.FullScreenshot(&picture, 100))
-				if err := os.WriteFile(filepath.Join(b.shots, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), picture, 0o600); err != nil {
-					b.t.Fatal(err)
-				}
-			}
-		}
+	begun := time.Now()
+	b.dress("light", 1280)
+	b.examine(name+", light", "[]")
+	b.shoot(name, "light", 1280)
+	b.dress("dark", 390)
+	b.examine(name+", dark", ofColoursAndWidth)
+	b.shoot(name, "dark", 390)
+	if b.shots != "" {
+		b.dress("light", 390)
+		b.shoot(name, "light", 390)
+		b.dress("dark", 1280)
+		b.shoot(name, "dark", 1280)
 	}
+	b.dress("light", 1280)
+	b.t.Logf("looked at %s for %v", name, time.Since(begun).Round(time.Millisecond))
 }
 
-// examine runs axe-core in the page.
-func (b *browser) examine(name, scheme string) {
+// dress gives the page a colour scheme and a width, which it has to fit.
+func (b *browser) dress(scheme string, width int64) {
 	b.t.Helper()
-	path := os.Getenv(axeVariable)
-	if path == "" {
-		return // TestDashboard says so
-	}
-	script, err := os.ReadFile(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var found string
-	b.do(chromedp.Evaluate(string(script), nil), chromedp.Evaluate(
-		`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.any.map(c => c.message).join(" ")).join(" | "))))`,
-		&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	var violations []string
-	if err := json.Unmarshal([]byte(found), &violations); err != nil {
-		b.t.Fatal(err)
-	}
-	for _, violation := range violations {
-		b.t.Errorf("%s, %s: %s", name, scheme, violation)
+	var overflow int
+	b.do(
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		chromedp.EmulateViewport(width, 900),
+		chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &overflow),
+	)
+	if overflow > 0 {
+		b.t.Errorf("at %d pixels it is %d too wide: %s", width, overflow, b.text("h1"))
 	}
 }
 
-// needAxe says that pages are not held against axe-core. In CI that is a failure.
-func needAxe(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat(os.Getenv(axeVariable)); errors.Is(err, fs.ErrNotExist) || os.Getenv(axeVariable) == "" {
-		const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-browser"
-		if os.Getenv("CI") != "" {
-			t.Fatal(missing)
-		}
-		t.Log(missing)
+func (b *browser) shoot(name, scheme string, width int) {
+	b.t.Helper()
+	if b.shots == "" {
+		return
+	}
+	var picture []byte
+	b.do(chromedp.FullScreenshot(&picture, 100))
+	if err := os.WriteFile(filepath.Join(b.shots, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), picture, 0o600); err != nil {
+		b.t.Fatal(err)
 	}
 }

@@ -23,11 +23,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// forwardTarget is a system that events are forwarded to: it hangs, fails or is well.
+// forwardTarget is a system that events are forwarded to: it hangs, fails, wants nothing more or is well.
 type forwardTarget struct {
 	*httptest.Server
-	hangs, fails atomic.Bool
-	calls        atomic.Int64
+	hangs, fails, gone atomic.Bool
+	calls              atomic.Int64
 
 	mutex sync.Mutex
 	got   map[event.ID][]time.Time // calls that were answered well, by webhook-id
@@ -51,6 +51,8 @@ func (s *forwardTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case s.fails.Load():
 		w.WriteHeader(http.StatusInternalServerError)
+	case s.gone.Load():
+		w.WriteHeader(http.StatusGone)
 	default:
 		s.mutex.Lock()
 		defer s.mutex.Unlock()

@@ -61,9 +61,9 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 	}
 	configured := b.app.stepNames()
 	names := slices.Clone(configured)
-	enabled := map[string]bool{}
+	known := map[string]admin.Target{}
 	for _, target := range targets {
-		enabled[target.Name] = target.Enabled
+		known[target.Name] = target
 		if !slices.Contains(names, target.Name) {
 			names = append(names, target.Name)
 		}
@@ -76,8 +76,8 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 	list := make([]admin.HandlerStats, 0, len(names))
 	for _, name := range names {
 		one := admin.HandlerStats{Name: name, Configured: slices.Contains(configured, name), Enabled: true, Reasons: map[event.Reason]int{}}
-		if is, told := enabled[name]; told {
-			one.Enabled = is
+		if t, is := known[name]; is {
+			one.Enabled, one.Disabled, one.Next, one.Reason, one.Detail = t.Enabled, t.Disabled, t.Next, t.Reason, t.Detail
 		}
 		if t := tallies[name]; t != nil {
 			one.Pending, one.Running, one.Retrying, one.Dead, one.Parked, one.Reasons = t.Pending, t.Running, t.Retrying, t.Dead, t.Parked, t.Reasons

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ func (a *App) buildSubmitter() {
 	a.submitter = submit.New(deps)
 }
 
+// Possible says what the configuration allows.
+func (b *backOffice) Possible() (asks, submits bool) {
+	asks = b.app.vendor != nil
+	return asks, asks && b.app.config.PublicURL != ""
+}
+
 // Submit hands a job to the vendor.
 func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Duration) (admin.Expectation, error) {
 	if b.app.vendor == nil {
@@ -35,11 +42,21 @@ func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Durat
 	if b.app.config.PublicURL == "" {
 		return admin.Expectation{}, admin.ErrNoPublicURL
 	}
+	if limit := b.app.maxRequest(); len(request) > limit {
+		return admin.Expectation{}, &event.Error{Code: event.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes: its callback echoes "+
+			"it, and must fit into RECEIVER_WEBHOOK_MAX_BODY_BYTES. Give it a URL of the image in place of the image.", limit)}
+	}
 	submitted, err := b.app.submitter.Submit(ctx, request, wait)
 	if err != nil {
 		return admin.Expectation{}, submissionFailure(submitted, err)
 	}
 	return expectationsOf([]work.Expectation{submitted})[0], nil
+}
+
+// maxRequest is the length of a request whose echo still fits into a callback, also if the vendor escapes the slashes of base64.
+func (a *App) maxRequest() int {
+	const besides = 4 << 10 // the job, the address of the result, the webhook
+	return min(deepimage.MaxRequestBytes, int(a.config.Webhook.MaxBodyBytes)*19/20) - besides
 }
 
 // submissionFailure gives the failure of a submission its meaning at the admin door.

@@ -2,12 +2,14 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 // submitting is a receiver that submits jobs to a vendor and is called back through an address of its own.
@@ -205,7 +208,7 @@ func TestCallbackBeforeTheAnswer(t *testing.T) {
 			through := passTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
 			through.ModifyResponse = func(answer *http.Response) error {
 				if answer.Request.Method == http.MethodPost {
-					s.calls.wait(t)
+					<-s.calls.first
 				}
 				return nil
 			}
@@ -286,11 +289,12 @@ func TestSubmissionsThatFail(t *testing.T) {
 		{name: "all slots stay taken", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots", says: "plan"},
 		{name: "no credits", processing: fakevendor.Processing{Credits: 1}, before: 1, status: 402, problem: "credits", says: "credits"},
 		{name: "the vendor refuses", trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", says: "Image too small"},
-		{name: "the vendor is limited", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome", says: "not sent again"},
+		{name: "the connection breaks", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome", says: "not sent again"},
 		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", says: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "nobody answers", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable", says: "refused the connection"},
 		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", says: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "no public address", change: func(c *config.Config) { c.PublicURL = "" }, status: 409, problem: "conflict", says: "RECEIVER_PUBLIC_URL"},
+		{name: "too long", request: `{"url":"` + strings.Repeat("a", 31<<20) + `"}`, status: 413, problem: "too_large", says: "RECEIVER_WEBHOOK_MAX_BODY_BYTES"},
 		{name: "no JSON", request: "url=a", status: 422, problem: "refused", says: "JSON object"},
 		{name: "a webhook of somebody else", request: `{"webhooks":{"complete":"https://example.com"}}`, status: 422, problem: "refused", says: "webhooks.complete"},
 		{name: "too long a wait", query: "?wait=61", status: 400, problem: "bad_request", says: "0 to 60"},
@@ -337,18 +341,18 @@ func TestSubmissionsThatFail(t *testing.T) {
 // Whoever waits gets the slot that becomes free.
 func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
-	s := startSubmitting(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: time.Second}}, nil)
-	for range 2 {
-		status, said := s.submit(t, "?wait=30", aRequest)
-		if status != http.StatusCreated {
-			t.Fatalf("answer %d, %+v", status, said)
-		}
+	s := startSubmitting(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{}, nil)
+	if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+		t.Fatal(err)
 	}
-	if n := s.vendor.Calls(fakevendor.CallProcess); n < 3 {
-		t.Errorf("the second was sent %d times", n-1)
+	if status, said := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
+		t.Fatalf("answer %d, %+v", status, said)
+	}
+	if n := s.vendor.Calls(fakevendor.CallProcess); n != 2 {
+		t.Errorf("it was sent %d times", n)
 	}
 	text := s.metrics(t, s.client)
-	if !strings.Contains(text, `receiver_submissions_total{outcome="submitted"} 2`) {
+	if !strings.Contains(text, `receiver_submissions_total{outcome="submitted"} 1`) {
 		t.Errorf("no metric tells:\n%s", text)
 	}
 }
@@ -370,5 +374,66 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 	s.stop()
 	if status := <-waited; status != http.StatusTooManyRequests {
 		t.Errorf("answered %d", status)
+	}
+}
+
+// A submission that is with the vendor when the receiver stops is called off in time, and told for what it is.
+func TestStopCallsOffASubmission(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	s := startSubmitting(t, place, fakevendor.Options{}, nil)
+	with := make(chan struct{})
+	lag := fakevendor.Trouble{Kind: fakevendor.Lag, Call: fakevendor.CallProcess, Struck: func() { close(with) }}
+	if err := s.vendor.Disturb(lag); err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan submission)
+	go func() {
+		_, said := s.submit(t, "", aRequest)
+		answers <- said
+	}()
+	<-with
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	stopped := make(chan error)
+	go func() { stopped <- s.Stop(ctx) }()
+	if said := <-answers; said.Type != "urn:deepimage-receiver:problem:unknown_outcome" {
+		t.Errorf("answered %+v", said)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	store := work.Open(place.Open(t).Work, nil)
+	defer func() { _ = store.Close() }()
+	list, err := store.Expectations(t.Context(), work.Submitting, "", 10)
+	if err != nil || len(list) != 1 || !strings.Contains(list[0].Detail, "is not known") {
+		t.Errorf("left are %+v, error %v", list, err)
+	}
+}
+
+// Whatever holds up the work store, a callback with the token of a job is taken.
+func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	s := startSubmitting(t, place, fakevendor.Options{}, nil)
+	_, said := s.submit(t, "", aRequest)
+	id := event.ID(s.becomes(t, said.ID, "arrived").Event)
+	s.reaches(t, id, event.Done)
+	first := s.calls.wait(t)
+	db, err := database.OpenSQLite(t.Context(), filepath.Join(place.Folder, "work.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	held, err := db.Writer.BeginTx(t.Context(), nil) // nobody else writes until its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback() }()
+	if _, err := held.ExecContext(t.Context(), "UPDATE expectations SET polls = polls"); err != nil {
+		t.Fatal(err)
+	}
+	if a := post(t, s.client, s.url(first.path), first.body); a.code != http.StatusOK || a.Status != "duplicate" || a.ID != id {
+		t.Errorf("answer %+v", a)
 	}
 }

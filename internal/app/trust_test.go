@@ -19,9 +19,14 @@ import (
 func trusting(t testing.TB, place *databasetest.Place, v *fakevendor.Vendor) config.Config {
 	t.Helper()
 	c := configuration(t, place)
+	trust(&c, v)
+	return c
+}
+
+// trust gives a configuration the key of the vendor's API.
+func trust(c *config.Config, v *fakevendor.Vendor) {
 	c.DeepImage.APIKey, c.DeepImage.URL = secret.New(v.APIKey()), v.APIURL()
 	c.DeepImage.CallsPerSecond, c.DeepImage.UnknownPerMinute = 1000, 10_000
-	return c
 }
 
 // reaches waits until the event is in a state.

@@ -165,6 +165,7 @@ func fences() []Rule {
 		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress", "./internal/admin"),
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
+		fence("go.yaml.in/yaml/...", "./api"),
 		fence("github.com/jackc/...", "./internal/database/...", "./internal/inbox", "./internal/queue"),
 		fence("github.com/spf13/...", "./cmd/receiver"),
 		fence("github.com/standard-webhooks/...", "./internal/handler/forward"),

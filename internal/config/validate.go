@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 const (
@@ -137,17 +137,12 @@ func (c *Config) validatePublicURL(faults *Faults) {
 	switch {
 	case err != nil || u.Host == "":
 		faults.add(name, "must be a whole URL such as https://hooks.example.com")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !setting.IsLoopback(u.Hostname())):
 		faults.add(name, "must begin with https://, because the token of every callback travels through it; http:// is for loopback only")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		faults.add(name, "must be an address alone, without user, query and fragment")
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // enumerate writes "a", "a or b", "a, b or c".

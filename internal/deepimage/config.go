@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -38,19 +37,21 @@ const (
 	defaultUnknownPerMinute = 10
 )
 
+// MaxRequestBytes is the length of the longest submission (documented); the vendor echoes it in the callback.
+const MaxRequestBytes = 32 << 20
+
 const (
 	defaultUserAgent = "deepimage-receiver"
 
-	minKeyBytes     = 8 // real ones have 36; a shorter one could be part of any text, out of which it is taken
-	maxKeyBytes     = 512
-	maxJobBytes     = 256      // of a job's id, as in a callback
-	maxAnswerBytes  = 64 << 10 // of an answer; the documented ones have a few hundred
-	maxURLBytes     = 8 << 10  // of a result's address
-	maxHeaderBytes  = 64 << 10 // of an answer's header section
-	maxRequestBytes = 32 << 20 // of a submission; the vendor echoes it in the callback
-	maxRetryAfter   = 24 * time.Hour
-	maxWait         = 10 * time.Second // for a free slot, and again for the turn
-	dialTimeout     = 10 * time.Second
+	minKeyBytes    = 8 // real ones have 36; a shorter one could be part of any text, out of which it is taken
+	maxKeyBytes    = 512
+	maxJobBytes    = 256      // of a job's id, as in a callback
+	maxAnswerBytes = 64 << 10 // of an answer; the documented ones have a few hundred
+	maxURLBytes    = 8 << 10  // of a result's address
+	maxHeaderBytes = 64 << 10 // of an answer's header section
+	maxRetryAfter  = 24 * time.Hour
+	maxWait        = 10 * time.Second // for a free slot, and again for the turn
+	dialTimeout    = 10 * time.Second
 )
 
 // Enabled says whether there is a key, without which the API answers nothing.
@@ -106,14 +107,9 @@ func parseBase(text string) (*url.URL, error) {
 		return nil, errors.New("must be a whole URL such as " + defaultURL)
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("must be an address alone, without user, query and fragment")
-	case base.Scheme == "https" || base.Scheme == "http" && isLoopback(base.Hostname()):
+	case base.Scheme == "https" || base.Scheme == "http" && setting.IsLoopback(base.Hostname()):
 		return base, nil
 	default:
 		return nil, errors.New("must begin with https://, because the key travels there with every call; http:// is for loopback only")
 	}
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }

@@ -10,15 +10,14 @@ import (
 )
 
 const (
-	MaxAnswerBytes  = maxAnswerBytes
-	MaxRequestBytes = maxRequestBytes
-	MaxSources      = maxSources
-	MaxMessage      = maxMessage
-	Patience        = patience
-	FirstPause      = firstPause
-	LongestPause    = longestPause
-	KeyPause        = keyPause
-	MaxLimitPause   = maxLimitPause
+	MaxAnswerBytes = maxAnswerBytes
+	MaxSources     = maxSources
+	MaxMessage     = maxMessage
+	Patience       = patience
+	FirstPause     = firstPause
+	LongestPause   = longestPause
+	KeyPause       = keyPause
+	MaxLimitPause  = maxLimitPause
 )
 
 func (c Config) WithDefaults() Config { return c.withDefaults() }

@@ -34,8 +34,8 @@ func (c *Client) Submit(ctx context.Context, request []byte) (job string, err er
 
 func checkRequest(request []byte) *Error {
 	switch {
-	case len(request) > maxRequestBytes:
-		return failf(KindRefused, "the request has %d bytes, more than the allowed %d", len(request), maxRequestBytes)
+	case len(request) > MaxRequestBytes:
+		return failf(KindRefused, "the request has %d bytes, more than the allowed %d", len(request), MaxRequestBytes)
 	case !jsontext.Value(request).IsValid() || jsontext.Value(request).Kind() != '{':
 		return failf(KindRefused, "the request is not a JSON object")
 	default:

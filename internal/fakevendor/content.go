@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/HugoSmits86/nativewebp"
+	"golang.org/x/image/webp"
 )
 
 // maxContentBytes bounds the painted files that are kept; what does not fit is painted again when it is asked for.
@@ -82,10 +83,19 @@ func makeContent(wanted picture) (content, error) {
 		return newLargePNG(wanted.bytes, wanted.seed), nil
 	}
 	encoded, err := encode(wanted.format, paint(wanted.width, wanted.height, wanted.seed))
+	for seed := wanted.seed + 1; err == nil && wanted.format == WebP && isBroken(encoded); seed++ {
+		encoded, err = encode(wanted.format, paint(wanted.width, wanted.height, seed))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", wanted.format, err)
 	}
 	return &paintedFile{encoded, sha256.Sum256(encoded), wanted.width, wanted.height}, nil
+}
+
+// isBroken says whether nobody can read a WebP picture: one of some hundred that the encoder makes is such.
+func isBroken(encoded []byte) bool {
+	_, err := webp.Decode(bytes.NewReader(encoded))
+	return err != nil
 }
 
 func encode(format Format, painted image.Image) ([]byte, error) {

@@ -85,13 +85,14 @@ func TestImagesAreWhatTheJobSays(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	for name, options := range map[string]fakevendor.JobOptions{
-		"default":        {},
-		"jpeg":           {Format: fakevendor.JPEG, Width: 321, Height: 123},
-		"webp":           {Format: fakevendor.WebP, Width: 97, Height: 131},
-		"one pixel":      {Width: 1, Height: 1},
-		"small on a fly": {Bytes: 4 << 10},
-		"large":          {Bytes: 1 << 20},
-		"named":          {FileName: "my photo (1).png", Query: "X-Amz-Signature=secret"},
+		"default":                               {},
+		"jpeg":                                  {Format: fakevendor.JPEG, Width: 321, Height: 123},
+		"webp":                                  {Format: fakevendor.WebP, Width: 97, Height: 131},
+		"one pixel":                             {Width: 1, Height: 1},
+		"small on a fly":                        {Bytes: 4 << 10},
+		"large":                                 {Bytes: 1 << 20},
+		"named":                                 {FileName: "my photo (1).png", Query: "X-Amz-Signature=secret"},
+		"webp that the encoder breaks at first": {Format: fakevendor.WebP, Width: 300, Height: 500, Seed: 173},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -41,8 +41,8 @@ func (s *Server) Router() chi.Router {
 	router.Use(s.observe)
 	router.Use(locate(s.config.TrustedProxies)...)
 	router.Use(s.limitHeaders)
-	s.mount(router)
 	router.NotFound(problem.NotFound)
+	s.mount(router) // which may say it in another way
 	router.MethodNotAllowed(methodNotAllowed(router))
 	return router
 }

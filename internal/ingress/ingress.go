@@ -29,7 +29,7 @@ type JobTokens interface {
 	// Known says whether there is such a token.
 	Known(ctx context.Context, token string) (bool, error)
 	// Use uses it up for an event. It is false for the event of another job, and when it was used for another event.
-	Use(ctx context.Context, token string, e event.Event) (bool, error)
+	Use(ctx context.Context, token string, e event.Event) bool
 }
 
 // Deps is what the door needs.

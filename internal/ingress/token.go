@@ -42,11 +42,7 @@ func (i *Ingress) use(ctx context.Context, jobToken string, e event.Event) error
 	}
 	ctx, cancel := i.storeContext(ctx)
 	defer cancel()
-	isGood, err := i.deps.JobTokens.Use(ctx, jobToken, e)
-	if err != nil {
-		return unavailable(err, "The token could not be used.")
-	}
-	if !isGood {
+	if !i.deps.JobTokens.Use(ctx, jobToken, e) {
 		return unauthorized()
 	}
 	return nil

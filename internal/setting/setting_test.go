@@ -150,3 +150,15 @@ func FuzzPrefixesDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"localhost": true, "LOCALHOST": true, "127.0.0.1": true, "127.9.9.9": true, "::1": true, "::ffff:127.0.0.1": true,
+		"": false, "0.0.0.0": false, "localhost.example.com": false, "[::1]": false, "10.0.0.1": false, "rebound.test": false,
+	} {
+		if got := setting.IsLoopback(host); got != want {
+			t.Errorf("%q is %t", host, got)
+		}
+	}
+}

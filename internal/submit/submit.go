@@ -18,6 +18,10 @@ import (
 const (
 	// storeTimeout bounds what is written beside a submission.
 	storeTimeout = 10 * time.Second
+	// nameTimeout is how long it is tried to write down which job the vendor has answered.
+	nameTimeout = time.Minute
+	// stopMargin is what is left of the time to stop for writing down what was called off.
+	stopMargin = 2 * time.Second
 	// firstPause is the time before it is looked again whether a slot is free; it doubles up to longestPause.
 	firstPause   = time.Second
 	longestPause = 15 * time.Second
@@ -26,9 +30,9 @@ const (
 // Store is where expectations are.
 type Store interface {
 	Prepare(ctx context.Context, token work.TokenHash, horizon time.Time) (work.Expectation, error)
-	Name(ctx context.Context, id, job string, first time.Time) (work.Expectation, error)
+	Name(ctx context.Context, id, job string, first, horizon time.Time) (work.Expectation, error)
 	Forget(ctx context.Context, id string) error
-	PutOff(ctx context.Context, id string, next time.Time, asked bool, detail string) error
+	Remark(ctx context.Context, id, detail string) error
 	Tokens
 }
 
@@ -63,11 +67,16 @@ type Submitter struct {
 	stopped bool
 	under   sync.WaitGroup // submissions under way
 	ending  chan struct{}  // closed when nobody may wait for a slot any more
+	sending context.Context
+	callOff context.CancelFunc // ends sending, and with it what is with the vendor
+	looks   chan struct{}      // holds one for each token that is looked up
 }
 
 // New makes a submitter.
 func New(deps Deps) *Submitter {
-	return &Submitter{Deps: deps, metrics: newMetrics(), ending: make(chan struct{})}
+	s := &Submitter{Deps: deps, metrics: newMetrics(), ending: make(chan struct{}), looks: make(chan struct{}, maxLooks)}
+	s.sending, s.callOff = context.WithCancel(context.Background())
+	return s
 }
 
 // Submit hands a request to the vendor, with our webhook in it, and gives the expectation of its job. When all slots of the
@@ -93,14 +102,12 @@ func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Durati
 	started := time.Now()
 	job, err := s.hand(ctx, request, started.Add(wait))
 	// From here on everything is written down, whether or not the one who asked still listens.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	if err != nil {
-		s.failed(ctx, expected, err)
+		s.failed(context.WithoutCancel(ctx), expected, err)
 		return expected, err
 	}
 	s.outcomes.WithLabelValues("submitted").Inc()
-	named, err := s.Store.Name(ctx, expected.ID, job, time.Now().Add(s.After))
+	named, err := s.name(expected.ID, job)
 	if err != nil {
 		s.Log.Error().Err(err).Str("job", job).Str("expectation", expected.ID).Msg("job is submitted, and that could not be stored; its callback will name it")
 		return expected, &UnstoredError{Job: job, Err: err}
@@ -120,6 +127,19 @@ func (s *Submitter) prepare(ctx context.Context, token string) (work.Expectation
 	return expected, nil
 }
 
+// name writes down which job it is. A store that is away for a moment is waited for: only its callback could name it instead.
+func (s *Submitter) name(id, job string) (named work.Expectation, err error) {
+	ctx, cancel := context.WithTimeout(s.sending, nameTimeout)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		now := time.Now()
+		named, err = s.Store.Name(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
+		if err == nil || !s.rest(ctx, pause, now.Add(nameTimeout)) {
+			return named, err
+		}
+	}
+}
+
 // afterOf is how long the vendor wants to be left alone.
 func afterOf(err error) time.Duration {
 	if failed, is := errors.AsType[*deepimage.Error](err); is {
@@ -129,10 +149,10 @@ func afterOf(err error) time.Duration {
 }
 
 // hand gives the request to the vendor, again only when the vendor has said that all slots are taken. Once it is on its
-// way nobody calls it off: what would come of that is not known.
+// way, nobody but Stop calls it off: what would come of that is not known.
 func (s *Submitter) hand(ctx context.Context, request []byte, until time.Time) (job string, err error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		job, err = s.Vendor.Submit(context.WithoutCancel(ctx), request)
+		job, err = s.Vendor.Submit(s.sending, request)
 		if deepimage.KindOf(err) != deepimage.KindSlots {
 			return job, err
 		}
@@ -161,6 +181,8 @@ func (s *Submitter) rest(ctx context.Context, pause time.Duration, until time.Ti
 
 // failed keeps the expectation if the job may exist, and only then.
 func (s *Submitter) failed(ctx context.Context, expected work.Expectation, cause error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	kind := deepimage.KindOf(cause)
 	s.outcomes.WithLabelValues(string(kind)).Inc()
 	line := s.Log.Warn().Err(cause).Str("kind", string(kind)).Str("expectation", expected.ID)
@@ -169,7 +191,7 @@ func (s *Submitter) failed(ctx context.Context, expected work.Expectation, cause
 		return
 	}
 	const detail = "Whether Deep Image has taken the job is not known. It is not sent again; its callback, if it comes, names it."
-	line.AnErr("store", s.Store.PutOff(ctx, expected.ID, expected.Horizon, false, detail)).Msg("job may be submitted")
+	line.AnErr("store", s.Store.Remark(ctx, expected.ID, detail)).Msg("job may be submitted")
 }
 
 func (s *Submitter) begin() bool {
@@ -182,7 +204,8 @@ func (s *Submitter) begin() bool {
 	return true
 }
 
-// Stop refuses new submissions and waits for those under way, or gives up waiting when ctx ends.
+// Stop refuses new submissions and waits for those under way. Shortly before ctx ends they are called off, so that what is known
+// of them can still be written down.
 func (s *Submitter) Stop(ctx context.Context) error {
 	s.mutex.Lock()
 	if !s.stopped {
@@ -190,6 +213,10 @@ func (s *Submitter) Stop(ctx context.Context) error {
 		close(s.ending)
 	}
 	s.mutex.Unlock()
+	if deadline, ok := ctx.Deadline(); ok {
+		margin := min(stopMargin, time.Until(deadline)/4)
+		defer time.AfterFunc(time.Until(deadline)-margin, s.callOff).Stop()
+	}
 	done := make(chan struct{})
 	go func() {
 		s.under.Wait()
@@ -197,8 +224,10 @@ func (s *Submitter) Stop(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		s.callOff()
 		return nil
 	case <-ctx.Done():
+		s.callOff()
 		return fmt.Errorf("submit: stop: %w", ctx.Err())
 	}
 }

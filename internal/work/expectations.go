@@ -57,33 +57,52 @@ const expectationColumns = "id, job, origin, state, created_at, next_at, horizon
 
 // Expect waits for the callbacks of jobs: from first on the vendor is asked, until horizon. A job that is expected already
 // stays as it is, one whose callback has come has arrived. It gives all of them as they are now, in no order.
-func (s *Store) Expect(ctx context.Context, jobs []string, first, horizon time.Time) (list []Expectation, err error) {
+func (s *Store) Expect(ctx context.Context, jobs []string, first, horizon time.Time) ([]Expectation, error) {
 	if len(jobs) == 0 || len(jobs) > MaxExpected {
 		return nil, fmt.Errorf("work: expect: %d jobs are not 1 to %d", len(jobs), MaxExpected)
 	}
-	err = s.write(ctx, "expect", "", func(ctx context.Context, tx *sql.Tx) error {
-		insert := insertion{
-			into: "expectations (id, job, origin, state, created_at, next_at, horizon_at)", columns: 7,
-			rest: " ON CONFLICT (job) WHERE job IS NOT NULL DO NOTHING",
-		}
-		now := time.Now().UnixMicro()
-		for _, job := range jobs {
-			id, err := uuid.NewV7()
-			if err != nil {
-				return err
-			}
-			insert.add(id.String(), job, string(Registered), string(Expected), now, first.UnixMicro(), horizon.UnixMicro())
-		}
-		if err := insert.run(ctx, tx, nil); err != nil {
+	var list []Expectation
+	err := s.write(ctx, "expect", "", func(ctx context.Context, tx *sql.Tx) error {
+		if err := register(ctx, tx, jobs, first, horizon); err != nil {
 			return err
 		}
 		if err := settleArrived(ctx, tx, jobs, Arrived); err != nil {
 			return err
 		}
+		var err error
 		list, err = expectations(ctx, tx, "WHERE job IN "+database.Values(1, len(jobs)), anys(jobs)...)
 		return err
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// register adds those of the jobs that nobody waits for.
+func register(ctx context.Context, tx *sql.Tx, jobs []string, first, horizon time.Time) error {
+	list, err := expectations(ctx, tx, "WHERE job IN "+database.Values(1, len(jobs)), anys(jobs)...)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(list))
+	for _, e := range list {
+		known[e.Job] = true
+	}
+	insert := insertion{
+		into: "expectations (id, job, origin, state, created_at, next_at, horizon_at)", columns: 7, rest: " ON CONFLICT DO NOTHING",
+	}
+	for _, job := range jobs {
+		if known[job] {
+			continue
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		insert.add(id.String(), job, string(Registered), string(Expected), time.Now().UnixMicro(), first.UnixMicro(), horizon.UnixMicro())
+	}
+	return insert.run(ctx, tx, nil)
 }
 
 // settleArrived ends the wait for those of the jobs of which there is an event, also of those that were given up.
@@ -131,10 +150,10 @@ func anys(texts []string) []any {
 
 // Due takes expectations about which the vendor is to be asked now, at most limit of them. Nobody else
 // gets them until the lease is over, unless PutOff or Settle ends it.
-func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) (due []Expectation, err error) {
+func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) ([]Expectation, error) {
 	now := time.Now()
 	var some int // most often there is nothing, and then nothing is written
-	err = s.database.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM expectations
+	err := s.database.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM expectations
 		WHERE next_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1) AS due`, now.UnixMicro()).Scan(&some)
 	if err != nil || some == 0 {
 		return nil, wrap("due", err)
@@ -143,6 +162,7 @@ func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) (due []
 	if s.database.Kind == database.Postgres {
 		lock = "FOR UPDATE SKIP LOCKED" // another replica asks about those
 	}
+	var due []Expectation
 	err = s.write(ctx, "due", "", func(ctx context.Context, tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `UPDATE expectations SET lease_until = $1 WHERE id IN (
 				SELECT id FROM expectations WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
@@ -154,7 +174,10 @@ func (s *Store) Due(ctx context.Context, lease time.Duration, limit int) (due []
 		due, err = scanExpectations(rows)
 		return err
 	})
-	return due, err
+	if err != nil {
+		return nil, err
+	}
+	return due, nil
 }
 
 // PutOff has the vendor asked again at next; asked says whether it has answered now. One that was settled meanwhile stays so.

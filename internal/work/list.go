@@ -3,7 +3,6 @@ package work
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -208,22 +207,34 @@ func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration
 // maxMarked bounds what Mark counts of each state.
 const maxMarked = 10_000
 
-// Mark is the id of the newest event, and how many are in each state but done, counted up to a bound:
-// it is quick, and changes with nearly everything that happens.
-func (s *Store) Mark(ctx context.Context) (newest event.ID, counts map[event.Status]int64, err error) {
-	counts = map[event.Status]int64{}
-	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
-		var n int64
-		err := s.database.Reader.QueryRowContext(ctx,
-			"SELECT count(*) FROM (SELECT 1 FROM events WHERE state = $1 LIMIT $2) AS counted", string(state), maxMarked).Scan(&n)
-		if err != nil {
-			return "", nil, fmt.Errorf("work: mark: %w", err)
+// Mark changes with nearly everything that happens, and is quick: counts go up to a bound.
+type Mark struct {
+	Newest   event.ID
+	Counts   map[event.Status]int64 // events in each state but done
+	Parked   int64                  // steps
+	Disabled int64                  // targets
+}
+
+// Mark looks whether anything has happened.
+func (s *Store) Mark(ctx context.Context) (m Mark, err error) {
+	m.Counts = map[event.Status]int64{}
+	count := func(rest string, values ...any) (n int64) {
+		if err == nil {
+			rest = "SELECT count(*) FROM (SELECT 1 FROM " + rest + " LIMIT $1) AS counted"
+			err = wrap("mark", s.database.Reader.QueryRowContext(ctx, rest, append([]any{maxMarked}, values...)...).Scan(&n))
 		}
-		counts[state] = n
+		return n
+	}
+	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
+		m.Counts[state] = count("events WHERE state = $2", string(state))
+	}
+	m.Parked, m.Disabled = count("steps WHERE parked_at IS NOT NULL"), count("targets")
+	if err != nil {
+		return Mark{}, err
 	}
 	found, err := s.List(ctx, "", 1)
-	if err != nil || len(found) == 0 {
-		return "", counts, err
+	if err == nil && len(found) > 0 {
+		m.Newest = found[0].ID
 	}
-	return found[0].ID, counts, nil
+	return m, err
 }

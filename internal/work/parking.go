@@ -96,32 +96,49 @@ func (s *Store) unpark(ctx context.Context, tx *sql.Tx, handler string, until ti
 type Target struct {
 	Name     string
 	Parked   int       // steps
+	NextAt   time.Time // when the first of them is tried again; zero if none is parked
 	Disabled time.Time // zero if it is enabled
-	Reason   event.Reason
-	Detail   string // a sentence for a person
+	// Why it is disabled, else why that first one is parked.
+	Reason event.Reason
+	Detail string // a sentence for a person
 }
 
 // Targets lists those that are disabled or for which steps are parked, by their names.
 func (s *Store) Targets(ctx context.Context) ([]Target, error) {
 	list, err := targets(ctx, s.database.Reader)
+	for n := range list {
+		if err == nil && list[n].Disabled.IsZero() {
+			err = s.addWhy(ctx, &list[n])
+		}
+	}
 	return list, wrap("targets", err)
+}
+
+// addWhy says why the first step of a target that comes back is parked.
+func (s *Store) addWhy(ctx context.Context, t *Target) error {
+	err := s.database.Reader.QueryRowContext(ctx, `SELECT reason, detail FROM steps
+		WHERE parked_at IS NOT NULL AND handler = $1 ORDER BY next_at LIMIT 1`, t.Name).Scan(&t.Reason, &t.Detail)
+	if errors.Is(err, sql.ErrNoRows) { // it is back meanwhile
+		return nil
+	}
+	return err
 }
 
 func targets(ctx context.Context, from querier) (list []Target, err error) {
 	rows, err := from.QueryContext(ctx, `
-		SELECT name, sum(parked), max(disabled_at), max(reason), max(detail) FROM (
-			SELECT name, 0 AS parked, disabled_at, reason, detail FROM targets
+		SELECT name, sum(parked), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
+			SELECT name, 0 AS parked, 0 AS next_at, disabled_at, reason, detail FROM targets
 			UNION ALL
-			SELECT handler, count(*), 0, '', '' FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+			SELECT handler, count(*), min(next_at), 0, '', '' FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY name ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}
 	err = each(rows, func() error {
 		var t Target
-		var disabled int64
-		err := rows.Scan(&t.Name, &t.Parked, &disabled, &t.Reason, &t.Detail)
-		t.Disabled = moment(disabled)
+		var next, disabled int64
+		err := rows.Scan(&t.Name, &t.Parked, &next, &disabled, &t.Reason, &t.Detail)
+		t.NextAt, t.Disabled = moment(next), moment(disabled)
 		list = append(list, t)
 		return err
 	})

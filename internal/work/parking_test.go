@@ -52,6 +52,11 @@ func TestParking(t *testing.T) {
 		for n := 1; n <= 3; n++ {
 			finish(t, s, begin(t, s, n, "download"), parkedFor(time.Duration(n-1)*time.Hour))
 		}
+		targets, err := s.Targets(t.Context())
+		if err != nil || len(targets) != 1 || targets[0].Parked != 3 || targets[0].Reason != event.ReasonServerError ||
+			targets[0].Detail != "left alone" || targets[0].NextAt.IsZero() || targets[0].NextAt.After(time.Now()) {
+			t.Errorf("targets %+v, error %v", targets, err)
+		}
 		got := step(t, s, 3)
 		if got.State != event.Retrying || got.Tries != 0 || len(got.History) != 0 || got.Detail != "left alone" || got.NextAt.Before(time.Now().Add(time.Hour)) {
 			t.Errorf("parked as %+v", got)
@@ -128,6 +133,9 @@ func TestDisabledTarget(t *testing.T) {
 		if err != nil || len(targets) != 2 || targets[0].Name != "download" || targets[0].Parked != 2 || targets[0].Disabled.IsZero() ||
 			targets[0].Reason != event.ReasonOther || targets[1].Parked != 0 || targets[1].Detail != "by hand" {
 			t.Errorf("targets %+v, error %v", targets, err)
+		}
+		if mark, err := s.Mark(t.Context()); err != nil || mark.Parked != 2 || mark.Disabled != 2 {
+			t.Errorf("mark %+v, error %v", mark, err)
 		}
 		for _, want := range []bool{true, false} {
 			if was, err := s.Enable(t.Context(), "download"); err != nil || was != want {

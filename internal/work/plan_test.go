@@ -128,7 +128,7 @@ func planned(s *work.Store) map[string]func(context.Context) error {
 		"sequence":   func(ctx context.Context) error { _, err := s.Sequence(ctx, planID(500)); return err },
 		"tallies":    func(ctx context.Context) error { _, err := s.Tallies(ctx); return err },
 		"oldest":     func(ctx context.Context) error { _, err := s.Oldest(ctx); return err },
-		"mark":       func(ctx context.Context) error { _, _, err := s.Mark(ctx); return err },
+		"mark":       func(ctx context.Context) error { _, err := s.Mark(ctx); return err },
 		"targets":    func(ctx context.Context) error { _, err := s.Targets(ctx); return err },
 		"pending":    func(ctx context.Context) error { _, err := s.Pending(ctx, "download", 300); return err },
 		"unattended": func(ctx context.Context) error { _, err := s.Unattended(ctx, nil); return err },
@@ -141,7 +141,15 @@ func planned(s *work.Store) map[string]func(context.Context) error {
 			_, err := s.Expectations(ctx, work.Lost, string(planID(planEvents)), 50)
 			return err
 		},
-		"due": func(ctx context.Context) error { _, err := s.Due(ctx, time.Minute, 50); return err },
+		"expectation": func(ctx context.Context) error {
+			_, err := s.Expectation(ctx, string(planID(500)))
+			if errors.Is(err, work.ErrNotFound) {
+				err = nil
+			}
+			return err
+		},
+		"token of a job": func(ctx context.Context) error { _, err := s.HasToken(ctx, work.TokenHash{1}); return err },
+		"due":            func(ctx context.Context) error { _, err := s.Due(ctx, time.Minute, 50); return err },
 	}
 	states := []event.Status{"", event.Done, event.Dead, event.Retrying, event.Pending, event.Running, event.Quarantined}
 	asked := []work.Filter{

@@ -222,8 +222,8 @@ func TestFind(t *testing.T) {
 		if oldest, err := s.Oldest(t.Context()); err != nil || !oldest.Equal(at(0)) {
 			t.Errorf("the oldest is of %v, error %v", oldest, err)
 		}
-		if newest, counts, err := s.Mark(t.Context()); err != nil || newest == "" || counts[event.Dead] != 3 {
-			t.Errorf("mark %v %v, error %v", newest, counts, err)
+		if mark, err := s.Mark(t.Context()); err != nil || mark.Newest == "" || mark.Counts[event.Dead] != 3 || mark.Parked != 0 {
+			t.Errorf("mark %+v, error %v", mark, err)
 		}
 	})
 }

@@ -15,11 +15,12 @@ type TokenHash = [sha256.Size]byte
 
 // Prepare makes an expectation of a job that is about to be submitted, whose callback will carry the token. If the vendor
 // never names the job and its callback does not come, the job is lost at the horizon.
-func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time) (prepared Expectation, err error) {
+func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time) (Expectation, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Expectation{}, wrap("prepare", err)
 	}
+	var prepared Expectation // read only when the transaction is settled: one that is given up may still come to its end
 	err = s.write(ctx, "prepare", "", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO expectations (id, token_hash, origin, state, created_at, next_at, horizon_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
@@ -30,23 +31,30 @@ func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time)
 		prepared, err = expectation(ctx, tx, id.String())
 		return err
 	})
-	return prepared, err
+	if err != nil {
+		return Expectation{}, err
+	}
+	return prepared, nil
 }
 
 // Forget removes the expectation of a job that was not submitted after all.
 func (s *Store) Forget(ctx context.Context, id string) error {
-	return s.changeExpectation(ctx, "forget", "DELETE FROM expectations WHERE id = $1 AND state = 'submitting'", id)
+	return s.changeExpectation(ctx, "forget", "DELETE FROM expectations WHERE id = $1 AND job IS NULL", id)
 }
 
-// Name says which job an expectation is of, about which the vendor is asked from first on. What is known of the job already
-// counts: its callback may have come before its name, and somebody may have registered it.
-func (s *Store) Name(ctx context.Context, id, job string, first time.Time) (named Expectation, err error) {
-	err = s.write(ctx, "name", "", func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM expectations WHERE job = $1 AND origin = 'registered'", job); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, state = 'waiting', next_at = $3, detail = ''
-			WHERE id = $1 AND (job IS NULL OR job <> $2)`, id, job, first.UnixMicro())
+// Remark says something to a person about the expectation of a job that has no name.
+func (s *Store) Remark(ctx context.Context, id, detail string) error {
+	return s.changeExpectation(ctx, "remark", "UPDATE expectations SET detail = $2 WHERE id = $1 AND job IS NULL", id, text(detail))
+}
+
+// Name says which job an expectation is of, about which the vendor is asked from first until horizon. What is known of the job
+// already counts: its callback may have come before its name.
+func (s *Store) Name(ctx context.Context, id, job string, first, horizon time.Time) (Expectation, error) {
+	var named Expectation
+	err := s.write(ctx, "name", "", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE expectations
+			SET job = $2, state = 'waiting', next_at = $3, horizon_at = $4, detail = '', settled_at = NULL
+			WHERE id = $1 AND (job IS NULL OR job <> $2)`, id, job, first.UnixMicro(), horizon.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -56,7 +64,10 @@ func (s *Store) Name(ctx context.Context, id, job string, first time.Time) (name
 		named, err = expectation(ctx, tx, id)
 		return err
 	})
-	return named, err
+	if err != nil {
+		return Expectation{}, err
+	}
+	return named, nil
 }
 
 // HasToken says whether there is an expectation with a token.
@@ -67,13 +78,9 @@ func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err 
 
 // UseToken uses a token up for one event of its job. The same event may come again; for another one, or another job, it is
 // false. A job that has no name yet is named by it, and the vendor is asked about it from first on.
-func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
-	err = s.write(ctx, "token", "", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM expectations WHERE job = $1 AND origin = 'registered'
-			AND EXISTS (SELECT 1 FROM expectations AS ours WHERE ours.token_hash = $2 AND ours.job IS NULL)`, job, token[:])
-		if err != nil {
-			return err
-		}
+func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (bool, error) {
+	var isGood bool
+	err := s.write(ctx, "token", "", func(ctx context.Context, tx *sql.Tx) error {
 		used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
 				state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
 				next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END
@@ -86,7 +93,10 @@ func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, diges
 		isGood = n == 1
 		return err
 	})
-	return isGood, err
+	if err != nil {
+		return false, err
+	}
+	return isGood, nil
 }
 
 // Expectation gives one of them, or ErrNotFound.

@@ -32,7 +32,7 @@ func use(t *testing.T, s *work.Store, token work.TokenHash, job string, digest b
 
 func name(t *testing.T, s *work.Store, id, job string) work.Expectation {
 	t.Helper()
-	named, err := s.Name(t.Context(), id, job, time.Now())
+	named, err := s.Name(t.Context(), id, job, time.Now(), time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestTokenIsUsedOnceAtTheSameTime(t *testing.T) {
 	})
 }
 
-// Whatever comes first, the callback or the name of the job, one expectation is the outcome.
+// Whatever comes first, the callback or the name of the job, the expectation is settled; also one that was given up.
 func TestCallbackNamesTheJob(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -109,9 +109,8 @@ func TestCallbackNamesTheJob(t *testing.T) {
 		if !use(t, s, token, "job-1", 1) {
 			t.Fatal("the token is not good")
 		}
-		named, err := s.Expectation(t.Context(), made.ID)
-		if err != nil || named.Job != "job-1" || named.State != work.Expected {
-			t.Errorf("got %+v, error %v", named, err)
+		if named := one(t, s, made.ID); named.Job != "job-1" || named.State != work.Expected {
+			t.Errorf("got %+v", named)
 		}
 		add(t, s, arrival(1))
 		if answered := name(t, s, made.ID, "job-1"); answered.State != work.Arrived || answered.Event != arrival(1).ID {
@@ -119,13 +118,56 @@ func TestCallbackNamesTheJob(t *testing.T) {
 		}
 		// The callback of the account came and was worked on, before the vendor's answer.
 		other, _ := prepare(t, s, "b")
-		expect(t, s, "job-2")
 		add(t, s, arrival(2))
 		if answered := name(t, s, other.ID, "job-2"); answered.State != work.Arrived || answered.Event != arrival(2).ID {
 			t.Errorf("got %+v", answered)
 		}
-		if all, err := s.Expectations(t.Context(), "", "", 10); err != nil || len(all) != 2 {
-			t.Errorf("there are %+v, error %v", all, err)
+		// The vendor answers one job to two submissions, of which one was given up before.
+		late, again := prepare(t, s, "c")
+		if err := s.Settle(t.Context(), late.ID, work.Lost, "", "no answer"); err != nil {
+			t.Fatal(err)
+		}
+		if answered := name(t, s, late.ID, "job-3"); answered.State != work.Expected || !answered.Settled.IsZero() || answered.Detail != "" {
+			t.Errorf("got %+v", answered)
+		}
+		twin, _ := prepare(t, s, "d")
+		if answered := name(t, s, twin.ID, "job-3"); answered.State != work.Expected || !use(t, s, again, "job-3", 1) {
+			t.Errorf("got %+v", answered)
+		}
+		add(t, s, arrival(3))
+		if one(t, s, late.ID).State != work.Arrived || one(t, s, twin.ID).State != work.Arrived {
+			t.Error("a twin does not arrive")
+		}
+	})
+}
+
+func one(t *testing.T, s *work.Store, id string) work.Expectation {
+	t.Helper()
+	found, err := s.Expectation(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// What is said of a job without a name does not undo what its callback has set meanwhile.
+func TestRemark(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s, _ := open(t, place)
+		made, token := prepare(t, s, "a")
+		remark := func(text string) work.Expectation {
+			if err := s.Remark(t.Context(), made.ID, text); err != nil {
+				t.Fatal(err)
+			}
+			return one(t, s, made.ID)
+		}
+		if e := remark("first"); e.Detail != "first" || e.State != work.Submitting || e.NextAt != made.NextAt {
+			t.Errorf("got %+v", e)
+		}
+		use(t, s, token, "job-1", 1)
+		if e := remark("second"); e.Detail != "first" || e.State != work.Expected || !e.NextAt.Before(made.NextAt) {
+			t.Errorf("got %+v", e)
 		}
 	})
 }

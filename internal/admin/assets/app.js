@@ -34,6 +34,19 @@ tick();
 setInterval(tick, 15000);
 document.addEventListener("htmx:afterSettle", tick);
 
+// A thumbnail that is not to be had, because its file is gone, leaves the place as it is where there never was one.
+function missing(picture) {
+  if (!picture.matches?.(".thumb img")) return;
+  const place = document.createElement("span");
+  place.className = "none";
+  place.title = "The file is not where it was stored";
+  picture.replaceWith(place);
+}
+document.addEventListener("error", (event) => missing(event.target), true);
+for (const picture of [...document.images]) { // those that failed before this script ran
+  if (picture.complete && picture.naturalWidth === 0) missing(picture);
+}
+
 function live(up) {
   for (const sign of document.querySelectorAll("[data-live]")) {
     sign.textContent = up ? "Live" : "Not live: trying again";
@@ -43,9 +56,27 @@ function live(up) {
 document.addEventListener("htmx:sseOpen", () => live(true));
 document.addEventListener("htmx:sseError", () => live(false));
 
-// Whoever has opened a question, or is typing, is not interrupted by news.
+// Whoever presses a button, has opened a question, is typing, or goes through the page by keyboard is not interrupted by news;
+// they are asked for again a little later. What says nothing new is not swapped in.
+let pressed = false;
+for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+  document.addEventListener(name, (event) => { pressed = event.buttons > 0; }, true);
+}
+
+function isBusy() {
+  const here = "#fresh details[open], #fresh :popover-open, #fresh :is(input, select):focus, #fresh :focus-visible";
+  return pressed || document.querySelector(here) !== null;
+}
+
+let latest = "";
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (document.querySelector("#fresh details[open]") || document.querySelector("#fresh :is(input, select):focus")) {
+  const news = event.detail.serverResponse.replace(/(<time[^>]*>)[^<]*/g, "$1"); // how long ago goes on by itself
+  if (news === latest) {
     event.detail.shouldSwap = false;
+  } else if (isBusy()) {
+    event.detail.shouldSwap = false;
+    setTimeout(() => htmx.trigger(".live-trigger", "sse:change"), 1000);
+  } else if (event.detail.shouldSwap) {
+    latest = news;
   }
 });

@@ -33,6 +33,18 @@ func TestWebhookIsPutIn(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"2000": "2000", "200%": `"200%"`, "0": "", "-1": "", "+1": "", "": "", "%": "", "2.5": "", "0200": "200", "99999999999": "", "a": "",
+	} {
+		got, err := deepimage.Size(text)
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %s, %v", text, got, err)
+		}
+	}
+}
+
 func TestRequestsThatAreNoGood(t *testing.T) {
 	t.Parallel()
 	rows := []struct{ name, request, says string }{

@@ -5,9 +5,25 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// Size reads a width or height as a request has it: a number of pixels, or percent as a text, such as 2000 or 200% (documented).
+func Size(text string) (jsontext.Value, error) {
+	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	n, err := strconv.ParseUint(number, 10, 31)
+	switch {
+	case err != nil || n == 0:
+		return nil, failf(KindRefused, "a size is a number of pixels or percent, such as 2000 or 200%%")
+	case isPercent:
+		return jsontext.Value(`"` + strconv.FormatUint(n, 10) + `%"`), nil
+	default:
+		return jsontext.Value(strconv.FormatUint(n, 10)), nil
+	}
+}
 
 // WithWebhook copies a request with an address as webhooks.complete (documented), and with every other byte of it as it was. The
 // error is of KindRefused.
@@ -16,7 +32,7 @@ func WithWebhook(request []byte, address string) ([]byte, error) {
 	if err != nil {
 		return nil, failf(KindRefused, "the address of the webhook is not valid UTF-8")
 	}
-	if len(request) > maxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
+	if len(request) > MaxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
 		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image takes; give it a URL of the image in place of the image")
 	}
 	webhooks, at, isEmpty, err := findWebhooks(request)
