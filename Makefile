@@ -46,10 +46,10 @@ bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads 
 	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 30m $(PACKAGES)
 
 memory: ## Measure the peak of memory with eight results of 200 MiB at once
-	$(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
 
 proof: ## Lose, double and forge the callbacks of 2,000 jobs with an API that fails, over both databases
-	$(GO) test -count 1 -v -timeout 10m -run TestLostDoubledAndForgedCallbacks ./internal/app -args -proof-jobs 2000
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -timeout 10m -run TestLostDoubledAndForgedCallbacks ./internal/app -args -proof-jobs 2000
 
 lint: ## Run the linters over code, Dockerfile, deploy files and workflow
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...

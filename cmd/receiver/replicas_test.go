@@ -267,6 +267,10 @@ func TestPausedReplicaIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := c.serve(t)
+	// The one that stays leads: to find out that a leader is gone takes the queue a quarter of a minute.
+	c.until(t, "it leads", func() bool { return count(t, c.work, "SELECT count(*) FROM river_leader") == 1 })
+	signal(t, other, syscall.SIGSTOP)
 	paused := c.serve(t)
 	answer, err := vendor.Send(t.Context(), paused.webhook(), vendor.Callback(job, paused.webhook()))
 	if err != nil || answer.Status != http.StatusOK {
@@ -274,7 +278,7 @@ func TestPausedReplicaIsRefused(t *testing.T) {
 	}
 	c.until(t, "the transfer has begun", func() bool { return vendor.Requests(job.ResultURL) > 0 })
 	signal(t, paused, syscall.SIGSTOP)
-	other := c.serve(t)
+	signal(t, other, syscall.SIGCONT)
 	c.until(t, "another replica has done it", func() bool { return count(t, c.work, "SELECT count(*) FROM events WHERE state = 'done'") == 1 })
 	signal(t, paused, syscall.SIGCONT)
 	for _, p := range []*process{paused, other} {

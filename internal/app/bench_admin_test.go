@@ -25,7 +25,9 @@ func BenchmarkAdmin(b *testing.B) {
 		b.Run("store="+kind.String(), func(b *testing.B) {
 			place := databasetest.NewPlace(b, kind)
 			c := configuration(b, place)
-			fill(b, place)
+			filling := *place
+			filling.Config.StatementTimeout = 10 * time.Minute
+			fill(b, &filling)
 			r := start(b, c)
 			client := newClient(b)
 			const middle = "019b796d-d600-7000-8000-000000500000"

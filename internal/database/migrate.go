@@ -65,6 +65,17 @@ func Version(ctx context.Context, reader *sql.DB, kind Kind, store string) (int6
 	return version.Int64, err
 }
 
+// NewestVersion is the version to which Migrate brings a schema: the number of the last file.
+func NewestVersion(migrations fs.FS, kind Kind) (newest int64) {
+	files, _ := fs.Glob(migrations, "migrations/"+kind.String()+"/*.sql") // the pattern is right
+	for _, name := range files {
+		if number, err := goose.NumericComponent(name); err == nil {
+			newest = max(newest, number)
+		}
+	}
+	return newest
+}
+
 // String is the name of the kind, as migrations are filed under it.
 func (k Kind) String() string {
 	if k == Postgres {

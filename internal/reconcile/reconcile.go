@@ -22,9 +22,9 @@ const (
 	interval = time.Second
 	// batch is how many jobs are asked about in a row.
 	batch = 64
-	// lease is how long a replica has for its batch, before others take it over: longer than one question lasts
-	// by default, and short, because that is how long what a killed replica had in hand is left alone.
-	lease = 45 * time.Second
+	// lease is how long a replica has for its batch, before others take it over: short, because that is how long what a
+	// killed replica had in hand is left alone. A question that lasts longer may be asked twice, which costs a call.
+	lease = 20 * time.Second
 	// complainEvery is how often a failure that lasts is logged.
 	complainEvery = time.Minute
 )

@@ -48,6 +48,15 @@ func (c *conditions) bind(text string, values ...any) string {
 	return text
 }
 
+// word writes a word of a small set as it is, so that Postgres knows how rare it is also in a plan that it keeps for all
+// values of the parameters. Any other text is a parameter.
+func (c *conditions) word(text string) string {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == "" {
+		return "'" + text + "'"
+	}
+	return c.bind("?", text)
+}
+
 // limited is what follows SELECT columns: newest first, at most limit rows.
 func (c *conditions) limited(limit int) (rest string, values []any) {
 	c.values = append(c.values, limit)
@@ -76,7 +85,7 @@ func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
 		c.add(c.id+" < ?", string(before))
 	}
 	if f.State != "" {
-		c.add("events.state = ?", string(f.State))
+		c.add("events.state = " + c.word(string(f.State)))
 	}
 	if f.Job != "" {
 		c.add("events.job = ?", text(f.Job))
@@ -111,11 +120,11 @@ func (f Filter) stepsLead() bool {
 // troubled asks for a step that carries a reason, which says that it failed.
 func (f Filter) troubled(c *conditions, steps string) string {
 	asked := []string{steps + ".reason <> ''"}
-	for column, value := range map[string]string{"handler": text(f.Handler), "reason": string(f.Reason)} {
-		if value != "" {
-			c.values = append(c.values, value)
-			asked = append(asked, steps+"."+column+" = $"+strconv.Itoa(len(c.values)))
-		}
+	if f.Handler != "" {
+		asked = append(asked, c.bind(steps+".handler = ?", text(f.Handler)))
+	}
+	if f.Reason != "" {
+		asked = append(asked, steps+".reason = "+c.word(text(string(f.Reason))))
 	}
 	return strings.Join(asked, " AND ")
 }

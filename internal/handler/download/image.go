@@ -9,6 +9,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
@@ -43,7 +44,7 @@ func (h *Handler) image(ctx context.Context, p place, address string) (event.Art
 func (h *Handler) inspect(spool *blobstore.Spool) (imagefile.Image, error) {
 	image, err := imagefile.Inspect(spool, spool.Size())
 	if err != nil {
-		return imagefile.Image{}, inspectFailure(err, spool)
+		return imagefile.Image{}, handler.ImageFailure(err, spool)
 	}
 	if image.Pixels() > h.maxPixels {
 		return imagefile.Image{}, tooManyPixels(image, h.maxPixels)

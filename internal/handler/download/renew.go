@@ -74,6 +74,6 @@ func (h *Handler) renewed(ctx context.Context, p place, before string, renewal *
 // withAdvice appends what a person can do to a failure, whose meaning stays.
 func withAdvice(err error, advice string) error {
 	said := *handler.Failure(err)
-	said.Err = advise(said.Err, advice)
+	said.Err = handler.Advise(said.Err, advice)
 	return &said
 }

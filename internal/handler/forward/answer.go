@@ -30,7 +30,7 @@ func (h *Handler) verdict(response *http.Response, said []byte) (handler.Outcome
 		return handler.Outcome{}, handler.Permanent(event.ReasonOther, redirected(text, response))
 	default:
 		after := fetch.RetryAfter(response.Header.Get("Retry-After"), time.Now())
-		return handler.Outcome{}, statusFailure(status, after, errors.New(text))
+		return handler.Outcome{}, handler.StatusFailure(status, after, errors.New(text))
 	}
 }
 
@@ -44,23 +44,4 @@ func redirected(text string, response *http.Response) error {
 		text += " (a redirect, which is not followed; RECEIVER_FORWARD_URLS must hold the last address)"
 	}
 	return errors.New(text)
-}
-
-// statusFailure gives the status of an error its meaning: what may pass is tried again, not
-// before the other side asks for it.
-func statusFailure(status int, after time.Duration, err error) error {
-	switch {
-	case status == http.StatusRequestTimeout:
-		return handler.RetryAfter(after, event.ReasonTimeout, err)
-	case status == http.StatusTooEarly || status == http.StatusTooManyRequests:
-		return handler.RetryAfter(after, event.ReasonRateLimited, err)
-	case status >= http.StatusInternalServerError:
-		return handler.RetryAfter(after, event.ReasonServerError, err)
-	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusProxyAuthRequired:
-		return handler.Permanent(event.ReasonAuth, err)
-	case status == http.StatusRequestEntityTooLarge:
-		return handler.Permanent(event.ReasonTooLarge, err)
-	default:
-		return handler.Permanent(event.ReasonOther, err)
-	}
 }

@@ -115,7 +115,7 @@ func (h *Handler) fetched(ctx context.Context, index int, address string, found 
 	}
 	inspected, err := imagefile.Inspect(spool, spool.Size())
 	if err != nil {
-		return nil, noImage(err, spool)
+		return nil, handler.ImageFailure(err, spool)
 	}
 	if inspected.Pixels() > h.config.MaxPixels {
 		return nil, handler.Permanent(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d "+
