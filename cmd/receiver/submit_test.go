@@ -131,11 +131,12 @@ func TestSubmitForPeople(t *testing.T) {
 	contains(t, "stderr", both.stderr, "2 of 2 images are not submitted")
 }
 
-// The receiver is started anew while the command waits for a slot and for results: it goes on where it was.
+// No receiver runs yet when the command begins, and the one that comes is killed and started anew while the result is waited for.
 func TestSubmitOutlastsARestart(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{
-		Timeout: 5 * time.Second, Processing: fakevendor.Processing{Callbacks: fakevendor.Plan{Attempts: 20}},
+		Timeout:    5 * time.Second,
+		Processing: fakevendor.Processing{Time: time.Second, Callbacks: fakevendor.Plan{Attempts: 20}}, // the command has its answer by then
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,22 +147,29 @@ func TestSubmitOutlastsARestart(t *testing.T) {
 		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
-	folder, again := t.TempDir(), make(chan struct{})
-	p := serve(t, folder, env...)
+	struck, killed := make(chan struct{}), make(chan struct{})
 	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Times: 1, Struck: func() {
-		p.kill()
-		close(again)
+		close(struck) // the job is submitted, and its callback is there
+		<-killed
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		<-again
-		serve(t, folder, env...)
-	}()
-	list := readSubmitted(t, run(t, env, "submit", filepath.Join(photos(t), "a.png"), "https://example.com/b.png", "--json").expect(t, 0).stdout)
-	if len(list) != 2 || list[0].State != "done" || list[1].State != "done" {
-		t.Errorf("got %+v", list)
+	image, ended := filepath.Join(photos(t), "a.png"), make(chan result)
+	go func() { ended <- run(t, env, "submit", image) }()
+	folder := t.TempDir()
+	p := serve(t, folder, env...)
+	select {
+	case <-struck:
+	case early := <-ended:
+		t.Fatalf("ended early: %+v", early)
+	case <-time.After(crashWait):
+		t.Fatal("nothing was submitted")
 	}
+	p.kill()
+	close(killed)
+	serve(t, folder, env...)
+	got := (<-ended).expect(t, 0)
+	contains(t, "stdout", got.stdout, "done       "+image+"  job ", "\n           file://")
 }
 
 // The receiver is killed when its request is with the vendor and the answer is not back. The job is not sent again, and its

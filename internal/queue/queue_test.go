@@ -187,7 +187,7 @@ func TestLostJobsComeAgain(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		q := open(t, place)
-		q.LookForLostEvery(20 * time.Millisecond)
+		q.LookForLostEvery(400 * time.Millisecond) // twice that is more than River needs to write down an end
 		insert(t, q, true, queue.Job{Event: "held", Handler: "download"}, queue.Job{Event: "lost", Handler: "download"})
 		markRunning(t, q, "lost")
 		release := make(chan struct{})
