@@ -35,9 +35,12 @@ test: ## Run all tests; says first what is left out because it is not installed 
 	@.ci/missing
 	$(GO) test ./...
 
-# Left out of `make race`: the tests of cmd run the program as users get it, and archtest runs the toolchain; both are in `make test`.
+# Left out of `make race`: the tests of cmd run the program as users get it, archtest runs the toolchain, and three tests of app have a browser or much
+# load as their bulk, which the race detector makes ten times slower. All are in `make test`.
+SLOW_RACES := ^(TestDashboard|TestLostDoubledAndForgedCallbacks|TestDeadTargetsDelayNobodyElse)$$
+
 race: ## Run the tests of all packages with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 8m $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/cmd/receiver$$|/internal/archtest$$')
+	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 8m -skip '$(SLOW_RACES)' $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/cmd/receiver$$|/internal/archtest$$')
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(FUZZTIME)

@@ -12,7 +12,7 @@ import (
 const (
 	memoryFolder = "/dev/shm"
 	memoryNeeded = 4 << 30 // bytes; no package's tests come near it
-	atOnce       = 6       // tests for two processors: most of them wait for something most of the time
+	atOnce       = 4       // tests for two processors: most of them wait for something most of the time
 )
 
 // Prepare has the tests of this process wait as little as can be; TestMain calls it. More of them run at once than there are
