@@ -5,10 +5,12 @@ import (
 	"image"
 	"image/png"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,6 +248,22 @@ func getJSON(t *testing.T, address string, into any) {
 	defer func() { _ = answer.Body.Close() }()
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a proxy in between answers says nothing of whether the request was passed on, so it is not sent again.
+func TestSubmitDoesNotBelieveAProxy(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		http.Error(w, "upstream timed out", http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(proxy.Close)
+	got := run(t, nil, "submit", "https://example.com/a.png", "--url", proxy.URL).expect(t, 1)
+	contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "503")
+	if n := asked.Load(); n != 1 {
+		t.Errorf("it was sent %d times", n)
 	}
 }
 

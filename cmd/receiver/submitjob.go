@@ -13,6 +13,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
@@ -98,11 +99,13 @@ func (o *office) submit(ctx context.Context, i image, template []byte, wait time
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := o.exchange(request)
 	_, isGone := errors.AsType[*unreachableError](err)
-	switch {
-	case i.hasChanged():
+	switch isCut := body.read.Load() != length; {
+	case isCut && i.hasChanged():
 		return 0, errors.New("the file has changed while it was read; it was not submitted")
 	case isGone:
 		return 0, err
+	case err != nil && isCut: // nobody can have taken a part of it
+		return 0, fmt.Errorf("%w; the image was not sent whole, so it was not submitted", err)
 	case err != nil:
 		return 0, fmt.Errorf("%w; whether the image was submitted is not known: look at the jobs of the receiver before you send it again", err)
 	case answer.code >= http.StatusMultipleChoices:
@@ -127,7 +130,8 @@ func submissionRefusal(answer officeAnswer) error {
 
 // retryPause is after how long a request may be sent again that the receiver has not passed on; 0 is never.
 func retryPause(answer officeAnswer) time.Duration {
-	if answer.code != http.StatusTooManyRequests && answer.code != http.StatusServiceUnavailable {
+	isOwn := answer.header.Get("Content-Type") == problem.MediaType // and not that of a proxy, which may have passed it on
+	if !isOwn || answer.code != http.StatusTooManyRequests && answer.code != http.StatusServiceUnavailable {
 		return 0
 	}
 	seconds, err := strconv.Atoi(answer.header.Get("Retry-After"))

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
@@ -165,15 +166,29 @@ func requestLength(size int64, template []byte) int64 {
 	return int64(len(requestHead)+base64.StdEncoding.EncodedLen(int(size))+len(requestTail)+len(template)) + 1
 }
 
+// requestBody is a request that counts what has been read of it.
+type requestBody struct {
+	io.Reader
+	io.Closer
+	read atomic.Int64 // bytes
+}
+
+// Read reads the next part.
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.read.Add(int64(n))
+	return n, err
+}
+
 // open gives the request for an image and its length. A file is read while it is sent.
-func (i image) open(template []byte) (body io.ReadCloser, length int64, err error) {
+func (i image) open(template []byte) (body *requestBody, length int64, err error) {
 	if !i.isFile {
 		address, err := json.Marshal(i.source)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", i.source, err)
 		}
 		text := fmt.Sprintf(`{"url":%s%s}`, address, template)
-		return io.NopCloser(strings.NewReader(text)), int64(len(text)), nil
+		return &requestBody{Reader: strings.NewReader(text), Closer: io.NopCloser(nil)}, int64(len(text)), nil
 	}
 	file, err := os.Open(i.source)
 	if err != nil {
@@ -183,13 +198,10 @@ func (i image) open(template []byte) (body io.ReadCloser, length int64, err erro
 	go encode(pipe, file)
 	tail := append(append([]byte(requestTail), template...), '}')
 	reader := io.MultiReader(strings.NewReader(requestHead), encoded, bytes.NewReader(tail))
-	return struct {
-		io.Reader
-		io.Closer
-	}{reader, encoded}, requestLength(i.size, template), nil
+	return &requestBody{Reader: reader, Closer: encoded}, requestLength(i.size, template), nil
 }
 
-// hasChanged says whether the file is no longer as long as it was: then the request was cut, and nobody has taken it.
+// hasChanged says whether the file is no longer as long as it was.
 func (i image) hasChanged() bool {
 	if !i.isFile {
 		return false

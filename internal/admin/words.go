@@ -24,7 +24,7 @@ func (p *pages) words() template.FuncMap {
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"field":    formTime,
 		"until":    until,
-		"sentence": sentence,
+		"sentence": Sentence,
 		"bytes":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"ubytes":   humanize.IBytes,
 		"number":   humanize.Comma,
@@ -71,8 +71,8 @@ func until(t time.Time) string {
 	}
 }
 
-// sentence writes what programs say as people do.
-func sentence(text string) string {
+// Sentence writes what programs say as people do.
+func Sentence(text string) string {
 	first, length := utf8.DecodeRuneInString(text)
 	if length == 0 {
 		return ""

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
@@ -71,7 +70,7 @@ func submissionFailure(expected work.Expectation, err error) error {
 	if !is {
 		return event.Unavailable("The submission could not be stored, and was not sent.", err)
 	}
-	meaning := &event.Error{Code: problem.CodeVendor, Detail: sentence(failed.Text), RetryAfter: failed.After, Err: err}
+	meaning := &event.Error{Code: problem.CodeVendor, Detail: admin.Sentence(failed.Text), RetryAfter: failed.After, Err: err}
 	switch failed.Kind {
 	case deepimage.KindSlots:
 		meaning.Code = problem.CodeSlots
@@ -88,9 +87,4 @@ func submissionFailure(expected work.Expectation, err error) error {
 		meaning.Detail += " It is not sent again. If its callback comes, it is accepted: see expectation " + expected.ID + "."
 	}
 	return meaning
-}
-
-// sentence makes one of an error's text.
-func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }

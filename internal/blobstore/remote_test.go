@@ -113,38 +113,28 @@ const large = 1 << 20 // bytes of content that does not fit into the buffers on 
 
 func TestBrokenSpoolMakesNoObject(t *testing.T) {
 	t.Parallel()
+	rows := []struct {
+		name, says string
+		spoil      func(*blobstore.Spool, int64) error
+	}{
+		{"cut", "spool ends", blobstore.Truncate},
+		{"forgotten", "any more", blobstore.Forget},
+	}
 	everywhere(t, func(t *testing.T, address string) {
 		t.Helper()
-		for _, options := range [][]blobstore.Option{nil, {blobstore.WithPartBytes(0, 5<<20)}} {
-			bucket := openRemote(t, address, options...)
-			spool := spoolOf(t, bucket, strings.Repeat("x", large))
-			if err := blobstore.Truncate(spool, large/2); err != nil {
-				t.Fatal(err)
+		for _, row := range rows {
+			for _, options := range [][]blobstore.Option{nil, {blobstore.WithPartBytes(0, 5<<20)}} {
+				bucket := openRemote(t, address, options...)
+				spool := spoolOf(t, bucket, strings.Repeat("x", large))
+				if err := row.spoil(spool, large/2); err != nil {
+					t.Fatal(err)
+				}
+				err := bucket.Put(t.Context(), row.name, spool, blobstore.Attributes{})
+				if err == nil || !strings.Contains(err.Error(), row.says) {
+					t.Errorf("%s: put: %v", row.name, err)
+				}
+				holds(t, bucket, row.name, "")
 			}
-			err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{})
-			if err == nil || !strings.Contains(err.Error(), "spool ends") {
-				t.Errorf("put half of a spool: %v", err)
-			}
-			holds(t, bucket, "key", "")
-		}
-	})
-}
-
-func TestSpoolThatForgetsMakesNoObject(t *testing.T) {
-	t.Parallel()
-	everywhere(t, func(t *testing.T, address string) {
-		t.Helper()
-		for _, options := range [][]blobstore.Option{nil, {blobstore.WithPartBytes(0, 5<<20)}} {
-			bucket := openRemote(t, address, options...)
-			spool := spoolOf(t, bucket, strings.Repeat("x", large))
-			if err := blobstore.Forget(spool, large/2); err != nil {
-				t.Fatal(err)
-			}
-			err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{})
-			if err == nil || !strings.Contains(err.Error(), "any more") {
-				t.Errorf("put: %v", err)
-			}
-			holds(t, bucket, "key", "")
 		}
 	})
 }

@@ -33,6 +33,8 @@ const (
 	look = 5 * time.Second
 	// endTimeout is what it may take to write down that it ended.
 	endTimeout = 2 * time.Second
+	// complainEvery is how often a failure that lasts is logged.
+	complainEvery = time.Minute
 )
 
 // Events are where the dead ones are.
@@ -67,6 +69,8 @@ type Replayer struct {
 	begun  chan struct{} // a token when there is something new
 	cancel context.CancelFunc
 	done   chan struct{}
+
+	complained time.Time // when a failure was logged last
 }
 
 // New makes a replayer for steps of these handlers. It works from Start on.
@@ -120,9 +124,20 @@ func (r *Replayer) work(ctx context.Context) {
 		taken, err := r.store.TakeRerun(ctx, lease)
 		if err == nil {
 			r.hold(ctx, taken)
+		} else {
+			r.complain(ctx, err)
 		}
 		timer.Reset(look)
 	}
+}
+
+// complain logs a failure, but not every time while it lasts; that there is no replay is none.
+func (r *Replayer) complain(ctx context.Context, err error) {
+	if errors.Is(err, work.ErrNotFound) || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
+		return
+	}
+	r.complained = time.Now()
+	r.log.Error().Err(err).Msg("replays could not be looked for; it is tried again")
 }
 
 // hold works on a replay while this replica has it.

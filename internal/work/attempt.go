@@ -241,8 +241,13 @@ func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error 
 	if err != nil {
 		return err
 	}
+	return s.insertJobs(ctx, tx, id, rows)
+}
+
+// insertJobs has the steps of an event worked on whose handlers the rows name.
+func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *sql.Rows) error {
 	var jobs []queue.Job
-	err = each(rows, func() error {
+	err := each(rows, func() error {
 		job := queue.Job{Event: id}
 		err := rows.Scan(&job.Handler)
 		jobs = append(jobs, job)

@@ -208,6 +208,11 @@ func readTable(ctx context.Context, from querier, table, columns, first, last st
 	if err != nil {
 		return nil, err
 	}
+	return scanRows(rows, columns)
+}
+
+// scanRows reads rows of these columns as they are.
+func scanRows(rows *sql.Rows, columns string) (list [][]any, err error) {
 	width := strings.Count(columns, ",") + 1
 	err = each(rows, func() error {
 		row, into := make([]any, width), make([]any, width)

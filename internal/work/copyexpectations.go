@@ -41,14 +41,5 @@ func readExpectations(ctx context.Context, source *database.DB, after string) (l
 	if err != nil {
 		return nil, err
 	}
-	width := strings.Count(copiedExpectation, ",") + 1
-	err = each(rows, func() error {
-		row, into := make([]any, width), make([]any, width)
-		for n := range row {
-			into[n] = &row[n]
-		}
-		list = append(list, row)
-		return rows.Scan(into...)
-	})
-	return list, err
+	return scanRows(rows, copiedExpectation)
 }

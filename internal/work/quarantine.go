@@ -8,7 +8,6 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
 // sweepRows is how many quarantined events are let out in one transaction.
@@ -116,17 +115,7 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 	if err != nil {
 		return err
 	}
-	var jobs []queue.Job
-	err = each(rows, func() error {
-		job := queue.Job{Event: id}
-		err := rows.Scan(&job.Handler)
-		jobs = append(jobs, job)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := s.jobs.Insert(ctx, tx, jobs); err != nil {
+	if err := s.insertJobs(ctx, tx, id, rows); err != nil {
 		return err
 	}
 	return refreshEvent(ctx, tx, id)
