@@ -3,6 +3,8 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -411,6 +413,26 @@ func TestStopCallsOffASubmission(t *testing.T) {
 	}
 }
 
+// holdWork keeps everybody else from writing to the work store until release is called.
+func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
+	t.Helper()
+	db, err := database.OpenSQLite(t.Context(), filepath.Join(place.Folder, "work.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := db.Writer.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.ExecContext(t.Context(), "UPDATE expectations SET polls = polls"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = held.Rollback()
+		_ = db.Close()
+	}
+}
+
 // Whatever holds up the work store, a callback with the token of a job is taken.
 func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	t.Parallel()
@@ -420,20 +442,35 @@ func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	id := event.ID(s.becomes(t, said.ID, "arrived").Event)
 	s.reaches(t, id, event.Done)
 	first := s.calls.wait(t)
-	db, err := database.OpenSQLite(t.Context(), filepath.Join(place.Folder, "work.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	held, err := db.Writer.BeginTx(t.Context(), nil) // nobody else writes until its end
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = held.Rollback() }()
-	if _, err := held.ExecContext(t.Context(), "UPDATE expectations SET polls = polls"); err != nil {
-		t.Fatal(err)
-	}
+	defer holdWork(t, place)()
 	if a := post(t, s.client, s.url(first.path), first.body); a.code != http.StatusOK || a.Status != "duplicate" || a.ID != id {
 		t.Errorf("answer %+v", a)
+	}
+}
+
+// A callback that comes while the work store is held up names its job as soon as it is relayed.
+func TestCallbackNamesItsJobLater(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	s := startSubmitting(t, place, fakevendor.Options{}, nil)
+	token := "job-" + rand.Text()
+	hash := sha256.Sum256([]byte(token))
+	store := work.Open(place.Open(t).Work, nil)
+	defer func() { _ = store.Close() }()
+	if _, err := store.Prepare(t.Context(), hash, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	release := holdWork(t, place)
+	a := post(t, s.client, s.url("/webhooks/deep-image/"+token), []byte(`{"job":"c0ffee","result_url":null}`))
+	release()
+	if a.code != http.StatusOK || a.Status != "accepted" {
+		t.Fatalf("answer %+v", a)
+	}
+	list := s.expectations(t)
+	if len(list) != 1 {
+		t.Fatalf("expectations are %+v", list)
+	}
+	if arrived := s.becomes(t, list[0].ID, "arrived"); arrived.Job != "c0ffee" || event.ID(arrived.Event) != a.ID {
+		t.Errorf("got %+v of %+v", arrived, a)
 	}
 }

@@ -26,6 +26,7 @@ type Event struct {
 
 	Source netip.Addr // who told us; the zero Addr when that is not known, or was nobody
 	Origin Origin     // how we came to know of it
+	Token  []byte     // SHA-256 of the token of one job that it came with; nil when it came with none
 
 	Artifacts []Artifact // what handlers have stored for this event so far
 	Attempt   int        // number of the attempt that a step is making, from 1

@@ -36,7 +36,7 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 // it was broken off. progress hears of every row.
 func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
 	rows, err := from.Reader.QueryContext(ctx, `
-		SELECT id, job, digest, received_at, body, source, origin, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
+		SELECT id, job, digest, received_at, body, source, origin, token_hash, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
 	if err != nil {
 		return c, wrapCopy(err)
 	}
@@ -67,7 +67,7 @@ func wrapCopy(err error) error {
 // copyBatch is what is copied in one transaction, column by column.
 type copyBatch struct {
 	ids, jobs, sources, origins []string
-	digests, bodies             [][]byte
+	digests, bodies, tokens     [][]byte
 	received                    []int64
 	waiting                     []bool
 	bytes                       int
@@ -83,15 +83,16 @@ func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
 			return false, rows.Err()
 		}
 		var id, job, source, origin string
-		var digest, body []byte
+		var digest, body, token []byte
 		var received int64
 		var waits bool
-		if err := rows.Scan(&id, &job, &digest, &received, &body, &source, &origin, &waits); err != nil {
+		if err := rows.Scan(&id, &job, &digest, &received, &body, &source, &origin, &token, &waits); err != nil {
 			return false, err
 		}
 		b.ids, b.jobs, b.received, b.waiting = append(b.ids, id), append(b.jobs, job), append(b.received, received), append(b.waiting, waits)
 		b.sources, b.origins = append(b.sources, source), append(b.origins, origin)
-		b.digests, b.bodies, b.bytes = append(b.digests, digest), append(b.bodies, notNull(body)), b.bytes+len(body)
+		b.digests, b.bodies, b.tokens = append(b.digests, digest), append(b.bodies, notNull(body)), append(b.tokens, token)
+		b.bytes += len(body)
 	}
 	return true, nil
 }
@@ -101,19 +102,20 @@ func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) er
 	var fresh, known int64
 	err := pool.QueryRow(ctx, `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[], $7::text[], $8::text[])
-				AS g (id, job, digest, received_at, body, waiting, source, origin)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[], $7::text[], $8::text[],
+					$9::bytea[])
+				AS g (id, job, digest, received_at, body, waiting, source, origin, token_hash)
 		), known AS (
 			SELECT k.id FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.digest WHERE k.id = given.id
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin)
-			SELECT id, job, digest, received_at, body, source, origin FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash)
+			SELECT id, job, digest, received_at, body, source, origin, token_hash FROM given
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh JOIN given ON given.id = fresh.id WHERE given.waiting
 		)
 		SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM known)`,
-		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting, b.sources, b.origins).Scan(&fresh, &known)
+		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting, b.sources, b.origins, b.tokens).Scan(&fresh, &known)
 	if err != nil {
 		return err
 	}

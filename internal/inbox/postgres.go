@@ -36,11 +36,11 @@ func (w *postgresWriter) close() error { return nil }
 const (
 	sqlAccept = `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[])
-				AS g (id, job, digest, received_at, body, source, origin)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[])
+				AS g (id, job, digest, received_at, body, source, origin, token_hash)
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin)
-			SELECT id, job, digest, received_at, body, source, origin FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash)
+			SELECT id, job, digest, received_at, body, source, origin, token_hash FROM given
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id, job, digest
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh
@@ -165,15 +165,15 @@ func byIdentity(a, b *acceptance) int {
 
 func queueAccept(statements *pgx.Batch, fresh []*acceptance) *pgx.QueuedQuery {
 	ids, jobs := make([]string, len(fresh)), make([]string, len(fresh))
-	digests, bodies := make([][]byte, len(fresh)), make([][]byte, len(fresh))
+	digests, bodies, tokens := make([][]byte, len(fresh)), make([][]byte, len(fresh)), make([][]byte, len(fresh))
 	received := make([]int64, len(fresh))
 	sources, origins := make([]string, len(fresh)), make([]string, len(fresh))
 	for n, a := range fresh {
 		e := &a.event
-		sources[n], origins[n] = sourceText(e), originText(e)
+		sources[n], origins[n], tokens[n] = sourceText(e), originText(e), e.Token
 		ids[n], jobs[n], digests[n], received[n], bodies[n] = string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), notNull(e.Body)
 	}
-	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins)
+	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens)
 }
 
 // readReceipts gives every event its receipt, and says how many are new. Unknown are those that another
@@ -214,4 +214,4 @@ const claim = `
 	WITH claimed AS (
 		DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING seq
 	)
-	SELECT seq, id, job, received_at, length(body), source, origin FROM claimed JOIN callbacks USING (seq)`
+	SELECT seq, id, job, digest, received_at, length(body), source, origin, token_hash FROM claimed JOIN callbacks USING (seq)`

@@ -17,10 +17,12 @@ type Entry struct {
 	Sequence int64 // the event's number in the inbox, by which Body finds it
 	ID       event.ID
 	Job      string
+	Digest   event.Digest
 	Received time.Time
 	Bytes    int64 // length of the body
 	Source   netip.Addr
 	Origin   event.Origin
+	Token    []byte // SHA-256 of the token of one job; nil without one
 }
 
 // ErrNotFound says that the inbox holds no such event.
@@ -31,7 +33,7 @@ var ErrNotFound = errors.New("inbox: no such event")
 // crash left is found again.
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
-		SELECT seq, id, job, received_at, length(body), source, origin
+		SELECT seq, id, job, digest, received_at, length(body), source, origin, token_hash
 		FROM outbox JOIN callbacks USING (seq)
 		ORDER BY seq LIMIT $1`, limit)
 	if err != nil {
@@ -58,9 +60,11 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 		var e Entry
 		var received int64
 		var source string
-		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &received, &e.Bytes, &source, &e.Origin); err != nil {
+		var digest []byte
+		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &digest, &received, &e.Bytes, &source, &e.Origin, &e.Token); err != nil {
 			return nil, fmt.Errorf("inbox: unrelayed: %w", err)
 		}
+		copy(e.Digest[:], digest)
 		e.Received = time.UnixMicro(received).UTC()
 		e.Source, _ = netip.ParseAddr(source) // "" is nobody
 		entries = append(entries, e)

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxChunk     = 64 // rows of the largest insert
-	eventColumns = 8
+	eventColumns = 9
 )
 
 // chunkSizes are the numbers of rows for which an insert is kept prepared; a
@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, pool *sql.DB, config Config, committed func
 func (w *sqliteWriter) prepare(ctx context.Context) error {
 	for _, rows := range chunkSizes() {
 		//nolint:gosec // nothing but numbered parameters is added
-		text := "INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin) VALUES " +
+		text := "INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash) VALUES " +
 			database.Values(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {

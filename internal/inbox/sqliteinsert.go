@@ -82,7 +82,7 @@ func (w *sqliteWriter) chunk(acceptances []*acceptance) []any {
 		w.sequence++
 		e := &a.event
 		a.receipt = event.Receipt{ID: e.ID}
-		w.arguments = append(w.arguments, w.sequence, string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), e.Body, sourceText(e), originText(e))
+		w.arguments = append(w.arguments, w.sequence, string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), e.Body, sourceText(e), originText(e), e.Token)
 	}
 	return w.arguments
 }

@@ -28,8 +28,9 @@ type Inbox interface {
 type JobTokens interface {
 	// Known says whether there is such a token.
 	Known(ctx context.Context, token string) (bool, error)
-	// Use uses it up for an event. It is false for the event of another job, and when it was used for another event.
-	Use(ctx context.Context, token string, e event.Event) bool
+	// Use uses it up for an event, and notes its hash in the event. It is false for the event of another job, and when it was
+	// used for another event.
+	Use(ctx context.Context, token string, e *event.Event) bool
 }
 
 // Deps is what the door needs.
@@ -99,7 +100,7 @@ func (i *Ingress) receive(r *http.Request) (job string, receipt event.Receipt, e
 	}
 	e.Received, e.Origin = received, event.OriginCallback
 	e.Source = exchange.From(r.Context()).Client
-	if err := i.use(r.Context(), jobToken, e); err != nil {
+	if err := i.use(r.Context(), jobToken, &e); err != nil {
 		return "", receipt, err
 	}
 	receipt, err = i.accept(r.Context(), e)

@@ -36,7 +36,7 @@ func (i *Ingress) authorize(r *http.Request) (jobToken string, err error) {
 }
 
 // use uses up the token of a job, if it was one that opened.
-func (i *Ingress) use(ctx context.Context, jobToken string, e event.Event) error {
+func (i *Ingress) use(ctx context.Context, jobToken string, e *event.Event) error {
 	if jobToken == "" {
 		return nil
 	}

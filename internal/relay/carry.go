@@ -59,7 +59,8 @@ func arrivals(entries []inbox.Entry) []work.Arrival {
 	list := make([]work.Arrival, len(entries))
 	for i, e := range entries {
 		list[i] = work.Arrival{
-			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes, Source: e.Source, Origin: e.Origin,
+			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes,
+			Source: e.Source, Origin: e.Origin, Token: e.Token,
 		}
 	}
 	return list

@@ -49,11 +49,14 @@ func (s *Submitter) Known(ctx context.Context, token string) (bool, error) {
 
 // Use uses a known token up for the event that a callback brings. It is false for another job than its own, and when another
 // event of that job came with it before; the same event may come again. The work store is not waited for: when it cannot say
-// it in time, a known token is good enough, and no callback is lost for that.
-func (s *Submitter) Use(ctx context.Context, token string, e event.Event) bool {
+// it in time, a known token is good enough, and no callback is lost for that. The event carries the hash of the token, so that
+// the work store learns of it together with the event.
+func (s *Submitter) Use(ctx context.Context, token string, e *event.Event) bool {
+	hash := hashOf(token)
+	e.Token = hash[:]
 	ctx, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	isGood, err := s.Store.UseToken(ctx, hashOf(token), e.Job, e.Digest, time.Now().Add(s.After))
+	isGood, err := s.Store.UseToken(ctx, hash, e.Job, e.Digest, time.Now().Add(s.After))
 	if err != nil {
 		s.Log.Warn().Err(err).Str("job", e.Job).Msg("the token of a job could not be used up; its callback is taken all the same")
 		return true

@@ -20,10 +20,12 @@ type Arrival struct {
 	Sequence int64
 	ID       event.ID
 	Job      string
+	Digest   event.Digest
 	Received time.Time
 	Bytes    int64
 	Source   netip.Addr
 	Origin   event.Origin
+	Token    []byte // SHA-256 of the token of one job that it came with; nil without one
 }
 
 // Take gives the events that are to be added. It runs in the transaction that adds
@@ -51,6 +53,9 @@ func (s *Store) AddFrom(ctx context.Context, take Take, stages [][]string) (take
 			return err
 		}
 		if err := s.insertSteps(ctx, tx, fresh, stages); err != nil {
+			return err
+		}
+		if err := useTokens(ctx, tx, arrivals); err != nil {
 			return err
 		}
 		return settleArrivals(ctx, tx, arrivals)

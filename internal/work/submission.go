@@ -80,23 +80,41 @@ func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err 
 // false. A job that has no name yet is named by it, and the vendor is asked about it from first on.
 func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (bool, error) {
 	var isGood bool
-	err := s.write(ctx, "token", "", func(ctx context.Context, tx *sql.Tx) error {
-		used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
-				state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
-				next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END
-			WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)`,
-			token[:], job, digest[:], time.Now().UnixMicro(), first.UnixMicro())
-		if err != nil {
-			return err
-		}
-		n, err := used.RowsAffected()
-		isGood = n == 1
+	err := s.write(ctx, "token", "", func(ctx context.Context, tx *sql.Tx) (err error) {
+		isGood, err = useToken(ctx, tx, token[:], job, digest, first)
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
 	return isGood, nil
+}
+
+func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
+	used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
+			state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
+			next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END
+		WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)`,
+		token, job, digest[:], time.Now().UnixMicro(), first.UnixMicro())
+	if err != nil {
+		return false, err
+	}
+	n, err := used.RowsAffected()
+	return n == 1, err
+}
+
+// useTokens does it for callbacks that were accepted while the store was away. One whose token is good for something else
+// changes nothing here: it is accepted, and what is verified of it counts.
+func useTokens(ctx context.Context, tx *sql.Tx, arrivals []Arrival) error {
+	for _, a := range arrivals {
+		if len(a.Token) == 0 {
+			continue
+		}
+		if _, err := useToken(ctx, tx, a.Token, a.Job, a.Digest, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Expectation gives one of them, or ErrNotFound.
