@@ -443,6 +443,9 @@ func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	s.reaches(t, id, event.Done)
 	first := s.calls.wait(t)
 	defer holdWork(t, place)()
+	if a := post(t, s.client, s.url(first.path), []byte(`{"job":"c0ffee","result_url":null}`)); a.code != http.StatusUnauthorized {
+		t.Errorf("another job: %+v", a)
+	}
 	if a := post(t, s.client, s.url(first.path), first.body); a.code != http.StatusOK || a.Status != "duplicate" || a.ID != id {
 		t.Errorf("answer %+v", a)
 	}

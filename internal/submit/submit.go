@@ -39,6 +39,7 @@ type Store interface {
 // Tokens is where the tokens of expectations are.
 type Tokens interface {
 	HasToken(ctx context.Context, token work.TokenHash) (bool, error)
+	TokenFits(ctx context.Context, token work.TokenHash, job string, digest event.Digest) (bool, error)
 	UseToken(ctx context.Context, token work.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
 }
 

@@ -48,18 +48,23 @@ func (s *Submitter) Known(ctx context.Context, token string) (bool, error) {
 }
 
 // Use uses a known token up for the event that a callback brings. It is false for another job than its own, and when another
-// event of that job came with it before; the same event may come again. The work store is not waited for: when it cannot say
-// it in time, a known token is good enough, and no callback is lost for that. The event carries the hash of the token, so that
-// the work store learns of it together with the event.
+// event of that job came with it before; the same event may come again. The work store is not waited for: when it takes no
+// write in time, what can be read of the token counts, and when not even that, a known token is good enough, and no callback
+// is lost for that. The event carries the hash of the token, so that the work store learns of it together with the event.
 func (s *Submitter) Use(ctx context.Context, token string, e *event.Event) bool {
 	hash := hashOf(token)
 	e.Token = hash[:]
-	ctx, cancel := context.WithTimeout(ctx, useTimeout)
+	writing, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	isGood, err := s.Store.UseToken(ctx, hash, e.Job, e.Digest, time.Now().Add(s.After))
-	if err != nil {
-		s.Log.Warn().Err(err).Str("job", e.Job).Msg("the token of a job could not be used up; its callback is taken all the same")
-		return true
+	isGood, err := s.Store.UseToken(writing, hash, e.Job, e.Digest, time.Now().Add(s.After))
+	if err == nil {
+		return isGood
 	}
-	return isGood
+	reading, cancel := context.WithTimeout(ctx, useTimeout)
+	defer cancel()
+	if fits, err := s.Store.TokenFits(reading, hash, e.Job, e.Digest); err == nil && !fits {
+		return false
+	}
+	s.Log.Warn().Err(err).Str("job", e.Job).Msg("the token of a job is used up later; its callback is taken now")
+	return true
 }

@@ -76,6 +76,15 @@ func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err 
 	return found, wrap("token", err)
 }
 
+// TokenFits says whether UseToken would be true, as far as is written down now. It waits for no writer.
+func (s *Store) TokenFits(ctx context.Context, token TokenHash, job string, digest event.Digest) (fits bool, err error) {
+	err = s.database.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM expectations "+tokenFits+")", token[:], job, digest[:]).Scan(&fits)
+	return fits, wrap("token", err)
+}
+
+// tokenFits are the rows for which the token $1 is good, for the event $3 of the job $2.
+const tokenFits = "WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)"
+
 // UseToken uses a token up for one event of its job. The same event may come again; for another one, or another job, it is
 // false. A job that has no name yet is named by it, and the vendor is asked about it from first on.
 func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (bool, error) {
@@ -93,8 +102,7 @@ func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, diges
 func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
 	used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
 			state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
-			next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END
-		WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)`,
+			next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END `+tokenFits,
 		token, job, digest[:], time.Now().UnixMicro(), first.UnixMicro())
 	if err != nil {
 		return false, err
