@@ -451,29 +451,35 @@ func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	}
 }
 
-// A callback that comes while the work store is held up names its job as soon as it is relayed.
+// A callback that comes while the work store is held up names its job as soon as it is relayed. The first one has its
+// write under way then, the second one gives up waiting for its turn.
 func TestCallbackNamesItsJobLater(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.SQLite)
 	s := startSubmitting(t, place, fakevendor.Options{}, nil)
-	token := "job-" + rand.Text()
-	hash := sha256.Sum256([]byte(token))
 	store := work.Open(place.Open(t).Work, nil)
 	defer func() { _ = store.Close() }()
-	if _, err := store.Prepare(t.Context(), hash, time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
+	jobs := []string{"c0ffee", "decaf"}
+	expected, tokens := make([]work.Expectation, len(jobs)), make([]string, len(jobs))
+	for n := range jobs {
+		tokens[n] = "job-" + rand.Text()
+		var err error
+		if expected[n], err = store.Prepare(t.Context(), sha256.Sum256([]byte(tokens[n])), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	release := holdWork(t, place)
-	a := post(t, s.client, s.url("/webhooks/deep-image/"+token), []byte(`{"job":"c0ffee","result_url":null}`))
+	ids := make([]event.ID, len(jobs))
+	for n, job := range jobs {
+		a := post(t, s.client, s.url("/webhooks/deep-image/"+tokens[n]), []byte(`{"job":"`+job+`","result_url":null}`))
+		if ids[n] = a.ID; a.code != http.StatusOK || a.Status != "accepted" {
+			t.Errorf("%s: answer %+v", job, a)
+		}
+	}
 	release()
-	if a.code != http.StatusOK || a.Status != "accepted" {
-		t.Fatalf("answer %+v", a)
-	}
-	list := s.expectations(t)
-	if len(list) != 1 {
-		t.Fatalf("expectations are %+v", list)
-	}
-	if arrived := s.becomes(t, list[0].ID, "arrived"); arrived.Job != "c0ffee" || event.ID(arrived.Event) != a.ID {
-		t.Errorf("got %+v of %+v", arrived, a)
+	for n, job := range jobs {
+		if arrived := s.becomes(t, expected[n].ID, "arrived"); arrived.Job != job || event.ID(arrived.Event) != ids[n] {
+			t.Errorf("got %+v", arrived)
+		}
 	}
 }
