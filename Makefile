@@ -51,8 +51,8 @@ bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, as benchstat reads 
 memory: ## Measure the peak of memory with eight results of 200 MiB at once
 	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200
 
-proof: ## Lose, double and forge the callbacks of 2,000 jobs with an API that fails, over both databases
-	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -timeout 10m -run TestLostDoubledAndForgedCallbacks ./internal/app -args -proof-jobs 2000
+proof: ## Lose, double and forge the callbacks of 2,000 jobs with an API that fails, without and with kill -9, over both databases
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -timeout 15m -p 1 -run '^(TestLostDoubledAndForgedCallbacks|TestKilledWhileCallbacksGetLost)$$' ./internal/app ./cmd/receiver -args -proof-jobs 2000
 
 lint: ## Run the linters over code, Dockerfile, deploy files and workflow
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...

@@ -3,8 +3,10 @@ package main_test
 import (
 	"context"
 	"database/sql"
+	"flag"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,9 +17,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
+// The run is of 2,000 jobs with "make proof"; every day fewer have to do.
+var proofJobs = flag.Int("proof-jobs", 120, "jobs of TestKilledWhileCallbacksGetLost")
+
 const (
-	trustJobs  = 120
 	trustKills = 3
+	// callsPerJob is how many look-ups a job may cost on average, as without a kill.
+	callsPerJob = 1.5
 )
 
 // The receiver is killed in the middle of a run in which callbacks get lost, doubled and forged and the API fails: every
@@ -50,7 +56,7 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	}
 	var jobs []fakevendor.Job
 	var ids []string
-	for n := range trustJobs {
+	for n := range *proofJobs {
 		job, err := vendor.NewJob(fakevendor.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)})
 		if err != nil {
 			t.Fatal(err)
@@ -60,13 +66,13 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	p := serve(t, folder, env...)
 	run(t, env, append([]string{"expect"}, ids...)...).expect(t, 0)
 	deliveries := make(chan []fakevendor.Delivery, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), crashWait)
+	ctx, cancel := context.WithTimeout(t.Context(), trustWait())
 	defer cancel()
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	sending.Go(func() {
 		deliveries <- vendor.Deliver(ctx, p.webhook(), fakevendor.Plan{
-			Attempts: 20, Concurrency: 8, Shuffle: 3,
+			Attempts: 20, Concurrency: min(8+*proofJobs/40, 64), Shuffle: 3,
 			Chances: fakevendor.Chances{Seed: 7, Lose: 0.2, Double: 0.2, Delay: 0.3, MaxDelay: 3 * time.Second, Forge: 0.05, Impersonate: 0.05},
 		}, jobs...)
 	})
@@ -89,15 +95,22 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	}
 }
 
+// trustWait is how long a run may take.
+func trustWait() time.Duration { return crashWait + time.Duration(*proofJobs)*50*time.Millisecond }
+
+// freeAddress is below the ports that the system gives to outgoing connections, so that it is free again after a restart.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	var listening net.ListenConfig
-	listener, err := listening.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		if listener, err := listening.Listen(t.Context(), "tcp", address); err == nil {
+			_ = listener.Close()
+			return address
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // waitUntilTrusted waits until nothing is expected and nothing is to be done.
@@ -106,7 +119,7 @@ func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 	inbox, work := stores.Inbox.Reader, stores.Work.Reader
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(2 * crashWait) // in Postgres leases of the killed run out first
+	deadline := time.After(2 * trustWait()) // in Postgres leases of the killed run out first
 	for {
 		waiting, expected := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM expectations WHERE settled_at IS NULL")
 		open := count(t, work, "SELECT count(*) FROM events WHERE state NOT IN ('done', 'dead', 'quarantined')")
@@ -137,18 +150,25 @@ func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []
 			t.Errorf("job %s: %d images, sum %q, error %v", job.ID, events, sum, err)
 		}
 	}
-	lost := 0
+	lost, forged := 0, 0
 	for _, d := range sent {
 		switch {
 		case d.Lost:
 			lost++
 		case d.Err != nil:
 			t.Errorf("the callback of %s was not delivered: %v", d.Job.ID, d.Err)
-		case d.Forged && vendor.Requests(d.Job.ResultURL) != 0:
-			t.Errorf("a forged image of %s was fetched", d.Job.ID)
+		case d.Forged:
+			forged++
+			if vendor.Requests(d.Job.ResultURL) != 0 {
+				t.Errorf("a forged image of %s was fetched", d.Job.ID)
+			}
 		}
 	}
-	t.Logf("%d jobs, %d callbacks lost, %d look-ups", len(jobs), lost, vendor.Calls(fakevendor.CallResult))
+	calls := vendor.Calls(fakevendor.CallResult)
+	t.Logf("%d jobs, %d callbacks lost, %d forged: %d look-ups", len(jobs), lost, forged, calls)
+	if bound := int64(callsPerJob * float64(len(jobs)+forged)); calls > bound {
+		t.Errorf("%d look-ups, more than %d", calls, bound)
+	}
 	if lost == 0 {
 		t.Error("no callback was lost: that proves little")
 	}
