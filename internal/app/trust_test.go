@@ -3,6 +3,9 @@ package app_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +185,39 @@ func TestForgerCannotBurnTheQuota(t *testing.T) {
 	if calls := v.Calls(fakevendor.CallResult); calls > 2*5+2*int64(c.DeepImage.Concurrency)+1 {
 		t.Errorf("%d calls for two sources that may cost five in a minute each", calls)
 	}
+}
+
+// What stands before the API may refuse ids that look like an attack. A forger who uses them stops nobody else's look-ups.
+func TestForgerCannotPauseTheAPI(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		api, err := url.Parse(v.APIURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: api.Scheme, Host: api.Host})
+		firewall := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "'") {
+				http.Error(w, "<html>blocked</html>", http.StatusForbidden)
+				return
+			}
+			pass.ServeHTTP(w, r)
+		}))
+		t.Cleanup(firewall.Close)
+		c := trusting(t, place, v)
+		c.DeepImage.URL = firewall.URL + api.Path
+		r := start(t, c)
+		for n := range 40 {
+			forged, err := v.Forge()
+			if err != nil {
+				t.Fatal(err)
+			}
+			forged.ID = fmt.Sprintf("x%d' or 1=1 --", n)
+			post(t, client, r.webhook(), v.Callback(forged, r.webhook()))
+		}
+		r.reaches(t, post(t, client, r.webhook(), v.Callback(newJob(t, v, fakevendor.JobOptions{}), r.webhook())).ID, event.Done)
+	})
 }
 
 // header sends what a proxy would.

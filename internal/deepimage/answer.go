@@ -64,6 +64,9 @@ func (s said) failedJob(status int) bool {
 // neither kill nor quarantine anything.
 func (c *Client) readResult(a answer, job string) (Verdict, *Error) {
 	s, readable := a.decode()
+	if readable && a.status == http.StatusForbidden && !isKeyRefusal(a.status, s) { // somebody else's job may be refused so
+		return Verdict{}, answered(KindJob, a.status, "the Deep Image API refuses to say anything of the job%s", c.reason(s))
+	}
 	if failed := c.refusal(a, s, readable); failed != nil {
 		return Verdict{}, failed
 	}
@@ -130,16 +133,17 @@ func (c *Client) refusal(a answer, s said, readable bool) *Error {
 		return answered(KindUnavailable, a.status, "the Deep Image API at %s answers %s, without a word that is the API's", c.base.Host, statusText(a.status))
 	case !readable:
 		return answered(KindUnavailable, a.status, "the Deep Image API at %s gives an answer that is not the API's: %s", c.base.Host, a.describe())
-	case isKeyRefusal(a.status, s):
+	case isKeyRefusal(a.status, s), a.status == http.StatusForbidden:
 		return answered(KindKey, a.status, "the Deep Image API does not take the key%s", c.reason(s))
 	default:
 		return nil
 	}
 }
 
-// isKeyRefusal knows a wrong key, which is a 404, from a missing one, a 403; both documented. 401 is inferred.
+// isKeyRefusal knows a wrong key, which is a 404, and a missing one, a 403; both documented. 401 is inferred.
 func isKeyRefusal(status int, s said) bool {
-	return status == http.StatusUnauthorized || status == http.StatusForbidden ||
+	return status == http.StatusUnauthorized ||
+		status == http.StatusForbidden && s.Message.is("No x-api-key header is provided") ||
 		status == http.StatusNotFound && s.Message.is("No user found for provided token")
 }
 

@@ -31,7 +31,8 @@ type Client struct {
 	flights singleflight.Group // look-ups under way
 	cache   *cache
 	quota   *quota
-	pace    *pace // of look-ups and deletions
+	pace    *pace // of look-ups
+	deletes *pace
 	submits *pace
 }
 
@@ -79,6 +80,7 @@ func New(config Config, choices ...Option) (*Client, error) {
 		cache:     newCache(config),
 		quota:     newQuota(config.UnknownPerMinute),
 		pace:      newPace(config.Concurrency, calls),
+		deletes:   newPace(config.Concurrency, calls),
 		submits:   newPace(config.Concurrency, calls),
 	}, nil
 }

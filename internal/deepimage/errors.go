@@ -17,8 +17,12 @@ const (
 	KindCancelled   Kind = "cancelled"    // the caller gave up, or the client was closed
 )
 
-// KindSource is the failure of a look-up whose source has asked for too many unknown jobs.
-const KindSource Kind = "source"
+// The failures of a look-up or a deletion only.
+const (
+	KindSource Kind = "source" // too many jobs were named by it that the API knows nothing of
+	// KindJob: the API answers what is no word about a job, and the job's id may be the cause. It says nothing of other jobs.
+	KindJob Kind = "job"
+)
 
 // The failures of Submit only.
 const (

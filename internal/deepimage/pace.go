@@ -151,7 +151,7 @@ func (p *pause) learn(round int, failed *Error, now time.Time) {
 	switch failed.Kind {
 	case KindUnavailable, KindLimited, KindKey, KindOutcome:
 		p.failures++
-	case KindCancelled: // says nothing of the API
+	case KindCancelled, KindJob: // says nothing of the API
 		return
 	default: // an answer about one request
 		p.failures = 0

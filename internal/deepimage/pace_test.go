@@ -91,6 +91,7 @@ func TestPauses(t *testing.T) {
 		"cancelled":      {of(deepimage.KindCancelled), 100, 0},
 		"slots":          {of(deepimage.KindSlots), 100, 0},
 		"refused":        {of(deepimage.KindRefused), 100, 0},
+		"one job":        {of(deepimage.KindJob), 100, 0},
 		"outcome":        {of(deepimage.KindOutcome), most, deepimage.FirstPause},
 	} {
 		t.Run(name, func(t *testing.T) {

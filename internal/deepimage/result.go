@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Look says how a result is looked up.
@@ -77,18 +79,30 @@ func (c *Client) look(job string, source netip.Addr) (verdict Verdict, failed *E
 		if failed == nil {
 			verdict, failed = c.readResult(answer, job)
 		}
-		return failed
+		return ofJob(job, failed)
 	})
+	if failed != nil && failed.Kind == KindJob || verdict.State == Unknown {
+		c.quota.charge(source, asked)
+	}
 	if failed != nil {
 		return Verdict{}, failed
 	}
 	verdict.Asked = asked
 	c.cache.put(verdict)
-	if verdict.State == Unknown {
-		c.quota.charge(source, asked)
-	}
 	return verdict, nil
 }
+
+// ofJob lays on the job what is answered to an id that is not the vendor's: those are UUIDs in every example (documented). What
+// a firewall, a router or the API itself makes of another must not pause the calls about other jobs.
+func ofJob(job string, failed *Error) *Error {
+	if failed == nil || failed.Status == 0 || failed.Kind == KindLimited || isUUID(job) {
+		return failed
+	}
+	failed.Kind = KindJob
+	return failed
+}
+
+func isUUID(job string) bool { return len(job) == len(uuid.Nil.String()) && uuid.Validate(job) == nil }
 
 // askable says whether a job's id can be put into a path without becoming another one: dots
 // between slashes are resolved by some servers and proxies even when they are escaped.

@@ -3,6 +3,7 @@ package deepimage_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -129,6 +130,28 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is answered to an id that is not the vendor's own pauses nothing, and its source pays for it.
+func TestStrangeIDsPauseNothing(t *testing.T) {
+	t.Parallel()
+	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: 20})
+	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403, Times: 20}); err != nil {
+		t.Fatal(err)
+	}
+	source := deepimage.From(netip.MustParseAddr("203.0.113.1"))
+	for n := range 20 {
+		_, err := client.Result(t.Context(), fmt.Sprintf("x' or 1=%d --", n), source)
+		if deepimage.KindOf(err) != deepimage.KindJob {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if _, err := client.Result(t.Context(), "x' or 1=1 --", source); deepimage.KindOf(err) != deepimage.KindSource {
+		t.Errorf("the source does not pay: %v", err)
+	}
+	job := newJob(t, vendor, fakevendor.JobOptions{})
+	got, err := client.Result(t.Context(), job.ID)
+	checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 }
 
 func TestWrongKey(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/google/uuid"
 )
 
 // raw answers every request with text, whatever it is, and hangs up.
@@ -155,7 +156,7 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+r.URL.Path, status)
 		}))
 		client := newClient(t, here.URL, deepimage.Config{})
-		_, err := client.Result(t.Context(), "job")
+		_, err := client.Result(t.Context(), uuid.NewString())
 		_, submitErr := client.Submit(t.Context(), []byte(`{}`))
 		for _, err := range []error{err, submitErr, client.Delete(t.Context(), "job")} {
 			if deepimage.KindOf(err) != deepimage.KindUnavailable {

@@ -49,8 +49,8 @@ func outage(ctx context.Context, attempt int, err error) error {
 		return ctx.Err()
 	case !is:
 		return err
-	case failed.Kind == deepimage.KindSource:
-		return handler.Wait(spread(max(failed.After, doubled(firstPause, attempt, longestTurn))), event.ReasonRateLimited, failed)
+	case failed.Kind == deepimage.KindSource, failed.Kind == deepimage.KindJob:
+		return handler.Wait(spread(max(failed.After, doubled(firstPause, attempt, longestTurn))), reasonOf(failed.Kind), failed)
 	default:
 		return handler.Outage(spread(max(failed.After, doubled(firstPause, attempt, longestPause))), reasonOf(failed.Kind), failed)
 	}
@@ -60,7 +60,7 @@ func reasonOf(kind deepimage.Kind) event.Reason {
 	switch kind {
 	case deepimage.KindKey:
 		return event.ReasonAuth
-	case deepimage.KindLimited, deepimage.KindSlots:
+	case deepimage.KindLimited, deepimage.KindSlots, deepimage.KindSource:
 		return event.ReasonRateLimited
 	default:
 		return event.ReasonServerError

@@ -37,6 +37,7 @@ func TestFailuresOfTheAPIAreNoVerdicts(t *testing.T) {
 		deepimage.KindKey:         event.ReasonAuth,
 		deepimage.KindCancelled:   event.ReasonServerError,
 		deepimage.KindSource:      event.ReasonRateLimited,
+		deepimage.KindJob:         event.ReasonServerError,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -50,11 +51,20 @@ func TestFailuresOfTheAPIAreNoVerdicts(t *testing.T) {
 				if f == nil || !f.Parked || f.Permanent || f.Quarantined || f.Disabled || f.Reason != want || f.After < 3*time.Second {
 					t.Errorf("%s: got %+v", name, f)
 				}
-				if firm := name == "refresh" || kind == deepimage.KindSource; f.Firm != firm || f.Silent == firm {
+				if firm := name == "refresh" || kind == deepimage.KindSource || kind == deepimage.KindJob; f.Firm != firm || f.Silent == firm {
 					t.Errorf("%s: got %+v", name, f)
 				}
 			}
 		})
+	}
+}
+
+// A copy that cannot be removed is a dead step and no endless wait.
+func TestRefusedDeletionIsDead(t *testing.T) {
+	t.Parallel()
+	_, err := trust.NewDelete(vendor{err: &deepimage.Error{Kind: deepimage.KindRefused, Text: "no"}}).Handle(t.Context(), event.Event{})
+	if f := handler.Failure(err); f == nil || !f.Permanent || f.Error() != "no" {
+		t.Errorf("got %+v", f)
 	}
 }
 
