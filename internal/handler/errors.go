@@ -19,7 +19,10 @@ type Error struct {
 	// Quarantined says that nobody may act on the event before a person or the vendor has said so.
 	Quarantined bool
 	// Gone says, beside Permanent, that the vendor has removed the result: another event of the job may have got it before.
-	Gone  bool
+	Gone bool
+	// Patient says that the other side is not ready, and gave its word: attempts are not counted, only their time is.
+	Patient bool
+
 	After time.Duration // not before this has passed; 0 leaves it to the policy
 	Err   error         // says it in a sentence that a person understands
 }
@@ -38,6 +41,12 @@ func Permanent(reason event.Reason, err error) error {
 // RetryAfter says that the other side asked to be left alone for d.
 func RetryAfter(d time.Duration, reason event.Reason, err error) error {
 	return &Error{Reason: reason, After: d, Err: err}
+}
+
+// Unready says that what is waited for is not there yet. It is asked for again not before d has passed, with growing pauses, until the
+// step is too old.
+func Unready(d time.Duration, reason event.Reason, err error) error {
+	return &Error{Reason: reason, Patient: true, After: d, Err: err}
 }
 
 // Retry gives a failure its reason and leaves the time of the next attempt to the policy.

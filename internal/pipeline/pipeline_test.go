@@ -206,6 +206,12 @@ func TestVerdicts(t *testing.T) {
 			{"never succeeds", func(context.Context, int, event.Event) (handler.Outcome, error) {
 				return handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, secretFree)
 			}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
+			{"ready at last", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
+				if attempt < 6 {
+					return handler.Outcome{}, handler.Unready(time.Millisecond, event.ReasonOther, secretFree)
+				}
+				return handler.Outcome{}, nil
+			}, event.Done, "", 6, ""},
 			{"plain error", func(context.Context, int, event.Event) (handler.Outcome, error) {
 				return handler.Outcome{}, secretFree
 			}, event.Dead, event.ReasonOther, 3, "the image is gone"},

@@ -52,13 +52,16 @@ func (p *Pipeline) decide(attempt work.Attempt, outcome handler.Outcome, err err
 		return result
 	}
 	delay := p.config.delay(attempt.Tries, failure.After)
+	if failure.Patient { // the older it is, the less it hurts to wait
+		delay = p.config.delay(1, max(failure.After, attempt.Age/4))
+	}
 	switch {
-	case attempt.Tries >= p.config.MaxAttempts:
+	case attempt.Tries >= p.config.MaxAttempts && !failure.Patient:
 		result.Detail += fmt.Sprintf(" (given up after %d attempts)", attempt.Tries)
 	case attempt.Age+delay > p.config.MaxAge:
 		result.Detail += fmt.Sprintf(" (given up after %s)", attempt.Age.Round(time.Second))
 	default:
-		result.State, result.NextAt = event.Retrying, time.Now().Add(delay)
+		result.State, result.NextAt, result.Interrupted = event.Retrying, time.Now().Add(delay), failure.Patient
 	}
 	return result
 }

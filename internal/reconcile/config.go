@@ -9,7 +9,7 @@ import (
 // Config says how long callbacks are waited for.
 type Config struct {
 	After   time.Duration `envconfig:"AFTER" default:"2m" range:"1s..24h" desc:"how long after its registration the callback of a job may come before Deep Image is asked about the job; the pauses between further questions grow from this on"`
-	Horizon time.Duration `envconfig:"HORIZON" default:"24h" range:"1m..720h" desc:"how long after its registration a job is given up as lost that has no result and no callback"`
+	Horizon time.Duration `envconfig:"HORIZON" default:"24h" range:"1m..720h" desc:"how long after its registration a job is given up as lost that has no callback, and no result either when Deep Image is asked then"`
 }
 
 // Validate tells what does not go together.

@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,7 @@ type Store interface {
 	Expect(ctx context.Context, jobs []string, first, horizon time.Time) ([]work.Expectation, error)
 	Due(ctx context.Context, lease time.Duration, limit int) ([]work.Expectation, error)
 	PutOff(ctx context.Context, id string, next time.Time, asked bool, detail string) error
-	Settle(ctx context.Context, id string, state work.ExpectationState, e event.ID, detail string) error
+	Settle(ctx context.Context, id string, state work.ExpectationState, e event.ID, detail string) (settled bool, err error)
 	FreeDue(ctx context.Context) error
 }
 
@@ -156,16 +157,12 @@ func (r *Reconciler) complain(ctx context.Context, err error) {
 
 // ask finds out what became of one job.
 func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
-	if expected.Job == "" { // nobody knows what to ask for
-		return r.later(ctx, expected, 0, false, "")
+	if expected.Job == "" {
+		return r.nameless(ctx, expected)
 	}
 	verdict, err := r.Vendor.Result(ctx, expected.Job) // at nobody's cost, and remembered for the verification that follows
 	if err != nil {
-		var pause time.Duration
-		if failed, is := errors.AsType[*deepimage.Error](err); is {
-			pause = failed.After
-		}
-		return r.later(ctx, expected, pause, false, err.Error())
+		return r.unanswered(ctx, expected, err)
 	}
 	switch verdict.State {
 	case deepimage.Complete:
@@ -175,10 +172,42 @@ func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
 	case deepimage.Deleted:
 		return r.settle(ctx, expected, work.Expired, "", "Deep Image has deleted the images of the job.")
 	case deepimage.Unknown:
-		return r.later(ctx, expected, 0, true, "Deep Image does not know the job.")
+		return r.later(ctx, expected, "Deep Image does not know the job.")
 	default:
-		return r.later(ctx, expected, 0, true, fmt.Sprintf("Deep Image says that the job is %q.", verdict.Status))
+		return r.later(ctx, expected, fmt.Sprintf("Deep Image says that the job is %q.", verdict.Status))
 	}
+}
+
+// nameless gives up a submission at its horizon of which nobody knows what to ask for. What is said of it stays.
+func (r *Reconciler) nameless(ctx context.Context, expected work.Expectation) error {
+	if time.Now().Before(expected.Horizon) {
+		return r.putOff(ctx, expected, expected.Horizon, false, expected.Detail)
+	}
+	return r.settle(ctx, expected, work.Lost, "", cmp.Or(expected.Detail, "Which job it is was never said, and its callback has not come."))
+}
+
+// unanswered has the job asked about again, also beyond the horizon: only what the vendor says can make it lost.
+func (r *Reconciler) unanswered(ctx context.Context, expected work.Expectation, cause error) error {
+	failed, _ := errors.AsType[*deepimage.Error](cause)
+	switch {
+	case failed == nil:
+		return r.again(ctx, expected, 0, cause.Error())
+	case failed.Kind == deepimage.KindCancelled: // the receiver stops; whoever starts next asks
+		return nil
+	default:
+		return r.again(ctx, expected, failed.After, failed.Error())
+	}
+}
+
+// again is for a round in which nothing was learnt.
+func (r *Reconciler) again(ctx context.Context, expected work.Expectation, pause time.Duration, detail string) error {
+	return r.putOff(ctx, expected, time.Now().Add(r.pause(expected, pause)), false, detail)
+}
+
+// pause is the time until the next question, at least as long as the vendor asks for.
+func (r *Reconciler) pause(expected work.Expectation, least time.Duration) time.Duration {
+	pause := max(least, r.config.pause(expected.Polls))
+	return pause + rand.N(pause/8+1)
 }
 
 // found puts the result into the inbox, where the callback may be already.
@@ -189,7 +218,7 @@ func (r *Reconciler) found(ctx context.Context, expected work.Expectation, verdi
 	}
 	receipt, err := r.Inbox.Accept(ctx, e)
 	if err != nil {
-		return errors.Join(err, r.later(ctx, expected, 0, false, "The result is found and could not be stored yet."))
+		return errors.Join(err, r.again(ctx, expected, 0, "The result is found and could not be stored yet."))
 	}
 	if receipt.Duplicate {
 		return r.settle(ctx, expected, work.Arrived, receipt.ID, "")
@@ -217,21 +246,17 @@ func callback(job, resultURL string) (event.Event, error) {
 	return e, nil
 }
 
-// later has the job asked about again, or gives it up at the horizon.
-func (r *Reconciler) later(ctx context.Context, expected work.Expectation, pause time.Duration, asked bool, detail string) error {
+// later has a job asked about again that the vendor has no result of, or gives it up at the horizon.
+func (r *Reconciler) later(ctx context.Context, expected work.Expectation, detail string) error {
 	now := time.Now()
 	if !now.Before(expected.Horizon) {
 		return r.settle(ctx, expected, work.Lost, "", detail)
 	}
-	if expected.Job == "" {
-		return r.putOff(ctx, expected, expected.Horizon, asked, detail)
-	}
-	pause = max(pause, r.config.pause(expected.Polls))
-	next := now.Add(pause + rand.N(pause/8+1))
+	next := now.Add(r.pause(expected, 0))
 	if next.After(expected.Horizon) {
 		next = expected.Horizon // one last time
 	}
-	return r.putOff(ctx, expected, next, asked, detail)
+	return r.putOff(ctx, expected, next, true, detail)
 }
 
 // putOff writes it down also when the receiver stops.
@@ -239,9 +264,11 @@ func (r *Reconciler) putOff(ctx context.Context, expected work.Expectation, next
 	return r.Store.PutOff(context.WithoutCancel(ctx), expected.ID, next, asked, detail)
 }
 
-// settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost.
+// settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost. If its
+// callback has come meanwhile there is nothing to say.
 func (r *Reconciler) settle(ctx context.Context, expected work.Expectation, state work.ExpectationState, id event.ID, detail string) error {
-	if err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail); err != nil {
+	settled, err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail)
+	if err != nil || !settled {
 		return err
 	}
 	r.outcomes.WithLabelValues(string(state)).Inc()

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,9 +56,9 @@ func (d *desk) PutOff(_ context.Context, _ string, next time.Time, asked bool, d
 	return nil
 }
 
-func (d *desk) Settle(_ context.Context, _ string, state work.ExpectationState, id event.ID, detail string) error {
+func (d *desk) Settle(_ context.Context, _ string, state work.ExpectationState, id event.ID, detail string) (bool, error) {
 	d.outcome <- outcome{state: state, id: id, detail: detail}
-	return nil
+	return true, nil
 }
 
 func (d *desk) FreeDue(context.Context) error { return nil }
@@ -81,6 +82,7 @@ func TestWhatBecomesOfAnExpectation(t *testing.T) {
 		want  work.ExpectationState
 		after time.Duration // how long it is put off, at least
 		asked bool
+		says  string
 	}{
 		"found":              {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1"}}, want: work.Reconciled},
 		"was in the inbox":   {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1", Duplicate: true}}, want: work.Arrived},
@@ -92,9 +94,11 @@ func TestWhatBecomesOfAnExpectation(t *testing.T) {
 		"after many polls":   {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}, expected: work.Expectation{Polls: 3}}, after: 8 * time.Minute, asked: true},
 		"the API is down":    {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable, After: 30 * time.Minute}}, after: 30 * time.Minute},
 		"at the horizon":     {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending}}, past: true, want: work.Lost},
-		"down, horizon":      {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable}}, past: true, want: work.Lost},
+		"down, horizon":      {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable}}, past: true, after: time.Minute},
+		"full, horizon":      {desk: desk{verdict: complete, refusal: errors.New("full")}, past: true, after: time.Minute},
 		"found, horizon":     {desk: desk{verdict: complete}, past: true, want: work.Reconciled},
-		"job was never told": {desk: desk{expected: work.Expectation{State: work.Submitting}}, past: true, want: work.Lost},
+		"job was never told": {desk: desk{expected: work.Expectation{State: work.Submitting}}, past: true, want: work.Lost, says: "never said"},
+		"never told, remark": {desk: desk{expected: work.Expectation{State: work.Submitting, Detail: "Not known."}}, past: true, want: work.Lost, says: "Not known."},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +123,7 @@ func TestWhatBecomesOfAnExpectation(t *testing.T) {
 			if err := r.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got.state != row.want || got.id != d.receipt.ID || got.asked != row.asked {
+			if got.state != row.want || got.id != d.receipt.ID || got.asked != row.asked || !strings.Contains(got.detail, row.says) {
 				t.Errorf("got %+v", got)
 			}
 			if wait := got.next.Sub(begun); row.want == "" && (wait < row.after || wait > row.after*5/4) {

@@ -78,9 +78,9 @@ func spread(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
 // pending says that the job is not ready, or not so that anything could be fetched.
 func pending(verdict deepimage.Verdict) error {
 	if strings.EqualFold(verdict.Status, string(deepimage.Complete)) {
-		return handler.RetryAfter(pendingPause, event.ReasonNoResult, errNoAddress)
+		return handler.Unready(pendingPause, event.ReasonNoResult, errNoAddress)
 	}
-	return handler.RetryAfter(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
+	return handler.Unready(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
 }
 
 // failed says with the vendor's own words that there is no image.

@@ -110,8 +110,8 @@ func TestVerdicts(t *testing.T) {
 			func(f *handler.Error) bool { return f.Permanent && f.Reason == event.ReasonExpired },
 		},
 		deepimage.Pending: {
-			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.After > 0 },
-			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.After > 0 },
+			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.Patient && f.After > 0 },
+			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.Patient && f.After > 0 },
 		},
 	}
 	for state, row := range rows {

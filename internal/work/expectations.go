@@ -190,15 +190,27 @@ func (s *Store) PutOff(ctx context.Context, id string, next time.Time, asked boo
 		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, next.UnixMicro(), polls, text(detail))
 }
 
-// Settle ends an expectation that is open; e is the event that came of it, or "".
-func (s *Store) Settle(ctx context.Context, id string, state ExpectationState, e event.ID, detail string) error {
+// Settle ends an expectation that is open, and says whether it was; e is the event that came of it, or "".
+func (s *Store) Settle(ctx context.Context, id string, state ExpectationState, e event.ID, detail string) (settled bool, err error) {
 	var found any
 	if e != "" {
 		found = string(e)
 	}
-	return s.changeExpectation(ctx, "settle", `UPDATE expectations
-		SET state = $2, event_id = $3, detail = $4, settled_at = $5, next_at = NULL, lease_until = NULL
-		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, string(state), found, text(detail), time.Now().UnixMicro())
+	var rows int64
+	err = s.write(ctx, "settle", "", func(ctx context.Context, tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `UPDATE expectations
+			SET state = $2, event_id = $3, detail = $4, settled_at = $5, next_at = NULL, lease_until = NULL
+			WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, string(state), found, text(detail), time.Now().UnixMicro())
+		if err != nil {
+			return err
+		}
+		rows, err = done.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return rows == 1, nil
 }
 
 func (s *Store) changeExpectation(ctx context.Context, name, statement string, arguments ...any) error {

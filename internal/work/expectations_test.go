@@ -53,7 +53,7 @@ func TestExpectations(t *testing.T) {
 		if again := due(t, s, 5); len(again) != 1 || again[0].Job != "job-2" || again[0].Polls != 1 || again[0].Detail != "not ready" {
 			t.Errorf("put off: %+v", again)
 		}
-		if err := s.Settle(t.Context(), first["job-3"].ID, work.Lost, "", "nobody knows it"); err != nil {
+		if settled, err := s.Settle(t.Context(), first["job-3"].ID, work.Lost, "", "nobody knows it"); err != nil || !settled {
 			t.Fatal(err)
 		}
 		reconciled := arrival(4)
@@ -65,7 +65,7 @@ func TestExpectations(t *testing.T) {
 			}
 		}
 		// What came first counts.
-		if err := s.Settle(t.Context(), first["job-2"].ID, work.Failed, "", "too late"); err != nil {
+		if settled, err := s.Settle(t.Context(), first["job-2"].ID, work.Failed, "", "too late"); err != nil || settled {
 			t.Fatal(err)
 		}
 		counts, err := s.ExpectationCounts(t.Context())

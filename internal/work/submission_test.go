@@ -124,7 +124,7 @@ func TestCallbackNamesTheJob(t *testing.T) {
 		}
 		// The vendor answers one job to two submissions, of which one was given up before.
 		late, again := prepare(t, s, "c")
-		if err := s.Settle(t.Context(), late.ID, work.Lost, "", "no answer"); err != nil {
+		if _, err := s.Settle(t.Context(), late.ID, work.Lost, "", "no answer"); err != nil {
 			t.Fatal(err)
 		}
 		if answered := name(t, s, late.ID, "job-3"); answered.State != work.Expected || !answered.Settled.IsZero() || answered.Detail != "" {
