@@ -140,13 +140,21 @@ func TestImpersonatedJobIsWorkedOnOnce(t *testing.T) {
 			addresses = append(addresses, forged.ResultURL)
 		}
 		ids = append(ids, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
-		artifacts, skipped := 0, 0
+		artifacts, skipped, superseded := 0, 0, event.ID("")
 		for _, id := range ids {
 			h := r.reaches(t, id, event.Done)
 			artifacts += len(h.Artifacts)
 			if h.Steps[0].State == event.Skipped && h.Steps[1].State == event.Skipped {
 				skipped++
+				superseded = id
 			}
+		}
+		steps, err := r.History().Replay(t.Context(), superseded, work.Replay{Handler: "download", Finished: true})
+		if err != nil || steps != 2 {
+			t.Errorf("%d steps run again, error %v", steps, err)
+		}
+		if h := r.reaches(t, superseded, event.Done); len(h.Steps[0].History) < 2 || h.Steps[1].State != event.Skipped {
+			t.Errorf("got %+v", h)
 		}
 		for _, address := range addresses {
 			if n := v.Requests(address); n != 0 {

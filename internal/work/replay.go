@@ -34,7 +34,7 @@ func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int
 		if state == event.Quarantined { // nothing of it runs before it is released
 			return nil
 		}
-		jobs, reset, err := what.reset(ctx, tx, id, found)
+		jobs, reset, err := what.reset(ctx, tx, id, what.choose(found))
 		if steps = reset; err != nil || reset == 0 {
 			return err
 		}
@@ -57,6 +57,7 @@ type stage struct {
 	handler  string
 	position int
 	state    event.Status
+	chosen   bool
 }
 
 func replayable(ctx context.Context, tx *sql.Tx, id event.ID) (steps []stage, state event.Status, err error) {
@@ -80,18 +81,34 @@ func replayable(ctx context.Context, tx *sql.Tx, id event.ID) (steps []stage, st
 	return steps, events[0].State, err
 }
 
+// choose marks what is to run again. What was skipped before it is as well: verification may be among it, without which nothing runs.
+func (r Replay) choose(steps []stage) []stage {
+	last := -1
+	for n := range steps {
+		if steps[n].chosen = r.chooses(steps[n]); steps[n].chosen {
+			last = steps[n].position
+		}
+	}
+	for n := range steps {
+		if r.Finished && steps[n].position < last && steps[n].state == event.Skipped {
+			steps[n].chosen = true
+		}
+	}
+	return steps
+}
+
 // reset makes the chosen steps of the first stage that is not finished pending, and those of later ones waiting.
 func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []stage) (jobs []queue.Job, reset int, err error) {
 	first := -1 // position of the first stage that is unfinished after the reset
 	for _, s := range steps {
 		isFinished := s.state == event.Done || s.state == event.Skipped
-		if first < 0 && (!isFinished || r.chooses(s)) {
+		if first < 0 && (!isFinished || s.chosen) {
 			first = s.position
 		}
 	}
 	now := time.Now().UnixMicro()
 	for _, s := range steps {
-		if !r.chooses(s) {
+		if !s.chosen {
 			continue
 		}
 		state := event.Waiting
