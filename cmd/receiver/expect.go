@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -67,8 +68,8 @@ func expectJobs(command *cobra.Command, jobs []string, asJSON bool) error {
 		return wrongUsage("name at least one job, or a file with --file")
 	}
 	for _, job := range jobs {
-		if len(job) > event.MaxJobBytes {
-			return wrongUsage("a job's id has at most %d bytes", event.MaxJobBytes)
+		if job == "" || len(job) > event.MaxJobBytes || !utf8.ValidString(job) || strings.Contains(job, "\x00") {
+			return wrongUsage("a job's id is a text of 1 to %d bytes", event.MaxJobBytes)
 		}
 	}
 	return withTargets(command.Context(), func(ctx context.Context, c config.Config, store *work.Store) error {

@@ -36,7 +36,7 @@ type Config struct {
 	PublicURL       string        `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
 	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
 	Verify          Verify        `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"whether Deep Image is asked about every job before anything is done for it, and its own address of the result used: auto is yes when DEEPIMAGE_API_KEY is set; required refuses to start without"`
-	DeleteAfterDone bool          `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY"`
+	DeleteAfterDone bool          `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY, verification, and a handler that keeps the images"`
 	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
 	HTTP      httpserver.Config `section:""`

@@ -34,6 +34,9 @@ type archiveConfig struct {
 	Longest time.Duration `envconfig:"LONGEST" default:"1h" range:"1s..2h" desc:"longest"`
 }
 
+// KeepsImages is so unless a test says otherwise.
+func (c *archiveConfig) KeepsImages() bool { return c.Strict }
+
 func (c *archiveConfig) Limits() handler.Limits { return handler.Limits{Timeout: c.Timeout} }
 
 func (c *archiveConfig) Validate() error {

@@ -1,5 +1,11 @@
 package config
 
+import (
+	"slices"
+
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
 // Verify says whether callbacks are verified.
 type Verify string
 
@@ -13,16 +19,28 @@ const (
 // Verifies says whether Deep Image is asked about every job.
 func (c Config) Verifies() bool { return c.Verify != VerifyOff && c.DeepImage.Enabled() }
 
-// validateTrust finds what is asked for and needs the key.
+// validateTrust finds what is asked for without what it needs.
 func (c *Config) validateTrust(faults *Faults) {
 	const key = prefix + "DEEPIMAGE_API_KEY"
-	if c.DeepImage.Enabled() {
-		return
-	}
-	if c.Verify == VerifyRequired {
+	if c.Verify == VerifyRequired && !c.DeepImage.Enabled() {
 		faults.add(prefix+"VERIFY", "is required, which needs %s", key)
 	}
-	if c.DeleteAfterDone {
-		faults.add(prefix+"DELETE_AFTER_DONE", "is true, which needs %s", key)
+	const name = prefix + "DELETE_AFTER_DONE"
+	switch {
+	case !c.DeleteAfterDone:
+	case !c.DeepImage.Enabled():
+		faults.add(name, "is true, which needs %s", key)
+	case c.Verify == VerifyOff: // a forged callback would be stored and the real images deleted
+		faults.add(name, "is true, which needs callbacks that are verified; %s is off", prefix+"VERIFY")
+	case !c.keepsImages():
+		faults.add(name, "is true, which needs a handler that keeps the images: download, or forward with %s=image or raw", prefix+"FORWARD_MODE")
 	}
+}
+
+// keepsImages says whether a handler brings the images to safety.
+func (c *Config) keepsImages() bool {
+	return slices.ContainsFunc(c.Handlers, func(h Handler) bool {
+		keeper, is := h.Config.(handler.ImageKeeper)
+		return is && keeper.KeepsImages()
+	})
 }

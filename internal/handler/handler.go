@@ -66,6 +66,12 @@ type Targeted interface {
 	Steps() []Step
 }
 
+// ImageKeeper is what the Config of a handler has that brings the images themselves to safety: then they may be deleted at the vendor.
+type ImageKeeper interface {
+	// KeepsImages says whether it does so as it is configured.
+	KeepsImages() bool
+}
+
 // Artifacts is what handlers have stored, for those that come after them. A handler
 // that stores files is one.
 type Artifacts interface {

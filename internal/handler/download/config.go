@@ -31,6 +31,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// KeepsImages is always so: they are in the bucket.
+func (Config) KeepsImages() bool { return true }
+
 // Limits are the bounds the pipeline keeps for the handler.
 func (c Config) Limits() handler.Limits {
 	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}

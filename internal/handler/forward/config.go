@@ -37,6 +37,9 @@ type Config struct {
 // transferTime is the longest attempt that carries images: their way from where they are included.
 const transferTime = 30 * time.Minute
 
+// KeepsImages is so where the targets get the images and not only their addresses.
+func (c Config) KeepsImages() bool { return c.Mode != ModeEvent }
+
 // Limits are the bounds for each target. A call that waits for its turn in the rate does not
 // do so in the time that the target has to answer.
 func (c Config) Limits() handler.Limits {

@@ -52,6 +52,9 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	}
 	found := &images{}
 	for index, result := range results {
+		if len(results) == 1 && result.Pointer != "" {
+			result.Pointer = vendorsPointer // the vendor gives one address for a job
+		}
 		made, err := h.image(ctx, e, index, result, found)
 		if err != nil {
 			found.close()
@@ -61,6 +64,9 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	}
 	return found, nil
 }
+
+// vendorsPointer is where the result stands in a callback for which the vendor can give a fresh address.
+const vendorsPointer = "/result_url"
 
 // image finds one image where it is stored, or fetches it.
 func (h *Handler) image(ctx context.Context, e event.Event, index int, result event.Result, found *images) (*image, error) {
@@ -74,7 +80,7 @@ func (h *Handler) image(ctx context.Context, e event.Event, index int, result ev
 		}
 	}
 	fetched, err := h.fetched(ctx, index, result.URL, found)
-	if isExpired(err) && result.Pointer == "/result_url" {
+	if isExpired(err) && result.Pointer == vendorsPointer {
 		return h.renewed(ctx, e, index, result.URL, found, err)
 	}
 	return fetched, err

@@ -22,6 +22,8 @@ func TestRenewedSources(t *testing.T) {
 		says    string
 	}{
 		"fresh address":       {options: fakevendor.JobOptions{Expired: 403}, query: "?lease=1"},
+		"one in results":      {options: fakevendor.JobOptions{Expired: 403, Shape: fakevendor.ResultStrings}, query: "?lease=1"},
+		"no key, in results":  {options: fakevendor.JobOptions{Expired: 403, Shape: fakevendor.ResultStrings}, noKey: true, reason: event.ReasonExpired, says: "RECEIVER_DEEPIMAGE_API_KEY"},
 		"no address":          {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}},
 		"same address":        {options: fakevendor.JobOptions{Expired: 404}, reason: event.ReasonExpired, says: "same address"},
 		"expired again":       {options: fakevendor.JobOptions{Expired: 410}, query: "?lease=0", reason: event.ReasonExpired, says: "fresh address"},
