@@ -157,17 +157,19 @@ func TestLostCallbackIsFound(t *testing.T) {
 
 func TestExpectationsThatAreNone(t *testing.T) {
 	t.Parallel()
-	client := newClient(t)
-	r := start(t, configuration(t, databasetest.NewPlace(t, 0)))
-	for body, want := range map[string]int{
-		`{"jobs": ["1"]}`: http.StatusConflict, `{"jobs": []}`: http.StatusBadRequest, `{"jobs": [""]}`: http.StatusBadRequest,
-		`{"jobs": ["` + strings.Repeat("x", 300) + `"]}`: http.StatusBadRequest, `[]`: http.StatusBadRequest,
-		`{"jobs": ["` + strings.Repeat("x", 1<<20) + `"]}`: http.StatusRequestEntityTooLarge,
-	} {
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/expectations", body, nil); status != want {
-			t.Errorf("%.40s answers %d, want %d", body, status, want)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		client := newClient(t)
+		r := start(t, configuration(t, place))
+		for body, want := range map[string]int{
+			`{"jobs": ["1"]}`: http.StatusConflict, `{"jobs": []}`: http.StatusBadRequest, `{"jobs": [""]}`: http.StatusBadRequest,
+			`{"jobs": ["` + strings.Repeat("x", 300) + `"]}`: http.StatusBadRequest, `[]`: http.StatusBadRequest,
+			`{"jobs": ["` + strings.Repeat("x", 1<<20) + `"]}`: http.StatusRequestEntityTooLarge,
+		} {
+			if status := r.ask(t, client, http.MethodPost, "/api/v1/expectations", body, nil); status != want {
+				t.Errorf("%.40s answers %d, want %d", body, status, want)
+			}
 		}
-	}
+	})
 }
 
 // The images leave the vendor when everything is done, and not before; what comes later finds that it is done.

@@ -108,18 +108,20 @@ func TestCallbacksAreVerified(t *testing.T) {
 // A status that nobody has heard of is no verdict.
 func TestUnheardOfStatusIsAskedAboutAgain(t *testing.T) {
 	t.Parallel()
-	v, client := vendor(t), newClient(t)
-	c := trusting(t, databasetest.NewPlace(t, 0), v)
-	r := start(t, c)
-	job := newJob(t, v, fakevendor.JobOptions{State: "pondering"})
-	a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
-	h := r.reaches(t, a.ID, event.Retrying)
-	if step := h.Steps[0]; step.Reason != event.ReasonOther || !strings.Contains(step.Detail, `"pondering"`) {
-		t.Errorf("got %+v", step)
-	}
-	if wait := time.Until(h.Steps[0].NextAt); wait < 3*time.Second || wait > 10*time.Second {
-		t.Errorf("asked again in %s", wait)
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := trusting(t, place, v)
+		r := start(t, c)
+		job := newJob(t, v, fakevendor.JobOptions{State: "pondering"})
+		a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
+		h := r.reaches(t, a.ID, event.Retrying)
+		if step := h.Steps[0]; step.Reason != event.ReasonOther || !strings.Contains(step.Detail, `"pondering"`) {
+			t.Errorf("got %+v", step)
+		}
+		if wait := time.Until(h.Steps[0].NextAt); wait < 3*time.Second || wait > 10*time.Second {
+			t.Errorf("asked again in %s", wait)
+		}
+	})
 }
 
 // Who knows a real job's id and the token can make nobody fetch his address, nor the real image twice.
@@ -170,29 +172,31 @@ func TestImpersonatedJobIsWorkedOnOnce(t *testing.T) {
 // A flood of made-up jobs from one address costs the account a few calls, and nobody else his turn.
 func TestForgerCannotBurnTheQuota(t *testing.T) {
 	t.Parallel()
-	v, client := vendor(t), newClient(t)
-	c := trusting(t, databasetest.NewPlace(t, 0), v)
-	c.DeepImage.UnknownPerMinute = 5
-	if err := c.HTTP.TrustedProxies.Decode("127.0.0.0/8"); err != nil {
-		t.Fatal(err)
-	}
-	r := start(t, c)
-	from := func(address string, job fakevendor.Job) event.ID {
-		forwarding := *client
-		forwarding.Transport = header{client.Transport, address}
-		return post(t, &forwarding, r.webhook(), v.Callback(job, r.webhook())).ID
-	}
-	for n := range 60 {
-		forged, err := v.Forge()
-		if err != nil {
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := trusting(t, place, v)
+		c.DeepImage.UnknownPerMinute = 5
+		if err := c.HTTP.TrustedProxies.Decode("127.0.0.0/8"); err != nil {
 			t.Fatal(err)
 		}
-		from(fmt.Sprintf("203.0.113.%d", 1+n%2), forged)
-	}
-	r.reaches(t, from("198.51.100.7", newJob(t, v, fakevendor.JobOptions{})), event.Done)
-	if calls := v.Calls(fakevendor.CallResult); calls > 2*5+2*int64(c.DeepImage.Concurrency)+1 {
-		t.Errorf("%d calls for two sources that may cost five in a minute each", calls)
-	}
+		r := start(t, c)
+		from := func(address string, job fakevendor.Job) event.ID {
+			forwarding := *client
+			forwarding.Transport = header{client.Transport, address}
+			return post(t, &forwarding, r.webhook(), v.Callback(job, r.webhook())).ID
+		}
+		for n := range 60 {
+			forged, err := v.Forge()
+			if err != nil {
+				t.Fatal(err)
+			}
+			from(fmt.Sprintf("203.0.113.%d", 1+n%2), forged)
+		}
+		r.reaches(t, from("198.51.100.7", newJob(t, v, fakevendor.JobOptions{})), event.Done)
+		if calls := v.Calls(fakevendor.CallResult); calls > 2*5+2*int64(c.DeepImage.Concurrency)+1 {
+			t.Errorf("%d calls for two sources that may cost five in a minute each", calls)
+		}
+	})
 }
 
 // What stands before the API may refuse ids that look like an attack. A forger who uses them stops nobody else's look-ups.
@@ -243,14 +247,16 @@ func (h header) RoundTrip(r *http.Request) (*http.Response, error) {
 // The key opens the API alone: nothing that is logged, stored or fetched has it.
 func TestKeyStaysWithTheAPI(t *testing.T) {
 	t.Parallel()
-	v, client := vendor(t), newClient(t)
-	c := trusting(t, databasetest.NewPlace(t, 0), v)
-	r := start(t, c)
-	trouble := fakevendor.Trouble{Kind: fakevendor.Mirror, Times: 1}
-	job := newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{trouble}, Expired: http.StatusGone})
-	h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
-	r.stop()
-	if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {
-		t.Errorf("the key is told:\n%s\n%+v", r.log, h)
-	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := trusting(t, place, v)
+		r := start(t, c)
+		trouble := fakevendor.Trouble{Kind: fakevendor.Mirror, Times: 1}
+		job := newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{trouble}, Expired: http.StatusGone})
+		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
+		r.stop()
+		if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {
+			t.Errorf("the key is told:\n%s\n%+v", r.log, h)
+		}
+	})
 }
