@@ -20,7 +20,7 @@ import (
 )
 
 // submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
-func submitter(t *testing.T, options fakevendor.Options) (*fakevendor.Vendor, []string) {
+func submitter(t *testing.T, place *databasetest.Place, options fakevendor.Options) (*fakevendor.Vendor, []string) {
 	t.Helper()
 	vendor, err := fakevendor.Start(t.Context(), options)
 	if err != nil {
@@ -28,9 +28,15 @@ func submitter(t *testing.T, options fakevendor.Options) (*fakevendor.Vendor, []
 	}
 	t.Cleanup(func() { _ = vendor.Close() })
 	address := freeAddress(t)
-	r := start(t, t.TempDir(), "RECEIVER_LISTEN_ADDR="+address, "RECEIVER_PUBLIC_URL=http://"+address,
-		"RECEIVER_DEEPIMAGE_API_KEY="+vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL="+vendor.APIURL(),
-		"RECEIVER_FETCH_ALLOW_HTTP=true", "RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8")
+	env := []string{
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_PUBLIC_URL=http://" + address,
+		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		"RECEIVER_FETCH_ALLOW_HTTP=true", "RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8",
+	}
+	if place.Kind == database.Postgres {
+		env = append(env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal(), "RECEIVER_WEBHOOK_TOKENS="+crashToken)
+	}
+	r := start(t, t.TempDir(), env...)
 	return vendor, []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
 }
 
@@ -87,41 +93,43 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 // A folder and a URL are submitted, and the command ends when their results are stored; twice there is no free slot.
 func TestSubmitUntilStored(t *testing.T) {
 	t.Parallel()
-	vendor, env := submitter(t, fakevendor.Options{})
-	folder := photos(t)
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 2}); err != nil {
-		t.Fatal(err)
-	}
-	request := filepath.Join(t.TempDir(), "request.json")
-	write(t, request, `{"enhancements": ["denoise"], "n": 1.00}`)
-	got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
-	list := readSubmitted(t, got.stdout)
-	if len(list) != 3 || list[0].Source != filepath.Join(folder, "a.png") || list[1].Source != filepath.Join(folder, "more", "b.png") {
-		t.Fatalf("submitted %+v", list)
-	}
-	for _, one := range list {
-		if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" {
-			t.Errorf("got %+v", one)
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		vendor, env := submitter(t, place, fakevendor.Options{})
+		folder := photos(t)
+		if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 2}); err != nil {
+			t.Fatal(err)
 		}
-	}
-	var shown struct{ Payload struct{ Data map[string]any } }
-	event := run(t, env, "events", "show", list[0].Event, "--json").expect(t, 0).stdout
-	if err := json.Unmarshal([]byte(event), &shown); err != nil {
-		t.Fatal(err)
-	}
-	data := shown.Payload.Data
-	sent, _ := data["url"].(string)
-	if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
-		t.Errorf("sent was %v", data)
-	}
-	if n := vendor.Calls(fakevendor.CallProcess); n != 5 {
-		t.Errorf("%d calls", n)
-	}
+		request := filepath.Join(t.TempDir(), "request.json")
+		write(t, request, `{"enhancements": ["denoise"], "n": 1.00}`)
+		got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
+		list := readSubmitted(t, got.stdout)
+		if len(list) != 3 || list[0].Source != filepath.Join(folder, "a.png") || list[1].Source != filepath.Join(folder, "more", "b.png") {
+			t.Fatalf("submitted %+v", list)
+		}
+		for _, one := range list {
+			if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" {
+				t.Errorf("got %+v", one)
+			}
+		}
+		var shown struct{ Payload struct{ Data map[string]any } }
+		event := run(t, env, "events", "show", list[0].Event, "--json").expect(t, 0).stdout
+		if err := json.Unmarshal([]byte(event), &shown); err != nil {
+			t.Fatal(err)
+		}
+		data := shown.Payload.Data
+		sent, _ := data["url"].(string)
+		if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
+			t.Errorf("sent was %v", data)
+		}
+		if n := vendor.Calls(fakevendor.CallProcess); n != 5 {
+			t.Errorf("%d calls", n)
+		}
+	})
 }
 
 func TestSubmitForPeople(t *testing.T) {
 	t.Parallel()
-	_, env := submitter(t, fakevendor.Options{Processing: fakevendor.Processing{Credits: 2}})
+	_, env := submitter(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{Processing: fakevendor.Processing{Credits: 2}})
 	image := filepath.Join(photos(t), "a.png")
 	contains(t, "stdout", run(t, env, "submit", image).expect(t, 0).stdout, "done       "+image+"  job ", "\n           file://")
 	contains(t, "stdout", run(t, env, "submit", image, "--detach").expect(t, 0).stdout, "submitted  "+image)
