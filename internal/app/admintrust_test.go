@@ -3,7 +3,9 @@ package app_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +154,38 @@ func TestLostCallbackIsFound(t *testing.T) {
 		if !strings.Contains(r.log.String(), "callback did not come") {
 			t.Error("nobody is told")
 		}
+	})
+}
+
+// What the vendor says at the end counts, and while it says nothing no job is lost.
+func TestWhatBecomesOfLostCallbacks(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := trusting(t, place, v)
+		c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, 300*time.Millisecond
+		r := start(t, c)
+		want := map[string]string{
+			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Failed}).ID:     "failed",
+			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Deleted}).ID:    "expired",
+			newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress}).ID: "lost",
+			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged}).ID:     "lost",
+			// The horizon is past when the vendor says its first word of this one.
+			newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 8}}}).ID: "reconciled",
+		}
+		body, err := json.Marshal(map[string][]string{"jobs": slices.Collect(maps.Keys(want))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.until(t, func() (bool, any) {
+			var now expectations
+			r.ask(t, client, http.MethodPost, "/api/v1/expectations", string(body), &now)
+			states := map[string]string{}
+			for _, e := range now.Expectations {
+				states[e.Job] = e.State
+			}
+			return maps.Equal(states, want), states
+		})
 	})
 }
 
