@@ -171,7 +171,7 @@ func TestWhatBecomesOfLostCallbacks(t *testing.T) {
 			newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress}).ID: "lost",
 			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged}).ID:     "lost",
 			// The horizon is past when the vendor says its first word of this one.
-			newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 8}}}).ID: "reconciled",
+			newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 5}}}).ID: "reconciled",
 		}
 		body, err := json.Marshal(map[string][]string{"jobs": slices.Collect(maps.Keys(want))})
 		if err != nil {
