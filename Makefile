@@ -36,11 +36,14 @@ test: ## Run all tests; says first what is left out because it is not installed 
 	$(GO) test ./...
 
 # Left out of `make race`: the tests of cmd run the program as users get it, archtest runs the toolchain, and three tests of app have a browser or much
-# load as their bulk, which the race detector makes ten times slower. All are in `make test`.
+# load as their bulk, which the race detector makes ten times slower. It does so with SQLite too, which is Go: the tests of app are run on Postgres alone,
+# those of the packages below it on both. All are in `make test`.
 SLOW_RACES := ^(TestDashboard|TestLostDoubledAndForgedCallbacks|TestDeadTargetsDelayNobodyElse)$$
+APP        := ./internal/app
 
 race: ## Run the tests of all packages with the race detector
-	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 8m -skip '$(SLOW_RACES)' $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/cmd/receiver$$|/internal/archtest$$')
+	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 8m $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/cmd/receiver$$|/internal/archtest$$|/internal/app$$')
+	CGO_ENABLED=1 $(GO) test -race -parallel 3 -timeout 8m -skip '$(SLOW_RACES)|/^sqlite$$' $(TESTFLAGS) $(APP)
 
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@.ci/fuzz $(FUZZTIME)

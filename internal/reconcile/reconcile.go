@@ -265,10 +265,11 @@ func (r *Reconciler) putOff(ctx context.Context, expected work.Expectation, next
 }
 
 // settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost. If its
-// callback has come meanwhile there is nothing to say.
+// callback has come meanwhile there is nothing to say; that a result was found stays to be said also when the relay was quicker
+// to write it down.
 func (r *Reconciler) settle(ctx context.Context, expected work.Expectation, state work.ExpectationState, id event.ID, detail string) error {
 	settled, err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail)
-	if err != nil || !settled {
+	if err != nil || !settled && state != work.Reconciled {
 		return err
 	}
 	r.outcomes.WithLabelValues(string(state)).Inc()

@@ -11,6 +11,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -25,6 +26,7 @@ type desk struct {
 	receipt  event.Receipt
 	refusal  error
 
+	come     bool // the callback, before anything is written down
 	given    bool
 	accepted event.Event
 	outcome  chan outcome
@@ -58,7 +60,7 @@ func (d *desk) PutOff(_ context.Context, _ string, next time.Time, asked bool, d
 
 func (d *desk) Settle(_ context.Context, _ string, state work.ExpectationState, id event.ID, detail string) (bool, error) {
 	d.outcome <- outcome{state: state, id: id, detail: detail}
-	return true, nil
+	return !d.come, nil
 }
 
 func (d *desk) FreeDue(context.Context) error { return nil }
@@ -131,6 +133,50 @@ func TestWhatBecomesOfAnExpectation(t *testing.T) {
 			}
 			if e := d.accepted; e.Job != "" && (e.Origin != event.OriginReconciled || e.ResultURL != address || e.Source.IsValid()) {
 				t.Errorf("accepted %+v", e)
+			}
+		})
+	}
+}
+
+// What is found counts also when the relay wrote it down before; what is given up does not when its callback came at that moment.
+func TestOutcomesAreCounted(t *testing.T) {
+	t.Parallel()
+	found := deepimage.Verdict{State: deepimage.Complete, ResultURL: "https://deep-image.ai/images/1.png"}
+	for name, row := range map[string]struct {
+		desk desk
+		want float64
+	}{
+		"found":                    {desk{verdict: found}, 1},
+		"found, and relayed":       {desk{verdict: found, come: true}, 1},
+		"failed":                   {desk{verdict: deepimage.Verdict{State: deepimage.Failed}}, 1},
+		"failed, and then it came": {desk{verdict: deepimage.Verdict{State: deepimage.Failed}, come: true}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &row.desk
+			d.outcome, d.expected = make(chan outcome, 1), work.Expectation{Job: "job-1", Horizon: time.Now().Add(time.Hour)}
+			r := reconcile.New(reconcile.Config{After: time.Minute, Horizon: time.Hour}, reconcile.Deps{
+				Store: d, Inbox: d, Vendor: d, Concurrency: 1, Log: zerolog.Nop(),
+			})
+			if err := r.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-d.outcome
+			if err := r.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			registry := prometheus.NewRegistry()
+			registry.MustRegister(r.Collectors()...)
+			families, err := registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var counted float64
+			for _, metric := range families[0].GetMetric() {
+				counted += metric.GetCounter().GetValue()
+			}
+			if counted != row.want {
+				t.Errorf("%g are counted", counted)
 			}
 		})
 	}
