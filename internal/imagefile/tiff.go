@@ -10,9 +10,13 @@ import (
 const (
 	tiffWidth        = 256
 	tiffHeight       = 257
+	tiffCompression  = 259
 	tiffStripOffsets = 273
+	tiffRowsPerStrip = 278
 	tiffStripCounts  = 279
 	tiffColourMap    = 320
+	tiffTileWidth    = 322
+	tiffTileHeight   = 323
 	tiffTileOffsets  = 324
 	tiffTileCounts   = 325
 )
@@ -98,7 +102,8 @@ func (t tiff) fields(offset int64) (map[uint16]tiffField, error) {
 		}
 		tag := t.order.Uint16(entry[:])
 		switch tag {
-		case tiffWidth, tiffHeight, tiffStripOffsets, tiffStripCounts, tiffColourMap, tiffTileOffsets, tiffTileCounts:
+		case tiffWidth, tiffHeight, tiffStripOffsets, tiffStripCounts, tiffColourMap, tiffTileOffsets, tiffTileCounts,
+			tiffCompression, tiffRowsPerStrip, tiffTileWidth, tiffTileHeight:
 			fields[tag] = t.field(entry[:], offset)
 		}
 		offset += t.pick(12, 20)
