@@ -149,7 +149,7 @@ func New(config Config, deps Deps) (*Admin, error) {
 	a.submissions = make(chan struct{}, maxSubmissions)
 	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
-	if a.pages, err = newPages(); err != nil {
+	if a.pages, err = newPages(a.hasThumbnail); err != nil {
 		return nil, err
 	}
 	if a.reference, err = api.Read(); err != nil {

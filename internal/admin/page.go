@@ -48,7 +48,7 @@ type asset struct {
 	version   string // changes with the content
 }
 
-func newPages() (*pages, error) {
+func newPages(thumb func(Artifact) bool) (*pages, error) {
 	p := &pages{templates: map[string]*template.Template{}, assets: map[string]asset{}}
 	if err := p.loadAssets(); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func newPages() (*pages, error) {
 	}
 	for _, file := range names {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		p.templates[name], err = template.New("frame.html").Funcs(p.words()).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html", file)
+		p.templates[name], err = template.New("frame.html").Funcs(p.words(thumb)).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html", file)
 		if err != nil {
 			return nil, fmt.Errorf("admin: page %s: %w", name, err)
 		}

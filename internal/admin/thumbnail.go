@@ -15,20 +15,17 @@ import (
 
 // Thumbnails makes small pictures; thumbnail.ErrUnfit when there can be none.
 type Thumbnails interface {
+	// Possible says whether there can be one, by what is known without reading the file. It is cheap.
+	Possible(sum, mediaType string, width, height int) bool
 	Get(ctx context.Context, sum string, open thumbnail.Open) (content []byte, mediaType string, err error)
 }
 
 // thumbnailTimeout bounds the wait for others whose thumbnails are made, and the making.
 const thumbnailTimeout = 20 * time.Second
 
-// hasThumbnail says whether one can be made of an artifact, by what is known without reading it.
-func hasThumbnail(a Artifact) bool {
-	switch a.MediaType {
-	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff":
-		return a.Width > 0 && a.Height > 0 && int64(a.Width)*int64(a.Height) <= thumbnail.MaxPixels
-	default:
-		return false
-	}
+// hasThumbnail says whether a page has a place for the thumbnail of an artifact.
+func (a *Admin) hasThumbnail(of Artifact) bool {
+	return a.deps.Thumbnails.Possible(of.SHA256, of.MediaType, of.Width, of.Height)
 }
 
 // showThumbnail answers GET /events/{id}/artifacts/{n}/thumbnail.
@@ -42,7 +39,7 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 	}
 	var content []byte
 	var mediaType string
-	if err = thumbnail.ErrUnfit; hasThumbnail(artifact) {
+	if err = thumbnail.ErrUnfit; a.hasThumbnail(artifact) {
 		content, mediaType, err = a.deps.Thumbnails.Get(ctx, artifact.SHA256, func(ctx context.Context) (io.ReadCloser, error) {
 			return a.deps.Artifacts.Open(ctx, artifact.stored)
 		})

@@ -15,8 +15,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// words are what the templates can say.
-func (p *pages) words() template.FuncMap {
+// words are what the templates can say. Whether there is a thumbnail is for others to know.
+func (p *pages) words(thumb func(Artifact) bool) template.FuncMap {
 	return template.FuncMap{
 		"asset":    p.address,
 		"ago":      humanize.Time,
@@ -37,8 +37,8 @@ func (p *pages) words() template.FuncMap {
 		"prose":    paragraph,
 		"short":    short,
 		"picture":  isPicture,
-		"thumb":    hasThumbnail,
-		"zooms":    func(a Artifact) bool { return isPicture(a.MediaType) && hasThumbnail(a) },
+		"thumb":    thumb,
+		"zooms":    func(a Artifact) bool { return isPicture(a.MediaType) && thumb(a) },
 		"statuses": Statuses,
 		"reasons":  event.Reasons,
 		"job":      stateOf,

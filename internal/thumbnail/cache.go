@@ -20,6 +20,8 @@ const (
 	kept = 90
 	// temporary begins the names of files that are being written.
 	temporary = ".new-"
+	// none stands in place of the thumbnail of a picture that is unfit. It is not empty, as a file can be after a power cut.
+	none = "none\n"
 )
 
 // cache is a folder of thumbnails by the SHA-256 of what they show. Nothing in it is missed when it is lost.
@@ -35,6 +37,9 @@ type cached struct {
 	bytes int64
 	used  time.Time
 }
+
+// isNone says that it stands for an unfit picture: no thumbnail is that small.
+func (c cached) isNone() bool { return c.bytes == int64(len(none)) }
 
 func openCache(folder string) (*cache, error) {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
@@ -71,18 +76,31 @@ func (c *cache) load() error {
 	return nil
 }
 
-func (c *cache) get(sum string) ([]byte, bool) {
+// look finds what is kept, and marks it as looked at.
+func (c *cache) look(sum string) (cached, bool) {
 	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	known, ok := c.files[sum]
 	if ok {
-		c.files[sum] = cached{known.bytes, time.Now()}
+		known.used = time.Now()
+		c.files[sum] = known
 	}
-	c.mutex.Unlock()
-	if !ok {
-		return nil, false
+	return known, ok
+}
+
+// get gives what is kept, and ErrUnfit when that is that there is none.
+func (c *cache) get(sum string) (content []byte, ok bool, err error) {
+	if _, ok := c.look(sum); !ok {
+		return nil, false, nil
 	}
-	content, err := c.root.ReadFile(sum)
-	return content, err == nil && len(content) > 0
+	content, err = c.root.ReadFile(sum)
+	if err != nil || len(content) == 0 {
+		return nil, false, nil // it is made again
+	}
+	if string(content) == none {
+		return nil, true, fmt.Errorf("%w: it was tried before", ErrUnfit)
+	}
+	return content, true, nil
 }
 
 // put keeps a thumbnail. Where there is no room on the disk it is not kept, which is no failure.

@@ -8,28 +8,22 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
-	_ "image/gif" // a format that it reads
 	"image/jpeg"
 	"image/png"
 	"io"
+	"time"
 
-	_ "golang.org/x/image/bmp" // a format that it reads
 	"golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff" // a format that it reads
-	_ "golang.org/x/image/webp" // a format that it reads
 )
 
 const (
 	// Side is the longest side of a thumbnail, in pixels.
 	Side = 320
-	// maxMemory is what a decoded picture may take, in bytes: 32 million pixels of 4 bytes.
-	maxMemory = 128 << 20
 	// maxFile is how much of a file is read, in bytes.
 	maxFile = 128 << 20
-	// MaxPixels is how many pixels a picture may have of which a thumbnail is made; those of more than 8 bits may have half of it.
-	MaxPixels = maxMemory / 4
-	quality   = 82
+	// patience is how long decoding one picture may take, not counting the wait for its file. The largest take one or two seconds.
+	patience = 10 * time.Second
+	quality  = 82
 )
 
 // ErrUnfit says that no thumbnail is made of the picture: it is too large, broken, or of a kind that is not read.
@@ -53,71 +47,103 @@ func New(folder string) (*Maker, error) {
 	return &Maker{cache: cache, turn: make(chan struct{}, 1)}, nil
 }
 
+// Possible says whether there can be a thumbnail of a picture, by what is known without reading it.
+func (m *Maker) Possible(sum, mediaType string, width, height int) bool {
+	switch mediaType {
+	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff":
+	default:
+		return false
+	}
+	known, ok := m.cache.look(sum)
+	return hasFewPixels(width, height) && !(ok && known.isNone())
+}
+
+func hasFewPixels(width, height int) bool {
+	return width > 0 && height > 0 && height <= maxPixels/width
+}
+
 // Get gives the thumbnail of the picture with this SHA-256 (64 hexadecimal digits) and its media
-// type. It gives ErrUnfit when there can be none.
+// type. It gives ErrUnfit when there can be none, which it remembers as it does a thumbnail.
 func (m *Maker) Get(ctx context.Context, sum string, open Open) (content []byte, mediaType string, err error) {
 	if !isSum(sum) {
 		return nil, "", fmt.Errorf("%w: %q is no SHA-256", ErrUnfit, sum)
 	}
-	if content, ok := m.cache.get(sum); ok {
-		return content, typeOf(content), nil
+	content, ok, err := m.cache.get(sum)
+	if !ok {
+		content, err = m.inTurn(ctx, sum, open)
 	}
+	if err != nil {
+		return nil, "", err
+	}
+	return content, typeOf(content), nil
+}
+
+// inTurn makes a thumbnail and keeps it, unless somebody did while this one waited.
+func (m *Maker) inTurn(ctx context.Context, sum string, open Open) ([]byte, error) {
 	select {
 	case m.turn <- struct{}{}:
 		defer func() { <-m.turn }()
 	case <-ctx.Done():
-		return nil, "", ctx.Err()
+		return nil, ctx.Err()
 	}
-	if content, ok := m.cache.get(sum); ok {
-		return content, typeOf(content), nil
+	if content, ok, err := m.cache.get(sum); ok {
+		return content, err
 	}
+	content, err := makeOf(ctx, open)
+	switch {
+	case errors.Is(err, ErrUnfit):
+		return nil, errors.Join(err, m.cache.put(sum, []byte(none)))
+	case err != nil:
+		return nil, err
+	}
+	return content, m.cache.put(sum, content)
+}
+
+func makeOf(ctx context.Context, open Open) ([]byte, error) {
 	file, err := open(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	if content, err = Make(file); err != nil {
-		return nil, "", err
-	}
-	return content, typeOf(content), m.cache.put(sum, content)
+	return Make(ctx, file)
 }
 
 // Make reads a picture and gives its thumbnail, as JPEG, or as PNG if parts of it can be seen through.
-func Make(file io.Reader) ([]byte, error) {
-	var head bytes.Buffer
-	limited := io.LimitReader(file, maxFile)
-	config, _, err := image.DecodeConfig(io.TeeReader(limited, &head))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnfit, err)
-	}
-	if config.Width <= 0 || config.Height <= 0 || int64(config.Width)*int64(config.Height) > maxMemory/bytesPerPixel(config.ColorModel) {
-		return nil, fmt.Errorf("%w: it has %d x %d pixels", ErrUnfit, config.Width, config.Height)
-	}
-	large, err := decode(io.MultiReader(&head, limited))
-	if err != nil {
+// ErrUnfit is about the picture alone: that the context is over or the file cannot be read is another error.
+func Make(ctx context.Context, file io.Reader) ([]byte, error) {
+	return makeWithin(newSource(ctx, file, patience))
+}
+
+func makeWithin(file *source) ([]byte, error) {
+	large, err := pixelsOf(file)
+	switch {
+	case err != nil && file.failure != nil:
+		return nil, file.failure
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
 	return encode(shrink(large))
 }
 
-// decode turns a panic of a decoder, which reads a stranger's file, into an error.
-func decode(file io.Reader) (picture image.Image, err error) {
+// pixelsOf decodes a picture, if that does not take too much. A panic of a decoder, which reads a stranger's file, is an error.
+func pixelsOf(file *source) (pixels image.Image, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("the decoder failed: %v", cause)
 		}
 	}()
-	picture, _, err = image.Decode(file)
-	return picture, err
-}
-
-func bytesPerPixel(model color.Model) int64 {
-	switch model {
-	case color.RGBA64Model, color.NRGBA64Model, color.Gray16Model, color.Alpha16Model:
-		return 8
-	default:
-		return 4
+	p, err := inspect(file)
+	if err != nil {
+		return nil, err
 	}
+	width, height := p.config.Width, p.config.Height
+	if !hasFewPixels(width, height) {
+		return nil, fmt.Errorf("it has %d x %d pixels", width, height)
+	}
+	if memory := p.memory(); memory > maxMemory {
+		return nil, fmt.Errorf("its %d x %d pixels take %d bytes to decode", width, height, memory)
+	}
+	return p.decode()
 }
 
 // shrink fits a picture into the square of a thumbnail; a smaller one stays as it is.

@@ -1,0 +1,102 @@
+package thumbnail
+
+import (
+	"fmt"
+	"image"
+	_ "image/gif" // a format that it reads
+	"image/jpeg"
+	_ "image/png" // a format that it reads
+	"io"
+
+	"github.com/deepimage-receiver/receiver/internal/imagefile"
+	_ "golang.org/x/image/bmp" // a format that it reads
+	"golang.org/x/image/tiff"
+	_ "golang.org/x/image/webp" // a format that it reads
+)
+
+const (
+	// maxOpening is within how many bytes of a file its headers are: cameras put megabytes before them.
+	maxOpening = 8 << 20
+	// maxScans is in how many scans a JPEG may come; programs make about ten, and each costs the work of going over all pixels.
+	maxScans = 100
+)
+
+// picture is one that is about to be decoded, by what its headers say.
+type picture struct {
+	opening *opening
+	format  string // as package image names it
+	config  image.Config
+	frame   imagefile.Frame  // of a JPEG
+	blocks  imagefile.Blocks // of a TIFF
+}
+
+// inspect reads the headers of a picture.
+func inspect(file *source) (picture, error) {
+	p := picture{opening: &opening{source: file}}
+	if isTIFF(p.opening) {
+		return p, p.inspectTIFF()
+	}
+	var err error
+	p.config, p.format, err = image.DecodeConfig(io.NewSectionReader(p.opening, 0, maxOpening))
+	if err == nil && p.format == "jpeg" {
+		p.frame, err = imagefile.JPEGFrame(p.opening, maxOpening)
+	}
+	return p, err
+}
+
+func isTIFF(o *opening) bool {
+	var magic [4]byte
+	_, err := o.ReadAt(magic[:], 0)
+	return err == nil && (string(magic[:]) == "II*\x00" || string(magic[:]) == "MM\x00*")
+}
+
+// inspectTIFF has its own way, because the headers of a TIFF and its pixels can be anywhere in the file: there is none but to have all of it.
+func (p *picture) inspectTIFF() (err error) {
+	p.format = "tiff"
+	p.opening.whole()
+	if p.config, err = tiff.DecodeConfig(p.tiff()); err != nil {
+		return err
+	}
+	p.blocks, err = imagefile.TIFFBlocks(p.opening, p.opening.bytes)
+	return err
+}
+
+// tiff is the file in a form of which the decoder makes no copy.
+func (p *picture) tiff() *io.SectionReader {
+	return io.NewSectionReader(p.opening, 0, p.opening.bytes)
+}
+
+func (p *picture) decode() (image.Image, error) {
+	switch p.format {
+	case "tiff":
+		return tiff.Decode(p.tiff())
+	case "jpeg":
+		header := io.NewSectionReader(p.opening, 0, p.frame.End)
+		return jpeg.Decode(io.MultiReader(header, &scans{file: p.opening.from(p.frame.End)}))
+	default:
+		pixels, _, err := image.Decode(p.opening.from(0))
+		return pixels, err
+	}
+}
+
+// scans counts the scans of a JPEG in what follows its frame header.
+type scans struct {
+	file  io.Reader
+	last  byte
+	count int
+}
+
+func (s *scans) Read(p []byte) (int, error) {
+	const mark, start = 0xff, 0xda
+	n, err := s.file.Read(p[:min(len(p), step)])
+	for _, b := range p[:n] {
+		if s.last == mark && b == start {
+			s.count++
+		}
+		s.last = b
+	}
+	if s.count > maxScans {
+		return 0, fmt.Errorf("it comes in more than %d scans", maxScans)
+	}
+	return n, err
+}

@@ -1,0 +1,134 @@
+package thumbnail
+
+import (
+	"encoding/binary"
+	"image"
+	"image/color"
+
+	"github.com/deepimage-receiver/receiver/internal/imagefile"
+)
+
+const (
+	// maxPixels is how many pixels a picture may have of which a thumbnail is made. Of those for which
+	// the decoder needs more than 4 bytes each there may be fewer.
+	maxPixels = 32 << 20
+	// maxMemory is what decoding a picture may take, in bytes: 4 for each pixel, and some for rows.
+	maxMemory = 4*maxPixels + 8<<20
+)
+
+// memory says what decoding takes, in bytes: all that the decoder allocates in proportion to the
+// picture or its file, though not all of it is in use at the same time. It is of one that has at most maxPixels.
+func (p *picture) memory() int64 {
+	width, height := int64(p.config.Width), int64(p.config.Height)
+	switch p.format {
+	case "jpeg":
+		return jpegMemory(p.frame, p.config.ColorModel == color.RGBAModel)
+	case "png":
+		return pngMemory(p.config, p.interlaced())
+	case "gif":
+		return 2 * width * height // with those in the order of an interlaced one
+	case "tiff":
+		return p.opening.bytes + tiffMemory(p.config, p.blocks, p.opening.bytes)
+	case "webp":
+		return webpMemory(width, height, p.opening)
+	default:
+		return bytesPerPixel(p.config.ColorModel) * width * (height + 1)
+	}
+}
+
+// jpegMemory is one byte for each sample, four more for its coefficient where they come little by little,
+// and the pixels that are made of the samples if those are not in the usual colours.
+func jpegMemory(f imagefile.Frame, isRGB bool) int64 {
+	components := f.Components
+	if len(components) == 1 { // its sampling means nothing
+		components = []imagefile.Sampling{{Horizontal: 1, Vertical: 1}}
+	}
+	across, down := 8*components[0].Horizontal, 8*components[0].Vertical
+	units := int64((f.Width+across-1)/across) * int64((f.Height+down-1)/down)
+	var samples int64
+	for _, c := range components {
+		samples += 64 * units * int64(c.Horizontal*c.Vertical)
+	}
+	memory := samples
+	if f.Progressive {
+		memory += 4 * samples
+	}
+	if isRGB || len(components) == 4 {
+		memory += 4 * int64(f.Width) * int64(f.Height)
+	}
+	return memory
+}
+
+// pngMemory is the pixels and two rows, and the same again where they come in passes, each of which is a picture.
+func pngMemory(c image.Config, interlaced bool) int64 {
+	memory := bytesPerPixel(c.ColorModel) * int64(c.Width) * int64(c.Height+2)
+	if interlaced {
+		return 2 * memory
+	}
+	return memory
+}
+
+// interlaced reads the last byte of the header of a PNG.
+func (p *picture) interlaced() bool {
+	var method [1]byte
+	_, err := p.opening.ReadAt(method[:], 28)
+	return err != nil || method[0] != 0
+}
+
+// tiffMemory is the pixels, the largest strip or tile as it grows while it is read, and where they all are.
+func tiffMemory(c image.Config, b imagefile.Blocks, file int64) int64 {
+	const most = 8 // bytes of a pixel, up to which a decoder unpacks whatever the picture says
+	const growth, place = 3, 40
+	width, height := int64(c.Width), int64(c.Height)
+	acrossBlock, downBlock := width, height
+	if b.TileWidth > 0 {
+		const spare = 1024 // a tile can be that much larger than the picture
+		acrossBlock, downBlock = min(b.TileWidth, width+spare), min(max(b.TileHeight, 1), height+spare)
+	} else if b.RowsPerStrip > 0 {
+		downBlock = min(b.RowsPerStrip, height)
+	}
+	block := most * acrossBlock * downBlock
+	if !b.Compressed {
+		block = min(block, file)
+	}
+	blocks := ((width + acrossBlock - 1) / acrossBlock) * ((height + downBlock - 1) / downBlock)
+	return bytesPerPixel(c.ColorModel)*width*height + growth*block + place*blocks
+}
+
+// webpMemory differs between the two coders of the format. The lossy one takes a byte and a half for each pixel, in blocks
+// of 16 x 16, and holds its chunk of the file; the lossless one takes four bytes, two more if there are few colours,
+// and has small pictures of its own settings. Opacity beside lossy colours is a byte for each pixel, and may
+// be stored as a lossless picture. The code tables of a lossless one are not counted: the decoder has its own bound for them.
+func webpMemory(width, height int64, o *opening) int64 {
+	const lossless = 7
+	opacity := int64(0)
+	for at := int64(12); at < maxOpening; { // behind the name of the format
+		var head [9]byte // name, length, and of opacity how it is stored
+		if _, err := o.ReadAt(head[:], at); err != nil {
+			break
+		}
+		length := int64(binary.LittleEndian.Uint32(head[4:]))
+		switch string(head[:4]) {
+		case "VP8 ":
+			return opacity*width*height + 2*(width+15)*(height+15) + length
+		case "VP8L":
+			return max(opacity, lossless) * width * height
+		case "ALPH":
+			opacity = 1
+			if head[8]&3 != 0 {
+				opacity += lossless
+			}
+		}
+		at += 8 + length + length%2
+	}
+	return (opacity + lossless) * width * height // there are no pixels near the beginning
+}
+
+func bytesPerPixel(model color.Model) int64 {
+	switch model {
+	case color.RGBA64Model, color.NRGBA64Model, color.Gray16Model, color.Alpha16Model:
+		return 8
+	default:
+		return 4
+	}
+}

@@ -1,0 +1,114 @@
+package thumbnail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// step is how much a decoder gets at once, in bytes. A few bytes of a hostile file can cost the work of
+// going over all its pixels, and only between two steps can it be stopped.
+const step = 1 << 10
+
+var errLong = fmt.Errorf("%w: it takes too long to decode", ErrUnfit)
+
+// source reads the file of a picture on behalf of a decoder, and remembers what stopped it: that is
+// nothing the picture can be blamed for, unless the work on it took too long.
+type source struct {
+	over     func() error // tells when nobody waits any longer
+	file     io.Reader
+	left     int64         // bytes of the file that may still be read
+	began    time.Time     // of the work
+	waited   time.Duration // for the file, which is no work
+	patience time.Duration // with the work
+	failure  error
+}
+
+func newSource(ctx context.Context, file io.Reader, patience time.Duration) *source {
+	return &source{over: ctx.Err, file: file, left: maxFile, began: time.Now(), patience: patience}
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	p = p[:min(int64(len(p)), step, s.left)]
+	if len(p) == 0 {
+		return 0, io.EOF
+	}
+	asked := time.Now()
+	n, err := s.file.Read(p)
+	s.waited += time.Since(asked)
+	s.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.failure = fmt.Errorf("thumbnail: read: %w", err)
+		return n, s.failure
+	}
+	return n, err
+}
+
+// check says whether to go on.
+func (s *source) check() error {
+	if s.failure == nil {
+		s.failure = s.over()
+	}
+	if s.failure == nil && time.Since(s.began)-s.waited > s.patience {
+		s.failure = errLong
+	}
+	return s.failure
+}
+
+// opening is the beginning of a file, as much as somebody looks at of it. It is kept, so that the
+// file can be read from its beginning thereafter, though it cannot be read twice.
+type opening struct {
+	source *source
+	chunks [][]byte // all of the same capacity, all but the last full
+	bytes  int64
+	ended  error // what came after the last byte
+}
+
+const chunkBytes = 64 << 10
+
+// ReadAt reads on as far as it has to.
+func (o *opening) ReadAt(p []byte, offset int64) (int, error) {
+	if err := o.source.check(); err != nil {
+		return 0, err
+	}
+	for o.ended == nil && o.bytes < offset+int64(len(p)) {
+		o.more()
+	}
+	done := 0
+	for done < len(p) && offset+int64(done) < o.bytes {
+		at := offset + int64(done)
+		done += copy(p[done:], o.chunks[at/chunkBytes][at%chunkBytes:])
+	}
+	if done < len(p) {
+		return done, o.ended
+	}
+	return done, nil
+}
+
+func (o *opening) more() {
+	if o.bytes%chunkBytes == 0 {
+		o.chunks = append(o.chunks, make([]byte, 0, chunkBytes))
+	}
+	last := &o.chunks[len(o.chunks)-1]
+	n, err := o.source.Read((*last)[len(*last):chunkBytes])
+	*last = (*last)[:len(*last)+n]
+	o.bytes += int64(n)
+	o.ended = err
+}
+
+// whole reads all of the file.
+func (o *opening) whole() {
+	for o.ended == nil {
+		o.more()
+	}
+}
+
+// from reads the file from an offset in its opening to its end.
+func (o *opening) from(offset int64) io.Reader {
+	return io.MultiReader(io.NewSectionReader(o, offset, o.bytes-offset), o.source)
+}
