@@ -34,12 +34,17 @@ tick();
 setInterval(tick, 15000);
 document.addEventListener("htmx:afterSettle", tick);
 
-// A thumbnail that is not to be had, because its file is gone, leaves the place as it is where there never was one.
+// A thumbnail that is not to be had, because its file is gone or cannot be decoded, leaves the place as it is where there never was one.
 function missing(picture) {
-  if (!picture.matches?.(".thumb img")) return;
+  if (!picture.matches?.(".thumb img, .view img")) return;
   const place = document.createElement("span");
-  place.className = "none";
-  place.title = "The file is not where it was stored";
+  if (picture.dataset.else) {
+    place.className = "toolarge";
+    place.textContent = picture.dataset.else;
+  } else {
+    place.className = "none";
+    place.title = "The file is not where it was stored, or there is no preview of it";
+  }
   picture.replaceWith(place);
 }
 document.addEventListener("error", (event) => missing(event.target), true);
