@@ -20,10 +20,14 @@ func TestJPEGFrame(t *testing.T) {
 		file []byte
 		want imagefile.Frame // of no width where there is none
 	}{
-		{"gray", withSegments(start, segment(0xe0, []byte("JFIF\x00")), segment(0xc0, []byte(gray))),
-			imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{2, 2}}, End: 2 + 9 + 13}},
-		{"progressive", withSegments(start, segment(0xc2, []byte(colour))),
-			imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{2, 1}, {1, 1}, {1, 1}}, End: 2 + 19}},
+		{
+			"gray", withSegments(start, segment(0xe0, []byte("JFIF\x00")), segment(0xc0, []byte(gray))),
+			imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{2, 2}}, End: 2 + 9 + 13},
+		},
+		{
+			"progressive", withSegments(start, segment(0xc2, []byte(colour))),
+			imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{2, 1}, {1, 1}, {1, 1}}, End: 2 + 19},
+		},
 		{"no frame before the scan", withSegments(start, segment(0xda, []byte(gray))), imagefile.Frame{}},
 		{"the end instead", []byte("\xff\xd8\xff\xd9"), imagefile.Frame{}},
 		{"no components", withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 9, 0})), imagefile.Frame{}},
@@ -61,8 +65,10 @@ func TestTIFFBlocks(t *testing.T) {
 		want imagefile.Blocks
 	}{
 		{"strips", file(field(259, 3, 1), field(278, 4, 16)), imagefile.Blocks{RowsPerStrip: 16}},
-		{"tiles", file(field(259, 3, 5), field(322, 3, 256), field(323, 4, 128)),
-			imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true}},
+		{
+			"tiles", file(field(259, 3, 5), field(322, 3, 256), field(323, 4, 128)),
+			imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true},
+		},
 		{"it says nothing", file(), imagefile.Blocks{}},
 		{"no whole number", file(field(278, 5, 16)), imagefile.Blocks{}},
 	}

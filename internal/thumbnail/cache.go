@@ -93,14 +93,11 @@ func (c *cache) get(sum string) (content []byte, ok bool, err error) {
 	if _, ok := c.look(sum); !ok {
 		return nil, false, nil
 	}
-	content, err = c.root.ReadFile(sum)
-	if err != nil || len(content) == 0 {
-		return nil, false, nil // it is made again
-	}
+	content, _ = c.root.ReadFile(sum) // what is lost is made again
 	if string(content) == none {
 		return nil, true, fmt.Errorf("%w: it was tried before", ErrUnfit)
 	}
-	return content, true, nil
+	return content, len(content) > 0, nil
 }
 
 // put keeps a thumbnail. Where there is no room on the disk it is not kept, which is no failure.

@@ -33,10 +33,11 @@ type picture struct {
 // inspect reads the headers of a picture.
 func inspect(file *source) (picture, error) {
 	p := picture{opening: &opening{source: file}}
-	if isTIFF(p.opening) {
-		return p, p.inspectTIFF()
-	}
 	var err error
+	if isTIFF(p.opening) {
+		err = p.inspectTIFF()
+		return p, err
+	}
 	p.config, p.format, err = image.DecodeConfig(io.NewSectionReader(p.opening, 0, maxOpening))
 	if err == nil && p.format == "jpeg" {
 		p.frame, err = imagefile.JPEGFrame(p.opening, maxOpening)

@@ -94,21 +94,32 @@ func passes(interlaced bool) []pass {
 // blank is a PNG of zeros, in colour with a measure of opacity.
 func blank(t testing.TB, width, height int, depth byte, interlaced bool) []byte {
 	t.Helper()
-	var pixels bytes.Buffer
-	writer := zlib.NewWriter(&pixels)
+	var pixels []byte
 	for _, p := range passes(interlaced) {
-		row := make([]byte, 1+(width-p.x+p.across-1)/p.across*4*int(depth)/8)
-		for range (height - p.y + p.down - 1) / p.down {
-			if _, err := writer.Write(row); err != nil {
-				t.Fatal(err)
-			}
-		}
+		row := 1 + (width-p.x+p.across-1)/p.across*4*int(depth)/8
+		pixels = append(pixels, make([]byte, row*((height-p.y+p.down-1)/p.down))...)
+	}
+	head := pngHead(uint32(width), uint32(height), depth, 6, byte(len(passes(interlaced))/7))
+	return slices.Concat(head, pngChunk("IDAT", packed(t, pixels)), pngChunk("IEND", nil))
+}
+
+// begun is a PNG that ends after a few of its zeros.
+func begun(t testing.TB, head []byte) []byte {
+	t.Helper()
+	return append(head, pngChunk("IDAT", packed(t, make([]byte, 100_000)))...)
+}
+
+func packed(t testing.TB, content []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	writer := zlib.NewWriter(&out)
+	if _, err := writer.Write(content); err != nil {
+		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	head := pngHead(uint32(width), uint32(height), depth, 6, byte(len(passes(interlaced))/7))
-	return slices.Concat(head, pngChunk("IDAT", pixels.Bytes()), pngChunk("IEND", nil))
+	return out.Bytes()
 }
 
 func riff(chunks ...[]byte) []byte {

@@ -22,7 +22,7 @@ const longest = 15 * time.Second
 func TestMakeRefusesManyScans(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
-	_, err := thumbnail.Make(t.Context(), bytes.NewReader(progressive(sampling{0x11}, 4096, 4096, 2000)))
+	_, err := thumbnail.Make(t.Context(), bytes.NewReader(progressive(sampling{0x11}, 1024, 1024, 2000)))
 	if took := time.Since(began); !errors.Is(err, thumbnail.ErrUnfit) || !strings.Contains(err.Error(), "scans") || took > longest {
 		t.Errorf("error %v after %v", err, took)
 	}
@@ -32,7 +32,7 @@ func TestMakeRefusesManyScans(t *testing.T) {
 type pausing struct{ io.Reader }
 
 func (p pausing) Read(b []byte) (int, error) {
-	time.Sleep(time.Hour)
+	<-time.After(time.Hour)
 	return p.Reader.Read(b)
 }
 
@@ -53,7 +53,7 @@ func TestMakeGivesUp(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	broken := errors.New("the store is away")
-	slow := progressive(sampling{0x11}, 4096, 4096, 90)
+	slow := progressive(sampling{0x11}, 2048, 2048, 90)
 	quick := encoded(t, 64, 64, color.NRGBA{1, 2, 3, 255}, true)
 	rows := []struct {
 		name     string
@@ -63,7 +63,7 @@ func TestMakeGivesUp(t *testing.T) {
 		want     error
 		unfit    bool
 	}{
-		{"too long", t.Context(), bytes.NewReader(slow), 50 * time.Millisecond, thumbnail.ErrUnfit, true},
+		{"too long", t.Context(), bytes.NewReader(slow), 20 * time.Millisecond, thumbnail.ErrUnfit, true},
 		{"caller gone", gone, bytes.NewReader(quick), time.Minute, context.Canceled, false},
 		{"broken at once", t.Context(), iotest.ErrReader(broken), time.Minute, broken, false},
 		{"broken on the way", t.Context(), io.MultiReader(bytes.NewReader(slow[:len(slow)/2]), iotest.ErrReader(broken)), time.Minute, broken, false},
