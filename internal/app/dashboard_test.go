@@ -164,6 +164,8 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.do(network.SetCacheDisabled(true))
 	d.open("/events")
 	d.await(`document.querySelector(".thumb .none") && !document.querySelector(".thumb img")`)
+	d.open("/events/" + string(first))
+	d.await(`document.querySelector(".view .toolarge")?.textContent === "No preview of 1.1 MP" && !document.querySelector(".view img")`)
 	d.complaints() // of the status 404
 }
 
