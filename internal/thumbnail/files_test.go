@@ -143,3 +143,35 @@ func extended(width, height uint32) []byte {
 	size := []byte{0x10, 0, 0, 0, byte(width - 1), byte((width - 1) >> 8), 0, byte(height - 1), byte((height - 1) >> 8), 0}
 	return webpChunk("VP8X", size)
 }
+
+// stripped is a gray TIFF of zeros, compressed, in strips of so many rows.
+func stripped(t testing.TB, width, height, rows uint32) []byte {
+	t.Helper()
+	strips := (height + rows - 1) / rows
+	strip := packed(t, make([]byte, width*rows))
+	const directory, fields = 8, 9
+	const places = directory + 2 + 12*fields + 4
+	var file []byte
+	number := func(tag, kind uint16, count, value uint32) {
+		file = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(file, tag), kind)
+		file = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(file, count), value)
+	}
+	file = append(file, "II*\x00\x08\x00\x00\x00\x09\x00"...)
+	number(256, 4, 1, width)
+	number(257, 4, 1, height)
+	number(258, 3, 1, 8)
+	number(259, 3, 1, 8) // deflated
+	number(262, 3, 1, 1) // gray
+	number(273, 4, strips, places)
+	number(277, 3, 1, 1)
+	number(278, 4, 1, rows)
+	number(279, 4, strips, places+4*strips)
+	file = append(file, 0, 0, 0, 0)
+	for range strips { // all are the same
+		file = binary.LittleEndian.AppendUint32(file, places+8*strips)
+	}
+	for range strips {
+		file = binary.LittleEndian.AppendUint32(file, uint32(len(strip)))
+	}
+	return append(file, strip...)
+}

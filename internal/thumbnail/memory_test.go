@@ -53,6 +53,8 @@ func TestMakeHoldsItsBudget(t *testing.T) {
 		{"interlaced PNG", pngHead(5792, 5792, 8, 6, 1), false},
 		{"interlaced PNG that fits", begun(t, pngHead(4096, 4096, 8, 6, 1)), true},
 		{"PNG of one row", bomb(32*mebibyte, 1), false},
+		{"TIFF", stripped(t, 4096, 4096, 64), true},
+		{"TIFF of one strip that unpacks to much", stripped(t, 4096, 4096, 4096), false},
 		{"lossy WebP", riff(lossy(5792, 5792, 5000)), true},
 		{"lossy WebP in which much follows", riff(lossy(5792, 5792, 80*mebibyte)), false},
 	}
