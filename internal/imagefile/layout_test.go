@@ -84,3 +84,24 @@ func TestTIFFBlocks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func FuzzLayout(f *testing.F) {
+	for _, sample := range samples(f) {
+		f.Add(sample.data)
+	}
+	f.Add(directoryFirst())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		reader := &counted{ReaderAt: bytes.NewReader(data)}
+		frame, err := imagefile.JPEGFrame(reader, int64(len(data)))
+		if err == nil && (frame.Width < 1 || frame.Height < 1 || len(frame.Components) < 1 || frame.End > int64(len(data))+1<<16) {
+			t.Errorf("got %+v", frame)
+		}
+		blocks, _ := imagefile.TIFFBlocks(reader, int64(len(data)))
+		if blocks.RowsPerStrip < 0 || blocks.TileWidth < 0 || blocks.TileHeight < 0 {
+			t.Errorf("got %+v", blocks)
+		}
+		if reader.bytes > 2<<20 {
+			t.Errorf("read %d bytes", reader.bytes)
+		}
+	})
+}

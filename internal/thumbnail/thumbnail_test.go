@@ -126,6 +126,11 @@ func FuzzMake(f *testing.F) {
 	f.Add(encoded(f, 3, 3, color.NRGBA{1, 2, 3, 4}, false))
 	f.Add(encoded(f, 9, 2, color.NRGBA{1, 2, 3, 255}, true))
 	f.Add(bomb(5, 5))
+	f.Add(blank(f, 9, 9, 16, true))
+	f.Add(baseline(sampling{0x22, 0x11, 0x11, 0x22}, 20, 20))
+	f.Add(progressive(sampling{0x21, 0x11, 0x11}, 40, 20, 3))
+	f.Add(stripped(f, 9, 9, 2))
+	f.Add(riff(extended(20, 20), webpChunk("ALPH", make([]byte, 402)), lossy(20, 20, 5000)))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		made, err := thumbnail.Make(t.Context(), bytes.NewReader(file))
 		if err != nil {
