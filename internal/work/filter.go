@@ -1,6 +1,7 @@
 package work
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,9 +20,6 @@ type Filter struct {
 	From    time.Time    // received at or after
 	To      time.Time    // received before
 }
-
-// maxBeginning is how many jobs that begin alike are looked at: the first ones by their names.
-const maxBeginning = 1000
 
 // clockSlack is how far the time in an id may be from that at which the event was received.
 const clockSlack = time.Minute
@@ -64,23 +62,64 @@ func (c *conditions) limited(limit int) (rest string, values []any) {
 		" ORDER BY " + c.id + " DESC LIMIT $" + strconv.Itoa(len(c.values)), c.values
 }
 
-// conditions says the filter in SQL, so that an index leads to the events whatever is asked for; ids
+// addBeginning asks how a column begins.
+func (c *conditions) addBeginning(column, beginning string) {
+	begins := text(beginning)
+	c.add(column+" >= ? AND "+column+" < ?", begins, after(begins))
+}
+
+// lead has what is there so far lead to the events, one by one, by a column with their ids. Postgres would else count on finding
+// enough of them soon among the newest events, and go through all of them when they are old.
+func (c *conditions) lead(kind database.Kind, id string) {
+	if kind == database.Postgres {
+		c.from += " CROSS JOIN LATERAL (SELECT * FROM events WHERE events.id = " + id + " OFFSET 0) AS events"
+		return
+	}
+	c.from += " CROSS JOIN events"
+	c.add("events.id = " + id)
+}
+
+// conditions says the filter in SQL, but for the beginning, so that an index leads to the events whatever is asked for; ids
 // begin with the time, so that they serve as an index of that as well.
 func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
 	c := &conditions{from: "FROM events", id: "events.id"}
-	if f.Begins != "" {
-		f.beginningsLead(c, kind)
-	}
 	if f.stepsLead() {
-		c.from, c.id = "FROM steps CROSS JOIN events", "steps.event_id"
-		c.add("events.id = steps.event_id AND " + f.troubled(c, "steps"))
+		c.from, c.id = "FROM steps", "steps.event_id"
+		c.lead(kind, c.id)
+		c.add(f.troubled(c, "steps"))
 		if f.Handler == "" { // an event with several such steps is found once
 			c.add(`NOT EXISTS (SELECT 1 FROM steps AS earlier WHERE earlier.event_id = steps.event_id
 				AND earlier.reason = steps.reason AND earlier.handler < steps.handler)`)
 		}
-	} else if f.Handler != "" || f.Reason != "" {
+	} else {
+		f.addStep(c)
+	}
+	f.addRest(c, before)
+	return c
+}
+
+// ofJobs has the jobs that begin so lead to the events.
+func (f Filter) ofJobs(kind database.Kind, before event.ID) *conditions {
+	const all = math.MaxInt32 // of those that were few a moment ago; a limit keeps Postgres from mixing the two queries
+	c := &conditions{id: "events.id"}
+	begins := text(f.Begins)
+	c.from = c.bind("FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS found",
+		begins, after(begins), all)
+	c.lead(kind, "found.id")
+	f.addStep(c)
+	f.addRest(c, before)
+	return c
+}
+
+// addStep asks whether an event has the step that is wanted, if one is.
+func (f Filter) addStep(c *conditions) {
+	if f.Handler != "" || f.Reason != "" {
 		c.add("EXISTS (SELECT 1 FROM steps WHERE steps.event_id = events.id AND " + f.troubled(c, "steps") + ")")
 	}
+}
+
+// addRest asks what is asked of the event itself.
+func (f Filter) addRest(c *conditions, before event.ID) {
 	if before != "" {
 		c.add(c.id+" < ?", string(before))
 	}
@@ -91,27 +130,12 @@ func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
 		c.add("events.job = ?", text(f.Job))
 	}
 	f.addTimes(c)
-	return c
-}
-
-// beginningsLead has what begins so lead to the events, one by one. Postgres would else count on finding enough of it
-// soon among the newest events, and go through all of them when it is old.
-func (f Filter) beginningsLead(c *conditions, kind database.Kind) {
-	events := "events"
-	if kind == database.Postgres {
-		events = "LATERAL (SELECT * FROM events WHERE events.id = found.id OFFSET 0) AS events"
-	}
-	begins := text(f.Begins)
-	c.from = c.bind(`FROM (SELECT id FROM (SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?) AS a
-			UNION SELECT id FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS b) AS found CROSS JOIN `+events,
-		begins, after(begins), maxBeginning, begins, after(begins), maxBeginning)
-	c.add("events.id = found.id")
 }
 
 // stepsLead says that the steps that failed are the shortest way to the events. Where only few events are in
 // the state that is asked for, or have the name, those are.
 func (f Filter) stepsLead() bool {
-	if f.Handler == "" && f.Reason == "" || f.Job != "" || f.Begins != "" {
+	if f.Handler == "" && f.Reason == "" || f.Job != "" {
 		return false
 	}
 	return f.State == "" || f.State == event.Done || f.State == event.Dead

@@ -25,27 +25,6 @@ type Trouble struct {
 	Detail  string
 }
 
-// Find lists the newest events that a filter lets through and that are older than the one named
-// (all if ""), at most limit of them.
-func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit int) ([]Line, error) {
-	rest, values := filter.conditions(s.database.Kind, before).limited(limit)
-	found, err := s.events(ctx, rest, values...)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	lines := make([]Line, len(found))
-	at := make(map[event.ID]*Line, len(found))
-	ids := make([]any, len(found))
-	for i, e := range found {
-		lines[i] = Line{Event: e, First: -1}
-		at[e.ID], ids[i] = &lines[i], string(e.ID)
-	}
-	if err := s.addTroubles(ctx, at, ids); err != nil {
-		return nil, err
-	}
-	return lines, s.addImages(ctx, at, ids)
-}
-
 // addTroubles says of each event which step failed: a dead one before others.
 func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []any) error {
 	//nolint:gosec // numbered parameters only
@@ -86,26 +65,6 @@ func (s *Store) addImages(ctx context.Context, at map[event.ID]*Line, ids []any)
 		numbers[id]++
 		return err
 	}))
-}
-
-// CountDead counts the events with a dead step that a filter lets through, no further than limit.
-func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (n int, err error) {
-	filter, possible := filter.OnlyDead()
-	if !possible {
-		return 0, nil
-	}
-	rest, values := filter.conditions(s.database.Kind, "").limited(limit)
-	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n)
-	return n, wrap("count", err)
-}
-
-// OnlyDead asks for dead events alone, which contradicts a filter for another state.
-func (f Filter) OnlyDead() (_ Filter, possible bool) {
-	if f.State != "" && f.State != event.Dead {
-		return f, false
-	}
-	f.State = event.Dead
-	return f, true
 }
 
 // Tally counts the steps of one name that are not done.

@@ -1,0 +1,110 @@
+package work
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// maxBeginning is how many jobs that begin alike lead to their events. With more of them the newest events are gone
+// through instead: then it does not take many to find enough whose job begins so.
+const maxBeginning = 1000
+
+// Find lists the newest events that a filter lets through and that are older than the one named
+// (all if ""), at most limit of them.
+func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit int) ([]Line, error) {
+	found, err := s.find(ctx, filter, before, limit)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	lines := make([]Line, len(found))
+	at := make(map[event.ID]*Line, len(found))
+	ids := make([]any, len(found))
+	for i, e := range found {
+		lines[i] = Line{Event: e, First: -1}
+		at[e.ID], ids[i] = &lines[i], string(e.ID)
+	}
+	if err := s.addTroubles(ctx, at, ids); err != nil {
+		return nil, err
+	}
+	return lines, s.addImages(ctx, at, ids)
+}
+
+func (s *Store) find(ctx context.Context, filter Filter, before event.ID, limit int) (found []Event, err error) {
+	searches, err := s.searches(ctx, filter, before)
+	if err != nil {
+		return nil, err
+	}
+	for _, search := range searches {
+		rest, values := search.limited(limit)
+		part, err := s.events(ctx, rest, values...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, part...)
+	}
+	slices.SortFunc(found, func(a, b Event) int { return cmp.Compare(b.ID, a.ID) })
+	return found[:min(limit, len(found))], nil
+}
+
+// CountDead counts the events with a dead step that a filter lets through, no further than limit.
+func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (count int, err error) {
+	filter, possible := filter.OnlyDead()
+	if !possible {
+		return 0, nil
+	}
+	searches, err := s.searches(ctx, filter, "")
+	for _, search := range searches {
+		var n int
+		rest, values := search.limited(limit - count)
+		err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT events.id "+rest+") AS found", values...).Scan(&n)
+		if count += n; err != nil {
+			break
+		}
+	}
+	return count, wrap("count", err)
+}
+
+// OnlyDead asks for dead events alone, which contradicts a filter for another state.
+func (f Filter) OnlyDead() (_ Filter, possible bool) {
+	if f.State != "" && f.State != event.Dead {
+		return f, false
+	}
+	f.State = event.Dead
+	return f, true
+}
+
+// searches are queries that find all that a filter lets through, and none of them what another one finds. How an id begins and
+// how a job does is looked for apart: an index leads to either, but to no mixture of them.
+func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*conditions, error) {
+	kind := s.database.Kind
+	if f.Begins == "" {
+		return []*conditions{f.conditions(kind, before)}, nil
+	}
+	ids := f.conditions(kind, before)
+	ids.addBeginning(ids.id, f.Begins)
+	few, err := s.isFew(ctx, f.Begins)
+	if err != nil {
+		return nil, err
+	}
+	var jobs *conditions
+	if few {
+		jobs = f.ofJobs(kind, before)
+	} else {
+		jobs = f.conditions(kind, before)
+		jobs.addBeginning("events.job || ''", f.Begins) // so that no index of jobs is gone through from its beginning to its end
+	}
+	jobs.add("NOT ("+jobs.id+" >= ? AND "+jobs.id+" < ?)", text(f.Begins), after(text(f.Begins)))
+	return []*conditions{ids, jobs}, nil
+}
+
+// isFew says that not so many jobs begin so.
+func (s *Store) isFew(ctx context.Context, beginning string) (bool, error) {
+	var n int
+	begins := text(beginning)
+	err := s.database.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (
+		SELECT 1 FROM events WHERE job >= $1 AND job < $2 ORDER BY job LIMIT $3) AS found`, begins, after(begins), maxBeginning+1).Scan(&n)
+	return n <= maxBeginning, wrap("beginning", err)
+}
