@@ -9,8 +9,8 @@ import (
 )
 
 // maxBeginning is how many jobs that begin alike lead to their events. With more of them the newest events are gone
-// through instead: then it does not take many to find enough whose job begins so.
-const maxBeginning = 1000
+// through instead: then it does not take many to find enough whose job begins so, unless all of those are old.
+const maxBeginning = 2000
 
 // Find lists the newest events that a filter lets through and that are older than the one named
 // (all if ""), at most limit of them.

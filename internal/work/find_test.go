@@ -12,7 +12,7 @@ import (
 )
 
 // manyAlike is more jobs that begin alike than lead to their events one by one, and more events than a part of a list has.
-const manyAlike = 1500
+const manyAlike = 2400
 
 // However many events begin alike, by their job or by their id, all are found, from the newest to the oldest, counted, and replayed.
 func TestManyBeginAlike(t *testing.T) {
