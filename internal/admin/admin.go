@@ -62,6 +62,8 @@ type Quarantine interface {
 	VerifyAgain(ctx context.Context, id event.ID) error
 	// Release lets a quarantined event go on without that; errors as above.
 	Release(ctx context.Context, id event.ID) error
+	// Quarantined is how many are quarantined now, all of them.
+	Quarantined(ctx context.Context) (int, error)
 	// VerifyAllAgain and ReleaseAll do so for all that are quarantined now, and say how many those are.
 	VerifyAllAgain(ctx context.Context) (int, error)
 	ReleaseAll(ctx context.Context) (int, error)

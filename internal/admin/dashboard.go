@@ -53,7 +53,7 @@ type eventsPage struct {
 	Newer    bool   // this is not the first part
 	First    string // address of the first part
 	Whole    bool   // the whole quarantine is listed, and nothing else
-	All      int64  // how many are quarantined then; 0 if it is not known
+	All      int    // how many are quarantined then; 0 if it is not known
 	Replay   string // address where the dead ones of these can be run again; "" where there can be none
 }
 
@@ -80,11 +80,22 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 	if body.Filter.Status == event.Quarantined {
 		title, section = "Quarantine", "quarantine"
 		body.Whole = body.Filter == Filter{Status: event.Quarantined}
-		if mark, err := a.deps.Mark(r.Context()); err == nil {
-			body.All = mark.Counts[event.Quarantined]
-		}
+	}
+	if body.Whole {
+		body.All = a.quarantined(r.Context())
 	}
 	a.show(w, r, "events", view{Title: title, Section: section, Live: !body.Newer, Body: body}, err)
+}
+
+// quarantined is how many events a person lets out with all of them; 0 if the store does not tell.
+func (a *Admin) quarantined(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	n, err := a.deps.Quarantine.Quarantined(ctx)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // handlerNames are those by which a list can be filtered; none if the store does not tell.

@@ -18,6 +18,11 @@ func (b *backOffice) Release(ctx context.Context, id event.ID) error {
 	return missing(b.app.work.Release(ctx, id))
 }
 
+// Quarantined counts all that are quarantined.
+func (b *backOffice) Quarantined(ctx context.Context) (int, error) {
+	return b.app.work.Quarantined(ctx)
+}
+
 // VerifyAllAgain asks about all that are quarantined.
 func (b *backOffice) VerifyAllAgain(ctx context.Context) (int, error) {
 	return b.app.work.VerifyAllAgain(ctx)

@@ -128,6 +128,7 @@ func planned(s *work.Store) map[string]func(context.Context) error {
 		"sequence":   func(ctx context.Context) error { _, err := s.Sequence(ctx, planID(500)); return err },
 		"tallies":    func(ctx context.Context) error { _, err := s.Tallies(ctx); return err },
 		"oldest":     func(ctx context.Context) error { _, err := s.Oldest(ctx); return err },
+		"quarantine": func(ctx context.Context) error { _, err := s.Quarantined(ctx); return err },
 		"mark":       func(ctx context.Context) error { _, err := s.Mark(ctx); return err },
 		"targets":    func(ctx context.Context) error { _, err := s.Targets(ctx); return err },
 		"pending":    func(ctx context.Context) error { _, err := s.Pending(ctx, "download", 300); return err },

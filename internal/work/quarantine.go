@@ -32,6 +32,12 @@ func (s *Store) VerifyAllAgain(ctx context.Context) (int, error) {
 	return s.sweep(ctx, "verify all again", s.verifyAgain)
 }
 
+// Quarantined counts all events that are quarantined now.
+func (s *Store) Quarantined(ctx context.Context) (n int, err error) {
+	err = s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM events WHERE state = 'quarantined'").Scan(&n)
+	return n, wrap("quarantined", err)
+}
+
 // ReleaseAll is Release for every event that is quarantined now, and says how many those are.
 func (s *Store) ReleaseAll(ctx context.Context) (int, error) {
 	return s.sweep(ctx, "release all", s.release)

@@ -32,6 +32,9 @@ func TestQuarantinedEventsAreLetOut(t *testing.T) {
 		for n := range 3 {
 			finish(t, s, begin(t, s, n+1, "download"), quarantine)
 		}
+		if n, err := s.Quarantined(t.Context()); n != 3 || err != nil {
+			t.Errorf("%d are quarantined, error %v", n, err)
+		}
 		if of, steps := states(t, s, 1); of != event.Quarantined || !reflect.DeepEqual(steps, []event.Status{event.Quarantined, event.Waiting}) {
 			t.Errorf("event %s, steps %v", of, steps)
 		}
