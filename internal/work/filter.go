@@ -12,11 +12,11 @@ import (
 
 // Filter says which events are wanted; what is empty does not matter.
 type Filter struct {
-	State   event.Status
+	State   event.Status // of the event, together with Handler of that step
 	Job     string       // exactly
 	Begins  string       // how the id or the job begins
-	Handler string       // a step of this name failed, or fails
-	Reason  event.Reason // for this reason
+	Handler string       // the event has a step of this name
+	Reason  event.Reason // why a step failed, or fails, together with Handler that one
 	From    time.Time    // received at or after
 	To      time.Time    // received before
 }
@@ -86,7 +86,7 @@ func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
 	if f.stepsLead() {
 		c.from, c.id = "FROM steps", "steps.event_id"
 		c.lead(kind, c.id)
-		c.add(f.troubled(c, "steps"))
+		c.add(f.step(c))
 		if f.Handler == "" { // an event with several such steps is found once
 			c.add(`NOT EXISTS (SELECT 1 FROM steps AS earlier WHERE earlier.event_id = steps.event_id
 				AND earlier.reason = steps.reason AND earlier.handler < steps.handler)`)
@@ -111,10 +111,11 @@ func (f Filter) ofJobs(kind database.Kind, before event.ID) *conditions {
 	return c
 }
 
-// addStep asks whether an event has the step that is wanted, if one is.
+// addStep asks of each event that is found whether it has the step that is wanted, if one is. The offset keeps Postgres from
+// beginning with the steps.
 func (f Filter) addStep(c *conditions) {
 	if f.Handler != "" || f.Reason != "" {
-		c.add("EXISTS (SELECT 1 FROM steps WHERE steps.event_id = events.id AND " + f.troubled(c, "steps") + ")")
+		c.add("EXISTS (SELECT 1 FROM steps WHERE steps.event_id = events.id AND " + f.step(c) + " LIMIT 1 OFFSET 0)")
 	}
 }
 
@@ -123,7 +124,7 @@ func (f Filter) addRest(c *conditions, before event.ID) {
 	if before != "" {
 		c.add(c.id+" < ?", string(before))
 	}
-	if f.State != "" {
+	if f.State != "" && f.Handler == "" {
 		c.add("events.state = " + c.word(string(f.State)))
 	}
 	if f.Job != "" {
@@ -132,25 +133,40 @@ func (f Filter) addRest(c *conditions, before event.ID) {
 	f.addTimes(c)
 }
 
-// stepsLead says that the steps that failed are the shortest way to the events. Where only few events are in
-// the state that is asked for, or have the name, those are.
+// stepsLead says that steps are the shortest way to the events. Where only few events are in the state that is asked for, or
+// have the name, those are.
 func (f Filter) stepsLead() bool {
-	if f.Handler == "" && f.Reason == "" || f.Job != "" {
+	switch {
+	case f.Job != "":
 		return false
+	case f.Handler != "":
+		return true
+	default:
+		return f.Reason != "" && (f.State == "" || f.State == event.Done || f.State == event.Dead)
 	}
-	return f.State == "" || f.State == event.Done || f.State == event.Dead
 }
 
-// troubled asks for a step that carries a reason, which says that it failed.
-func (f Filter) troubled(c *conditions, steps string) string {
-	asked := []string{steps + ".reason <> ''"}
+// step asks for the step that is wanted. Those that failed or fail carry a reason, and say so here for the sake of their index.
+func (f Filter) step(c *conditions) string {
+	var asked []string
 	if f.Handler != "" {
-		asked = append(asked, c.bind(steps+".handler = ?", text(f.Handler)))
+		asked = append(asked, c.bind("steps.handler = ?", text(f.Handler)))
+		if f.State != "" {
+			asked = append(asked, "steps.state = "+c.word(string(f.State)))
+		}
 	}
 	if f.Reason != "" {
-		asked = append(asked, steps+".reason = "+c.word(text(string(f.Reason))))
+		asked = append(asked, "steps.reason = "+c.word(text(string(f.Reason))))
+	}
+	if f.Reason != "" || f.Handler != "" && failed(f.State) {
+		asked = append(asked, "steps.reason <> ''")
 	}
 	return strings.Join(asked, " AND ")
+}
+
+// failed says that steps in a state always carry the reason why.
+func failed(state event.Status) bool {
+	return state == event.Dead || state == event.Retrying || state == event.Quarantined
 }
 
 func (f Filter) addTimes(c *conditions) {

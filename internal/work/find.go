@@ -26,7 +26,7 @@ func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit 
 		lines[i] = Line{Event: e, First: -1}
 		at[e.ID], ids[i] = &lines[i], string(e.ID)
 	}
-	if err := s.addTroubles(ctx, at, ids); err != nil {
+	if err := s.addTroubles(ctx, at, ids, filter.Handler); err != nil {
 		return nil, err
 	}
 	return lines, s.addImages(ctx, at, ids)

@@ -12,7 +12,7 @@ import (
 // Line is an event as a list shows it.
 type Line struct {
 	Event
-	Trouble Trouble // of the step that failed and needs a person most; its Handler is "" if there is none
+	Trouble Trouble // of the step that failed and was asked for, else needs a person most; its Handler is "" if there is none
 	Images  int     // stored
 	First   int     // number of the first image among the artifacts of the event; -1 if there is none
 }
@@ -25,8 +25,8 @@ type Trouble struct {
 	Detail  string
 }
 
-// addTroubles says of each event which step failed: a dead one before others.
-func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []any) error {
+// addTroubles says of each event which step failed: that of the handler that was asked for, then a dead one, before others.
+func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []any, handler string) error {
 	//nolint:gosec // numbered parameters only
 	rows, err := s.database.Reader.QueryContext(ctx, `SELECT event_id, handler, state, reason, detail FROM steps
 		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...)
@@ -37,11 +37,23 @@ func (s *Store) addTroubles(ctx context.Context, at map[event.ID]*Line, ids []an
 		var id event.ID
 		var t Trouble
 		err := rows.Scan(&id, &t.Handler, &t.State, &t.Reason, &t.Detail)
-		if line := at[id]; line != nil && (line.Trouble.Handler == "" || t.State == event.Dead && line.Trouble.State != event.Dead) {
+		if line := at[id]; line != nil && t.precedes(line.Trouble, handler) {
 			line.Trouble = t
 		}
 		return err
 	}))
+}
+
+// precedes says that it is to be told of instead of another that was found before.
+func (t Trouble) precedes(found Trouble, handler string) bool {
+	switch handler {
+	case found.Handler: // also when nothing was asked for and nothing found
+		return handler == ""
+	case t.Handler:
+		return true
+	default:
+		return found.Handler == "" || t.State == event.Dead && found.State != event.Dead
+	}
 }
 
 // addImages counts the images of each event. They are in the order of artifacts, so that a number names the same one.
@@ -75,15 +87,13 @@ type Tally struct {
 	Reasons                          map[event.Reason]int
 }
 
-// Tallies counts the steps that are pending, running, retrying or dead. Of the running ones those
-// are found whose event has no step that failed.
+// Tallies counts the steps that are pending, running, retrying or dead.
 func (s *Store) Tallies(ctx context.Context) (map[string]*Tally, error) {
 	rows, err := s.database.Reader.QueryContext(ctx, `
 		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
 		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
 		UNION ALL SELECT handler, 'parked', '', count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
-		UNION ALL SELECT steps.handler, 'running', '', count(*) FROM events CROSS JOIN steps
-			WHERE steps.event_id = events.id AND events.state = 'running' AND steps.state = 'running' GROUP BY steps.handler`)
+		UNION ALL SELECT handler, 'running', '', count(*) FROM steps WHERE state = 'running' GROUP BY handler`)
 	if err != nil {
 		return nil, wrap("tallies", err)
 	}
@@ -122,19 +132,15 @@ func addTally(rows *sql.Rows, tallies map[string]*Tally) error {
 	return nil
 }
 
-// Oldest is when the oldest event was received that is still to be worked on; zero if there is none.
+// Oldest is when the oldest event was received of which a step is pending, running or retrying; zero if there is none.
 func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
-	var oldest time.Time
-	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying} {
-		found, err := s.events(ctx, "FROM events WHERE state = $1 ORDER BY id LIMIT 1", string(state))
-		if err != nil {
-			return time.Time{}, err
-		}
-		if len(found) > 0 && (oldest.IsZero() || found[0].Received.Before(oldest)) {
-			oldest = found[0].Received
-		}
-	}
-	return oldest, nil
+	var received sql.NullInt64
+	// By handler, as their indexes are: Postgres would else go through all steps from the oldest on until one is so.
+	err := s.database.Reader.QueryRowContext(ctx, `SELECT min(received_at) FROM events WHERE id IN (
+		SELECT min(event_id) FROM steps WHERE state = 'pending' GROUP BY handler
+		UNION SELECT min(event_id) FROM steps WHERE state = 'running' GROUP BY handler
+		UNION SELECT min(event_id) FROM steps WHERE state = 'retrying' AND reason <> '' GROUP BY handler)`).Scan(&received)
+	return moment(received.Int64), wrap("oldest", err)
 }
 
 // Rates counts the events received since a time by the bucket in which they were received, and

@@ -163,7 +163,11 @@ func planned(s *work.Store) map[string]func(context.Context) error {
 		{Begins: "job-"},
 		{Begins: "zzz"},
 		{Begins: string(planID(500))[:8]},
-		{Handler: "download", Begins: "job-1"},
+		{Handler: "download", Begins: "job-"},
+		{Handler: "download", Begins: "job-12"},
+		{Handler: "publish"},
+		{Handler: "nobody"},
+		{Handler: "publish", From: planTime(100), To: planTime(5000)},
 		{From: planTime(100), To: planTime(200)},
 		{To: planTime(5000)},
 		{Handler: "download", To: planTime(5000)},
@@ -350,6 +354,9 @@ func fillOne(n int, tables []*table) {
 	tables[0].add(id, n, job, at, 300, string(state))
 	tables[1].add(id, "download", 0, string(state), at, next, parked, string(reason), at)
 	tables[1].add(id, "forward", 1, string(second), at, nil, nil, "", at)
+	if n%500 == 7 { // one that few events have
+		tables[1].add(id, "publish", 2, string(state), at, nil, nil, string(reason), at)
+	}
 	tables[2].add(id, "download", 1, at, string(state))
 	tables[3].add(id, "download", 0, "", "k", "u", 1, "", "image/png", 10, 10, at)
 	tables[4].add(id, job, "registered", string(waits), at, next, at)
