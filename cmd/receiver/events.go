@@ -28,11 +28,11 @@ type filterFlags struct{ status, job, query, handler, reason, from, to string }
 
 func (f *filterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&f.status, "status", "", "pending, running, retrying, done, dead or quarantined")
+	flags.StringVar(&f.status, "status", "", "pending, running, retrying, done, dead or quarantined; with --handler, of its step")
 	flags.StringVar(&f.job, "job", "", "the job, exactly")
 	flags.StringVar(&f.query, "q", "", "how the job or the id begins")
-	flags.StringVar(&f.handler, "handler", "", "a step of this handler failed or is tried again")
-	flags.StringVar(&f.reason, "reason", "", "why it failed, such as expired")
+	flags.StringVar(&f.handler, "handler", "", "the event has a step of this handler")
+	flags.StringVar(&f.reason, "reason", "", "why a step failed, or is tried again, such as expired; with --handler, its step")
 	flags.StringVar(&f.from, "from", "", "received at or after, such as 2026-01-31T12:00:00Z or 2026-01-31")
 	flags.StringVar(&f.to, "to", "", "received before")
 }

@@ -12,11 +12,11 @@ import (
 
 // Filter says which events are wanted; what is empty does not matter.
 type Filter struct {
-	Status  event.Status
+	Status  event.Status // of the event, together with Handler of that step
 	Job     string       // exactly
 	Query   string       // how the id or the job begins
-	Handler string       // whose step carries a reason: it failed, or fails
-	Reason  event.Reason // of a step, together with Handler of that one's
+	Handler string       // of a step of the event
+	Reason  event.Reason // why a step failed, or fails, together with Handler that one
 	From    time.Time    // received at or after
 	To      time.Time    // received before
 }

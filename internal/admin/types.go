@@ -105,7 +105,7 @@ type Stats struct {
 	// Handlers are the configured steps in their order, then those that only the store knows.
 	Handlers []HandlerStats `json:"handlers"`
 	Backlog  int64          `json:"backlog"` // accepted and not in the work store yet
-	// Oldest is when the oldest event was received that is pending, running or retrying.
+	// Oldest is when the oldest event was received of which a step is pending, running or retrying.
 	Oldest   *time.Time    `json:"oldest_pending_at"`
 	Age      float64       `json:"oldest_pending_seconds"` // 0 if there is none
 	Rejected RejectedStats `json:"rejected"`
