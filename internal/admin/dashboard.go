@@ -205,7 +205,7 @@ func (a *Admin) replayManyPage(w http.ResponseWriter, r *http.Request) {
 // showRejected answers GET /rejected.
 func (a *Admin) showRejected(w http.ResponseWriter, r *http.Request) {
 	found, err := a.rejections(r.Context(), maxLimit)
-	a.show(w, r, "rejected", view{Title: "Rejected", Section: "rejected", Body: found}, err)
+	a.show(w, r, "rejected", view{Title: "Rejected", Section: "rejected", Live: true, Body: found}, err)
 }
 
 // switchTargetPage answers POST /targets/{name}/enable and /disable, the forms of the overview.

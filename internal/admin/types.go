@@ -184,4 +184,8 @@ type Mark struct {
 	Counts   map[event.Status]int64 `json:"counts"`   // of states that are not done; all counts go no further than a bound
 	Parked   int64                  `json:"parked"`   // steps
 	Disabled int64                  `json:"disabled"` // targets
+	Rejected int64                  `json:"rejected"` // bodies, ever
+	Writes   int64                  `json:"writes"`   // by this replica since its start
+	// Changed is when, of the steps that failed or fail, one changed last.
+	Changed time.Time `json:"changed_at,omitzero"`
 }

@@ -157,7 +157,13 @@ func (b *backOffice) Progress(ctx context.Context) (admin.Progress, error) {
 // Mark changes whenever something does that the dashboard shows.
 func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
 	m, err := b.app.work.Mark(ctx)
-	return admin.Mark{Newest: m.Newest, Counts: m.Counts, Parked: m.Parked, Disabled: m.Disabled}, err
+	if err != nil {
+		return admin.Mark{}, err
+	}
+	rejected, err := b.app.inbox.Rejected(ctx)
+	return admin.Mark{
+		Newest: m.Newest, Counts: m.Counts, Parked: m.Parked, Disabled: m.Disabled, Rejected: rejected, Writes: m.Writes, Changed: m.Changed,
+	}, err
 }
 
 // Targets lists the configured steps in their order, then those that only the store knows.

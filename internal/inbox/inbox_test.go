@@ -261,6 +261,9 @@ func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 						t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
 					}
 				}
+				if ever, err := s.Rejected(t.Context()); err != nil || ever != int64(len(row.sizes)) {
+					t.Errorf("%d were rejected, want %d, error %v", ever, len(row.sizes), err)
+				}
 				if stats, err := s.Stats(t.Context()); err != nil || stats.RejectedEver != int64(len(row.sizes)) || stats.RejectedKept != int64(len(row.kept)) {
 					t.Errorf("statistics are %+v, error %v", stats, err)
 				}

@@ -124,6 +124,15 @@ func (i *Inbox) Stats(ctx context.Context) (Stats, error) {
 	return ReadStats(ctx, i.database.Reader, i.database.Kind)
 }
 
+// Rejected is how many bodies were no events, ever. It is quick.
+func (i *Inbox) Rejected(ctx context.Context) (n int64, err error) {
+	err = i.database.Reader.QueryRowContext(ctx, rejectedEver(i.database.Kind)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("inbox: rejected: %w", err)
+	}
+	return n, nil
+}
+
 // Rejections lists the rejected bodies that are kept, newest first, at most limit of them.
 func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
 	rows, err := i.database.Reader.QueryContext(ctx,

@@ -172,8 +172,11 @@ func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration
 // maxMarked bounds what Mark counts of each state.
 const maxMarked = 10_000
 
-// Mark changes with nearly everything that happens, and is quick: counts go up to a bound.
+// Mark changes with everything that becomes of steps through this store, and with nearly everything through others that have the
+// same database. It is quick: counts go up to a bound.
 type Mark struct {
+	Writes   int64     // of this store, since it was opened
+	Changed  time.Time // when, of the steps that failed or fail, one changed last; zero if there is none
 	Newest   event.ID
 	Counts   map[event.Status]int64 // events in each state but done
 	Parked   int64                  // steps
@@ -182,7 +185,7 @@ type Mark struct {
 
 // Mark looks whether anything has happened.
 func (s *Store) Mark(ctx context.Context) (m Mark, err error) {
-	m.Counts = map[event.Status]int64{}
+	m.Writes, m.Counts = s.writes.Load(), map[event.Status]int64{} // what is written while it is counted, changes the next one
 	count := func(rest string, values ...any) (n int64) {
 		if err == nil {
 			rest = "SELECT count(*) FROM (SELECT 1 FROM " + rest + " LIMIT $1) AS counted"
@@ -201,5 +204,15 @@ func (s *Store) Mark(ctx context.Context) (m Mark, err error) {
 	if err == nil && len(found) > 0 {
 		m.Newest = found[0].ID
 	}
+	if err == nil {
+		m.Changed, err = s.changed(ctx)
+	}
 	return m, err
+}
+
+// changed is when, of the steps that failed or fail, one changed last. All others change the counts, most often.
+func (s *Store) changed(ctx context.Context) (time.Time, error) {
+	var at sql.NullInt64
+	err := s.database.Reader.QueryRowContext(ctx, "SELECT max(changed_at) FROM steps WHERE reason <> ''").Scan(&at)
+	return moment(at.Int64), wrap("mark", err)
 }

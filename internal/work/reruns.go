@@ -159,6 +159,7 @@ func (s *Store) changeRerun(ctx context.Context, statement string, arguments ...
 	if err != nil {
 		return false, err
 	}
+	s.writes.Add(1)
 	n, err := result.RowsAffected()
 	return n > 0, err
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/groupcommit"
@@ -39,6 +40,7 @@ type Store struct {
 	database  *database.DB
 	jobs      Jobs
 	committer *groupcommit.Committer[*operation]
+	writes    atomic.Int64 // transactions that were committed
 }
 
 // Migrate brings the schema of the work store up to date and returns its version.

@@ -84,6 +84,7 @@ func (s *Store) transact(batch []*operation) error {
 		err = tx.Commit()
 	}
 	if err == nil {
+		s.writes.Add(1)
 		return nil
 	}
 	if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) && !database.IsNoTransaction(undo) {
