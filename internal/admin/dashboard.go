@@ -121,6 +121,9 @@ type eventPage struct {
 	Finished int        // steps that are done and can be run again all the same
 }
 
+// Again is how many steps can be run again at all.
+func (p eventPage) Again() int { return p.Dead + p.Finished }
+
 // showEventPage answers GET /events/{id}.
 func (a *Admin) showEventPage(w http.ResponseWriter, r *http.Request) {
 	found, err := a.event(r)
@@ -133,15 +136,19 @@ func (a *Admin) showEventPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, step := range found.Steps {
-		switch step.Status {
-		case event.Dead:
+		switch {
+		case found.Status == event.Quarantined: // nothing of it runs before it is let out
+		case step.Status == event.Dead:
 			body.Dead++
-		case event.Done, event.Skipped:
+		case isFinished(step.Status):
 			body.Finished++
 		}
 	}
 	a.show(w, r, "event", view{Title: "Event " + found.Job, Section: "events", Live: true, Body: body}, err)
 }
+
+// isFinished says that a step in a state runs again only if that is asked for.
+func isFinished(state event.Status) bool { return state == event.Done || state == event.Skipped }
 
 // replayPage answers POST /events/{id}/replay, the form of the page.
 func (a *Admin) replayPage(w http.ResponseWriter, r *http.Request) {

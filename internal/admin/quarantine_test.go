@@ -2,16 +2,12 @@ package admin_test
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
-	"github.com/rs/zerolog"
 )
 
 // fullQuarantine is a store in which more events are quarantined than a list shows, and than whatever looks for changes counts.
@@ -22,7 +18,7 @@ type fullQuarantine struct {
 }
 
 func (fullQuarantine) List(context.Context, admin.Filter, event.ID, int) ([]admin.Summary, error) {
-	return []admin.Summary{{ID: "019a0000-0000-7000-8000-000000000000", Job: "job", Status: event.Quarantined, Received: time.Now()}}, nil
+	return []admin.Summary{{ID: eventID, Job: "job", Status: event.Quarantined, Received: time.Now()}}, nil
 }
 
 func (fullQuarantine) Targets(context.Context) ([]admin.Target, error) { return nil, nil }
@@ -36,22 +32,9 @@ func (fullQuarantine) mark(context.Context) (admin.Mark, error) {
 func TestAllOfTheQuarantineAreCounted(t *testing.T) {
 	t.Parallel()
 	full := fullQuarantine{}
-	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{
-		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Events: full, Quarantine: full, Targets: full, Mark: full.mark,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := httpserver.NewAdmin(limits(), "127.0.0.1:0", httpserver.AdminDeps{Log: zerolog.Nop(), Mount: door.Mount, End: door.End})
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := io.ReadAll(ask(server.Router(), http.MethodGet, "http://127.0.0.1/events?status=quarantined", nil).Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	shown := page(t, admin.Deps{Events: full, Quarantine: full, Targets: full, Mark: full.mark}, "/events?status=quarantined")
 	for _, want := range []string{"12,345 events go on", "Yes, release 12,345<"} {
-		if !strings.Contains(string(page), want) {
+		if !strings.Contains(shown, want) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}

@@ -42,6 +42,7 @@ func (p *pages) words(thumb func(Artifact) bool) template.FuncMap {
 		"statuses": Statuses,
 		"reasons":  event.Reasons,
 		"job":      stateOf,
+		"finished": isFinished,
 		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
 	}
 }
