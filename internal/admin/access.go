@@ -32,7 +32,7 @@ func (a *access) required() bool { return len(a.tokens) > 0 }
 
 // check says whether a presented token is right. Who has failed too often is not even looked at.
 func (a *access) check(r *http.Request, presented string) error {
-	client := exchange.From(r.Context()).Client.String()
+	client := network(exchange.From(r.Context()).Client)
 	if wait := a.failures.wait(client, time.Now()); wait > 0 {
 		return &event.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
 	}

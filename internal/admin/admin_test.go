@@ -302,35 +302,6 @@ func TestLogOutEndsTheSession(t *testing.T) {
 	}
 }
 
-// Guessing is slow: who has failed too often is not listened to, also with the right token, until time has passed.
-// Sessions go on.
-func TestGuessing(t *testing.T) {
-	t.Parallel()
-	handler := router(t, adminToken)
-	session := logIn(handler, adminToken, "/").Cookies()[0]
-	codes := map[int]int{}
-	for n := range 40 {
-		codes[ask(handler, "GET", "/openapi.yaml", with("Authorization", fmt.Sprint("Bearer guess-", n))).StatusCode]++
-	}
-	if codes[http.StatusUnauthorized] > 11 || codes[http.StatusTooManyRequests] < 29 {
-		t.Errorf("guesses were answered %v", codes)
-	}
-	answer := logIn(handler, adminToken, "/")
-	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("the right token is answered %d", answer.StatusCode)
-	}
-	if answer := ask(handler, "GET", "/openapi.yaml", with("Cookie", session.Name+"="+session.Value)); answer.StatusCode != http.StatusOK {
-		t.Errorf("a session is answered %d", answer.StatusCode)
-	}
-	elsewhere := func(r *http.Request) {
-		r.RemoteAddr = "127.0.0.2:50000"
-		r.Header.Set("Authorization", "Bearer "+adminToken)
-	}
-	if answer := ask(handler, "GET", "/openapi.yaml", elsewhere); answer.StatusCode != http.StatusOK {
-		t.Errorf("another address is answered %d", answer.StatusCode)
-	}
-}
-
 func TestWrongParameters(t *testing.T) {
 	t.Parallel()
 	handler := router(t, "")

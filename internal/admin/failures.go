@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -8,14 +9,30 @@ import (
 )
 
 const (
-	// failureBurst wrong tokens of one address are answered at once, then one for each failureEvery.
+	// failureBurst wrong tokens of one network are answered at once, then one for each failureEvery.
 	failureBurst = 10
 	failureEvery = 10 * time.Second
-	// maxClients bounds the addresses that are kept in mind; beyond it the one that failed longest ago is forgotten.
+	// maxClients bounds the networks that are kept in mind; beyond it the one that failed longest ago is forgotten.
 	maxClients = 1024
 )
 
-// failures counts wrong tokens by the address they came from.
+// networkBits are those of an IPv6 address that tell clients apart: whoever has one address has all with the same ones.
+const networkBits = 64
+
+// network is what a client is counted by: its address, or in IPv6 the network of that.
+func network(client netip.Addr) string {
+	client = client.Unmap().WithZone("")
+	if !client.Is6() {
+		return client.String()
+	}
+	prefix, err := client.Prefix(networkBits)
+	if err != nil {
+		return client.String()
+	}
+	return prefix.String()
+}
+
+// failures counts wrong tokens by the network they came from.
 type failures struct {
 	mutex   sync.Mutex
 	clients map[string]*failing
