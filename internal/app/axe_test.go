@@ -32,8 +32,11 @@ func readAxe(t *testing.T) string {
 const runAxe = `(rules => axe.run(document, {resultTypes: ["violations"], ...(rules.length && {runOnly: rules})}))(%s).then(found => JSON.stringify(found.violations.map(v =>
 	v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.any.map(c => c.message).join(" ")).join(" | "))))`
 
-// ofColoursAndWidth are the rules that may find something else in a page that they have seen in other colours and another width.
-const ofColoursAndWidth = `["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "region"]`
+// What a page is held against: everything, or the rules of colours once the others have been looked at in the same width.
+const (
+	allRules  = "[]"
+	ofColours = `["color-contrast", "link-in-text-block"]`
+)
 
 // examine runs axe-core in the page.
 func (b *browser) examine(name, rules string) {

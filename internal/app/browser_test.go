@@ -234,22 +234,20 @@ func (b *browser) quiet() {
 	}
 }
 
-// look holds a page against axe-core, light on a wide screen, and dark on a phone as far as that may make a difference. It leaves
-// pictures of the page if they are wanted.
+// look holds a page against axe-core, light and dark, on a wide screen and on a phone. It leaves pictures of the page if they are wanted.
 func (b *browser) look(name string) {
 	b.t.Helper()
 	begun := time.Now()
-	b.dress("light", 1280)
-	b.examine(name+", light", "[]")
-	b.shoot(name, "light", 1280)
-	b.dress("dark", 390)
-	b.examine(name+", dark", ofColoursAndWidth)
-	b.shoot(name, "dark", 390)
-	if b.shots != "" {
-		b.dress("light", 390)
-		b.shoot(name, "light", 390)
-		b.dress("dark", 1280)
-		b.shoot(name, "dark", 1280)
+	for _, of := range []struct {
+		scheme string
+		width  int64
+		rules  string
+	}{
+		{"light", 1280, allRules}, {"dark", 1280, ofColours}, {"dark", 390, allRules}, {"light", 390, ofColours},
+	} {
+		b.dress(of.scheme, of.width)
+		b.examine(fmt.Sprintf("%s, %s, %d pixels", name, of.scheme, of.width), of.rules)
+		b.shoot(name, of.scheme, int(of.width))
 	}
 	b.dress("light", 1280)
 	b.t.Logf("looked at %s for %v", name, time.Since(begun).Round(time.Millisecond))
