@@ -70,7 +70,7 @@ func (p plan) looked() (rows float64) {
 
 // newest are queries that go through events in the order of their ids until they have enough: of all, or of those whose job begins
 // as many do.
-var newest = regexp.MustCompile(`FROM events (WHERE (events\.job \|\| .* AND )?TRUE )?ORDER BY (events\.)?id DESC LIMIT`)
+var newest = regexp.MustCompile(`FROM events (WHERE (.*events\.job \|\| .* AND )?TRUE )?ORDER BY (events\.)?id DESC LIMIT`)
 
 var (
 	// scanned are tables, and indexes of all their rows, that are read from one end to the other.

@@ -81,9 +81,9 @@ func (c *conditions) lead(kind database.Kind, id string) {
 
 // conditions says the filter in SQL, but for the beginning, so that an index leads to the events whatever is asked for; ids
 // begin with the time, so that they serve as an index of that as well.
-func (f Filter) conditions(kind database.Kind, before event.ID) *conditions {
+func (f Filter) conditions(kind database.Kind, before event.ID, stepsLead bool) *conditions {
 	c := &conditions{from: "FROM events", id: "events.id"}
-	if f.stepsLead() {
+	if stepsLead {
 		c.from, c.id = "FROM steps"+f.hint(kind), "steps.event_id"
 		c.lead(kind, c.id)
 		c.add(f.step(c))
@@ -144,6 +144,11 @@ func (f Filter) stepsLead() bool {
 	default:
 		return f.Reason != "" && (f.State == "" || f.State == event.Done || f.State == event.Dead)
 	}
+}
+
+// isOrdinary says that most steps of a handler are as those that are wanted.
+func (f Filter) isOrdinary() bool {
+	return f.Handler != "" && f.Reason == "" && (f.State == "" || f.State == event.Done)
 }
 
 // step asks for the step that is wanted. Those that failed or fail carry a reason, and say so here for the sake of their index.

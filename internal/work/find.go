@@ -8,9 +8,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// maxBeginning is how many jobs that begin alike lead to their events. With more of them the newest events are gone
-// through instead: then it does not take many to find enough whose job begins so, unless all of those are old.
-const maxBeginning = 2000
+// maxLeading is how many jobs that begin alike, or steps of a handler besides, lead to their events. With more of them the newest
+// events are gone through instead: then it does not take many to find enough, unless all of those are old.
+const maxLeading = 2000
 
 // Find lists the newest events that a filter lets through and that are older than the one named
 // (all if ""), at most limit of them.
@@ -79,32 +79,45 @@ func (f Filter) OnlyDead() (_ Filter, possible bool) {
 // searches are queries that find all that a filter lets through, and none of them what another one finds. How an id begins and
 // how a job does is looked for apart: an index leads to either, but to no mixture of them.
 func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*conditions, error) {
-	kind := s.database.Kind
+	kind, lead := s.database.Kind, f.stepsLead()
 	if f.Begins == "" {
-		return []*conditions{f.conditions(kind, before)}, nil
+		return []*conditions{f.conditions(kind, before, lead)}, nil
 	}
-	ids := f.conditions(kind, before)
+	ids := f.conditions(kind, before, lead)
 	ids.addBeginning(ids.id, f.Begins)
-	few, err := s.isFew(ctx, f.Begins)
+	jobs, err := s.ofJobs(ctx, f, before)
 	if err != nil {
 		return nil, err
-	}
-	var jobs *conditions
-	if few {
-		jobs = f.ofJobs(kind, before)
-	} else {
-		jobs = f.conditions(kind, before)
-		jobs.addBeginning("events.job || ''", f.Begins) // so that no index of jobs is gone through from its beginning to its end
 	}
 	jobs.add("NOT ("+jobs.id+" >= ? AND "+jobs.id+" < ?)", text(f.Begins), after(text(f.Begins)))
 	return []*conditions{ids, jobs}, nil
 }
 
-// isFew says that not so many jobs begin so.
-func (s *Store) isFew(ctx context.Context, beginning string) (bool, error) {
+// ofJobs finds the events whose job begins as asked.
+func (s *Store) ofJobs(ctx context.Context, f Filter, before event.ID) (*conditions, error) {
+	begins := text(f.Begins)
+	few, err := s.areFew(ctx, "events WHERE job >= $2 AND job < $3 ORDER BY job", begins, after(begins))
+	if err != nil {
+		return nil, err
+	}
+	if few {
+		return f.ofJobs(s.database.Kind, before), nil
+	}
+	lead := f.stepsLead()
+	if lead && f.isOrdinary() { // most events have such a step, if the handler is not a new one
+		if lead, err = s.areFew(ctx, "steps WHERE handler = $2 ORDER BY event_id", text(f.Handler)); err != nil {
+			return nil, err
+		}
+	}
+	jobs := f.conditions(s.database.Kind, before, lead)
+	jobs.addBeginning("events.job || ''", f.Begins) // so that no index of jobs is gone through from its beginning to its end
+	return jobs, nil
+}
+
+// areFew says that so few rows lead to their events that it does not take long.
+func (s *Store) areFew(ctx context.Context, rest string, values ...any) (bool, error) {
 	var n int
-	begins := text(beginning)
-	err := s.database.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (
-		SELECT 1 FROM events WHERE job >= $1 AND job < $2 ORDER BY job LIMIT $3) AS found`, begins, after(begins), maxBeginning+1).Scan(&n)
-	return n <= maxBeginning, wrap("beginning", err)
+	err := s.database.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+rest+" LIMIT $1) AS found",
+		append([]any{maxLeading + 1}, values...)...).Scan(&n)
+	return n <= maxLeading, wrap("few", err)
 }

@@ -25,6 +25,8 @@ func TestManyBeginAlike(t *testing.T) {
 		{"by job", work.Filter{Begins: "alike-"}, 2},
 		{"by job, dead", work.Filter{Begins: "alike-", State: event.Dead}, 6},
 		{"by job, of a handler, dead", work.Filter{Begins: "alike-", Handler: "download", State: event.Dead}, 6},
+		{"by job, of a handler", work.Filter{Begins: "alike-", Handler: "download"}, 2},
+		{"by job, of a handler that few have", work.Filter{Begins: "alike-", Handler: "publish"}, 60},
 		{"by job, for a reason", work.Filter{Begins: "alike-", Reason: event.ReasonExpired}, 6},
 		{"by id", work.Filter{Begins: "019b"}, 1},
 		{"by id, dead", work.Filter{Begins: "019b", State: event.Dead}, 3},
@@ -38,7 +40,7 @@ func TestManyBeginAlike(t *testing.T) {
 			dead := 0
 			for n := 2*manyAlike - row.every; n >= 0; n -= row.every {
 				want = append(want, planID(n))
-				if n%3 == 0 {
+				if n%3 == 0 && row.filter.Handler != "publish" {
 					dead++
 				}
 			}
@@ -102,6 +104,9 @@ func fillAlike(t *testing.T, db *database.DB) {
 		}
 		events.add(string(planID(n)), n, job, planTime(n).UnixMicro(), 1, string(state))
 		steps.add(string(planID(n)), "download", 0, string(state), 0, string(reason), 0)
+		if n%60 == 0 {
+			steps.add(string(planID(n)), "publish", 0, "done", 0, "", 0)
+		}
 	}
 	insertAll(t, db, events, steps)
 }
