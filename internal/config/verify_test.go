@@ -24,11 +24,15 @@ func TestVerification(t *testing.T) {
 		{"deletion", map[string]string{key: "key-0123456789", remove: "true"}, true, nil},
 		{"deletion without a key", map[string]string{remove: "true"}, false, []string{remove + " is true, which needs " + key}},
 		{
-			"deletion of what is not verified", map[string]string{key: "key-0123456789", verify: "off", remove: "true"}, false,
+			"deletion of what is not verified",
+			map[string]string{key: "key-0123456789", verify: "off", remove: "true"},
+			false,
 			[]string{remove + " is true, which needs callbacks that are verified; " + verify + " is off"},
 		},
 		{
-			"deletion of what nobody keeps", map[string]string{key: "key-0123456789", remove: "true", "RECEIVER_DOWNLOAD_STRICT": "false"}, true,
+			"deletion of what nobody keeps",
+			map[string]string{key: "key-0123456789", remove: "true", "RECEIVER_DOWNLOAD_STRICT": "false"},
+			true,
 			[]string{remove + " is true, which needs a handler that keeps the images: download, or forward with RECEIVER_FORWARD_MODE=image or raw"},
 		},
 	}

@@ -30,28 +30,46 @@ func (c *Client) Delete(ctx context.Context, job string) error {
 func (c *Client) readDeletion(a answer, job string) *Error {
 	s, readable := a.decode()
 	state := Deleted
-	done := a.status >= 200 && a.status < 300
-	switch failed := c.refusal(a, s, readable); {
-	case done && !readable && !a.oversized && !a.isPage():
-	case readable && isGone(a.status) && s.Message.is("Image deleted"):
-	case readable && isGone(a.status) && s.Message.is("Job not found"):
+	switch {
+	case a.says(s, readable, "Image deleted") || a.deleted(s, readable):
+	case a.says(s, readable, "Job not found"):
 		state = Unknown
-	case readable && refusesDeletion(a.status) && !isKeyRefusal(a.status, s):
-		return answered(KindRefused, a.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(a.status), c.reason(s))
-	case failed != nil:
-		return failed
-	case done && !s.failed():
 	default:
-		return c.unexpected(a, s)
+		return c.readUndeleted(a, s, readable)
 	}
 	c.cache.put(Verdict{Job: job, State: state, Asked: now()})
 	return nil
 }
 
+// says compares the message of a documented 404.
+func (a answer) says(s said, readable bool, message string) bool {
+	return readable && isGone(a.status) && s.Message.is(message)
+}
+
+// deleted takes a short text, or nothing, for a yes as well.
+func (a answer) deleted(s said, readable bool) bool {
+	if a.status < 200 || a.status > 299 {
+		return false
+	}
+	return readable && !s.failed() || !readable && !a.oversized && !a.isPage()
+}
+
+// readUndeleted tells a refusal, which stays one, from an answer that says nothing.
+func (c *Client) readUndeleted(a answer, s said, readable bool) *Error {
+	if readable && refusesDeletion(a.status) && !isKeyRefusal(a.status, s) {
+		return answered(KindRefused, a.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(a.status), c.reason(s))
+	}
+	if failed := c.refusal(a, s, readable); failed != nil {
+		return failed
+	}
+	return c.unexpected(a, s)
+}
+
 // refusesDeletion says whether HTTP lays the fault on the request, so that the same again will be refused. Nothing of it is documented.
 func refusesDeletion(status int) bool {
 	switch status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict,
+		http.StatusGone, http.StatusUnprocessableEntity:
 		return true
 	default:
 		return false
