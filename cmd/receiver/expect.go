@@ -24,8 +24,8 @@ func newExpect() *cobra.Command {
 		Use:   "expect [JOB...]",
 		Short: "Wait for the callbacks of jobs, and ask Deep Image when they do not come",
 		Long: `Register jobs that were submitted to Deep Image. A job whose callback has not come after RECEIVER_RECONCILE_AFTER
-is asked about, again and again with growing pauses, and what is found goes the way of a callback. After
-RECEIVER_RECONCILE_HORIZON it is lost; a callback that comes even later still counts.
+is asked about, again and again with growing pauses, and what is found goes the way of a callback. If Deep Image has no
+result of it after RECEIVER_RECONCILE_HORIZON it is lost; a callback that comes even later still counts.
 
 Jobs are given as arguments, or one a line in a file; - is standard input. To register a job twice changes nothing. It may
 be done beside a running receiver, and needs RECEIVER_DEEPIMAGE_API_KEY.`,

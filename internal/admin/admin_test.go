@@ -60,9 +60,14 @@ func router(t *testing.T, token string) chi.Router {
 // routerOver is a replica that shares the ended sessions with others.
 func routerOver(t *testing.T, token string, ended *endedSessions) chi.Router {
 	t.Helper()
-	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{
-		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{}, Sessions: ended,
-	})
+	return doorTo(t, admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{Targets: noTargets{}, Quarantine: noQuarantine{}, Sessions: ended})
+}
+
+// doorTo is a door before what a test has behind it.
+func doorTo(t *testing.T, config admin.Config, behind admin.Deps) chi.Router {
+	t.Helper()
+	behind.Log, behind.Counts = zerolog.Nop(), admin.NewCounts(nil)
+	door, err := admin.New(config, behind)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
-	"github.com/rs/zerolog"
 )
 
 // shelf holds one event with one file, whatever is asked for.
@@ -50,17 +48,8 @@ func TestFilesCannotRun(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			held := shelf{artifact: event.Artifact{Key: row.key, MediaType: row.mediaType, SHA256: "00"}, content: script}
-			door, err := admin.New(admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{
-				Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{}, Events: held, Artifacts: held,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			server, err := httpserver.NewAdmin(limits(), "127.0.0.1:0", httpserver.AdminDeps{Log: zerolog.Nop(), Mount: door.Mount, End: door.End})
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer := ask(server.Router(), "GET", "/api/v1/events/00000000-0000-7000-8000-000000000000/artifacts/0", nil)
+			door := doorTo(t, admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{Targets: noTargets{}, Quarantine: noQuarantine{}, Events: held, Artifacts: held})
+			answer := ask(door, "GET", "/api/v1/events/00000000-0000-7000-8000-000000000000/artifacts/0", nil)
 			header := answer.Header
 			disposition, _, err := mime.ParseMediaType(header.Get("Content-Disposition"))
 			if answer.StatusCode != http.StatusOK || err != nil || disposition != row.disposition || header.Get("Content-Type") != row.contentType {

@@ -11,8 +11,6 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
-	"github.com/rs/zerolog"
 )
 
 const eventID = "019a0000-0000-7000-8000-000000000000"
@@ -20,19 +18,10 @@ const eventID = "019a0000-0000-7000-8000-000000000000"
 // page is what a door answers to whoever opens a page.
 func page(t *testing.T, behind admin.Deps, path string) string {
 	t.Helper()
-	behind.Log, behind.Counts = zerolog.Nop(), admin.NewCounts(nil)
 	if behind.Quarantine == nil {
 		behind.Quarantine, behind.Targets = noQuarantine{}, noTargets{}
 	}
-	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0"}, behind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := httpserver.NewAdmin(limits(), "127.0.0.1:0", httpserver.AdminDeps{Log: zerolog.Nop(), Mount: door.Mount, End: door.End})
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := ask(server.Router(), http.MethodGet, path, nil)
+	answer := ask(doorTo(t, admin.Config{Addr: "127.0.0.1:0"}, behind), http.MethodGet, path, nil)
 	content, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("answered %d %s, error %v", answer.StatusCode, content, err)

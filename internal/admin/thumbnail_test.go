@@ -17,9 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
-	"github.com/rs/zerolog"
 )
 
 // countedShelf counts how often its file is opened.
@@ -49,18 +47,9 @@ func gallery(t *testing.T, held *countedShelf) http.Handler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = thumbnails.Close() })
-	door, err := admin.New(admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{
-		Log: zerolog.Nop(), Counts: admin.NewCounts(nil), Targets: noTargets{}, Quarantine: noQuarantine{}, Events: held, Artifacts: held, Thumbnails: thumbnails,
-		Redact: event.Redact,
+	return doorTo(t, admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{
+		Targets: noTargets{}, Quarantine: noQuarantine{}, Events: held, Artifacts: held, Thumbnails: thumbnails, Redact: event.Redact,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := httpserver.NewAdmin(limits(), "127.0.0.1:0", httpserver.AdminDeps{Log: zerolog.Nop(), Mount: door.Mount, End: door.End})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server.Router()
 }
 
 // small is a picture.

@@ -64,9 +64,6 @@ func (s said) failedJob(status int) bool {
 // neither kill nor quarantine anything.
 func (c *Client) readResult(a answer, job string) (Verdict, *Error) {
 	s, readable := a.decode()
-	if readable && a.status == http.StatusForbidden && !isKeyRefusal(a.status, s) { // somebody else's job may be refused so
-		return Verdict{}, answered(KindJob, a.status, "the Deep Image API refuses to say anything of the job%s", c.reason(s))
-	}
 	if failed := c.refusal(a, s, readable); failed != nil {
 		return Verdict{}, failed
 	}
@@ -82,6 +79,8 @@ func (c *Client) readResult(a answer, job string) (Verdict, *Error) {
 		verdict.State, verdict.Message = Failed, c.words(string(s.Message), maxMessage)
 	case a.status == http.StatusOK:
 		return c.readStatus(s, verdict)
+	case a.status == http.StatusForbidden: // somebody else's job may be refused so
+		return Verdict{}, answered(KindJob, a.status, "the Deep Image API refuses to say anything of the job%s", c.reason(s))
 	default:
 		return Verdict{}, c.unexpected(a, s)
 	}
@@ -133,7 +132,7 @@ func (c *Client) refusal(a answer, s said, readable bool) *Error {
 		return answered(KindUnavailable, a.status, "the Deep Image API at %s answers %s, without a word that is the API's", c.base.Host, statusText(a.status))
 	case !readable:
 		return answered(KindUnavailable, a.status, "the Deep Image API at %s gives an answer that is not the API's: %s", c.base.Host, a.describe())
-	case isKeyRefusal(a.status, s), a.status == http.StatusForbidden:
+	case isKeyRefusal(a.status, s):
 		return answered(KindKey, a.status, "the Deep Image API does not take the key%s", c.reason(s))
 	default:
 		return nil

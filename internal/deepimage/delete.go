@@ -56,11 +56,11 @@ func (a answer) deleted(s said, readable bool) bool {
 
 // readUndeleted tells a refusal, which stays one, from an answer that says nothing.
 func (c *Client) readUndeleted(a answer, s said, readable bool) *Error {
-	if readable && refusesDeletion(a.status) && !isKeyRefusal(a.status, s) {
-		return answered(KindRefused, a.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(a.status), c.reason(s))
-	}
 	if failed := c.refusal(a, s, readable); failed != nil {
 		return failed
+	}
+	if refusesDeletion(a.status) {
+		return answered(KindRefused, a.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(a.status), c.reason(s))
 	}
 	return c.unexpected(a, s)
 }

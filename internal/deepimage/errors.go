@@ -17,18 +17,20 @@ const (
 	KindCancelled   Kind = "cancelled"    // the caller gave up, or the client was closed
 )
 
-// The failures of a look-up or a deletion only.
+// The failures of Result only.
 const (
-	KindSource Kind = "source" // too many jobs were named by it that the API knows nothing of
+	KindSource Kind = "source" // callbacks from there have named too many jobs that the API says nothing of
 	// KindJob: the API answers what is no word about a job, and the job's id may be the cause. It says nothing of other jobs.
 	KindJob Kind = "job"
 )
+
+// KindRefused: the request of Submit or its image is no good, or Delete is not allowed; the same again will be refused.
+const KindRefused Kind = "refused"
 
 // The failures of Submit only.
 const (
 	KindSlots   Kind = "slots"   // as many jobs are under way as the plan allows
 	KindCredits Kind = "credits" // the account has too few credits
-	KindRefused Kind = "refused" // the request or its image is no good; the same again will be refused
 	// KindOutcome: the request was sent and the answer did not come, or was none. The job may exist
 	// and may have been charged. It must not simply be sent again.
 	KindOutcome Kind = "unknown_outcome"
@@ -56,6 +58,14 @@ func KindOf(err error) Kind {
 		return failed.Kind
 	}
 	return ""
+}
+
+// AfterOf is how long not to ask again after a failure, 0 if nobody said.
+func AfterOf(err error) time.Duration {
+	if failed, is := errors.AsType[*Error](err); is {
+		return failed.After
+	}
+	return 0
 }
 
 func failf(kind Kind, format string, values ...any) *Error {

@@ -19,8 +19,8 @@ const (
 )
 
 // quota keeps one source from spending the account's calls on made-up jobs. A source pays only
-// for look-ups of jobs that the API does not know: the vendor's own addresses, from which all
-// real callbacks come, never do.
+// for look-ups of jobs that the API does not know, or to whose ids it gives no answer of its own: the vendor's own
+// addresses, from which all real callbacks come, never do.
 type quota struct {
 	perMinute int
 
@@ -60,7 +60,7 @@ func (q *quota) admit(addr netip.Addr, now time.Time) *Error {
 	if missing <= 0 {
 		return nil
 	}
-	refusal := failf(KindSource, "callbacks from %s have named too many jobs that the Deep Image API does not know; the job was not looked up yet", source)
+	refusal := failf(KindSource, "callbacks from %s have named too many jobs of which the Deep Image API knows nothing; the job was not looked up yet", source)
 	refusal.After = time.Duration(missing / float64(limiter.Limit()) * float64(time.Second))
 	return refusal
 }

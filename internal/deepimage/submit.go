@@ -64,6 +64,9 @@ func (c *Client) readSubmission(a answer) (job string, failed *Error) {
 	if failed := c.refusal(a, s, readable); failed != nil {
 		return "", failed
 	}
+	if a.status == http.StatusForbidden { // no other's job is asked for: it is the account that may not
+		return "", answered(KindKey, a.status, "the Deep Image API does not take the key%s", c.reason(s))
+	}
 	return "", c.unexpected(a, s)
 }
 

@@ -48,6 +48,10 @@ type Result struct {
 	Pointer string // JSON pointer (RFC 6901) to where the body says it
 }
 
+// IsRenewable says whether an address that the vendor gives now can stand for this result, one of so many of its event: it
+// gives one for a job.
+func (r Result) IsRenewable(results int) bool { return results == 1 || r.Pointer == "/result_url" }
+
 // Artifact is a file that a handler stored.
 type Artifact struct {
 	Handler   string    // name of the handler that stored it

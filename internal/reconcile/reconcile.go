@@ -188,15 +188,10 @@ func (r *Reconciler) nameless(ctx context.Context, expected work.Expectation) er
 
 // unanswered has the job asked about again, also beyond the horizon: only what the vendor says can make it lost.
 func (r *Reconciler) unanswered(ctx context.Context, expected work.Expectation, cause error) error {
-	failed, _ := errors.AsType[*deepimage.Error](cause)
-	switch {
-	case failed == nil:
-		return r.again(ctx, expected, 0, cause.Error())
-	case failed.Kind == deepimage.KindCancelled: // the receiver stops; whoever starts next asks
+	if deepimage.KindOf(cause) == deepimage.KindCancelled { // the receiver stops; whoever starts next asks
 		return nil
-	default:
-		return r.again(ctx, expected, failed.After, failed.Error())
 	}
+	return r.again(ctx, expected, deepimage.AfterOf(cause), cause.Error())
 }
 
 // again is for a round in which nothing was learnt.

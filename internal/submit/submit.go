@@ -4,7 +4,6 @@ package submit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -141,14 +140,6 @@ func (s *Submitter) name(id, job string) (named work.Expectation, err error) {
 	}
 }
 
-// afterOf is how long the vendor wants to be left alone.
-func afterOf(err error) time.Duration {
-	if failed, is := errors.AsType[*deepimage.Error](err); is {
-		return failed.After
-	}
-	return 0
-}
-
 // hand gives the request to the vendor, again only when the vendor has said that all slots are taken. Once it is on its
 // way, nobody but Stop calls it off: what would come of that is not known.
 func (s *Submitter) hand(ctx context.Context, request []byte, until time.Time) (job string, err error) {
@@ -157,7 +148,7 @@ func (s *Submitter) hand(ctx context.Context, request []byte, until time.Time) (
 		if deepimage.KindOf(err) != deepimage.KindSlots {
 			return job, err
 		}
-		if !s.rest(ctx, max(pause, afterOf(err)), until) {
+		if !s.rest(ctx, max(pause, deepimage.AfterOf(err)), until) {
 			return "", err
 		}
 	}

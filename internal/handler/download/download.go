@@ -106,7 +106,7 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 		}
 		at := place{event: e, index: index, name: names[index]}
 		artifact, err := h.image(ctx, at, result.URL)
-		if isExpired(err) && renewal.mayRenew(result, len(results)) {
+		if isExpired(err) && result.IsRenewable(len(results)) {
 			artifact, err = h.renewed(ctx, at, result.URL, renewal, err)
 		}
 		if err != nil {

@@ -46,11 +46,6 @@ func (r *renewal) missing(ctx context.Context, e event.Event) (string, error) {
 	return address, nil
 }
 
-// mayRenew says whether the vendor's address can stand for a result: it gives one for a job.
-func (r *renewal) mayRenew(result event.Result, results int) bool {
-	return results == 1 || result.Pointer == "/result_url"
-}
-
 // renewed stores a result whose address has expired from the one that the vendor gives now. If that is the
 // same, or has expired as well, it may be better later.
 func (h *Handler) renewed(ctx context.Context, p place, before string, renewal *renewal, expired error) (event.Artifact, error) {

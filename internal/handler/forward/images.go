@@ -40,7 +40,8 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 		return nil, handler.Permanent(event.ReasonTooLarge, fmt.Errorf(
 			"the event offers %d images; at most %d are sent", len(results)+omitted, len(results)))
 	}
-	if len(results) == 0 {
+	isFresh := len(results) == 0 // the vendor's word of now: there is no other to ask for
+	if isFresh {
 		var err error
 		if results, err = h.missing(ctx, e); err != nil {
 			return nil, err
@@ -52,10 +53,10 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	}
 	found := &images{}
 	for index, result := range results {
-		if len(results) == 1 && result.Pointer != "" {
-			result.Pointer = vendorsPointer // the vendor gives one address for a job
-		}
 		made, err := h.image(ctx, e, index, result, found)
+		if isExpired(err) && !isFresh && result.IsRenewable(len(results)) {
+			made, err = h.renewed(ctx, e, index, result.URL, found, err)
+		}
 		if err != nil {
 			found.close()
 			return nil, sourceFailure(err)
@@ -64,9 +65,6 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	}
 	return found, nil
 }
-
-// vendorsPointer is where the result stands in a callback for which the vendor can give a fresh address.
-const vendorsPointer = "/result_url"
 
 // image finds one image where it is stored, or fetches it.
 func (h *Handler) image(ctx context.Context, e event.Event, index int, result event.Result, found *images) (*image, error) {
@@ -79,11 +77,7 @@ func (h *Handler) image(ctx context.Context, e event.Event, index int, result ev
 			return stored, err
 		}
 	}
-	fetched, err := h.fetched(ctx, index, result.URL, found)
-	if isExpired(err) && result.Pointer == vendorsPointer {
-		return h.renewed(ctx, e, index, result.URL, found, err)
-	}
-	return fetched, err
+	return h.fetched(ctx, index, result.URL, found)
 }
 
 // stored is an image in the bucket. It is opened once before, so that what is gone or was changed

@@ -26,7 +26,6 @@ func (h *Handler) missing(ctx context.Context, e event.Event) ([]event.Result, e
 	if len(results) == 0 {
 		return nil, handler.Permanent(event.ReasonNoResult, noResult)
 	}
-	results[0].Pointer = "" // it is the vendor's word of now: there is no other to ask for
 	return results, nil
 }
 
