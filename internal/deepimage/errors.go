@@ -24,7 +24,7 @@ const (
 	KindJob Kind = "job"
 )
 
-// KindRefused: the request of Submit or its image is no good, or Delete is not allowed; the same again will be refused.
+// KindRefused says that the request of Submit or its image is no good, or that Delete is not allowed; the same again will be refused.
 const KindRefused Kind = "refused"
 
 // The failures of Submit only.
