@@ -21,9 +21,9 @@ RUN --mount=type=bind,target=. \
     --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     GOOS="${TARGETOS}" GOARCH="${TARGETARCH}" go build -trimpath -buildvcs=false -ldflags "-s -w \
-      -X github.com/deepimage-receiver/receiver/internal/buildinfo.version=${VERSION} \
-      -X github.com/deepimage-receiver/receiver/internal/buildinfo.commit=${COMMIT} \
-      -X github.com/deepimage-receiver/receiver/internal/buildinfo.date=${DATE}" \
+      -X github.com/deepimage-receiver/receiver/internal/telemetry.version=${VERSION} \
+      -X github.com/deepimage-receiver/receiver/internal/telemetry.commit=${COMMIT} \
+      -X github.com/deepimage-receiver/receiver/internal/telemetry.date=${DATE}" \
       -o /out/receiver ./cmd/receiver
 
 RUN mkdir /out/data

@@ -30,8 +30,8 @@ func TestReferenceIsComplete(t *testing.T) {
 	for path, item := range document.Paths.Map() {
 		for method, want := range item.Operations() {
 			count++
-			got, is := told[method+" "+path]
-			if !is || got.Summary != want.Summary || got.ID != want.OperationID || (got.Request != nil) != (want.RequestBody != nil) {
+			got, ok := told[method+" "+path]
+			if !ok || got.Summary != want.Summary || got.ID != want.OperationID || (got.Request != nil) != (want.RequestBody != nil) {
 				t.Errorf("%s %s: got %+v", method, path, got)
 			}
 			if len(got.Parameters) != len(want.Parameters) || len(got.Answers)+len(got.Failures) != want.Responses.Len() {

@@ -11,13 +11,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -147,7 +147,7 @@ func checkVendor(ctx context.Context, c config.Config) []finding {
 	if !c.DeepImage.Enabled() {
 		return nil
 	}
-	client, err := deepimage.New(c.DeepImage, deepimage.WithUserAgent(buildinfo.UserAgent()))
+	client, err := deepimage.New(c.DeepImage, deepimage.WithUserAgent(telemetry.UserAgent()))
 	if err != nil {
 		return []finding{{"deep image", verdictFail, err.Error()}}
 	}

@@ -136,12 +136,12 @@ func TestTargets(t *testing.T) {
 }
 
 // until waits until is says so.
-func until(t *testing.T, is func() bool) {
+func until(t *testing.T, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(patience)
-	for !is() {
+	for !ok() {
 		select {
 		case <-look.C:
 		case <-deadline:

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 )
 
 // unreachableError says that nobody is there who could have heard a request.
@@ -61,14 +61,14 @@ type officeAnswer struct {
 
 // exchange sends a request and reads the answer.
 func (o *office) exchange(request *http.Request) (officeAnswer, error) {
-	request.Header.Set("User-Agent", buildinfo.UserAgent())
+	request.Header.Set("User-Agent", telemetry.UserAgent())
 	if !o.token.IsZero() {
 		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
 	}
 	answer, err := o.client.Do(request)
 	if err != nil {
 		told := fmt.Errorf("no answer from the admin listener at %s; is the receiver running? %w", o.base.Host, withoutURL(err))
-		if failed, is := errors.AsType[*net.OpError](err); is && failed.Op == "dial" {
+		if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "dial" {
 			told = &unreachableError{told}
 		}
 		return officeAnswer{}, told

@@ -180,12 +180,12 @@ func (c *cluster) drained(t *testing.T) {
 }
 
 // until waits for what has to come.
-func (c *cluster) until(t *testing.T, what string, is func() bool) {
+func (c *cluster) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(crashWait)
-	for !is() {
+	for !ok() {
 		select {
 		case <-look.C:
 		case <-deadline:

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/spf13/cobra"
 )
 
@@ -15,7 +15,7 @@ func newRoot() *cobra.Command {
 Everything is set by environment variables; "receiver env" lists them.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 		Example:       "  receiver demo\n  receiver serve\n  receiver send",
-		Version:       buildinfo.Current().Version,
+		Version:       telemetry.CurrentBuild().Version,
 		SilenceErrors: true, // report prints them
 		SilenceUsage:  true,
 	}

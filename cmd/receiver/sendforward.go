@@ -53,8 +53,8 @@ func sendForward(ctx context.Context, out io.Writer, body []byte, options sendOp
 // loadForward reads what the environment says of the handler, enabled or not.
 func loadForward(address string) (config.Handler, error) {
 	return config.LoadHandler(handler.Define(forward.Name, forward.New), func(c handler.Config) {
-		own, is := c.(*forward.Config)
-		if !is {
+		own, ok := c.(*forward.Config)
+		if !ok {
 			return
 		}
 		own.Mode = forward.ModeEvent

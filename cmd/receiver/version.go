@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +16,7 @@ func newVersion() *cobra.Command {
 		Example: "  receiver version\n  receiver version --json",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			info := buildinfo.Current()
+			info := telemetry.CurrentBuild()
 			if asJSON {
 				return printJSON(command.OutOrStdout(), info)
 			}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
@@ -32,7 +31,7 @@ func (a *access) required() bool { return len(a.tokens) > 0 }
 
 // check says whether a presented token is right. Who has failed too often is not even looked at.
 func (a *access) check(r *http.Request, presented string) error {
-	client := network(exchange.From(r.Context()).Client)
+	client := network(problem.RequestInfoFrom(r.Context()).Client)
 	if wait := a.failures.wait(client, time.Now()); wait > 0 {
 		return &event.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
 	}

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // Config says where the admin listener is and who may use it.
@@ -28,19 +28,19 @@ func (c Config) Validate() error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return &setting.Conflict{Name: "ADDR", Text: "must be an address such as 127.0.0.1:8081"}
+		return &configtypes.Conflict{Name: "ADDR", Text: "must be an address such as 127.0.0.1:8081"}
 	}
 	token := c.Token.Reveal()
 	isInvisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
-	case token == "" && !setting.IsLoopback(host):
-		return &setting.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
+	case token == "" && !configtypes.IsLoopback(host):
+		return &configtypes.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
 	case token == "":
 		return nil
 	case len(token) < minTokenLength || len(token) > maxTokenLength:
-		return &setting.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
+		return &configtypes.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
 	case strings.ContainsFunc(token, isInvisible):
-		return &setting.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
+		return &configtypes.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
 	}
 	return nil
 }

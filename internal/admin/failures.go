@@ -49,8 +49,8 @@ func newFailures() *failures { return &failures{clients: map[string]*failing{}} 
 func (f *failures) wait(client string, now time.Time) time.Duration {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	known, is := f.clients[client]
-	if !is {
+	known, ok := f.clients[client]
+	if !ok {
 		return 0
 	}
 	missing := 1 - known.limit.TokensAt(now)
@@ -64,8 +64,8 @@ func (f *failures) wait(client string, now time.Time) time.Duration {
 func (f *failures) add(client string, now time.Time) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	known, is := f.clients[client]
-	if !is {
+	known, ok := f.clients[client]
+	if !ok {
 		f.makeRoom()
 		known = &failing{limit: rate.NewLimiter(rate.Every(failureEvery), failureBurst)}
 		f.clients[client] = known

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // policy is what a page of ours may do: nothing but what comes from here, and no script or style
@@ -49,5 +49,5 @@ func (a *Admin) serves(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return setting.IsLoopback(strings.Trim(host, "[]"))
+	return configtypes.IsLoopback(strings.Trim(host, "[]"))
 }

@@ -35,7 +35,7 @@ func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) 
 	for _, r := range found {
 		one := rejection{Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
 		_, err := event.Decode(r.Body)
-		if refused, is := errors.AsType[*event.Error](err); is {
+		if refused, ok := errors.AsType[*event.Error](err); ok {
 			one.Faults = refused.Faults
 		}
 		if text, err := a.deps.Redact(r.Body); err == nil {

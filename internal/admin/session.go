@@ -81,8 +81,8 @@ func (s *sessions) read(r *http.Request, now time.Time) (session, bool) {
 
 // has says whether a request is part of a session that nobody has ended.
 func (s *sessions) has(r *http.Request) (bool, error) {
-	found, is := s.read(r, time.Now())
-	if !is {
+	found, ok := s.read(r, time.Now())
+	if !ok {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
@@ -93,8 +93,8 @@ func (s *sessions) has(r *http.Request) (bool, error) {
 
 // end ends the session that a request carries, if it carries one.
 func (s *sessions) end(r *http.Request) error {
-	found, is := s.read(r, time.Now())
-	if !is {
+	found, ok := s.read(r, time.Now())
+	if !ok {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)

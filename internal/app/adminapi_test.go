@@ -48,7 +48,7 @@ func (o *office) ask(method, path string, result any) *http.Response {
 		o.t.Fatal(err)
 	}
 	if result != nil {
-		if raw, is := result.(*[]byte); is {
+		if raw, ok := result.(*[]byte); ok {
 			*raw = content
 		} else if err := json.Unmarshal(content, result); err != nil {
 			o.t.Fatalf("%s: %v: %s", path, err, content)

@@ -11,14 +11,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/ingress"
-	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
@@ -26,6 +24,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -48,7 +47,7 @@ type App struct {
 	vendor    *deepimage.Client     // nil without a key
 	lookout   *reconcile.Reconciler // nil without a key
 	submitter *submit.Submitter
-	pipeline  *pipeline.Pipeline
+	executor  *executor.Executor
 	relay     *relay.Relay
 	replayer  *replay.Replayer
 	stored    shelves     // what handlers have stored
@@ -124,7 +123,7 @@ func (a *App) buildDoor(context.Context) error {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	door, err := ingress.New(a.config.Webhook, ingress.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
+	door, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
 	if err != nil {
 		return err
 	}
@@ -163,10 +162,10 @@ func (a *App) Start(ctx context.Context) error {
 	for name, steps := range unattended {
 		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps wait for a handler that is not configured")
 	}
-	if err := a.queue.Start(ctx, a.pipeline.Run); err != nil {
+	if err := a.queue.Start(ctx, a.executor.Run); err != nil {
 		return err
 	}
-	a.pipeline.Start()
+	a.executor.Start()
 	a.relay.Start()
 	a.cleanups.add("doors and workers", a.stopWorking)
 	if err := a.replayer.Start(ctx); err != nil {
@@ -182,7 +181,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	go a.watchDoors()
-	a.log.Info().Str("version", buildinfo.Current().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
+	a.log.Info().Str("version", telemetry.CurrentBuild().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
 		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
 	return nil
@@ -227,7 +226,7 @@ func (a *App) stopWorking(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return a.server.Shutdown(ctx) })
 	group.Go(func() error { return a.relay.Stop(ctx) })
-	group.Go(func() error { return a.pipeline.Stop(ctx) })
+	group.Go(func() error { return a.executor.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
 	group.Go(func() error { return a.submitter.Stop(ctx) })
 	if a.lookout != nil {

@@ -20,12 +20,12 @@ import (
 	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -81,7 +81,7 @@ func configuration(t testing.TB, place *databasetest.Place) config.Config {
 	c.HTTP.ListenAddr, c.Admin.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	c.MinFreeBytes = 1 << 20
 	c.Fetch.AllowHTTP = true
-	c.Fetch.AllowedHosts = setting.List{"127.0.0.1", "deep-image.ai", "*.deep-image.ai"}
+	c.Fetch.AllowedHosts = configtypes.List{"127.0.0.1", "deep-image.ai", "*.deep-image.ai"}
 	if err := c.Fetch.AllowedCIDRs.Decode("127.0.0.0/8"); err != nil {
 		t.Fatal(err)
 	}
@@ -327,14 +327,14 @@ func TestSameBodyFiftyTimesAtOnce(t *testing.T) {
 func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 	t.Parallel()
 	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
-	c.Fetch.AllowedHosts, c.Fetch.AllowedCIDRs = setting.List{"*"}, nil
+	c.Fetch.AllowedHosts, c.Fetch.AllowedCIDRs = configtypes.List{"*"}, nil
 	rows := []struct {
 		name   string
-		hosts  setting.List
+		hosts  configtypes.List
 		reason event.Reason
 	}{
-		{"host not allowed", setting.List{"deep-image.ai"}, event.ReasonHostNotAllowed},
-		{"address blocked", setting.List{"localhost"}, event.ReasonBlockedAddress},
+		{"host not allowed", configtypes.List{"deep-image.ai"}, event.ReasonHostNotAllowed},
+		{"address blocked", configtypes.List{"localhost"}, event.ReasonBlockedAddress},
 	}
 	body := []byte(`{"job":"ce0e7624-634e-11ee-a699-0242ac14000b","data":{},"result_url":"https://localhost:8073/images/2023-10-05/1f48bcdb.png","results":null}`)
 	for _, row := range rows {

@@ -44,9 +44,9 @@ func (b *browser) examine(name, rules string) {
 	if b.axe == "" {
 		return // readAxe says so
 	}
-	var is bool
-	b.do(chromedp.Evaluate(`"axe" in window`, &is))
-	if !is {
+	var ok bool
+	b.do(chromedp.Evaluate(`"axe" in window`, &ok))
+	if !ok {
 		b.do(chromedp.Evaluate(b.axe, nil))
 	}
 	var found string

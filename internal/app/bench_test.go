@@ -23,7 +23,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/ingress"
+	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/rs/zerolog"
 )
 
@@ -171,7 +171,7 @@ func (s *sender) readAnswer() error {
 			_, err := s.answers.Discard(length)
 			return err
 		}
-		if value, is := bytes.CutPrefix(line, []byte("Content-Length: ")); is {
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ func (noStore) Accept(context.Context, event.Event) (event.Receipt, error) {
 func (noStore) Reject(context.Context, event.Rejection) error { return nil }
 
 // store is a real inbox alone, whose transactions hold at most batch callbacks.
-func store(b *testing.B, kind database.Kind, batch int) ingress.Inbox {
+func store(b *testing.B, kind database.Kind, batch int) webhook.Inbox {
 	b.Helper()
 	db := databasetest.NewPlace(b, kind).Open(b).Inbox
 	if _, err := inbox.Migrate(b.Context(), db); err != nil {
@@ -204,10 +204,10 @@ func store(b *testing.B, kind database.Kind, batch int) ingress.Inbox {
 }
 
 // door is the public listener before an inbox, as the app builds it.
-func door(b *testing.B, behind ingress.Inbox) (webhook string) {
+func door(b *testing.B, behind webhook.Inbox) (url string) {
 	b.Helper()
 	c := configuration(b, databasetest.NewPlace(b, database.SQLite))
-	webhooks, err := ingress.New(c.Webhook, ingress.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
+	webhooks, err := webhook.New(c.Webhook, webhook.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
 	if err != nil {
 		b.Fatal(err)
 	}

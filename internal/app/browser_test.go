@@ -178,7 +178,7 @@ func (b *browser) click(selector string) {
 	const noSuchNode = -32000
 	for {
 		err := chromedp.Run(b.ctx, chromedp.Click(selector, chromedp.ByQuery))
-		if failure, is := errors.AsType[*cdproto.Error](err); !is || failure.Code != noSuchNode {
+		if failure, ok := errors.AsType[*cdproto.Error](err); !ok || failure.Code != noSuchNode {
 			b.must(err)
 			return
 		}
@@ -191,9 +191,9 @@ func (b *browser) await(expression string) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		var is bool
-		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &is)) // it fails while a page goes and another comes
-		if err == nil && is {
+		var ok bool
+		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)) // it fails while a page goes and another comes
+		if err == nil && ok {
 			return
 		}
 		select {

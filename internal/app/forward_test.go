@@ -205,12 +205,12 @@ func delaysOf(t *testing.T, target *forwardTarget, accepted map[event.ID]time.Ti
 	return delays
 }
 
-func await(t *testing.T, r *receiver, what string, is func() bool) {
+func await(t *testing.T, r *receiver, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(2 * patience)
-	for !is() {
+	for !ok() {
 		select {
 		case <-look.C:
 		case <-deadline:

@@ -5,14 +5,14 @@ import (
 	"slices"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 )
 
 // lanes are the queues of all steps.
@@ -56,7 +56,7 @@ func (a *App) stages() [][]string {
 func (a *App) stepNames() []string { return slices.Concat(a.stages()...) }
 
 func (a *App) buildWork(ctx context.Context) error {
-	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(buildinfo.UserAgent()))
+	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(telemetry.UserAgent()))
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (a *App) buildWork(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			steps = append(steps, pipeline.Step{Name: step.Name, Handler: made, Limits: step.Limits})
+			steps = append(steps, executor.Step{Name: step.Name, Handler: made, Limits: step.Limits})
 		}
 	}
-	a.pipeline = pipeline.New(a.config.Retry, a.work, a.inbox, steps, a.log)
+	a.executor = executor.New(a.config.Retry, a.work, a.inbox, steps, a.log)
 	carry := relay.New
 	if a.config.Database.IsPostgres() {
 		carry = relay.NewWithin
@@ -98,7 +98,7 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 		return nil, err
 	}
 	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
-	if artifacts, is := made.(handler.Artifacts); is {
+	if artifacts, ok := made.(handler.Artifacts); ok {
 		a.stored[step.Name] = artifacts
 	}
 	return made, nil
@@ -109,7 +109,7 @@ type shelves map[string]handler.Artifacts
 
 // Open reads an artifact.
 func (s shelves) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
-	if found, is := s[artifact.Handler]; is {
+	if found, ok := s[artifact.Handler]; ok {
 		return found.Open(ctx, artifact)
 	}
 	return nil, blobstore.ErrNotFound
@@ -117,7 +117,7 @@ func (s shelves) Open(ctx context.Context, artifact event.Artifact) (*blobstore.
 
 // Link is an address under which anybody can read the artifact for a while.
 func (s shelves) Link(ctx context.Context, artifact event.Artifact) (string, error) {
-	if found, is := s[artifact.Handler]; is {
+	if found, ok := s[artifact.Handler]; ok {
 		return found.Link(ctx, artifact)
 	}
 	return "", blobstore.ErrNotFound

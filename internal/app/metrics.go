@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,10 +20,10 @@ const (
 // registry makes the metrics of this receiver, which share nothing with those of other libraries.
 func (a *App) registry() (*prometheus.Registry, error) {
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "receiver_build_info", Help: "1, with the version as a label."}, []string{"version"})
-	build.WithLabelValues(buildinfo.Current().Version).Set(1)
+	build.WithLabelValues(telemetry.CurrentBuild().Version).Set(1)
 	all := []prometheus.Collector{build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
 	all = append(all, a.server.Collectors()...)
-	all = append(all, a.pipeline.Collectors()...)
+	all = append(all, a.executor.Collectors()...)
 	all = append(all, a.submitter.Collectors()...)
 	if a.lookout != nil {
 		all = append(all, a.lookout.Collectors()...)

@@ -76,7 +76,7 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 	list := make([]admin.HandlerStats, 0, len(names))
 	for _, name := range names {
 		one := admin.HandlerStats{Name: name, Configured: slices.Contains(configured, name), Enabled: true, Reasons: map[event.Reason]int{}}
-		if t, is := known[name]; is {
+		if t, ok := known[name]; ok {
 			one.Enabled, one.Disabled, one.Next, one.Reason, one.Detail = t.Enabled, t.Disabled, t.Next, t.Reason, t.Detail
 		}
 		if t := tallies[name]; t != nil {

@@ -60,14 +60,14 @@ func (a *App) maxRequest() int {
 
 // submissionFailure gives the failure of a submission its meaning at the admin door.
 func submissionFailure(expected work.Expectation, err error) error {
-	if unstored, is := errors.AsType[*submit.UnstoredError](err); is {
+	if unstored, ok := errors.AsType[*submit.UnstoredError](err); ok {
 		return &event.Error{
 			Code: problem.CodeUnknownOutcome, Err: err,
 			Detail: "Deep Image has taken the job " + unstored.Job + ", and that could not be stored. Do not send it again: its callback is accepted.",
 		}
 	}
-	failed, is := errors.AsType[*deepimage.Error](err)
-	if !is {
+	failed, ok := errors.AsType[*deepimage.Error](err)
+	if !ok {
 		return event.Unavailable("The submission could not be stored, and was not sent.", err)
 	}
 	meaning := &event.Error{Code: problem.CodeVendor, Detail: admin.Sentence(failed.Text), RetryAfter: failed.After, Err: err}

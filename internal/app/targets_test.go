@@ -52,8 +52,8 @@ func apiCanBeRead(t *testing.T, c *chromium) {
 		[o.querySelector("summary").textContent.trim().split(/\s+/).slice(0, 2).join(" "), o.textContent]))`, &text))
 	for path, item := range apitest.Load(t).OpenAPI.Paths.Map() {
 		for method, operation := range item.Operations() {
-			told, is := text[method+" "+path]
-			if !is {
+			told, ok := text[method+" "+path]
+			if !ok {
 				t.Errorf("%s %s is not on the page", method, path)
 			}
 			for _, p := range operation.Parameters {

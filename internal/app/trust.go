@@ -3,12 +3,12 @@ package app
 import (
 	"context"
 
-	"github.com/deepimage-receiver/receiver/internal/buildinfo"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
-	"github.com/deepimage-receiver/receiver/internal/trust"
+	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/verification"
 )
 
 // buildTrust makes the client of the vendor's API, if there is a key.
@@ -16,7 +16,7 @@ func (a *App) buildTrust(context.Context) (err error) {
 	if !a.config.DeepImage.Enabled() {
 		return nil
 	}
-	a.vendor, err = deepimage.New(a.config.DeepImage, deepimage.WithUserAgent(buildinfo.UserAgent()))
+	a.vendor, err = deepimage.New(a.config.DeepImage, deepimage.WithUserAgent(telemetry.UserAgent()))
 	if err != nil {
 		return err
 	}
@@ -38,24 +38,24 @@ func (a *App) buildLookout() {
 func (a *App) Lookout() *reconcile.Reconciler { return a.lookout }
 
 // before are the steps that come before those of the handlers.
-func (a *App) before() []pipeline.Step {
+func (a *App) before() []executor.Step {
 	if !a.config.Verifies() {
 		return nil
 	}
-	return []pipeline.Step{{Name: trust.VerifyStep, Handler: trust.NewVerify(a.vendor), Limits: a.callLimits()}}
+	return []executor.Step{{Name: verification.VerifyStep, Handler: verification.NewVerify(a.vendor), Limits: a.callLimits()}}
 }
 
 // after are the steps that come after those of the handlers, when all of them are done.
-func (a *App) after() []pipeline.Step {
+func (a *App) after() []executor.Step {
 	if !a.config.DeleteAfterDone {
 		return nil
 	}
-	return []pipeline.Step{{Name: trust.DeleteStep, Handler: trust.NewDelete(a.vendor), Limits: a.callLimits()}}
+	return []executor.Step{{Name: verification.DeleteStep, Handler: verification.NewDelete(a.vendor), Limits: a.callLimits()}}
 }
 
 // callLimits are those of a step that is one call of the API: as many at once as the client makes.
 func (a *App) callLimits() handler.Limits {
-	return trust.Limits(a.config.DeepImage.Concurrency, a.config.DeepImage.Timeout)
+	return verification.Limits(a.config.DeepImage.Concurrency, a.config.DeepImage.Timeout)
 }
 
 // refresh is nil without a key.
@@ -63,5 +63,5 @@ func (a *App) refresh() handler.Refresh {
 	if a.vendor == nil {
 		return nil
 	}
-	return trust.Refresh(a.vendor)
+	return verification.Refresh(a.vendor)
 }

@@ -12,14 +12,14 @@ func HouseRules() []Rule {
 
 // tools know nothing of events: they could serve any other program.
 func tools() []string {
-	return append(handlerTools(), "./internal/groupcommit", "./internal/telemetry", "./internal/thumbnail")
+	return append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail")
 }
 
 // handlerTools are the tools that a handler may take up.
 func handlerTools() []string {
 	return []string{
-		"./internal/blobstore", "./internal/buildinfo", "./internal/deepimage", "./internal/fetch", "./internal/imagefile",
-		"./internal/secret", "./internal/setting",
+		"./internal/blobstore", "./internal/telemetry", "./internal/deepimage", "./internal/fetch", "./internal/imagefile",
+		"./internal/secret", "./internal/configtypes", "./internal/telemetry",
 	}
 }
 
@@ -27,7 +27,7 @@ func handlerTools() []string {
 func core() []string {
 	return []string{
 		"./internal/inbox", "./internal/relay", "./internal/work", "./internal/queue", "./internal/database/...",
-		"./internal/pipeline", "./internal/replay", "./internal/submit", "./internal/handler/...",
+		"./internal/executor", "./internal/replay", "./internal/submit", "./internal/handler/...",
 	}
 }
 
@@ -55,7 +55,7 @@ func layers() []Rule {
 		Allow:  []string{"std", "./internal/event"},
 	}, {
 		Says:   "doors declare what they need and never know who answers",
-		Of:     []string{"./internal/ingress", "./internal/admin", "./internal/httpserver/...", "./internal/problem"},
+		Of:     []string{"./internal/webhook", "./internal/admin", "./internal/httpserver/...", "./internal/problem"},
 		Forbid: core(),
 		Deep:   true,
 	}}
@@ -93,14 +93,14 @@ func handlers() []Rule {
 func workers() []Rule {
 	return []Rule{{
 		Says:   "who asks the vendor about events knows the contract of handlers and the vendor's API",
-		Of:     []string{"./internal/trust"},
+		Of:     []string{"./internal/verification"},
 		Forbid: []string{"./..."},
 		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "who looks for lost callbacks knows stores by what they answer, and no handler",
 		Of:     []string{"./internal/reconcile"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/setting"},
+		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/configtypes"},
 	}, {
 		Says:   "who submits jobs knows stores by what they answer, and the vendor's API",
 		Of:     []string{"./internal/submit"},
@@ -108,17 +108,17 @@ func workers() []Rule {
 		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "the pipeline knows handlers by their contract, and stores by what they answer",
-		Of:     []string{"./internal/pipeline"},
+		Of:     []string{"./internal/executor"},
 		Forbid: []string{"./internal/relay", "./internal/database/...", "./internal/telemetry"},
 	}, {
 		Says:   "the inbox knows nothing of what is done with events",
 		Of:     []string{"./internal/inbox"},
-		Forbid: []string{"./internal/relay", "./internal/work", "./internal/queue", "./internal/pipeline", "./internal/handler/..."},
+		Forbid: []string{"./internal/relay", "./internal/work", "./internal/queue", "./internal/executor", "./internal/handler/..."},
 		Deep:   true,
 	}, {
 		Says:   "the work store knows neither the inbox nor handlers",
 		Of:     []string{"./internal/work", "./internal/queue", "./internal/database/..."},
-		Forbid: []string{"./internal/inbox", "./internal/relay", "./internal/pipeline", "./internal/handler/..."},
+		Forbid: []string{"./internal/inbox", "./internal/relay", "./internal/executor", "./internal/handler/..."},
 		Deep:   true,
 	}}
 }
@@ -135,9 +135,9 @@ func outside() []Rule {
 		Says: "doors are known to the wiring only",
 		Of:   []string{"./internal/..."},
 		Except: []string{
-			"./internal/app", "./internal/config", "./internal/ingress", "./internal/admin", "./internal/httpserver/...", "./internal/problem",
+			"./internal/app", "./internal/config", "./internal/webhook", "./internal/admin", "./internal/httpserver/...", "./internal/problem",
 		},
-		Forbid: []string{"./internal/ingress", "./internal/admin", "./internal/httpserver/..."},
+		Forbid: []string{"./internal/webhook", "./internal/admin", "./internal/httpserver/..."},
 	}, {
 		Says:   "configuration is handed down by the wiring, section by section",
 		Of:     []string{"./internal/..."},
@@ -162,7 +162,7 @@ func outside() []Rule {
 func fences() []Rule {
 	return []Rule{
 		fence("github.com/riverqueue/...", "./internal/queue"),
-		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/ingress", "./internal/admin"),
+		fence("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/webhook", "./internal/admin"),
 		fence("github.com/kelseyhightower/envconfig", "./internal/config"),
 		fence("modernc.org/...", "./internal/database"),
 		fence("go.yaml.in/yaml/...", "./api"),
@@ -189,6 +189,7 @@ func fences() []Rule {
 			Says: "returns errors and counts, and leaves logging to its caller",
 			Of: append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification",
 				"./internal/problem"),
+			Except: []string{"./internal/telemetry"},
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{

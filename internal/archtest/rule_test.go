@@ -34,13 +34,13 @@ func TestCheckFindsWhatIsPlanted(t *testing.T) {
 		},
 		{
 			"a direct rule does not look further",
-			archtest.Rule{Of: []string{"./internal/ingress"}, Forbid: []string{"./internal/inbox"}},
+			archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}},
 			nil,
 		},
 		{
 			"a deep rule does",
-			archtest.Rule{Of: []string{"./internal/ingress"}, Forbid: []string{"./internal/inbox"}, Deep: true},
-			[]string{"./internal/ingress reaches it: ./internal/middle/middle.go imports ./internal/inbox"},
+			archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}, Deep: true},
+			[]string{"./internal/webhook reaches it: ./internal/middle/middle.go imports ./internal/inbox"},
 		},
 		{
 			"a sibling under one folder",

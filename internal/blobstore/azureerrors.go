@@ -19,10 +19,10 @@ func (s *azureService) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if identity, is := errors.AsType[*identityError](err); is {
+	if identity, ok := errors.AsType[*identityError](err); ok {
 		return identity
 	}
-	if answer, is := errors.AsType[*azcore.ResponseError](err); is {
+	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return s.explainAnswer(answer)
 	}
 	return unreached(s.name, err)

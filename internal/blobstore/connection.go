@@ -87,23 +87,23 @@ func (c *movingConn) Write(p []byte) (int, error) {
 // unreached puts what the transport said about a service into our words. Its own
 // error goes no further: it shows the URL, in which a signature can be.
 func unreached(service string, err error) error {
-	if source, is := errors.AsType[*sourceError](err); is {
+	if source, ok := errors.AsType[*sourceError](err); ok {
 		return source
 	}
-	if number, is := errors.AsType[syscall.Errno](err); is {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return fmt.Errorf("%s cannot be reached: %w", service, number)
 	}
 	return fmt.Errorf("%s %s", service, complaint(err))
 }
 
 func complaint(err error) string {
-	if lookup, is := errors.AsType[*net.DNSError](err); is {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		return "cannot be reached: the host " + lookup.Name + " is not found"
 	}
-	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "did not answer in time"
 	}
-	if certificate, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "has a certificate that is not trusted: " + certificate.Err.Error()
 	}
 	// One of the libraries says it in its own words.

@@ -135,7 +135,7 @@ func (s *gcsService) get(ctx context.Context, name string, query url.Values) (*h
 	answer, err := s.send(ctx, func(ctx context.Context) (*http.Request, error) {
 		return http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	})
-	if refused, is := errors.AsType[*gcsError](err); is && refused.status == http.StatusNotFound {
+	if refused, ok := errors.AsType[*gcsError](err); ok && refused.status == http.StatusNotFound {
 		return nil, ErrNotFound
 	}
 	return answer, err

@@ -69,13 +69,13 @@ func orBinary(mediaType string) string {
 }
 
 func (s *gcsService) explainCreate(err error) error {
-	refused, is := errors.AsType[*gcsError](err)
+	refused, ok := errors.AsType[*gcsError](err)
 	switch {
-	case is && refused.status == http.StatusPreconditionFailed:
+	case ok && refused.status == http.StatusPreconditionFailed:
 		return errTaken
-	case is && refused.status == http.StatusConflict:
+	case ok && refused.status == http.StatusConflict:
 		return errBusy
-	case is && refused.status == http.StatusInsufficientStorage:
+	case ok && refused.status == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err

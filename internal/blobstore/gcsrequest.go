@@ -51,7 +51,7 @@ func (s *gcsService) send(ctx context.Context, build func(context.Context) (*htt
 }
 
 func worthRetrying(err error) bool {
-	if refused, is := errors.AsType[*gcsError](err); is {
+	if refused, ok := errors.AsType[*gcsError](err); ok {
 		return refused.mayPass()
 	}
 	_, unknown := errors.AsType[*identityError](err)
@@ -102,7 +102,7 @@ func (s *gcsService) explain(ctx context.Context, err error) error {
 	if _, refused := errors.AsType[*gcsError](err); refused {
 		return err
 	}
-	if identity, is := errors.AsType[*identityError](err); is {
+	if identity, ok := errors.AsType[*identityError](err); ok {
 		return identity
 	}
 	return unreached(s.name, err)

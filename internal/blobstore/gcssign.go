@@ -31,8 +31,8 @@ func newGCSKey(email string, text []byte) (*gcsKey, error) {
 	if err != nil {
 		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	}
-	private, is := parsed.(*rsa.PrivateKey)
-	if err != nil || !is {
+	private, ok := parsed.(*rsa.PrivateKey)
+	if err != nil || !ok {
 		return nil, errKeyFormat
 	}
 	return &gcsKey{email: email, private: private}, nil

@@ -88,7 +88,7 @@ func (e *identityError) NonRetriable() {}
 
 // reason is an error without the address that was asked: a token can be in its query.
 func reason(err error) string {
-	if asked, is := errors.AsType[*url.Error](err); is {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
 		host := "its server"
 		if address, err := url.Parse(asked.URL); err == nil {
 			host = address.Host

@@ -18,10 +18,10 @@ func (s *s3Service) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if identity, is := errors.AsType[*identityError](err); is {
+	if identity, ok := errors.AsType[*identityError](err); ok {
 		return identity
 	}
-	if answer, is := errors.AsType[minio.ErrorResponse](err); is {
+	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
 		return s.explainAnswer(answer)
 	}
 	return unreached(s.name, err)

@@ -8,19 +8,19 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/ingress"
-	"github.com/deepimage-receiver/receiver/internal/pipeline"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/webhook"
 )
 
 // prefix begins the name of every variable.
@@ -30,23 +30,23 @@ const prefix = "RECEIVER_"
 // variable, named by prefix, section and tag; a field with a section tag holds the
 // variables of a package. For a variable without a default, unset says what is done then.
 type Config struct {
-	DataDir         string        `envconfig:"DATA_DIR" default:"./data" desc:"folder of everything that the embedded default keeps"`
-	WebhookTokens   secret.List   `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
-	HandlerNames    setting.List  `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
-	PublicURL       string        `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
-	MinFreeBytes    setting.Size  `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
-	Verify          Verify        `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"whether Deep Image is asked about every job before anything is done for it, and its own address of the result used: auto is yes when DEEPIMAGE_API_KEY is set; required refuses to start without"`
-	DeleteAfterDone bool          `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY, verification, and a handler that keeps the images"`
-	ShutdownTimeout time.Duration `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
+	DataDir         string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of everything that the embedded default keeps"`
+	WebhookTokens   secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
+	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
+	PublicURL       string           `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
+	MinFreeBytes    configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
+	Verify          Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"whether Deep Image is asked about every job before anything is done for it, and its own address of the result used: auto is yes when DEEPIMAGE_API_KEY is set; required refuses to start without"`
+	DeleteAfterDone bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY, verification, and a handler that keeps the images"`
+	ShutdownTimeout time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
 
 	HTTP      httpserver.Config `section:""`
 	Admin     admin.Config      `section:"ADMIN_"`
-	Webhook   ingress.Config    `section:"WEBHOOK_"`
+	Webhook   webhook.Config    `section:"WEBHOOK_"`
 	Log       telemetry.Config  `section:"LOG_"`
 	Database  database.Config   `section:"DATABASE_"`
 	Inbox     inbox.Config      `section:"INBOX_"`
 	Queue     queue.Config      `section:"QUEUE_"`
-	Retry     pipeline.Config   `section:"RETRY_"`
+	Retry     executor.Config   `section:"RETRY_"`
 	Fetch     fetch.Config      `section:"FETCH_"`
 	DeepImage deepimage.Config  `section:"DEEPIMAGE_"`
 	Reconcile reconcile.Config  `section:"RECONCILE_"`

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 func TestDefaults(t *testing.T) {
@@ -66,7 +66,7 @@ func TestEveryTypeIsRead(t *testing.T) {
 		t.Errorf("got %v, %s", c.HTTP.TrustedProxies, c.Log.Level)
 	}
 	second, _ := c.Handlers[1].Config.(*archiveConfig)
-	if second == nil || second.Folder != `a "quoted" | folder` || second.Bytes != setting.Size(1<<30) {
+	if second == nil || second.Folder != `a "quoted" | folder` || second.Bytes != configtypes.Size(1<<30) {
 		t.Errorf("the other handler has %+v", second)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 // Fault is what is wrong with one variable.
@@ -56,7 +56,7 @@ func (f *Faults) addConflict(prefix string, section reflect.Value) {
 		return
 	}
 	err := validator.Validate()
-	var conflict *setting.Conflict
+	var conflict *configtypes.Conflict
 	switch {
 	case errors.As(err, &conflict):
 		f.add(prefix+conflict.Name, "%s", conflict.Text)

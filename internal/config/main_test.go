@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"go.uber.org/goleak"
 )
 
@@ -21,14 +21,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // archiveConfig has a variable of every type that a handler may use.
 type archiveConfig struct {
-	Folder  string       `envconfig:"FOLDER" default:"a \"quoted\" | folder" desc:"folder"`
-	Mode    string       `envconfig:"MODE" default:"move" range:"copy|move|link" desc:"mode"`
-	Key     secret.Value `envconfig:"KEY" desc:"key"`
-	Bytes   setting.Size `envconfig:"BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"bytes"`
-	Pixels  int64        `envconfig:"PIXELS" default:"500000000" range:"1..1000000000" desc:"pixels"`
-	Share   float64      `envconfig:"SHARE" default:"0.5" range:"0..1" desc:"share"`
-	Workers uint         `envconfig:"WORKERS" default:"8" range:"1..64" desc:"workers"`
-	Strict  bool         `envconfig:"STRICT" default:"true" desc:"strict"`
+	Folder  string           `envconfig:"FOLDER" default:"a \"quoted\" | folder" desc:"folder"`
+	Mode    string           `envconfig:"MODE" default:"move" range:"copy|move|link" desc:"mode"`
+	Key     secret.Value     `envconfig:"KEY" desc:"key"`
+	Bytes   configtypes.Size `envconfig:"BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"bytes"`
+	Pixels  int64            `envconfig:"PIXELS" default:"500000000" range:"1..1000000000" desc:"pixels"`
+	Share   float64          `envconfig:"SHARE" default:"0.5" range:"0..1" desc:"share"`
+	Workers uint             `envconfig:"WORKERS" default:"8" range:"1..64" desc:"workers"`
+	Strict  bool             `envconfig:"STRICT" default:"true" desc:"strict"`
 
 	Timeout time.Duration `envconfig:"TIMEOUT" default:"10m" range:"1s..1h" desc:"timeout"`
 	Longest time.Duration `envconfig:"LONGEST" default:"1h" range:"1s..2h" desc:"longest"`
@@ -41,7 +41,7 @@ func (c *archiveConfig) Limits() handler.Limits { return handler.Limits{Timeout:
 
 func (c *archiveConfig) Validate() error {
 	if c.Longest < c.Timeout {
-		return &setting.Conflict{Name: "LONGEST", Text: "must not be below TIMEOUT"}
+		return &configtypes.Conflict{Name: "LONGEST", Text: "must not be below TIMEOUT"}
 	}
 	return nil
 }

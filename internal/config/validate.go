@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 const (
@@ -137,7 +137,7 @@ func (c *Config) validatePublicURL(faults *Faults) {
 	switch {
 	case err != nil || u.Host == "":
 		faults.add(name, "must be a whole URL such as https://hooks.example.com")
-	case u.Scheme != "https" && (u.Scheme != "http" || !setting.IsLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !configtypes.IsLoopback(u.Hostname())):
 		faults.add(name, "must begin with https://, because the token of every callback travels through it; http:// is for loopback only")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		faults.add(name, "must be an address alone, without user, query and fragment")

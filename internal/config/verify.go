@@ -40,7 +40,7 @@ func (c *Config) validateTrust(faults *Faults) {
 // keepsImages says whether a handler brings the images to safety.
 func (c *Config) keepsImages() bool {
 	return slices.ContainsFunc(c.Handlers, func(h Handler) bool {
-		keeper, is := h.Config.(handler.ImageKeeper)
-		return is && keeper.KeepsImages()
+		keeper, ok := h.Config.(handler.ImageKeeper)
+		return ok && keeper.KeepsImages()
 	})
 }

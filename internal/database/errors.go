@@ -28,14 +28,14 @@ const (
 )
 
 func sqliteCode(err error) int {
-	if e, is := errors.AsType[*sqlite.Error](err); is {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return 0
 }
 
 func postgresCode(err error) string {
-	if e, is := errors.AsType[*pgconn.PgError](err); is {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""

@@ -46,17 +46,17 @@ func (a answer) decode() (said, bool) {
 }
 
 // is compares the API's words with the documented ones, as a person would.
-func (t text) is(word string) bool {
+func (t text) ok(word string) bool {
 	return strings.EqualFold(strings.TrimRight(strings.TrimSpace(string(t)), "."), word)
 }
 
 // failed says that the job went wrong. "error" is inferred, "failed" documented.
-func (s said) failed() bool { return s.Status.is("failed") || s.Status.is("error") }
+func (s said) failed() bool { return s.Status.ok("failed") || s.Status.ok("error") }
 
 // failedJob tells an answer about a failed job from that of a failing server. Documented is a
 // 500 with failed and the job; an "error" that names no job is any server's.
 func (s said) failedJob(status int) bool {
-	return status == http.StatusOK && s.failed() || status >= 500 && s.failed() && (s.Status.is("failed") || s.Job != "")
+	return status == http.StatusOK && s.failed() || status >= 500 && s.failed() && (s.Status.ok("failed") || s.Job != "")
 }
 
 // readResult makes a verdict of the answer to GET /result/{job}. What is not exactly what
@@ -71,9 +71,9 @@ func (c *Client) readResult(a answer, job string) (Verdict, *Error) {
 	switch {
 	case s.Job != "" && !strings.EqualFold(string(s.Job), job):
 		return Verdict{}, answered(KindUnavailable, a.status, "the Deep Image API answered about another job than was asked for")
-	case isGone(a.status) && s.Message.is("Image deleted"): // documented, with status complete
+	case isGone(a.status) && s.Message.ok("Image deleted"): // documented, with status complete
 		verdict.State = Deleted
-	case isGone(a.status) && s.Message.is("Job not found"): // documented
+	case isGone(a.status) && s.Message.ok("Job not found"): // documented
 		verdict.State = Unknown
 	case s.failedJob(a.status):
 		verdict.State, verdict.Message = Failed, c.words(string(s.Message), maxMessage)
@@ -91,7 +91,7 @@ func (c *Client) readResult(a answer, job string) (Verdict, *Error) {
 // documented, predicting was seen. Only complete with an address is the end of it.
 func (c *Client) readStatus(s said, verdict Verdict) (Verdict, *Error) {
 	switch {
-	case s.Status.is("complete") && s.ResultURL != "":
+	case s.Status.ok("complete") && s.ResultURL != "":
 		if complaint := c.badURL(string(s.ResultURL)); complaint != "" {
 			return Verdict{}, answered(KindUnavailable, http.StatusOK, "the Deep Image API gives an address that %s", complaint)
 		}
@@ -142,8 +142,8 @@ func (c *Client) refusal(a answer, s said, readable bool) *Error {
 // isKeyRefusal knows a wrong key, which is a 404, and a missing one, a 403; both documented. 401 is inferred.
 func isKeyRefusal(status int, s said) bool {
 	return status == http.StatusUnauthorized ||
-		status == http.StatusForbidden && s.Message.is("No x-api-key header is provided") ||
-		status == http.StatusNotFound && s.Message.is("No user found for provided token")
+		status == http.StatusForbidden && s.Message.ok("No x-api-key header is provided") ||
+		status == http.StatusNotFound && s.Message.ok("No user found for provided token")
 }
 
 // isGone lets 410 stand for the documented 404.

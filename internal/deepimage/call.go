@@ -118,19 +118,19 @@ func (c *Client) explain(ctx context.Context, err error) *Error {
 
 // complaintOf says what the host did, and gives what of an error may be passed on.
 func complaintOf(err error) (complaint string, cause error) {
-	if _, is := errors.AsType[*net.DNSError](err); is {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "could not be found in DNS", nil
 	}
-	if _, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "has a certificate that is not valid", nil
 	}
-	if number, is := errors.AsType[syscall.Errno](err); is {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		if number == syscall.ECONNREFUSED {
 			return "refused the connection", number
 		}
 		return "could not be talked to: " + number.Error(), number
 	}
-	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "did not answer in time", nil
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

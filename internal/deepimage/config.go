@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // Config says how the API is talked to.
@@ -72,13 +72,13 @@ func (c Config) withDefaults() Config {
 // Validate says what no single tag can.
 func (c Config) Validate() error {
 	if err := checkKey(c.APIKey.Reveal()); err != nil {
-		return &setting.Conflict{Name: "API_KEY", Text: err.Error()}
+		return &configtypes.Conflict{Name: "API_KEY", Text: err.Error()}
 	}
 	if _, err := parseBase(c.URL); err != nil {
-		return &setting.Conflict{Name: "URL", Text: err.Error()}
+		return &configtypes.Conflict{Name: "URL", Text: err.Error()}
 	}
 	if c.PendingCacheTime > c.CacheTime {
-		return &setting.Conflict{Name: "PENDING_CACHE_TIME", Text: "must not be more than CACHE_TIME"}
+		return &configtypes.Conflict{Name: "PENDING_CACHE_TIME", Text: "must not be more than CACHE_TIME"}
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func parseBase(text string) (*url.URL, error) {
 		return nil, errors.New("must be a whole URL such as " + defaultURL)
 	case base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("must be an address alone, without user, query and fragment")
-	case base.Scheme == "https" || base.Scheme == "http" && setting.IsLoopback(base.Hostname()):
+	case base.Scheme == "https" || base.Scheme == "http" && configtypes.IsLoopback(base.Hostname()):
 		return base, nil
 	default:
 		return nil, errors.New("must begin with https://, because the key travels there with every call; http:// is for loopback only")

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // TestDefaultsAreThoseOfTheTags compares what counts without an environment with what counts in one.
@@ -20,7 +20,7 @@ func TestDefaultsAreThoseOfTheTags(t *testing.T) {
 	for n := range config.NumField() {
 		field := config.Type().Field(n)
 		tag, got := field.Tag.Get("default"), fmt.Sprint(config.Field(n))
-		if duration, is := reflect.TypeAssert[time.Duration](config.Field(n)); is {
+		if duration, ok := reflect.TypeAssert[time.Duration](config.Field(n)); ok {
 			want, err := time.ParseDuration(tag)
 			if err != nil || want != duration {
 				t.Errorf("%s is %s, its tag says %s", field.Name, duration, tag)
@@ -74,8 +74,8 @@ func TestValidate(t *testing.T) {
 			t.Parallel()
 			config := deepimage.Config{APIKey: secret.New(row.key), URL: row.url}.WithDefaults()
 			err := config.Validate()
-			conflict, is := errors.AsType[*setting.Conflict](err)
-			if is != (row.variable != "") || is && conflict.Name != row.variable || strings.Contains(fmt.Sprint(err), "hunter2") {
+			conflict, ok := errors.AsType[*configtypes.Conflict](err)
+			if ok != (row.variable != "") || ok && conflict.Name != row.variable || strings.Contains(fmt.Sprint(err), "hunter2") {
 				t.Errorf("%v", err)
 			}
 			client, newErr := deepimage.New(config)

@@ -43,7 +43,7 @@ func (c *Client) readDeletion(a answer, job string) *Error {
 
 // says compares the message of a documented 404.
 func (a answer) says(s said, readable bool, message string) bool {
-	return readable && isGone(a.status) && s.Message.is(message)
+	return readable && isGone(a.status) && s.Message.ok(message)
 }
 
 // deleted takes a short text, or nothing, for a yes as well.

@@ -54,7 +54,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // KindOf gives the kind of a failure, "" for an error that is not from this package.
 func KindOf(err error) Kind {
-	if failed, is := errors.AsType[*Error](err); is {
+	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.Kind
 	}
 	return ""
@@ -62,7 +62,7 @@ func KindOf(err error) Kind {
 
 // AfterOf is how long not to ask again after a failure, 0 if nobody said.
 func AfterOf(err error) time.Duration {
-	if failed, is := errors.AsType[*Error](err); is {
+	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.After
 	}
 	return 0

@@ -55,8 +55,8 @@ func ask(ctx context.Context, client *deepimage.Client, job string) (deepimage.V
 	source := deepimage.From(netip.MustParseAddr("192.0.2.1"))
 	for {
 		got, err := client.Result(ctx, job, source)
-		failed, is := errors.AsType[*deepimage.Error](err)
-		if !is || failed.Kind != deepimage.KindUnavailable {
+		failed, ok := errors.AsType[*deepimage.Error](err)
+		if !ok || failed.Kind != deepimage.KindUnavailable {
 			return got, err
 		}
 		timer := time.NewTimer(failed.After)

@@ -117,8 +117,8 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 			row.trouble.Times = 1
 			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{row.trouble}})
 			got, err := client.Result(t.Context(), job.ID)
-			failed, is := errors.AsType[*deepimage.Error](err)
-			if !is || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.says) {
+			failed, ok := errors.AsType[*deepimage.Error](err)
+			if !ok || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.says) {
 				t.Errorf("got %+v, %+v", got, err)
 			}
 			if got != (deepimage.Verdict{}) {
@@ -296,8 +296,8 @@ func TestASourceOfUnknownJobsHasToWait(t *testing.T) {
 			checkVerdict(t, got, err, deepimage.Verdict{Job: forged.ID, State: deepimage.Unknown})
 			continue
 		}
-		failed, is := errors.AsType[*deepimage.Error](err)
-		if !is || failed.Kind != deepimage.KindSource || failed.After <= 0 || failed.After > time.Minute {
+		failed, ok := errors.AsType[*deepimage.Error](err)
+		if !ok || failed.Kind != deepimage.KindSource || failed.After <= 0 || failed.After > time.Minute {
 			t.Errorf("look-up %d: %+v, %v", n, got, err)
 		}
 	}

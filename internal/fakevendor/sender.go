@@ -72,7 +72,7 @@ func (v *Vendor) Send(ctx context.Context, webhook string, body []byte) (Answer,
 
 // withoutURL drops the webhook's address from an error: its token is a secret.
 func withoutURL(err error) error {
-	if failed, is := errors.AsType[*url.Error](err); is {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}
 	return err

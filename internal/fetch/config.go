@@ -3,20 +3,20 @@ package fetch
 import (
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 // Config says what may be fetched. Ports are not restricted: the host list, the
 // guard and TLS decide, and object stores are found on any port.
 type Config struct {
-	AllowedHosts setting.List     `envconfig:"ALLOWED_HOSTS" default:"deep-image.ai,*.deep-image.ai,neuroapi-store.s3.eu-central-1.amazonaws.com" desc:"hosts that results may be fetched from; *.example.com for every host below a domain, * for any public host"`
-	AllowedCIDRs setting.Prefixes `envconfig:"ALLOWED_CIDRS" desc:"private networks that may be dialled all the same"`
-	AllowHTTP    bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"fetch results over plain http too"`
+	AllowedHosts configtypes.List     `envconfig:"ALLOWED_HOSTS" default:"deep-image.ai,*.deep-image.ai,neuroapi-store.s3.eu-central-1.amazonaws.com" desc:"hosts that results may be fetched from; *.example.com for every host below a domain, * for any public host"`
+	AllowedCIDRs configtypes.Prefixes `envconfig:"ALLOWED_CIDRS" desc:"private networks that may be dialled all the same"`
+	AllowHTTP    bool                 `envconfig:"ALLOW_HTTP" default:"false" desc:"fetch results over plain http too"`
 
 	// Zero stands for the default in the next two.
 
-	StallTimeout      time.Duration `envconfig:"STALL_TIMEOUT" default:"30s" range:"1s..10m" desc:"how long a transfer may bring nothing before its connection is given up"`
-	MinBytesPerSecond setting.Size  `envconfig:"MIN_BYTES_PER_SECOND" default:"4KiB" range:"1B..64MiB" desc:"average speed below which a transfer is given up"`
+	StallTimeout      time.Duration    `envconfig:"STALL_TIMEOUT" default:"30s" range:"1s..10m" desc:"how long a transfer may bring nothing before its connection is given up"`
+	MinBytesPerSecond configtypes.Size `envconfig:"MIN_BYTES_PER_SECOND" default:"4KiB" range:"1B..64MiB" desc:"average speed below which a transfer is given up"`
 }
 
 const (

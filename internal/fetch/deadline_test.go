@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 const short = 50 * time.Millisecond
@@ -164,7 +164,7 @@ func TestZeroIsTheDefault(t *testing.T) {
 	if want, err := time.ParseDuration(told("StallTimeout")); err != nil || fetch.StallTimeout(fetch.Config{}) != want {
 		t.Errorf("zero stands for %s, want %s", fetch.StallTimeout(fetch.Config{}), want)
 	}
-	var want setting.Size
+	var want configtypes.Size
 	if err := want.Decode(told("MinBytesPerSecond")); err != nil || fetch.MinBytesPerSecond(fetch.Config{}) != int64(want) {
 		t.Errorf("zero stands for %d, want %d", fetch.MinBytesPerSecond(fetch.Config{}), want)
 	}

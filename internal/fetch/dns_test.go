@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 const (
@@ -113,7 +113,7 @@ func TestNamesThatLeadInside(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
 			server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was reached") })
-			config := fetch.Config{AllowedHosts: setting.List{"*"}, AllowHTTP: true}
+			config := fetch.Config{AllowedHosts: configtypes.List{"*"}, AllowHTTP: true}
 			client := newClient(t, config, fetch.WithResolver(fakeDNS(t, address)))
 			_, _, err := get(t, client, atHost(t, server.URL, "innocent.test")+"/?signature=hidden")
 			failure := failed(t, err, fetch.KindBlockedAddress)
@@ -126,7 +126,7 @@ func TestNamesThatLeadInside(t *testing.T) {
 
 func TestLocalhostIsBlockedWhenAnyHostIsAllowed(t *testing.T) {
 	t.Parallel()
-	config := fetch.Config{AllowedHosts: setting.List{"*"}}
+	config := fetch.Config{AllowedHosts: configtypes.List{"*"}}
 	_, _, err := get(t, newClient(t, config), "https://localhost:8073/images/x.png")
 	failed(t, err, fetch.KindBlockedAddress)
 }
@@ -136,7 +136,7 @@ func TestListedAddressIsStillBlocked(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
-			config := fetch.Config{AllowedHosts: setting.List{host}, AllowHTTP: true}
+			config := fetch.Config{AllowedHosts: configtypes.List{host}, AllowHTTP: true}
 			_, _, err := get(t, newClient(t, config), "http://"+host+":9/latest/meta-data/")
 			failed(t, err, fetch.KindBlockedAddress)
 		})
@@ -154,7 +154,7 @@ func TestRebinding(t *testing.T) {
 		_, _ = io.WriteString(w, "image")
 	})
 	config := atHome()
-	config.AllowedCIDRs = setting.Prefixes{netip.MustParsePrefix("127.0.0.2/32")}
+	config.AllowedCIDRs = configtypes.Prefixes{netip.MustParsePrefix("127.0.0.2/32")}
 	client := newClient(t, config, fetch.WithResolver(fakeDNS(t, "127.0.0.2", "127.0.0.1")))
 	address := atHost(t, server, "rebinding.test")
 	if content, _, err := get(t, client, address); err != nil || string(content) != "image" {

@@ -69,7 +69,7 @@ func (r rules) redirect(from *url.URL, location string) (*url.URL, error) {
 // redirectFailure tells a person that it was a redirect that broke the rules.
 func redirectFailure(from *url.URL, err error) error {
 	kind := KindRedirects
-	if failed, is := errors.AsType[*Error](err); is && failed.Kind == KindHostNotAllowed {
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == KindHostNotAllowed {
 		kind = KindHostNotAllowed
 	}
 	return failf(kind, "the host %s redirects, but %s", from.Hostname(), err)

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 const (
@@ -72,7 +72,7 @@ var (
 
 // Permits is the guard's verdict on addr.
 func Permits(addr netip.Addr, allowed ...netip.Prefix) bool {
-	return newGuard(setting.Prefixes(allowed)).permits(addr)
+	return newGuard(configtypes.Prefixes(allowed)).permits(addr)
 }
 
 // Control is the guard's verdict as the dialer gets it.

@@ -18,10 +18,10 @@ func failure(ctx context.Context, host string, err error) *Error {
 	if ctx.Err() != nil {
 		return interruption(ctx, host)
 	}
-	if blocked, is := errors.AsType[*blockedError](err); is {
+	if blocked, ok := errors.AsType[*blockedError](err); ok {
 		return failf(KindBlockedAddress, "the host %s leads to the address %s, which is not a public one", host, blocked.addr)
 	}
-	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return brokenf(KindTimeout, nil, "the host %s did not answer in time", host)
 	}
 	complaint, cause := explain(err)
@@ -50,13 +50,13 @@ func Explain(err error) string {
 
 // explain says what the host did, and gives what of an error may be passed on.
 func explain(err error) (complaint string, cause error) {
-	if lookup, is := errors.AsType[*net.DNSError](err); is {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		return explainLookup(lookup), nil
 	}
-	if certificate, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return explainCertificate(certificate.Err), nil
 	}
-	if number, is := errors.AsType[syscall.Errno](err); is {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return explainNumber(number), number
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -73,13 +73,13 @@ func explainLookup(err *net.DNSError) string {
 }
 
 func explainCertificate(err error) string {
-	if _, is := errors.AsType[x509.UnknownAuthorityError](err); is {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "has a certificate that is signed by an unknown authority"
 	}
-	if _, is := errors.AsType[x509.HostnameError](err); is {
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "has a certificate for another host"
 	}
-	if invalid, is := errors.AsType[x509.CertificateInvalidError](err); is && invalid.Reason == x509.Expired {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "has a certificate that has expired or is not valid yet"
 	}
 	return "has a certificate that is not valid"
@@ -103,7 +103,7 @@ func explainNumber(number syscall.Errno) string {
 // explainProtocol is for a peer that does not speak as it should. What it said is
 // not repeated; an alert is a number on the wire and a fixed text here.
 func explainProtocol(err error) string {
-	if alert, is := errors.AsType[*net.OpError](err); is && alert.Op == "remote error" {
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		return "ended the TLS handshake: " + alert.Err.Error()
 	}
 	if text := err.Error(); strings.Contains(text, "tls:") || strings.Contains(text, "HTTPS client") {

@@ -300,7 +300,7 @@ func TestCallerGivesUp(t *testing.T) {
 	for name, row := range map[string]struct {
 		after int // bytes
 		kind  fetch.Kind
-		is    error
+		ok    error
 	}{
 		"cancelled before the answer": {0, fetch.KindCancelled, context.Canceled},
 		"cancelled in the middle":     {500, fetch.KindCancelled, context.Canceled},
@@ -328,8 +328,8 @@ func TestCallerGivesUp(t *testing.T) {
 			})
 			_, err := newClient(t, atHome()).Get(ctx, fetch.Request{URL: server.URL, MaxBytes: 1000}, io.Discard)
 			failed(t, err, row.kind)
-			if !errors.Is(err, row.is) {
-				t.Errorf("%v is not %v", err, row.is)
+			if !errors.Is(err, row.ok) {
+				t.Errorf("%v is not %v", err, row.ok)
 			}
 		})
 	}

@@ -7,18 +7,18 @@ import (
 	"syscall"
 
 	"code.dny.dev/ssrf"
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 // guard decides which addresses are dialled: the public unicast ones, and those
 // in the networks that the operator allowed.
 type guard struct {
 	public  *ssrf.Guardian
-	allowed setting.Prefixes
+	allowed configtypes.Prefixes
 	nat64   netip.Prefix
 }
 
-func newGuard(allowed setting.Prefixes) *guard {
+func newGuard(allowed configtypes.Prefixes) *guard {
 	return &guard{
 		// The registry knows every special network except this one public address,
 		// at which the machines of one cloud find its control plane.

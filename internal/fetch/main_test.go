@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"go.uber.org/goleak"
 )
 
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // atHome allows what the tests' own servers need.
 func atHome() fetch.Config {
 	return fetch.Config{
-		AllowedHosts: setting.List{"127.0.0.1", "example.com", "*.test"},
-		AllowedCIDRs: setting.Prefixes{netip.MustParsePrefix("127.0.0.0/8")},
+		AllowedHosts: configtypes.List{"127.0.0.1", "example.com", "*.test"},
+		AllowedCIDRs: configtypes.Prefixes{netip.MustParsePrefix("127.0.0.0/8")},
 		AllowHTTP:    true,
 	}
 }
@@ -82,8 +82,8 @@ func get(t testing.TB, client *fetch.Client, address string) ([]byte, fetch.File
 // failed demands an error of the kind that says something.
 func failed(t testing.TB, err error, kind fetch.Kind) *fetch.Error {
 	t.Helper()
-	failure, is := errors.AsType[*fetch.Error](err)
-	if !is {
+	failure, ok := errors.AsType[*fetch.Error](err)
+	if !ok {
 		t.Fatalf("got error %v (%T), want a *fetch.Error of kind %s", err, err, kind)
 	}
 	if failure.Kind != kind {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // countdown redirects /3 to /2 to /1 to /0, which is the file.
@@ -138,7 +138,7 @@ func TestRedirectChainIntoTheInside(t *testing.T) {
 		}
 	})
 	inside = atHost(t, address, "inside.test") + "/secret"
-	config := fetch.Config{AllowedHosts: setting.List{"*"}, AllowHTTP: true, AllowedCIDRs: prefixes("127.0.0.2/32")}
+	config := fetch.Config{AllowedHosts: configtypes.List{"*"}, AllowHTTP: true, AllowedCIDRs: prefixes("127.0.0.2/32")}
 	client := newClient(t, config, fetch.WithResolver(fakeDNS(t, "outside.test=127.0.0.2", "inside.test=127.0.0.1")))
 	_, _, err := get(t, client, atHost(t, address, "outside.test")+"/1")
 	failure := failed(t, err, fetch.KindBlockedAddress)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 func TestAllowedHosts(t *testing.T) {
@@ -63,7 +63,7 @@ func TestAllowedHosts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var list setting.List
+			var list configtypes.List
 			if row.list != "" {
 				list = strings.Split(row.list, ",")
 			}
@@ -124,7 +124,7 @@ func TestURLs(t *testing.T) {
 
 func TestTheSampleOfTheVendorIsExplained(t *testing.T) {
 	t.Parallel()
-	_, _, err := get(t, newClient(t, fetch.Config{AllowedHosts: setting.List{"deep-image.ai", "*.deep-image.ai"}}), "https://localhost:8073/images/x.png")
+	_, _, err := get(t, newClient(t, fetch.Config{AllowedHosts: configtypes.List{"deep-image.ai", "*.deep-image.ai"}}), "https://localhost:8073/images/x.png")
 	failure := failed(t, err, fetch.KindHostNotAllowed)
 	if want := "the host localhost is not on the list of allowed hosts"; failure.Text != want {
 		t.Errorf("got %q, want %q", failure.Text, want)
@@ -139,7 +139,7 @@ func TestNewRefusesWhatIsNoHost(t *testing.T) {
 	} {
 		t.Run(item, func(t *testing.T) {
 			t.Parallel()
-			client, err := fetch.New(fetch.Config{AllowedHosts: setting.List{item}})
+			client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{item}})
 			if err == nil {
 				_ = client.Close()
 				t.Fatalf("%q was taken for a host", item)
@@ -156,7 +156,7 @@ func FuzzHostPattern(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, host string) {
-		client, err := fetch.New(fetch.Config{AllowedHosts: setting.List{pattern}})
+		client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{pattern}})
 		if err != nil {
 			return
 		}
@@ -194,12 +194,12 @@ func FuzzURL(f *testing.F) {
 	for _, seed := range []string{"https://a.test/x?y=z", "http://127.0.0.1:80/", "https://user:p@a.test", "https://a.test#f", "https://[::ffff:7f00:1]:1/", "https:///x", "//a.test", "https://0x7f.1/\\"} {
 		f.Add(seed)
 	}
-	client := newClient(f, fetch.Config{AllowedHosts: setting.List{"*.test", "127.0.0.1"}})
+	client := newClient(f, fetch.Config{AllowedHosts: configtypes.List{"*.test", "127.0.0.1"}})
 	f.Fuzz(func(t *testing.T, text string) {
 		admitted, err := client.Admit(text)
 		if err != nil {
-			failure, is := errors.AsType[*fetch.Error](err)
-			if !is || failure.Kind != fetch.KindInvalidURL && failure.Kind != fetch.KindHostNotAllowed {
+			failure, ok := errors.AsType[*fetch.Error](err)
+			if !ok || failure.Kind != fetch.KindInvalidURL && failure.Kind != fetch.KindHostNotAllowed {
 				t.Errorf("%q fails with %v", text, err)
 			}
 			return

@@ -48,8 +48,8 @@ func (t *transfer) run(ctx context.Context) (File, error) {
 // not, because it will not be faster when asked again; an answer of any kind is the
 // server's last word.
 func (t *transfer) resumable(err error) bool {
-	failed, is := errors.AsType[*Error](err)
-	return is && failed.broken && t.validator != "" && t.file.Resumed < maxResumes
+	failed, ok := errors.AsType[*Error](err)
+	return ok && failed.broken && t.validator != "" && t.file.Resumed < maxResumes
 }
 
 // pause waits before a resume, longer each time and never the same for two

@@ -43,7 +43,7 @@ func Define[C any, P interface {
 // Steps are those that an event goes through for the handler, all of them at the same time:
 // one with the handler's own name, unless its configuration is Targeted.
 func (d Definition) Steps(config Config) []Step {
-	if targeted, is := config.(Targeted); is {
+	if targeted, ok := config.(Targeted); ok {
 		return targeted.Steps()
 	}
 	return []Step{{Name: d.Name, Limits: config.Limits()}}

@@ -5,10 +5,9 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
 	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/go-chi/chi/v5/middleware"
 )
 
@@ -20,7 +19,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		switch {
 		case s.draining.Load():
 			problem.Write(w, r, event.Unavailable("The receiver is stopping.", nil))
-		case !s.allows(exchange.From(r.Context()).Client):
+		case !s.allows(problem.RequestInfoFrom(r.Context()).Client):
 			problem.Write(w, r, &event.Error{Code: event.CodeForbidden, Detail: "Callbacks are not taken from your address."})
 		default:
 			next.ServeHTTP(w, r)
@@ -62,7 +61,7 @@ func headerBytes(r *http.Request) int64 {
 }
 
 // locate makes the middleware that finds out who the client is.
-func locate(proxies setting.Prefixes) []func(http.Handler) http.Handler {
+func locate(proxies configtypes.Prefixes) []func(http.Handler) http.Handler {
 	if len(proxies) == 0 {
 		return []func(http.Handler) http.Handler{noteClient(peer)}
 	}
@@ -76,7 +75,7 @@ func locate(proxies setting.Prefixes) []func(http.Handler) http.Handler {
 func noteClient(find func(*http.Request) netip.Addr) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			exchange.From(r.Context()).Client = find(r)
+			problem.RequestInfoFrom(r.Context()).Client = find(r)
 			next.ServeHTTP(w, r)
 		})
 	}

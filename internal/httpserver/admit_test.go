@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
 
@@ -23,7 +23,7 @@ func openDoor(t testing.TB, proxies, allowed string) door {
 	c := config()
 	c.TrustedProxies, c.AllowedSourceCIDRs = networks(t, proxies), networks(t, allowed)
 	server, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client = exchange.From(r.Context()).Client
+		client = problem.RequestInfoFrom(r.Context()).Client
 		taken(w, r)
 	})})
 	if err != nil {

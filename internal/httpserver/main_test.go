@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/api/apitest"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -134,9 +134,9 @@ func (s *running) dial(t *testing.T) net.Conn {
 	return connection
 }
 
-func networks(t testing.TB, text string) setting.Prefixes {
+func networks(t testing.TB, text string) configtypes.Prefixes {
 	t.Helper()
-	var prefixes setting.Prefixes
+	var prefixes configtypes.Prefixes
 	if text == "" {
 		return nil
 	}

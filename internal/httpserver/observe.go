@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
@@ -24,7 +23,7 @@ const (
 
 // visit is a request while it is served.
 type visit struct {
-	exchange exchange.Exchange
+	exchange problem.RequestInfo
 	response response
 	body     body
 	started  time.Time
@@ -34,7 +33,7 @@ type visit struct {
 // and turns a panic into an answer.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{exchange: exchange.Exchange{ID: rand.Text()}, started: time.Now()}
+		v := &visit{exchange: problem.RequestInfo{ID: rand.Text()}, started: time.Now()}
 		r = v.wrap(w, r)
 		protect(w.Header(), v.exchange.ID)
 		defer s.finish(v, r)
@@ -45,7 +44,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 
 // wrap puts the visit around the body, the answer and the context of a request.
 func (v *visit) wrap(w http.ResponseWriter, r *http.Request) *http.Request {
-	r = r.WithContext(exchange.With(r.Context(), &v.exchange))
+	r = r.WithContext(problem.WithRequestInfo(r.Context(), &v.exchange))
 	v.body = body{ReadCloser: r.Body, ended: r.ContentLength == 0}
 	v.response = response{ResponseWriter: w, body: &v.body}
 	r.Body = &v.body

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
 const someToken = "token-that-nobody-may-see"
@@ -18,7 +18,7 @@ const someToken = "token-that-nobody-may-see"
 func TestAccessLine(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		told := exchange.From(r.Context())
+		told := problem.RequestInfoFrom(r.Context())
 		told.Job, told.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
 		taken(w, r)
 	}))

@@ -10,10 +10,10 @@ import (
 	"embed"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/groupcommit"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 //go:embed migrations
@@ -21,10 +21,10 @@ var migrations embed.FS
 
 // Config bounds the inbox.
 type Config struct {
-	MaxBacklog         int64        `envconfig:"MAX_BACKLOG" default:"1000000" range:"1..1000000000" desc:"accepted events that may wait to be worked on; beyond it callbacks get 503"`
-	MaxBatch           int          `envconfig:"MAX_BATCH" default:"512" range:"1..4096" desc:"callbacks that may share one transaction and its sync"`
-	MaxRejections      int          `envconfig:"MAX_REJECTIONS" default:"1000" range:"1..1000000" desc:"bodies kept of callbacks that were no events; the oldest go first"`
-	MaxRejectionsBytes setting.Size `envconfig:"MAX_REJECTIONS_BYTES" default:"64MiB" range:"1MiB..64GiB" desc:"bytes kept of callbacks that were no events"`
+	MaxBacklog         int64            `envconfig:"MAX_BACKLOG" default:"1000000" range:"1..1000000000" desc:"accepted events that may wait to be worked on; beyond it callbacks get 503"`
+	MaxBatch           int              `envconfig:"MAX_BATCH" default:"512" range:"1..4096" desc:"callbacks that may share one transaction and its sync"`
+	MaxRejections      int              `envconfig:"MAX_REJECTIONS" default:"1000" range:"1..1000000" desc:"bodies kept of callbacks that were no events; the oldest go first"`
+	MaxRejectionsBytes configtypes.Size `envconfig:"MAX_REJECTIONS_BYTES" default:"64MiB" range:"1MiB..64GiB" desc:"bytes kept of callbacks that were no events"`
 }
 
 const (

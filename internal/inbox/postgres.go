@@ -78,7 +78,7 @@ func (w *postgresWriter) apart(ctx context.Context, batch []entry) error {
 	var failure error
 	for n := range batch {
 		if err := w.commit(ctx, batch[n:n+1]); err != nil {
-			if a, is := batch[n].(*acceptance); is {
+			if a, ok := batch[n].(*acceptance); ok {
 				a.unknown = err
 				continue
 			}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
 )
 
 // MediaType is the Content-Type of every problem.
@@ -39,7 +38,7 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 // Tell says what Write would, for a door that answers with a page, and sets the headers that go with it.
 func Tell(w http.ResponseWriter, r *http.Request, err error) Details {
 	meaning, known := find(err)
-	told := exchange.From(r.Context())
+	told := RequestInfoFrom(r.Context())
 	told.Problem, told.Err = meaning.Code, err
 	switch meaning.Code {
 	case event.CodeUnavailable, CodeTooManyRequests, CodeSlots:

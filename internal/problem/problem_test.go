@@ -13,17 +13,16 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver/exchange"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
 const requestID = "4ZQ3YPHD6SUXWTHUJ7SR4MHAQB"
 
-func write(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Details, *exchange.Exchange) {
+func write(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Details, *problem.RequestInfo) {
 	t.Helper()
-	told := &exchange.Exchange{ID: requestID}
+	told := &problem.RequestInfo{ID: requestID}
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
-	request = request.WithContext(exchange.With(request.Context(), told))
+	request = request.WithContext(problem.WithRequestInfo(request.Context(), told))
 	answer := httptest.NewRecorder()
 	problem.Write(answer, request, err)
 	var details problem.Details

@@ -35,7 +35,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
 	}
 	defer release()
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
-	if later, is := errors.AsType[*Later](err); is {
+	if later, ok := errors.AsType[*Later](err); ok {
 		return river.JobSnooze(later.After)
 	}
 	return err

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/setting"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
 // Config says how long callbacks are waited for.
@@ -15,7 +15,7 @@ type Config struct {
 // Validate tells what does not go together.
 func (c Config) Validate() error {
 	if c.Horizon < c.After {
-		return &setting.Conflict{Name: "HORIZON", Text: "must be at least RECONCILE_AFTER"}
+		return &configtypes.Conflict{Name: "HORIZON", Text: "must be at least RECONCILE_AFTER"}
 	}
 	return nil
 }

@@ -94,12 +94,12 @@ func stop(t *testing.T, r *relay.Relay) {
 }
 
 // eventually waits until is says so.
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(patience)
-	for !is() {
+	for !ok() {
 		select {
 		case <-look.C:
 		case <-deadline:

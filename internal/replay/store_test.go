@@ -56,14 +56,14 @@ func deadStore(t *testing.T, place *databasetest.Place) (*work.Store, databasete
 }
 
 // until waits for a state of the replay.
-func until(t *testing.T, s *work.Store, is func(work.Rerun) bool) work.Rerun {
+func until(t *testing.T, s *work.Store, ok func(work.Rerun) bool) work.Rerun {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.After(time.Minute)
 	for {
 		r, err := s.LatestRerun(t.Context())
-		if err == nil && is(r) {
+		if err == nil && ok(r) {
 			return r
 		}
 		select {

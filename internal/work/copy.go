@@ -251,7 +251,7 @@ func openJobs(steps [][]any, fresh map[string]bool) []queue.Job {
 		switch event.Status(fmt.Sprint(row[stateColumn])) {
 		case event.Pending, event.Running, event.Retrying:
 			job := queue.Job{Event: event.ID(id), Handler: name}
-			if next, is := row[nextColumn].(int64); is {
+			if next, ok := row[nextColumn].(int64); ok {
 				job.At = time.UnixMicro(next)
 			}
 			jobs = append(jobs, job)

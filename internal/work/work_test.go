@@ -170,8 +170,8 @@ func TestNotBeforeItsTime(t *testing.T) {
 		add(t, s, arrival(1))
 		finish(t, s, begin(t, s, 1, "download"), work.Result{State: event.Retrying, NextAt: time.Now().Add(time.Hour)})
 		_, err := s.Begin(t.Context(), queue.Job{Event: arrival(1).ID, Handler: "download"})
-		early, is := errors.AsType[*work.NotYetError](err)
-		if !is || early.After < 59*time.Minute || early.After > time.Hour {
+		early, ok := errors.AsType[*work.NotYetError](err)
+		if !ok || early.After < 59*time.Minute || early.After > time.Hour {
 			t.Errorf("got %v", err)
 		}
 		if h, err := s.Load(t.Context(), arrival(1).ID); err != nil || h.Steps[0].Tries != 1 || h.Steps[0].State != event.Retrying {

@@ -142,7 +142,7 @@ func (s *Server) Close() error {
 
 func (s *Server) end() error {
 	err := errors.Join(s.watch.Close(), s.process.Wait())
-	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.Exited() {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		return nil // with the status of a server that was told to quit
 	}
 	return err
@@ -169,7 +169,7 @@ func (s *Server) GiveFile(name string, content []byte) (string, error) {
 // port is also a part of the socket's name.
 func (s *Server) port() string {
 	for _, setting := range s.settings {
-		if port, is := strings.CutPrefix(setting, "port="); is {
+		if port, ok := strings.CutPrefix(setting, "port="); ok {
 			return port
 		}
 	}

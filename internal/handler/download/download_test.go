@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/rs/zerolog"
 )
 
@@ -69,11 +69,11 @@ func openHouse(t *testing.T, config download.Config, log zerolog.Logger) *house 
 
 func newHandler(t testing.TB, config download.Config, folder string, log zerolog.Logger) *download.Handler {
 	t.Helper()
-	var loopback setting.Prefixes
+	var loopback configtypes.Prefixes
 	if err := loopback.Decode("127.0.0.0/8"); err != nil {
 		t.Fatal(err)
 	}
-	client, err := fetch.New(fetch.Config{AllowedHosts: setting.List{"127.0.0.1"}, AllowedCIDRs: loopback, AllowHTTP: true})
+	client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{"127.0.0.1"}, AllowedCIDRs: loopback, AllowHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +365,7 @@ func TestBlockedAddress(t *testing.T) {
 	if err := house.handler.Close(); err != nil {
 		t.Fatal(err)
 	}
-	client, err := fetch.New(fetch.Config{AllowedHosts: setting.List{"*", "127.0.0.1"}, AllowHTTP: true})
+	client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{"*", "127.0.0.1"}, AllowHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ func isExpired(err error) bool {
 
 // fetchFailure gives a failed transfer its meaning.
 func fetchFailure(err error) error {
-	failed, is := errors.AsType[*fetch.Error](err)
-	if !is {
+	failed, ok := errors.AsType[*fetch.Error](err)
+	if !ok {
 		return handler.Retry(event.ReasonOther, err)
 	}
 	return handler.FetchFailure(failed, "RECEIVER_DOWNLOAD_MAX_BYTES")

@@ -54,7 +54,7 @@ func (s *s3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := &answer{ResponseWriter: w, status: http.StatusOK}
 	s.Handler.ServeHTTP(answer, r)
-	if key, is := strings.CutPrefix(r.URL.Path, "/images/results/"); is && r.Method == http.MethodPut && answer.status == http.StatusOK {
+	if key, ok := strings.CutPrefix(r.URL.Path, "/images/results/"); ok && r.Method == http.MethodPut && answer.status == http.StatusOK {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		s.writes++

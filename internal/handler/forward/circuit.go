@@ -58,9 +58,9 @@ func isFailure(err error) bool {
 
 // saysNothing is for errors by which nobody can tell how the target is.
 func saysNothing(err error) bool {
-	source, is := errors.AsType[*sourceError](err)
+	source, ok := errors.AsType[*sourceError](err)
 	failure := handler.Failure(err)
-	return is && source != nil || errors.Is(err, context.Canceled) || failure != nil && failure.Parked && !failure.Disabled
+	return ok && source != nil || errors.Is(err, context.Canceled) || failure != nil && failure.Parked && !failure.Disabled
 }
 
 // changed keeps in mind when the target is tried again.

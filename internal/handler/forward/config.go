@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // What is sent to a target.
@@ -19,19 +19,19 @@ const (
 
 // Config says where events go and how.
 type Config struct {
-	URLs            secret.List   `envconfig:"URLS" desc:"where events are sent; each address is a step of its own with its own queue and circuit, and may have a name in front of it, as in crm=https://crm.example.com/hook"`
-	Mode            string        `envconfig:"MODE" default:"event" range:"event|image|raw" desc:"what is sent: event is a JSON document, image a form (multipart/form-data) with the document and the images, raw the single image with the document in a header"`
-	Secrets         secret.List   `envconfig:"SECRETS" unset:"calls are not signed" desc:"whsec_ secrets that calls are signed with (Standard Webhooks); every one signs, for rotation"`
-	Headers         secret.List   `envconfig:"HEADERS" desc:"headers that every call carries, each written as Name: value; a value cannot hold a comma"`
-	BearerToken     secret.Value  `envconfig:"BEARER_TOKEN" desc:"token that every call carries as Authorization: Bearer"`
-	AllowHTTP       bool          `envconfig:"ALLOW_HTTP" default:"false" desc:"send over plain http also to other addresses than private ones"`
-	Timeout         time.Duration `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time that a target has to answer, and to take each piece of an image; a call with images may take half an hour in all"`
-	Concurrency     int           `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"calls to each target at the same time, by each replica"`
-	Rate            int           `envconfig:"RATE" default:"100" range:"1..10000" desc:"calls to each target in a second, by each replica"`
-	CircuitFailures int           `envconfig:"CIRCUIT_FAILURES" default:"5" range:"1..1000" desc:"failed calls in a row after which a target is left alone; what is to be sent to it waits and uses up no attempts"`
-	CircuitPause    time.Duration `envconfig:"CIRCUIT_PAUSE" default:"30s" range:"1s..1h" desc:"time after which one call tries whether the target is back"`
-	MaxBytes        setting.Size  `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is fetched to be sent, when download has not stored it before"`
-	MaxPixels       int64         `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that such an image may have"`
+	URLs            secret.List      `envconfig:"URLS" desc:"where events are sent; each address is a step of its own with its own queue and circuit, and may have a name in front of it, as in crm=https://crm.example.com/hook"`
+	Mode            string           `envconfig:"MODE" default:"event" range:"event|image|raw" desc:"what is sent: event is a JSON document, image a form (multipart/form-data) with the document and the images, raw the single image with the document in a header"`
+	Secrets         secret.List      `envconfig:"SECRETS" unset:"calls are not signed" desc:"whsec_ secrets that calls are signed with (Standard Webhooks); every one signs, for rotation"`
+	Headers         secret.List      `envconfig:"HEADERS" desc:"headers that every call carries, each written as Name: value; a value cannot hold a comma"`
+	BearerToken     secret.Value     `envconfig:"BEARER_TOKEN" desc:"token that every call carries as Authorization: Bearer"`
+	AllowHTTP       bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"send over plain http also to other addresses than private ones"`
+	Timeout         time.Duration    `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time that a target has to answer, and to take each piece of an image; a call with images may take half an hour in all"`
+	Concurrency     int              `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"calls to each target at the same time, by each replica"`
+	Rate            int              `envconfig:"RATE" default:"100" range:"1..10000" desc:"calls to each target in a second, by each replica"`
+	CircuitFailures int              `envconfig:"CIRCUIT_FAILURES" default:"5" range:"1..1000" desc:"failed calls in a row after which a target is left alone; what is to be sent to it waits and uses up no attempts"`
+	CircuitPause    time.Duration    `envconfig:"CIRCUIT_PAUSE" default:"30s" range:"1s..1h" desc:"time after which one call tries whether the target is back"`
+	MaxBytes        configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is fetched to be sent, when download has not stored it before"`
+	MaxPixels       int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that such an image may have"`
 }
 
 // transferTime is the longest attempt that carries images: their way from where they are included.
@@ -72,16 +72,16 @@ func (c Config) Steps() []handler.Step {
 // Validate tells what no single tag can say.
 func (c Config) Validate() error {
 	if _, err := c.targets(); err != nil {
-		return &setting.Conflict{Name: "URLS", Text: err.Error()}
+		return &configtypes.Conflict{Name: "URLS", Text: err.Error()}
 	}
 	if _, err := newSigner(c.Secrets); err != nil {
-		return &setting.Conflict{Name: "SECRETS", Text: err.Error()}
+		return &configtypes.Conflict{Name: "SECRETS", Text: err.Error()}
 	}
 	if _, err := c.headers(); err != nil {
-		return &setting.Conflict{Name: "HEADERS", Text: err.Error()}
+		return &configtypes.Conflict{Name: "HEADERS", Text: err.Error()}
 	}
 	if !isHeaderValue(c.BearerToken.Reveal()) || strings.Contains(c.BearerToken.Reveal(), " ") {
-		return &setting.Conflict{Name: "BEARER_TOKEN", Text: "holds a space or another character that no header can carry"}
+		return &configtypes.Conflict{Name: "BEARER_TOKEN", Text: "holds a space or another character that no header can carry"}
 	}
 	return nil
 }

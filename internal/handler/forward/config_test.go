@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 func names(c forward.Config) string {
@@ -123,7 +123,7 @@ func TestFaults(t *testing.T) {
 			c := to("https://a.example/" + secretWord)
 			row.change(&c)
 			err := c.Validate()
-			var conflict *setting.Conflict
+			var conflict *configtypes.Conflict
 			if !errors.As(err, &conflict) || !regexp.MustCompile(row.want).MatchString(conflict.Error()) {
 				t.Fatalf("got %v, want %s", err, row.want)
 			}

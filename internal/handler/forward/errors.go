@@ -31,7 +31,7 @@ func (h *Handler) callFailure(ctx context.Context, sent *body, err error) error 
 	case failed != nil:
 		return &sourceError{sourceFailure(failed)}
 	}
-	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return handler.Retry(event.ReasonTimeout, fmt.Errorf("%s could not be connected to in time", host))
 	}
 	return handler.Retry(event.ReasonOther, fmt.Errorf("%s %s", host, fetch.Explain(err)))
@@ -39,10 +39,10 @@ func (h *Handler) callFailure(ctx context.Context, sent *body, err error) error 
 
 // sourceFailure gives an image that could not be had its meaning.
 func sourceFailure(err error) error {
-	if _, is := errors.AsType[*handler.Error](err); is {
+	if _, ok := errors.AsType[*handler.Error](err); ok {
 		return err
 	}
-	if failed, is := errors.AsType[*fetch.Error](err); is {
+	if failed, ok := errors.AsType[*fetch.Error](err); ok {
 		return handler.FetchFailure(failed, "RECEIVER_FORWARD_MAX_BYTES")
 	}
 	switch {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
@@ -25,7 +26,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 	"github.com/rs/zerolog"
 )
 
@@ -151,9 +151,9 @@ func newHouse(t testing.TB, log zerolog.Logger) *house {
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, vendor.Close()) })
-	var loopback setting.Prefixes
+	var loopback configtypes.Prefixes
 	must(t, loopback.Decode("127.0.0.0/8"))
-	client, err := fetch.New(fetch.Config{AllowedHosts: setting.List{"127.0.0.1"}, AllowedCIDRs: loopback, AllowHTTP: true})
+	client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{"127.0.0.1"}, AllowedCIDRs: loopback, AllowHTTP: true})
 	must(t, err)
 	t.Cleanup(func() { _ = client.Close() })
 	folder := (&url.URL{Scheme: "file", Path: t.TempDir()}).String()

@@ -7,9 +7,9 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 // Config says where events are published, and under which name.
@@ -28,17 +28,17 @@ func (c Config) Limits() handler.Limits {
 // Validate says what of the address and the source cannot be meant. It connects to nothing.
 func (c Config) Validate() error {
 	if c.URL.IsZero() {
-		return &setting.Conflict{Name: "URL", Text: "has to be set when publish is one of the handlers"}
+		return &configtypes.Conflict{Name: "URL", Text: "has to be set when publish is one of the handlers"}
 	}
 	made, err := open(c.URL)
 	if err != nil {
-		return &setting.Conflict{Name: "URL", Text: err.Error()}
+		return &configtypes.Conflict{Name: "URL", Text: err.Error()}
 	}
 	if err := made.Close(); err != nil {
-		return &setting.Conflict{Name: "URL", Text: err.Error()}
+		return &configtypes.Conflict{Name: "URL", Text: err.Error()}
 	}
 	if err := checkSource(c.Source); err != nil {
-		return &setting.Conflict{Name: "SOURCE", Text: err.Error()}
+		return &configtypes.Conflict{Name: "SOURCE", Text: err.Error()}
 	}
 	return nil
 }

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/setting"
 )
 
 func TestValidate(t *testing.T) {
@@ -65,8 +65,8 @@ func TestValidate(t *testing.T) {
 			case row.fault == "" && err != nil:
 				t.Errorf("got %v", err)
 			case row.fault != "":
-				conflict, is := errors.AsType[*setting.Conflict](err)
-				if !is || !strings.Contains(conflict.Error(), row.fault) || strings.Contains(conflict.Error(), "T0KEN") {
+				conflict, ok := errors.AsType[*configtypes.Conflict](err)
+				if !ok || !strings.Contains(conflict.Error(), row.fault) || strings.Contains(conflict.Error(), "T0KEN") {
 					t.Errorf("got %v, want %q", err, row.fault)
 				}
 			}

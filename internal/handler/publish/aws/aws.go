@@ -79,8 +79,8 @@ func (t target) connect(ctx context.Context) (*connection, error) {
 // newClient makes a client like the library's, with the authorities of AWS_CA_BUNDLE
 // if they are set, whose connections can be closed.
 func newClient(settings aws.Config) *http.Client {
-	own, is := settings.HTTPClient.(*awshttp.BuildableClient)
-	if !is {
+	own, ok := settings.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
 		own = awshttp.NewBuildableClient()
 	}
 	return &http.Client{

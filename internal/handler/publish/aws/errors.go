@@ -20,7 +20,7 @@ func credentialsFailure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return broker.Unreachable("credentials of AWS could not be had in time", ctx.Err())
 	}
-	if answer, is := errors.AsType[smithy.APIError](err); is {
+	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		return broker.Refused("AWS gives no credentials (%s)", broker.Quote(answer.ErrorCode()))
 	}
 	return broker.Refused("there are no credentials of AWS, neither in the environment nor in its files, and no role to take")
@@ -53,17 +53,17 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 
 // plain is the cause at the bottom, without the library's account of its attempts.
 func plain(err error) error {
-	if sent, is := errors.AsType[*smithy.OperationError](err); is {
+	if sent, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = sent.Err
 	}
-	if sent, is := errors.AsType[*awshttp.ResponseError](err); is && sent.Err != nil {
+	if sent, ok := errors.AsType[*awshttp.ResponseError](err); ok && sent.Err != nil {
 		err = sent.Err
 	}
 	return err
 }
 
 func statusOf(err error) int {
-	if answer, is := errors.AsType[*awshttp.ResponseError](err); is {
+	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		return answer.HTTPStatusCode()
 	}
 	return 0
@@ -87,8 +87,8 @@ func isRefusal(code string) bool {
 
 // isForbidden says that the credentials are good, and not for this.
 func isForbidden(err error) bool {
-	answer, is := errors.AsType[smithy.APIError](err)
-	return is && slices.Contains([]string{
+	answer, ok := errors.AsType[smithy.APIError](err)
+	return ok && slices.Contains([]string{
 		"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.AccessDenied",
 	}, answer.ErrorCode())
 }

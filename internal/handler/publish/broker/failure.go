@@ -19,7 +19,7 @@ const maxQuoted = 300
 // network, or not there yet. What ended is said before the cause.
 func Unreachable(ended string, err error) error {
 	reason := event.ReasonServerError
-	if timeout, is := errors.AsType[net.Error](err); is && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
 		reason = event.ReasonTimeout
 	}
 	return handler.Retry(reason, fmt.Errorf("%s: %w", ended, err))

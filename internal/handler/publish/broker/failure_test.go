@@ -21,7 +21,7 @@ func TestFailures(t *testing.T) {
 		err       error
 		reason    event.Reason
 		permanent bool
-		is        error
+		ok        error
 	}{
 		{"connection", broker.Unreachable("no", errors.New("refused")), event.ReasonServerError, false, nil},
 		{"time of a socket", broker.Unreachable("no", os.ErrDeadlineExceeded), event.ReasonTimeout, false, os.ErrDeadlineExceeded},
@@ -36,7 +36,7 @@ func TestFailures(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			failure := handler.Failure(row.err)
-			if failure.Reason != row.reason || failure.Permanent != row.permanent || row.is != nil && !errors.Is(row.err, row.is) {
+			if failure.Reason != row.reason || failure.Permanent != row.permanent || row.ok != nil && !errors.Is(row.err, row.ok) {
 				t.Errorf("%+v", failure)
 			}
 		})

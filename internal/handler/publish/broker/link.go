@@ -99,7 +99,7 @@ func (a *attempt[C]) usable() bool {
 // Drop closes a connection that was found broken, if that has not been done yet.
 func (l *Link[C]) Drop(broken C) {
 	l.mutex.Lock()
-	current := l.current != nil && l.current.is(broken)
+	current := l.current != nil && l.current.ok(broken)
 	if current {
 		l.current = nil
 	}
@@ -110,7 +110,7 @@ func (l *Link[C]) Drop(broken C) {
 }
 
 // is says whether the attempt is over and made this connection.
-func (a *attempt[C]) is(made C) bool {
+func (a *attempt[C]) ok(made C) bool {
 	select {
 	case <-a.done:
 		return a.err == nil && a.made == made

@@ -53,7 +53,7 @@ func tokenCode(refusal *oauth2.RetrieveError) string {
 
 // plain is the cause without the address that was asked: credentials have addresses of their own.
 func plain(err error) error {
-	if sent, is := errors.AsType[*url.Error](err); is {
+	if sent, ok := errors.AsType[*url.Error](err); ok {
 		return sent.Err
 	}
 	return err

@@ -1,0 +1,111 @@
+// Package configtypes holds the types of configuration values that need more than
+// Go's own: lists that are trimmed, sizes with units, networks.
+package configtypes
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Size is a number of bytes, written as 33554432, 32MiB or 1GB.
+type Size int64
+
+// Decode reads a size.
+func (s *Size) Decode(text string) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > math.MaxInt64 {
+		return errors.New("is not a size such as 33554432 or 32MiB")
+	}
+	*s = Size(n)
+	return nil
+}
+
+// String writes the size with a binary unit.
+func (s Size) String() string { return humanize.IBytes(uint64(max(s, 0))) }
+
+// List is a comma-separated list; spaces around an item are dropped, an empty item is refused.
+type List []string
+
+// Decode reads a list.
+func (l *List) Decode(text string) error {
+	var list List
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			return errors.New("has an empty item")
+		}
+		list = append(list, item)
+	}
+	*l = list
+	return nil
+}
+
+// Prefixes is a comma-separated list of networks such as 10.0.0.0/8; a single address stands for itself.
+type Prefixes []netip.Prefix
+
+// Decode reads a list of networks.
+func (p *Prefixes) Decode(text string) error {
+	var items List
+	if err := items.Decode(text); err != nil {
+		return err
+	}
+	var prefixes Prefixes
+	for _, item := range items {
+		prefix, err := parsePrefix(item)
+		if err != nil {
+			return err
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	*p = prefixes
+	return nil
+}
+
+func parsePrefix(item string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(item); err == nil {
+		return netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(item)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("has %q, which is no network such as 10.0.0.0/8", item)
+	}
+	if prefix != prefix.Masked() {
+		return netip.Prefix{}, fmt.Errorf("has %q, whose address has bits outside the mask; is %s meant?", item, prefix.Masked())
+	}
+	return unmap(prefix), nil
+}
+
+// unmap writes a network of IPv4-mapped addresses as the IPv4 network that it is, since Contains looks for that.
+func unmap(prefix netip.Prefix) netip.Prefix {
+	const mapped = 128 - 32 // bits before the IPv4 address
+	if prefix.Addr().Is4In6() && prefix.Bits() >= mapped {
+		return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mapped)
+	}
+	return prefix
+}
+
+// Contains says whether addr is in one of the networks; an IPv4-mapped address counts as IPv4.
+func (p Prefixes) Contains(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, prefix := range p {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// Conflict says that a variable does not go together with others of its section.
+// A configuration struct gives it from a method Validate() error.
+type Conflict struct {
+	Name string // of the variable within the section, such as MIN_DELAY
+	Text string // goes on from the name to a sentence
+}
+
+// Error gives the sentence.
+func (c *Conflict) Error() string { return c.Name + " " + c.Text }

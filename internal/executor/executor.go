@@ -1,0 +1,183 @@
+// Package executor runs one step of one event: it loads the event, runs the
+// handler under a deadline, decides what its error means, records the outcome
+// and writes one line about it.
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+)
+
+// recordTimeout bounds the recording of an outcome, which goes on when the attempt's own time is over.
+const recordTimeout = 30 * time.Second
+
+// Work is where attempts are begun and recorded, and steps parked.
+type Work interface {
+	Begin(ctx context.Context, job queue.Job) (work.Attempt, error)
+	Finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error)
+	Disable(ctx context.Context, handler string, reason event.Reason, detail string) error
+	Unpark(ctx context.Context, handler string, all bool, limit int) (int, error)
+}
+
+// Bodies is where the bodies of events are.
+type Bodies interface {
+	Body(ctx context.Context, sequence int64) ([]byte, error)
+}
+
+// Step is a handler with its name and bounds.
+type Step struct {
+	Name    string
+	Handler handler.Handler
+	Limits  handler.Limits
+}
+
+// Executor runs steps. It is safe for use by many goroutines.
+type Executor struct {
+	config  Config
+	work    Work
+	bodies  Bodies
+	steps   map[string]Step
+	parking *parking
+	metrics *metrics
+	log     zerolog.Logger
+}
+
+// New makes a executor of the given steps.
+func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logger) *Executor {
+	byName := make(map[string]Step, len(steps))
+	for _, step := range steps {
+		byName[step.Name] = step
+	}
+	return &Executor{config: config, work: work, bodies: bodies, steps: byName, parking: newParking(work, steps, log), metrics: newMetrics(), log: log}
+}
+
+// Run works on one job, as the queue hands it out. The error says only whether
+// the job is to come again: a failed attempt that is recorded is no error.
+func (p *Executor) Run(ctx context.Context, job queue.Job) error {
+	step, known := p.steps[job.Handler]
+	if !known {
+		return fmt.Errorf("executor: no handler %q is configured", job.Handler)
+	}
+	attempt, err := p.work.Begin(ctx, job)
+	if errors.Is(err, work.ErrFinished) || errors.Is(err, work.ErrNotFound) || errors.Is(err, work.ErrParked) {
+		return nil // delivered once more, as after a crash; or its target is disabled
+	}
+	if early, ok := errors.AsType[*work.NotYetError](err); ok {
+		return &queue.Later{After: early.After}
+	}
+	if err != nil {
+		p.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("step could not begin")
+		return err
+	}
+	result := p.try(ctx, step, attempt)
+	return p.record(ctx, attempt, result)
+}
+
+// try makes the attempt and decides what follows from it.
+func (p *Executor) try(ctx context.Context, step Step, attempt work.Attempt) work.Result {
+	if attempt.Tries > p.config.MaxAttempts { // possible when attempts end in crashes
+		return work.Result{
+			State: event.Dead, Reason: event.ReasonOther,
+			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1),
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, step.Limits.Timeout)
+	defer cancel()
+	outcome, err := p.handle(limited, step, attempt)
+	if err != nil && ctx.Err() != nil {
+		return work.Result{
+			State: event.Pending, Artifacts: outcome.Artifacts, Interrupted: true,
+			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
+		}
+	}
+	p.parking.heard(step.Name, handler.Failure(err))
+	return p.decide(attempt, outcome, err)
+}
+
+// handle runs the handler; a panic in it is a failed attempt and not the end of the process.
+func (p *Executor) handle(ctx context.Context, step Step, attempt work.Attempt) (outcome handler.Outcome, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.log.Error().Str("event", string(attempt.Event)).Str("handler", step.Name).
+				Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("handler panicked")
+			err = handler.Retry(event.ReasonOther, errors.New("the handler failed inside; the log says where"))
+		}
+	}()
+	e, err := p.load(ctx, attempt)
+	if err != nil {
+		return handler.Outcome{}, err
+	}
+	return step.Handler.Handle(ctx, e)
+}
+
+// load reads the event as it came in.
+func (p *Executor) load(ctx context.Context, attempt work.Attempt) (event.Event, error) {
+	body, err := p.bodies.Body(ctx, attempt.Sequence)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return event.Event{}, handler.Permanent(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
+	}
+	if err != nil {
+		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("the body of the event could not be read from the inbox"))
+	}
+	e, err := event.Decode(body)
+	if err != nil {
+		return event.Event{}, handler.Permanent(event.ReasonOther, errors.New("the stored body is no event any more"))
+	}
+	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
+	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
+	if attempt.ResultURL != "" { // the vendor's own word; the body's counts no more
+		e.ResultURL, e.Results = attempt.ResultURL, nil
+	}
+	return e, nil
+}
+
+// record writes the outcome down. What cannot be recorded comes again.
+func (p *Executor) record(ctx context.Context, attempt work.Attempt, result work.Result) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	result, err := p.finish(ctx, attempt, result)
+	if errors.Is(err, work.ErrStale) {
+		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
+			Msg("outcome refused: another attempt has taken over")
+		return nil
+	}
+	if err != nil {
+		p.log.Error().Err(err).Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Msg("outcome could not be recorded")
+		return err
+	}
+	p.logFinished(attempt, result)
+	p.metrics.count(attempt, result)
+	switch {
+	case result.Parked:
+		return nil // it gets another job
+	case result.State == event.Retrying:
+		return &queue.Later{After: max(0, time.Until(result.NextAt))}
+	case result.State == event.Pending:
+		return &queue.Later{}
+	default:
+		return nil
+	}
+}
+
+// finish records the outcome; before that, that the target is disabled, so that no crash can lose it.
+func (p *Executor) finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error) {
+	if isDisabling(result) {
+		if err := p.work.Disable(ctx, attempt.Handler, result.Reason, result.Detail); err != nil {
+			return result, err
+		}
+	}
+	return p.work.Finish(ctx, attempt, result)
+}
+
+// isDisabling says that the attempt was made, and that no other is wanted.
+func isDisabling(result work.Result) bool { return result.Parked && !result.Untried }

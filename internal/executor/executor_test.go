@@ -1,0 +1,387 @@
+package executor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/executor"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	databasetest.Prepare()
+	goleak.VerifyTestMain(m)
+}
+
+// patience is how long a test waits for something that has to happen.
+const patience = 30 * time.Second
+
+// script is a handler that does what the test says, attempt by attempt.
+type script func(ctx context.Context, attempt int, e event.Event) (handler.Outcome, error)
+
+// scripted counts the attempts per event and runs the script.
+type scripted struct {
+	script   script
+	mutex    sync.Mutex
+	attempts map[event.ID]int
+}
+
+func (s *scripted) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	s.mutex.Lock()
+	s.attempts[e.ID]++
+	attempt := s.attempts[e.ID]
+	s.mutex.Unlock()
+	return s.script(ctx, attempt, e)
+}
+
+// house is everything between the inbox and a handler, with real stores.
+type house struct {
+	inbox    *inbox.Inbox
+	work     *work.Store
+	queue    *queue.Queue
+	relay    *relay.Relay
+	executor *executor.Executor
+	log      *lockedBuffer
+	stopped  sync.Once
+}
+
+type lockedBuffer struct {
+	mutex sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.Buffer.String()
+}
+
+var quick = executor.Config{MaxAttempts: 3, MaxAge: time.Hour, MinDelay: 10 * time.Millisecond, MaxDelay: 20 * time.Millisecond}
+
+// shortly is the time of an attempt that is meant to run out.
+const shortly = 300 * time.Millisecond
+
+func build(t *testing.T, place *databasetest.Place, config executor.Config, timeout time.Duration, names []string, scripts ...script) *house {
+	t.Helper()
+	stores := place.Open(t)
+	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
+	must(t, first(work.Migrate(t.Context(), stores.Work)))
+	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
+	h := &house{log: &lockedBuffer{}}
+	var lanes []queue.Lane
+	var steps []executor.Step
+	var stages [][]string
+	for i, name := range names {
+		limits := handler.Limits{Concurrency: 4, Timeout: timeout}
+		stages = append(stages, []string{name})
+		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency})
+		steps = append(steps, executor.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
+	}
+	var err error
+	h.inbox, err = inbox.Open(t.Context(), stores.Inbox, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
+	must(t, err)
+	h.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
+	must(t, err)
+	h.work = work.Open(stores.Work, h.queue)
+	t.Cleanup(func() { _ = h.work.Close() })
+	h.executor = executor.New(config, h.work, h.inbox, steps, zerolog.New(h.log))
+	carry := relay.New
+	if place.Kind == database.Postgres {
+		carry = relay.NewWithin
+	}
+	h.relay = carry(h.inbox, h.work, stages, zerolog.New(h.log))
+	return h
+}
+
+func (h *house) start(t *testing.T) {
+	t.Helper()
+	must(t, h.queue.Start(t.Context(), h.executor.Run))
+	h.relay.Start()
+	h.executor.Start()
+	t.Cleanup(func() { h.stop(t) })
+}
+
+func (h *house) stop(t *testing.T) {
+	t.Helper()
+	h.stopped.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := errors.Join(h.relay.Stop(ctx), h.executor.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (h *house) accept(t *testing.T, job string) event.ID {
+	t.Helper()
+	e, err := event.Decode(fmt.Appendf(nil, `{"job":%q,"data":null,"result_url":"https://deep-image.ai/images/1.png","results":null}`, job))
+	must(t, err)
+	e.Received = time.Now()
+	receipt, err := h.inbox.Accept(t.Context(), e)
+	must(t, err)
+	return receipt.ID
+}
+
+// settled waits until the event is in one of the states.
+func (h *house) settled(t *testing.T, id event.ID, want ...event.Status) work.History {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		history, err := h.work.Load(t.Context(), id)
+		for _, state := range want {
+			if err == nil && history.Event.State == state {
+				return history
+			}
+		}
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			t.Fatalf("event is not %v but %+v, error %v; log:\n%s", want, history, err, h.log)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func first(_ int64, err error) error { return err }
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		secretFree := errors.New("the image is gone")
+		rows := []struct {
+			name     string
+			script   script
+			state    event.Status
+			reason   event.Reason
+			attempts int
+			detail   string
+		}{
+			{
+				"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
+				event.Done, "", 1, "",
+			},
+			{"skipped", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{Skipped: true}, nil
+			}, event.Done, "", 1, ""},
+			{"permanent", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, handler.Permanent(event.ReasonExpired, secretFree)
+			}, event.Dead, event.ReasonExpired, 1, "the image is gone"},
+			{"second attempt succeeds", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
+				if attempt == 1 {
+					return handler.Outcome{}, handler.Retry(event.ReasonServerError, secretFree)
+				}
+				return handler.Outcome{}, nil
+			}, event.Done, "", 2, ""},
+			{"never succeeds", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, secretFree)
+			}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
+			{"ready at last", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
+				if attempt < 6 {
+					return handler.Outcome{}, handler.Unready(time.Millisecond, event.ReasonOther, secretFree)
+				}
+				return handler.Outcome{}, nil
+			}, event.Done, "", 6, ""},
+			{"plain error", func(context.Context, int, event.Event) (handler.Outcome, error) {
+				return handler.Outcome{}, secretFree
+			}, event.Dead, event.ReasonOther, 3, "the image is gone"},
+			{"hangs", func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+				<-ctx.Done()
+				return handler.Outcome{}, ctx.Err()
+			}, event.Dead, event.ReasonTimeout, 3, "deadline"},
+			{
+				"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
+				event.Dead, event.ReasonOther, 3, "failed inside",
+			},
+		}
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				h := build(t, databasetest.NewPlace(t, place.Kind), quick, shortly, []string{"download"}, row.script)
+				h.start(t)
+				history := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
+				step := history.Steps[0]
+				if history.Event.State != row.state || step.Reason != row.reason || len(step.History) != row.attempts || !strings.Contains(step.Detail, row.detail) {
+					t.Errorf("got %+v", history)
+				}
+				h.stop(t) // the last line is written after the last record
+				if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
+					t.Errorf("%d lines for %d attempts:\n%s", got, row.attempts, h.log)
+				}
+			})
+		}
+	})
+}
+
+func TestOldStepsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		config := quick
+		config.MaxAge = time.Nanosecond
+		h := build(t, place, config, patience, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
+			return handler.Outcome{}, errors.New("not yet")
+		})
+		h.start(t)
+		history := h.settled(t, h.accept(t, "job-1"), event.Dead)
+		if step := history.Steps[0]; len(step.History) != 1 || !strings.Contains(step.Detail, "given up after") {
+			t.Errorf("got %+v", step)
+		}
+	})
+}
+
+func TestStepsRunInOrderAndSeeWhatWasStored(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		artifact := event.Artifact{Handler: "download", Key: "k", Stored: time.UnixMicro(1)}
+		var seen []event.Artifact
+		store := func(context.Context, int, event.Event) (handler.Outcome, error) {
+			return handler.Outcome{Artifacts: []event.Artifact{artifact}}, nil
+		}
+		look := func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
+			seen = e.Artifacts
+			return handler.Outcome{}, nil
+		}
+		h := build(t, place, quick, patience, []string{"download", "forward"}, store, look)
+		h.start(t)
+		h.settled(t, h.accept(t, "job-1"), event.Done)
+		if len(seen) != 1 || seen[0].Key != "k" {
+			t.Errorf("the second handler saw %+v", seen)
+		}
+	})
+}
+
+// A handler whose target hangs keeps its own lane busy and no other.
+func TestLanesAreIndependent(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		release := make(chan struct{})
+		config := quick
+		h := build(t, place, config, patience, []string{"download", "forward"},
+			func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
+			func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+				return handler.Outcome{}, nil
+			})
+		h.start(t)
+		var last event.ID
+		for n := range 20 { // five times as many as the hanging lane has workers
+			last = h.accept(t, fmt.Sprint("job-", n))
+		}
+		deadline := time.After(patience)
+		for {
+			history, err := h.work.Load(t.Context(), last)
+			if err == nil && history.Steps[0].State == event.Done {
+				break
+			}
+			select {
+			case <-deadline:
+				t.Fatal("the first handler was held up by the second")
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		close(release)
+		h.settled(t, last, event.Done)
+	})
+}
+
+// What the process was working on when it stopped goes on at the next start and costs no try.
+func TestStopInterrupts(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		running := make(chan struct{}, 10)
+		h := build(t, place, quick, patience, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+			running <- struct{}{}
+			<-ctx.Done()
+			return handler.Outcome{}, ctx.Err()
+		})
+		must(t, h.queue.Start(t.Context(), h.executor.Run))
+		h.relay.Start()
+		id := h.accept(t, "job-1")
+		<-running
+		must(t, h.relay.Stop(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
+		defer cancel()
+		must(t, h.queue.Stop(ctx))
+		must(t, h.inbox.Close())
+		history, err := h.work.Load(t.Context(), id)
+		must(t, err)
+		if step := history.Steps[0]; step.State != event.Pending || step.Tries != 0 {
+			t.Errorf("got %+v", step)
+		}
+	})
+}
+
+// No policy within its ranges makes a delay that is none.
+func TestRetryDelaysNeverOverflow(t *testing.T) {
+	t.Parallel()
+	for _, config := range []executor.Config{
+		{MinDelay: 10 * time.Millisecond, MaxDelay: 24 * time.Hour},
+		{MinDelay: time.Minute, MaxDelay: 24 * time.Hour},
+		{MinDelay: time.Hour, MaxDelay: time.Hour},
+	} {
+		for tries := range 1001 {
+			if got := config.Delay(tries, 0); got < config.MinDelay/2 || got > config.MaxDelay {
+				t.Fatalf("%+v after %d tries: %s", config, tries, got)
+			}
+		}
+	}
+}
+
+func TestRetryDelays(t *testing.T) {
+	t.Parallel()
+	config := executor.Config{MinDelay: time.Second, MaxDelay: time.Minute}
+	rows := []struct {
+		name     string
+		tries    int
+		asked    time.Duration
+		min, max time.Duration
+	}{
+		{"first", 1, 0, 500 * time.Millisecond, time.Second},
+		{"doubles", 3, 0, 2 * time.Second, 4 * time.Second},
+		{"capped", 20, 0, 30 * time.Second, time.Minute},
+		{"no overflow", 1000, 0, 30 * time.Second, time.Minute},
+		{"asked for more", 1, 10 * time.Second, 10 * time.Second, 11 * time.Second},
+		{"asked for less", 20, time.Second, 30 * time.Second, time.Minute},
+		{"asked for too much", 1, 24 * time.Hour, 54 * time.Second, time.Minute},
+	}
+	for _, row := range rows {
+		for range 200 {
+			if got := config.Delay(row.tries, row.asked); got < row.min || got > row.max {
+				t.Errorf("%s: %s is not between %s and %s", row.name, got, row.min, row.max)
+			}
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package executor
+
+import (
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count attempts. Every label comes from a fixed set: names of configured steps, states and reasons.
+type metrics struct {
+	attempts  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	ages      *prometheus.HistogramVec
+	bytes     *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	const handler = "handler"
+	return &metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "receiver_step_attempts_total", Help: "Attempts of steps that ended, by how; the reason is empty for those that succeeded.",
+		}, []string{handler, "outcome", "reason"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "receiver_step_duration_seconds", Help: "How long an attempt of a step took.",
+			Buckets: []float64{.005, .02, .1, .5, 1, 2.5, 5, 10, 30, 60, 300, 600},
+		}, []string{handler}),
+		ages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "receiver_step_done_after_seconds", Help: "Time from the receipt of a callback until a step was done.",
+			Buckets: []float64{.05, .2, 1, 5, 15, 60, 300, 1800, 7200, 43200},
+		}, []string{handler}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "receiver_artifact_bytes_total", Help: "Bytes of the files that were stored.",
+		}, []string{handler}),
+	}
+}
+
+// count counts an attempt whose outcome is recorded.
+func (m *metrics) count(attempt work.Attempt, result work.Result) {
+	m.attempts.WithLabelValues(attempt.Handler, string(result.State), string(result.Reason)).Inc()
+	m.durations.WithLabelValues(attempt.Handler).Observe(time.Since(attempt.Started).Seconds())
+	if result.Reason == "" {
+		m.ages.WithLabelValues(attempt.Handler).Observe(time.Since(attempt.Received).Seconds())
+	}
+	for _, artifact := range result.Artifacts {
+		m.bytes.WithLabelValues(attempt.Handler).Add(float64(artifact.Bytes))
+	}
+}
+
+// Collectors are what the executor counts, to be registered.
+func (p *Executor) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{p.metrics.attempts, p.metrics.durations, p.metrics.ages, p.metrics.bytes}
+}

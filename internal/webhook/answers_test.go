@@ -1,0 +1,312 @@
+package webhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/webhook"
+)
+
+type receipt struct{ ID, Job, Status string }
+
+func TestAcceptedAndDuplicate(t *testing.T) {
+	t.Parallel()
+	door := start(t, defaults())
+	response, body := door.post(t, sample)
+	var first receipt
+	if err := json.Unmarshal([]byte(body), &first); err != nil || first.Status != "accepted" {
+		t.Fatalf("answered %s, %v", body, err)
+	}
+	want := `{"id":"` + first.ID + `","job":"ce0e7624-634e-11ee-a699-0242ac14000b","status":"accepted"}`
+	if body != want || response.Header.Get("Content-Type") != "application/json" || response.ContentLength != int64(len(want)) {
+		t.Errorf("answered %s with %v", body, response.Header)
+	}
+	_, body = door.post(t, sample)
+	if want := strings.Replace(want, "accepted", "duplicate", 1); body != want {
+		t.Errorf("the same again was answered %s, want %s", body, want)
+	}
+	events, rejected := door.inbox.kept()
+	if len(events) != 1 || len(rejected) != 0 || string(events[0].Body) != sample {
+		t.Fatalf("stored are %d events and %d rejected bodies", len(events), len(rejected))
+	}
+	received := events[0].Received
+	if received.Location() != time.UTC || received.Nanosecond()%1000 != 0 || time.Since(received) > time.Minute {
+		t.Errorf("received at %v", received)
+	}
+}
+
+func TestSameEventAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	door := start(t, defaults())
+	var group sync.WaitGroup
+	answers := make(chan string, 50)
+	for range cap(answers) {
+		group.Go(func() {
+			_, body := door.post(t, sample)
+			answers <- body
+		})
+	}
+	group.Wait()
+	close(answers)
+	ids, accepted := map[string]bool{}, 0
+	for body := range answers {
+		var one receipt
+		if err := json.Unmarshal([]byte(body), &one); err != nil {
+			t.Fatal(err)
+		}
+		ids[one.ID] = true
+		if one.Status == "accepted" {
+			accepted++
+		}
+	}
+	if len(ids) != 1 || accepted != 1 {
+		t.Errorf("50 times the same event gave %d ids and was accepted %d times", len(ids), accepted)
+	}
+}
+
+func TestJobIsQuotedExactly(t *testing.T) {
+	t.Parallel()
+	door := start(t, defaults())
+	for _, job := range []string{`"`, `\`, `</script>`, "é世界😀", "\u2028", "\u007f"} {
+		quoted, err := json.Marshal(job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, body := door.post(t, `{"job":`+string(quoted)+`}`)
+		var one receipt
+		if err := json.Unmarshal([]byte(body), &one); response.StatusCode == http.StatusOK && (err != nil || one.Job != job) {
+			t.Errorf("job %q was answered %d %s", job, response.StatusCode, body)
+		}
+	}
+}
+
+func TestBodiesThatAreNoEvents(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name, body string
+		status     int
+		pointers   []string
+	}{
+		{"empty", "", 400, nil},
+		{"no JSON", "job=7", 400, nil},
+		{"cut off", `{"job":"a"`, 400, nil},
+		{"trailing", `{"job":"a"} x`, 400, nil},
+		{"duplicate keys", `{"job":"a","job":"b"}`, 400, nil},
+		{"invalid UTF-8", "{\"job\":\"\xff\"}", 400, nil},
+		{"too deep", `{"job":"a","data":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, 400, nil},
+		{"no job", `{}`, 422, []string{"/job"}},
+		{"job as a number", `{"job":1}`, 422, []string{"/job"}},
+		{"job too long", `{"job":"` + strings.Repeat("a", 257) + `"}`, 422, []string{"/job"}},
+		{"address as a number", `{"job":"a","result_url":1}`, 422, []string{"/result_url"}},
+		{"two faults", `{"result_url":[]}`, 422, []string{"/job", "/result_url"}},
+		{"a list", `[]`, 422, []string{""}},
+	}
+	door := start(t, defaults())
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			response, body := door.post(t, row.body)
+			var told problem.Details
+			if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != row.status {
+				t.Fatalf("answered %d %s, %v", response.StatusCode, body, err)
+			}
+			pointers := map[string]bool{}
+			for _, fault := range told.Errors {
+				pointers[fault.Pointer] = true
+			}
+			for _, pointer := range row.pointers {
+				if !pointers[pointer] {
+					t.Errorf("no fault at %q in %s", pointer, body)
+				}
+			}
+			events, rejected := door.inbox.kept()
+			kept := func(r event.Rejection) bool { return string(r.Body) == row.body && r.Detail == told.Detail }
+			if len(events) != 0 || !slices.ContainsFunc(rejected, kept) {
+				t.Errorf("kept are %d events and rejected bodies %+v", len(events), rejected)
+			}
+		})
+	}
+}
+
+// What a hostile sender can think of is never a fault of ours.
+func TestHostileBodies(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.FromSlash("../event/testdata/hostile/*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 100 {
+		t.Fatalf("there are only %d hostile bodies", len(files))
+	}
+	door := start(t, defaults())
+	bodies := map[string]string{"100,000 lists": strings.Repeat("[", 50_000), "100,000 objects": strings.Repeat(`{"":`, 12_000)}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[filepath.Base(file)] = string(text)
+	}
+	for name, body := range bodies {
+		response, text := door.post(t, body)
+		status, must := response.StatusCode, []int{200, 400, 413, 422}
+		switch name[:2] {
+		case "n_":
+			must = []int{400, 413}
+		case "y_":
+			must = []int{200, 422}
+		}
+		if !slices.Contains(must, status) {
+			t.Errorf("%s was answered %d %s, want one of %v", name, status, text, must)
+		}
+	}
+}
+
+// Whatever hinders us is told as our fault, and nothing of it but that.
+func TestFaultsOfOurs(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name string
+		body string
+		set  func(*options)
+	}{
+		{"store without a meaning", sample, func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
+		{"store is unavailable", sample, func(o *options) { o.inbox.fail = event.Unavailable("Too many events wait.", errors.New("/data")) }},
+		{"store says it is the sender's fault", sample, func(o *options) { o.inbox.fail = &event.Error{Code: event.CodeInvalid, Detail: "x"} }},
+		{"store is slow", sample, func(o *options) {
+			o.door.AcceptTimeout = 20 * time.Millisecond
+			o.inbox.entered = func(ctx context.Context) { <-ctx.Done() }
+		}},
+		{"malformed body cannot be kept", "nonsense", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
+		{"invalid body cannot be kept", "{}", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
+		{"not ready", sample, func(o *options) { o.ready = func() error { return event.Unavailable("The disk is full.", nil) } }},
+		{"not ready without a meaning", sample, func(o *options) { o.ready = func() error { return errors.New("statfs /data") } }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			o := defaults()
+			row.set(&o)
+			door := start(t, o)
+			response, body := door.post(t, row.body)
+			seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+			if response.StatusCode != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+				t.Errorf("answered %d %s, Retry-After %q", response.StatusCode, body, response.Header.Get("Retry-After"))
+			}
+			if strings.Contains(body, "/data") {
+				t.Errorf("the cause is in the answer %s", body)
+			}
+			if events, rejected := door.inbox.kept(); len(events)+len(rejected) != 0 {
+				t.Errorf("stored are %v %v", events, rejected)
+			}
+		})
+	}
+}
+
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	door := start(t, defaults())
+	door.Drain()
+	response, body := door.post(t, sample)
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+		t.Errorf("answered %d %s", response.StatusCode, body)
+	}
+}
+
+func TestOtherMethods(t *testing.T) {
+	t.Parallel()
+	door := start(t, defaults())
+	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "FROBNICATE"} {
+		response, body := door.send(t, method, httpserver.WebhookPath+"/"+token, nil, nil)
+		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST" {
+			t.Errorf("%s was answered %d, Allow %q: %s", method, response.StatusCode, response.Header.Get("Allow"), body)
+		}
+	}
+}
+
+// A client that goes away while its event is stored changes nothing.
+func TestClientThatGoesAway(t *testing.T) {
+	t.Parallel()
+	o := defaults()
+	requests, accepted := make(chan context.Context, 1), make(chan error, 1)
+	o.wrap = func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests <- r.Context()
+			next.ServeHTTP(w, r)
+		})
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	o.inbox.entered = func(ctx context.Context) {
+		close(entered)
+		<-leave
+		accepted <- ctx.Err()
+	}
+	door := start(t, o)
+	connection := door.dial(t)
+	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: %d\r\n\r\n%s", httpserver.WebhookPath, token, len(sample), sample)
+	<-entered
+	_ = connection.Close()
+	request := <-requests
+	<-request.Done() // the server knows that the client is gone
+	close(leave)
+	if err := <-accepted; err != nil {
+		t.Errorf("the store was told %v", err)
+	}
+	if err := door.Shutdown(t.Context()); err != nil { // waits for the handler
+		t.Error(err)
+	}
+	if events, _ := door.inbox.kept(); len(events) != 1 {
+		t.Errorf("stored are %d events", len(events))
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	good := defaults()
+	rows := []struct {
+		name   string
+		tokens []string
+		change func(*webhook.Config, *webhook.Deps)
+	}{
+		{"no token", nil, nil},
+		{"empty token", []string{token, ""}, nil},
+		{"short token", []string{token, "fifteen-letters"}, nil},
+		{"no inbox", []string{token}, func(_ *webhook.Config, d *webhook.Deps) { d.Inbox = nil }},
+		{"no readiness", []string{token}, func(_ *webhook.Config, d *webhook.Deps) { d.Ready = nil }},
+		{"budget below the largest body", []string{token}, func(c *webhook.Config, _ *webhook.Deps) { c.InFlightBytes = c.MaxBodyBytes - 1 }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			config, deps := good.door, webhook.Deps{Inbox: good.inbox, Ready: good.ready}
+			for _, text := range row.tokens {
+				deps.Tokens = append(deps.Tokens, secret.New(text))
+			}
+			if row.change != nil {
+				row.change(&config, &deps)
+			}
+			_, err := webhook.New(config, deps)
+			if err == nil {
+				t.Fatal("a door was made")
+			}
+			if strings.Contains(err.Error(), "letters") || strings.Contains(err.Error(), token) {
+				t.Errorf("a token is in the error %v", err)
+			}
+		})
+	}
+}
