@@ -11,16 +11,16 @@ import (
 	"testing"
 )
 
-// What the tests tell the build about itself.
+// Build arguments of the tests.
 const (
 	imageVersion = "9.8.7"
 	imageCommit  = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"
 	imageDate    = "2026-01-02T03:04:05Z"
 )
 
-// The image cannot be built without an engine, but what it holds can: this runs
-// the Dockerfile's own build command, with another folder for the result.
-func TestImageHoldsStaticStrippedBinaryThatKnowsItsVersion(t *testing.T) {
+// TestDockerfileBuildsStaticStrippedBinary runs the build command of the
+// Dockerfile without a container engine.
+func TestDockerfileBuildsStaticStrippedBinary(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	command := strings.ReplaceAll(dockerfileBuild(t), "/out/", folder+"/")
@@ -36,7 +36,7 @@ func TestImageHoldsStaticStrippedBinaryThatKnowsItsVersion(t *testing.T) {
 	}
 	for _, want := range []string{imageVersion, imageCommit, imageDate} {
 		if !strings.Contains(string(output), want) {
-			t.Errorf("receiver version says %q, want %s in it", output, want)
+			t.Errorf("receiver version = %q, want %s in it", output, want)
 		}
 	}
 }
@@ -50,17 +50,17 @@ func checkStaticAndStripped(t *testing.T, binary string) {
 	defer file.Close()
 	for _, program := range file.Progs {
 		if program.Type == elf.PT_INTERP || program.Type == elf.PT_DYNAMIC {
-			t.Errorf("the binary is not static: it has a %v", program.Type)
+			t.Errorf("binary has a program header %v, want a static binary", program.Type)
 		}
 	}
 	for _, section := range file.Sections {
 		if section.Type == elf.SHT_SYMTAB || strings.Contains(section.Name, "debug_") {
-			t.Errorf("the binary is not stripped: it has a section %s", section.Name)
+			t.Errorf("binary has a section %s, want a stripped binary", section.Name)
 		}
 	}
 }
 
-func TestMakefileBuildsWhatDockerfileBuilds(t *testing.T) {
+func TestMakefileAndDockerfileBuildAlike(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {
 		t.Skip("make is not installed")
@@ -75,7 +75,7 @@ func TestMakefileBuildsWhatDockerfileBuilds(t *testing.T) {
 	made := buildArguments(t, lineWith(t, string(output), "go build"))
 	shipped := buildArguments(t, dockerfileBuild(t), imageEnvironment(t)...)
 	if !slices.Equal(made, shipped) {
-		t.Errorf("make build gives go    %q\nthe Dockerfile gives it %q", made, shipped)
+		t.Errorf("go arguments of make build = %q\nwant those of the Dockerfile %q", made, shipped)
 	}
 }
 
@@ -86,24 +86,24 @@ func lineWith(t *testing.T, text, part string) string {
 			return line
 		}
 	}
-	t.Fatalf("%q has no line with %q", text, part)
+	t.Fatalf("output = %q, want a line with %q", text, part)
 	return ""
 }
 
-// buildArguments gives what a build command hands to the go command, except for
-// the name of the result.
+// buildArguments returns the arguments that a shell command gives to go, without
+// the name of the output.
 func buildArguments(t *testing.T, command string, environment ...string) []string {
 	t.Helper()
 	const spy = `go() { echo "CGO_ENABLED=$CGO_ENABLED" "$@"; }; `
 	words := strings.Fields(shell(t, spy+command, environment...))
 	at := slices.Index(words, "-o")
 	if at < 0 || at+2 > len(words) {
-		t.Fatalf("%q does not say where the result goes", words)
+		t.Fatalf("go arguments = %q, want -o among them", words)
 	}
 	return slices.Delete(words, at, at+2)
 }
 
-// dockerfileBuild is the shell command by which the Dockerfile builds the binary.
+// dockerfileBuild returns the shell command that builds the binary in the Dockerfile.
 func dockerfileBuild(t *testing.T) string {
 	t.Helper()
 	for _, instruction := range dockerfile(t) {
@@ -114,11 +114,11 @@ func dockerfileBuild(t *testing.T) string {
 		words := strings.Fields(rest)
 		return strings.Join(slices.DeleteFunc(words, func(word string) bool { return strings.HasPrefix(word, "--mount=") }), " ")
 	}
-	t.Fatal("the Dockerfile has no RUN with go build")
+	t.Fatal("Dockerfile has no RUN with go build, want one")
 	return ""
 }
 
-// imageEnvironment is what the build stage's ENV and the builder's arguments say.
+// imageEnvironment returns the ENV of the build stage and the build arguments.
 func imageEnvironment(t *testing.T) []string {
 	t.Helper()
 	environment := []string{
@@ -133,7 +133,7 @@ func imageEnvironment(t *testing.T) []string {
 	return environment
 }
 
-// dockerfile gives the instructions, each on one line.
+// dockerfile returns the instructions, each on one line.
 func dockerfile(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
@@ -143,7 +143,7 @@ func dockerfile(t *testing.T) []string {
 	return strings.Split(strings.ReplaceAll(string(text), "\\\n", ""), "\n")
 }
 
-// shell runs a command at the top of the repository and gives what it prints.
+// shell runs a command at the top of the repository and returns its output.
 func shell(t *testing.T, command string, environment ...string) string {
 	t.Helper()
 	run := exec.CommandContext(t.Context(), "sh", "-ec", command)

@@ -1,5 +1,6 @@
-// Package archtest proves the rules of the house: who may import whom, what the
-// shipped binary links, and that the map and the image file say what is true.
+// Package archtest tests the rules of this repository: which package may import
+// which, what the binary links, which words and log messages are allowed, and
+// that internal/README.md and the Dockerfile match the code.
 package archtest
 
 import (
@@ -22,7 +23,7 @@ import (
 type Package struct {
 	Path    string   // from the module's root, such as ./internal/event
 	Doc     string   // first sentence of the package comment; "" without one
-	Imports []Import // of all its files but the tests, whatever system they are for
+	Imports []Import // of all files except tests, for all systems
 }
 
 // Import is one import in one file.
@@ -59,7 +60,7 @@ func Load(ctx context.Context, dir string, patterns ...string) ([]Package, error
 	}
 }
 
-// Linked gives the import paths of all that a package of the module at dir is made of.
+// Linked returns the import paths of all packages that the package is linked from.
 func Linked(ctx context.Context, dir, pattern string) ([]string, error) {
 	output, err := goList(ctx, dir, "-deps", pattern)
 	return strings.Fields(string(output)), err
@@ -75,7 +76,7 @@ func goList(ctx context.Context, dir, flag string, patterns ...string) ([]byte, 
 	return output, err
 }
 
-// relative writes a path of the module as the go command's relative patterns do.
+// relative turns an import path of the module into a path such as ./internal/event.
 func (l listed) relative(importPath string) string {
 	if rest, ok := strings.CutPrefix(importPath, l.Module.Path); ok && (rest == "" || rest[0] == '/') {
 		return "." + rest

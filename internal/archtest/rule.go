@@ -10,16 +10,16 @@ import (
 // is a package of the module, ./internal/... it and all below, github.com/x/y/...
 // a package of others and all below, ... everything; std is the standard library.
 type Rule struct {
-	Says   string   // the rule in one clause
-	Of     []string // packages it binds
-	Except []string // packages among them that it does not bind
-	Forbid []string // what they must not import
-	Allow  []string // what they may all the same
-	Deep   bool     // counts also what they reach through other packages of the module
-	NotIn  string   // base name of files that it does not bind; "" for none
+	Says    string   // the rule in one clause
+	Of      []string // packages it binds
+	Except  []string // exceptions to Of
+	Forbid  []string // imports that are forbidden
+	Allow   []string // exceptions to Forbid
+	Deep    bool     // also counts imports through other packages of the module
+	OneFile bool     // one file of each package may have the imports
 }
 
-// Check gives what breaks the rules, one sentence each, in a stable order.
+// Check returns one sentence for each import that breaks a rule, in a stable order.
 func Check(packages []Package, rules []Rule) []string {
 	var broken []string
 	for _, rule := range rules {
@@ -35,9 +35,14 @@ func Check(packages []Package, rules []Rule) []string {
 
 func (r Rule) check(bound Package, packages []Package) []string {
 	var broken []string
+	first := "" // file that has the imports, if one may
 	for _, at := range r.reach(bound, packages) {
 		for _, imported := range at.Imports {
-			if imported.File == r.NotIn || !matchAny(r.Forbid, imported.Path) || matchAny(r.Allow, imported.Path) {
+			if !matchAny(r.Forbid, imported.Path) || matchAny(r.Allow, imported.Path) {
+				continue
+			}
+			if r.OneFile && (first == "" || first == imported.File) {
+				first = imported.File
 				continue
 			}
 			sentence := fmt.Sprintf("%s/%s imports %s", at.Path, imported.File, imported.Path)
@@ -50,7 +55,7 @@ func (r Rule) check(bound Package, packages []Package) []string {
 	return broken
 }
 
-// reach gives the packages whose imports count for the one that is bound.
+// reach returns the packages whose imports count for the bound one.
 func (r Rule) reach(bound Package, packages []Package) []Package {
 	reached := []Package{bound}
 	for i := 0; r.Deep && i < len(reached); i++ {

@@ -8,9 +8,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/archtest"
 )
 
-// The module in testdata/planted breaks a rule in each of these ways: a checker
-// that no longer sees one of them must not pass.
-func TestCheckFindsWhatIsPlanted(t *testing.T) {
+// The module in testdata/planted breaks a rule in each of these ways.
+func TestCheckFindsPlantedImports(t *testing.T) {
 	t.Parallel()
 	planted := load(t, "testdata/planted")
 	everything := []string{"./..."}
@@ -20,42 +19,42 @@ func TestCheckFindsWhatIsPlanted(t *testing.T) {
 		want []string
 	}{
 		{
-			"an import outside an allow-list, also in a file for another system",
-			archtest.Rule{Of: []string{"./internal/event"}, Forbid: []string{"..."}, Allow: []string{"encoding/..."}},
-			[]string{
+			name: "an import outside an allow-list, also in a file for another system",
+			rule: archtest.Rule{Of: []string{"./internal/event"}, Forbid: []string{"..."}, Allow: []string{"encoding/..."}},
+			want: []string{
 				"./internal/event/event.go imports ./internal/telemetry",
 				"./internal/event/event_windows.go imports net/http/cgi",
 			},
 		},
 		{
-			"std allows the standard library only",
-			archtest.Rule{Of: []string{"./internal/event"}, Forbid: []string{"..."}, Allow: []string{"std"}},
-			[]string{"./internal/event/event.go imports ./internal/telemetry"},
+			name: "std allows the standard library only",
+			rule: archtest.Rule{Of: []string{"./internal/event"}, Forbid: []string{"..."}, Allow: []string{"std"}},
+			want: []string{"./internal/event/event.go imports ./internal/telemetry"},
 		},
 		{
-			"a direct rule does not look further",
-			archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}},
-			nil,
+			name: "a direct rule ignores transitive imports",
+			rule: archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}},
+			want: nil,
 		},
 		{
-			"a deep rule does",
-			archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}, Deep: true},
-			[]string{"./internal/webhook reaches it: ./internal/middle/middle.go imports ./internal/inbox"},
+			name: "a deep rule finds transitive imports",
+			rule: archtest.Rule{Of: []string{"./internal/webhook"}, Forbid: []string{"./internal/inbox"}, Deep: true},
+			want: []string{"./internal/webhook reaches it: ./internal/middle/middle.go imports ./internal/inbox"},
 		},
 		{
-			"a sibling under one folder",
-			archtest.Rule{Of: []string{"./internal/handler/..."}, Forbid: []string{"./internal/handler/..."}},
-			[]string{"./internal/handler/publish/publish.go imports ./internal/handler/download"},
+			name: "a sibling under one folder",
+			rule: archtest.Rule{Of: []string{"./internal/handler/..."}, Forbid: []string{"./internal/handler/..."}},
+			want: []string{"./internal/handler/publish/publish.go imports ./internal/handler/download"},
 		},
 		{
-			"a fence with a package inside",
-			archtest.Rule{Of: everything, Except: []string{"./internal/middle"}, Forbid: []string{"./internal/inbox"}},
-			nil,
+			name: "a library with one user",
+			rule: archtest.Rule{Of: everything, Except: []string{"./internal/middle"}, Forbid: []string{"./internal/inbox"}},
+			want: nil,
 		},
 		{
-			"a fence with a file inside",
-			archtest.Rule{Of: everything, Forbid: []string{"expvar"}, NotIn: "metrics.go"},
-			[]string{"./internal/telemetry/other.go imports expvar"},
+			name: "a second file with imports that one file may have",
+			rule: archtest.Rule{Of: everything, Forbid: []string{"expvar"}, OneFile: true},
+			want: []string{"./internal/telemetry/other.go imports expvar"},
 		},
 	}
 	for _, test := range tests {
@@ -67,13 +66,13 @@ func TestCheckFindsWhatIsPlanted(t *testing.T) {
 				want = append(want, sentence+": planted")
 			}
 			if got := archtest.Check(planted, []archtest.Rule{test.rule}); !slices.Equal(got, want) {
-				t.Errorf("broken:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
 	}
 }
 
-func TestLinkedSeesWhatIsPlanted(t *testing.T) {
+func TestLinkedListsTransitivePackages(t *testing.T) {
 	t.Parallel()
 	linked, err := archtest.Linked(t.Context(), "testdata/planted", "./internal/handler/publish")
 	if err != nil {
@@ -81,16 +80,16 @@ func TestLinkedSeesWhatIsPlanted(t *testing.T) {
 	}
 	for _, want := range []string{"testing", "example.org/planted/internal/handler/download"} {
 		if !slices.Contains(linked, want) {
-			t.Errorf("%s is not among the packages that are linked", want)
+			t.Errorf("linked packages lack %s, want it among %d", want, len(linked))
 		}
 	}
 }
 
-func TestLoadTellsWhatIsWrong(t *testing.T) {
+func TestLoadNamesTheMissingPackage(t *testing.T) {
 	t.Parallel()
 	_, err := archtest.Load(t.Context(), "testdata/planted", "./internal/nowhere")
 	if err == nil || !strings.Contains(err.Error(), "nowhere") {
-		t.Errorf("error is %v, want one that names the package", err)
+		t.Errorf("error = %v, want one that names the package", err)
 	}
 }
 

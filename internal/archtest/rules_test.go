@@ -16,43 +16,43 @@ import (
 // root is the top of the repository.
 const root = "../.."
 
-func TestHouseKeepsItsRules(t *testing.T) {
+func TestImportRules(t *testing.T) {
 	t.Parallel()
-	for _, sentence := range archtest.Check(load(t, root), archtest.HouseRules()) {
+	for _, sentence := range archtest.Check(load(t, root), archtest.Rules()) {
 		t.Error(sentence)
 	}
 }
 
-// A rule about a package that was renamed would hold for ever.
+// A rule about a package that was renamed would always pass.
 func TestRulesNamePackagesThatExist(t *testing.T) {
 	t.Parallel()
 	packages := load(t, root)
-	for _, rule := range archtest.HouseRules() {
+	for _, rule := range archtest.Rules() {
 		for _, pattern := range slices.Concat(rule.Of, rule.Except, rule.Forbid, rule.Allow) {
 			tree := strings.TrimSuffix(pattern, "/...")
 			if strings.HasPrefix(pattern, "./") && !slices.ContainsFunc(packages, func(p archtest.Package) bool {
 				return p.Path == pattern || tree != pattern && strings.HasPrefix(p.Path+"/", tree+"/")
 			}) {
-				t.Errorf("the rule %q names %s, which is no package", rule.Says, pattern)
+				t.Errorf("rule %q names %s, want a package that exists", rule.Says, pattern)
 			}
 		}
 	}
 }
 
-func TestPackagesSayWhatTheyAre(t *testing.T) {
+func TestPackagesHaveNamesAndComments(t *testing.T) {
 	t.Parallel()
 	vague := []string{"util", "utils", "common", "models", "pkg", "helpers", "misc", "shared", "base"}
 	for _, p := range load(t, root) {
 		name := path.Base(p.Path)
 		if slices.Contains(vague, name) {
-			t.Errorf("%s: the name does not say what is in it", p.Path)
+			t.Errorf("package name %s is vague, want a name that says what is in it", p.Path)
 		}
 		opening := "Package " + name + " "
 		if strings.HasPrefix(p.Path, "./cmd/") {
 			opening = "Command " + name + " "
 		}
 		if !strings.HasPrefix(p.Doc, opening) {
-			t.Errorf("%s: the package comment is %q, want a sentence that starts with %q", p.Path, p.Doc, opening)
+			t.Errorf("%s: package comment = %q, want a sentence that starts with %q", p.Path, p.Doc, opening)
 		}
 	}
 }
@@ -64,12 +64,12 @@ func TestBinaryLinksNoTestCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(linked, "net/http") {
-		t.Error("net/http is not linked: the list is not that of the receiver")
+		t.Error("net/http is not linked, want the packages of the receiver")
 	}
 	for _, importPath := range linked {
 		foreign := strings.Contains(importPath, ".") && strings.HasSuffix(importPath, "test")
 		if foreign || importPath == "testing" || strings.HasPrefix(importPath, "testing/") || strings.HasSuffix(importPath, "/httptest") {
-			t.Errorf("the receiver links %s", importPath)
+			t.Errorf("the receiver links %s, want no test code", importPath)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestMapHasOneLineForEachPackage(t *testing.T) {
 		delete(mapped, mapName(p.Path))
 	}
 	for name := range mapped {
-		t.Errorf("internal/README.md has a line for %s, which is no package", name)
+		t.Errorf("internal/README.md has a line for %s, want packages only", name)
 	}
 }
 
@@ -93,7 +93,7 @@ func mapName(packagePath string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(packagePath, "./"), "internal/")
 }
 
-// mapLines counts the lines of the map's tables by the name in their first column.
+// mapLines counts the table rows of internal/README.md by the package in their first column.
 func mapLines(t *testing.T) map[string]int {
 	t.Helper()
 	file, err := os.Open("../README.md")
@@ -115,8 +115,8 @@ func mapLines(t *testing.T) map[string]int {
 	return found
 }
 
-// What lies at the top is what a visitor sees first.
-func TestTopHasNothingElse(t *testing.T) {
+// TestTopLevelIsFixed keeps the first page that a visitor sees short.
+func TestTopLevelIsFixed(t *testing.T) {
 	t.Parallel()
 	want := []string{"Dockerfile", "LICENSE", "Makefile", "README.md", "api", "cmd", "go.mod", "go.sum", "internal"}
 	may := []string{"deploy"}
@@ -136,7 +136,7 @@ func TestTopHasNothingElse(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the top level is %v, want %v", got, want)
+		t.Errorf("top level = %v, want %v", got, want)
 	}
 }
 
