@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
 )
 
 // door is where callbacks are sent.
@@ -102,7 +102,7 @@ func (d door) deliver(ctx context.Context, body []byte, timeout time.Duration) (
 		return answer{}, fmt.Errorf("send: %w", withoutURL(err))
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", telemetry.UserAgent())
+	request.Header.Set("User-Agent", httpclient.UserAgent())
 	if !d.token.IsZero() {
 		request.Header.Set("Authorization", "Bearer "+d.token.Reveal())
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -147,7 +146,7 @@ func checkVendor(ctx context.Context, c config.Config) []finding {
 	if !c.DeepImage.Enabled() {
 		return nil
 	}
-	client, err := deepimage.New(c.DeepImage, deepimage.WithUserAgent(telemetry.UserAgent()))
+	client, err := deepimage.New(c.DeepImage)
 	if err != nil {
 		return []finding{{"deep image", verdictFail, err.Error()}}
 	}

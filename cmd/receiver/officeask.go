@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // unreachableError says that nobody is there who could have heard a request.
@@ -61,7 +61,7 @@ type officeAnswer struct {
 
 // exchange sends a request and reads the answer.
 func (o *office) exchange(request *http.Request) (officeAnswer, error) {
-	request.Header.Set("User-Agent", telemetry.UserAgent())
+	request.Header.Set("User-Agent", httpclient.UserAgent())
 	if !o.token.IsZero() {
 		request.Header.Set("Authorization", "Bearer "+o.token.Reveal())
 	}

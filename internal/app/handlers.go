@@ -12,7 +12,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
 )
 
 // lanes are the queues of all steps.
@@ -56,7 +55,7 @@ func (a *App) stages() [][]string {
 func (a *App) stepNames() []string { return slices.Concat(a.stages()...) }
 
 func (a *App) buildWork(ctx context.Context) error {
-	client, err := fetch.New(a.config.Fetch, fetch.WithUserAgent(telemetry.UserAgent()))
+	client, err := fetch.New(a.config.Fetch)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/verification"
 )
 
@@ -16,7 +15,7 @@ func (a *App) buildTrust(context.Context) (err error) {
 	if !a.config.DeepImage.Enabled() {
 		return nil
 	}
-	a.vendor, err = deepimage.New(a.config.DeepImage, deepimage.WithUserAgent(telemetry.UserAgent()))
+	a.vendor, err = deepimage.New(a.config.DeepImage)
 	if err != nil {
 		return err
 	}

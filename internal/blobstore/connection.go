@@ -2,54 +2,46 @@ package blobstore
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 const (
-	dialTimeout      = 10 * time.Second // DNS and connecting
-	handshakeTimeout = 10 * time.Second // TLS
-	idleTimeout      = 30 * time.Second // of a connection between two requests; less than a stall
-	identityTimeout  = 10 * time.Second // one request for credentials
-
-	maxHeaderBytes = 64 << 10
-	bufferBytes    = 64 << 10
+	idleTimeout     = 30 * time.Second // of a connection between two requests; less than a stall
+	identityTimeout = 10 * time.Second // one request for credentials
+	bufferBytes     = 64 << 10
 )
 
 // newTransport makes a way to a service that the operator named. A request has no
 // deadline of its own, because it may carry an object of any size over a slow line;
 // instead a connection that moves nothing for too long is given up.
 func newTransport(chosen options) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &http.Transport{
-		Proxy: proxyOf,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			connection, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &movingConn{connection, chosen.limits.stall}, nil
-		},
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: chosen.roots},
-		TLSHandshakeTimeout:    handshakeTimeout,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		DisableCompression:     true, // what is stored is to be read as it was
-		MaxIdleConns:           64,
-		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        idleTimeout,
-		WriteBufferSize:        bufferBytes,
-		ReadBufferSize:         bufferBytes,
+	transport := httpclient.NewTransport(chosen.roots)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &movingConn{connection, chosen.limits.stall}, nil
 	}
+	transport.Proxy = proxyOf
+	transport.ForceAttemptHTTP2 = false // the stall deadline is per connection, so no two requests may share one
+	transport.ExpectContinueTimeout = time.Second
+	transport.MaxIdleConns = 64
+	transport.MaxIdleConnsPerHost = 16
+	transport.IdleConnTimeout = idleTimeout
+	transport.WriteBufferSize = bufferBytes
+	transport.ReadBufferSize = bufferBytes
+	return transport
 }
 
 // proxyOf is the environment's proxy, but not for addresses of this link, where
@@ -90,27 +82,15 @@ func unreached(service string, err error) error {
 	if source, ok := errors.AsType[*sourceError](err); ok {
 		return source
 	}
-	if number, ok := errors.AsType[syscall.Errno](err); ok {
-		return fmt.Errorf("%s cannot be reached: %w", service, number)
+	failed := httpclient.Classify(err)
+	switch {
+	case failed.Cause != nil:
+		return fmt.Errorf("%s %s: %w", service, failed.Text, failed.Cause)
+	case strings.HasPrefix(err.Error(), "Connection closed"): // of the S3 library
+		return fmt.Errorf("%s closed the connection too early", service)
+	default:
+		return fmt.Errorf("%s %s", service, failed.Text)
 	}
-	return fmt.Errorf("%s %s", service, complaint(err))
-}
-
-func complaint(err error) string {
-	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
-		return "cannot be reached: the host " + lookup.Name + " is not found"
-	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "did not answer in time"
-	}
-	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "has a certificate that is not trusted: " + certificate.Err.Error()
-	}
-	// One of the libraries says it in its own words.
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.HasPrefix(err.Error(), "Connection closed") {
-		return "closed the connection too early"
-	}
-	return "does not speak HTTP, or TLS, as it should"
 }
 
 const maxSaidBytes = 300

@@ -8,9 +8,14 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-const firstRetry = 200 * time.Millisecond // it doubles
+const (
+	firstRetry    = 200 * time.Millisecond // it doubles
+	maxErrorBytes = 64 << 10               // of the body of an error
+)
 
 // gcsError is an answer that is none.
 type gcsError struct {
@@ -78,7 +83,7 @@ func (s *gcsService) sendOnce(request *http.Request) (*http.Response, error) {
 
 // messageOf finds the sentence in an error's body.
 func messageOf(body io.Reader) string {
-	text, err := io.ReadAll(io.LimitReader(body, maxHeaderBytes))
+	text, _, err := httpclient.ReadAtMost(body, maxErrorBytes)
 	if err != nil {
 		return "the answer broke off"
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -123,7 +124,7 @@ func (c *Client) refusal(a answer, s said, readable bool) *Error {
 	switch {
 	case a.status == http.StatusTooManyRequests:
 		failed := answered(KindLimited, a.status, "the Deep Image API asks for fewer calls")
-		failed.After = retryAfter(a.header.Get("Retry-After"), time.Now())
+		failed.After = httpclient.RetryAfter(a.header, time.Now())
 		return failed
 	case a.status >= 300 && a.status < 400:
 		return answered(KindUnavailable, a.status,
@@ -185,21 +186,4 @@ func (a answer) isPage() bool {
 
 func statusText(status int) string {
 	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
-}
-
-// retryAfter reads seconds or an HTTP date. What is neither, or in the past, is 0.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

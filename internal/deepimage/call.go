@@ -3,16 +3,13 @@ package deepimage
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // answer is what the API answered.
@@ -26,18 +23,10 @@ type answer struct {
 // newTransport makes the way to the one host that gets the key. The proxy of the environment
 // is used as by any client of an address that the operator configured: it tunnels TLS and sees no key.
 func newTransport(config Config, chosen options) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: chosen.roots},
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		DisableCompression:     true, // no bomb, and what is read is what was sent
-		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    config.Concurrency,
-		IdleConnTimeout:        time.Minute,
-	}
+	transport := httpclient.NewTransport(chosen.roots)
+	transport.Proxy = http.ProxyFromEnvironment
+	transport.MaxIdleConnsPerHost = config.Concurrency
+	return transport
 }
 
 func resultPath(job string) string { return "/result/" + url.PathEscape(job) }
@@ -94,14 +83,11 @@ func (c *Client) exchange(request *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+	body, oversized, err := httpclient.ReadAtMost(response.Body, maxAnswerBytes)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{
-		status: response.StatusCode, header: response.Header,
-		body: body[:min(len(body), maxAnswerBytes)], oversized: len(body) > maxAnswerBytes,
-	}, nil
+	return answer{status: response.StatusCode, header: response.Header, body: body, oversized: oversized}, nil
 }
 
 // explain says in our words why there is no answer. The transport's own go no further: they can
@@ -110,31 +96,8 @@ func (c *Client) explain(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx)
 	}
-	complaint, cause := complaintOf(err)
-	failed := failf(KindUnavailable, "the Deep Image API at %s %s", c.base.Host, complaint)
-	failed.Err = cause
+	network := httpclient.Classify(err)
+	failed := failf(KindUnavailable, "the Deep Image API at %s %s", c.base.Host, network.Text)
+	failed.Err = network.Cause
 	return failed
-}
-
-// complaintOf says what the host did, and gives what of an error may be passed on.
-func complaintOf(err error) (complaint string, cause error) {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "could not be found in DNS", nil
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "has a certificate that is not valid", nil
-	}
-	if number, ok := errors.AsType[syscall.Errno](err); ok {
-		if number == syscall.ECONNREFUSED {
-			return "refused the connection", number
-		}
-		return "could not be talked to: " + number.Error(), number
-	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "did not answer in time", nil
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "closed the connection too early", io.ErrUnexpectedEOF
-	}
-	return "does not speak HTTP as it should", nil
 }

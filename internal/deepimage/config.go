@@ -41,17 +41,12 @@ const (
 const MaxRequestBytes = 32 << 20
 
 const (
-	defaultUserAgent = "deepimage-receiver"
-
 	minKeyBytes    = 8 // real ones have 36; a shorter one could be part of any text, out of which it is taken
 	maxKeyBytes    = 512
-	maxJobBytes    = 256      // of a job's id, as in a callback
-	maxAnswerBytes = 64 << 10 // of an answer; the documented ones have a few hundred
-	maxURLBytes    = 8 << 10  // of a result's address
-	maxHeaderBytes = 64 << 10 // of an answer's header section
-	maxRetryAfter  = 24 * time.Hour
+	maxJobBytes    = 256              // of a job's id, as in a callback
+	maxAnswerBytes = 64 << 10         // of an answer; the documented ones have a few hundred
+	maxURLBytes    = 8 << 10          // of a result's address
 	maxWait        = 10 * time.Second // for a free slot, and again for the turn
-	dialTimeout    = 10 * time.Second
 )
 
 // Enabled says whether there is a key, without which the API answers nothing.

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"golang.org/x/sync/singleflight"
 )
@@ -39,15 +40,7 @@ type Client struct {
 // Option changes what a client is made of.
 type Option func(*options)
 
-type options struct {
-	userAgent string
-	roots     *x509.CertPool
-}
-
-// WithUserAgent sets the User-Agent header, such as "deepimage-receiver/1.2.3".
-func WithUserAgent(userAgent string) Option {
-	return func(o *options) { o.userAgent = userAgent }
-}
+type options struct{ roots *x509.CertPool }
 
 // WithRootCAs replaces the system's certificate authorities.
 func WithRootCAs(roots *x509.CertPool) Option {
@@ -68,13 +61,13 @@ func New(config Config, choices ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := options{userAgent: defaultUserAgent}
+	var chosen options
 	for _, choose := range choices {
 		choose(&chosen)
 	}
 	calls := newCallRate(config)
 	return &Client{
-		config: config, base: base, key: config.APIKey, userAgent: chosen.userAgent,
+		config: config, base: base, key: config.APIKey, userAgent: httpclient.UserAgent(),
 		transport: newTransport(config, chosen),
 		life:      newLife(),
 		cache:     newCache(config),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -360,7 +361,7 @@ func TestCloseCallsOff(t *testing.T) {
 func TestEncryptedAPI(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Api-Key") != theKey || r.Header.Get("User-Agent") != "test/1" || r.URL.Path != "/base/result/job" {
+		if r.Header.Get("X-Api-Key") != theKey || r.Header.Get("User-Agent") != httpclient.UserAgent() || r.URL.Path != "/base/result/job" {
 			t.Errorf("%s %v", r.URL, r.Header)
 		}
 		_, _ = w.Write([]byte(`{"status":"complete","job":"job","result_url":"https://x.test/a.png"}`))
@@ -369,7 +370,7 @@ func TestEncryptedAPI(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	client := newClient(t, server.URL+"/base/", deepimage.Config{}, deepimage.WithRootCAs(roots), deepimage.WithUserAgent("test/1"))
+	client := newClient(t, server.URL+"/base/", deepimage.Config{}, deepimage.WithRootCAs(roots))
 	got, err := client.Result(t.Context(), "job")
 	checkVerdict(t, got, err, deepimage.Verdict{Job: "job", State: deepimage.Complete, ResultURL: "https://x.test/a.png"})
 	stranger := newClient(t, server.URL, deepimage.Config{})

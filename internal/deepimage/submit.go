@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -82,7 +83,7 @@ func uncertain(failed *Error) *Error {
 func slotsTaken(a answer) *Error {
 	failed := answered(KindSlots, a.status,
 		"as many jobs are under way as the plan of the Deep Image account allows; when one is done there is room for the next")
-	failed.After = retryAfter(a.header.Get("Retry-After"), time.Now())
+	failed.After = httpclient.RetryAfter(a.header, time.Now())
 	return failed
 }
 

@@ -2,9 +2,10 @@ package fetch
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // checkAnswer lets only a whole file through: 200, not compressed, not empty and
@@ -35,7 +36,7 @@ func statusFailure(response *http.Response) error {
 	failed := failf(KindStatus, "%s answers %d %s", shown(response.Request.URL), status, http.StatusText(status))
 	failed.Text = strings.TrimSpace(failed.Text)
 	failed.Status = status
-	failed.RetryAfter = RetryAfter(response.Header.Get("Retry-After"), time.Now())
+	failed.RetryAfter = httpclient.RetryAfter(response.Header, time.Now())
 	return failed
 }
 
@@ -50,22 +51,4 @@ func isEncoded(header http.Header) bool {
 		}
 	}
 	return false
-}
-
-// RetryAfter reads the header of that name: seconds, or an HTTP date. What is neither, or in
-// the past, is 0; more than a day is a day.
-func RetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // Config says what may be fetched. Ports are not restricted: the host list, the
@@ -22,14 +23,11 @@ type Config struct {
 const (
 	defaultStallTimeout      = 30 * time.Second
 	defaultMinBytesPerSecond = 4 << 10
-	defaultUserAgent         = "deepimage-receiver"
 
-	maxURLBytes    = 8 << 10  // of a URL, given or in a Location header
-	maxHeaderBytes = 64 << 10 // of an answer's header section
-	maxRedirects   = 3        // for one answer
-	maxResumes     = 5        // for one Get
-	maxRetryAfter  = 24 * time.Hour
-	bufferBytes    = 64 << 10
+	maxURLBytes  = 8 << 10 // of a URL, given or in a Location header
+	maxRedirects = 3       // for one answer
+	maxResumes   = 5       // for one Get
+	bufferBytes  = 64 << 10
 )
 
 // limits are the deadlines and speeds of a client.
@@ -46,8 +44,8 @@ type limits struct {
 // limits fills in what a person has no reason to set.
 func (c Config) limits() limits {
 	l := limits{
-		dial:      10 * time.Second,
-		handshake: 10 * time.Second,
+		dial:      httpclient.DialTimeout,
+		handshake: httpclient.HandshakeTimeout,
 		header:    30 * time.Second,
 		stall:     c.StallTimeout,
 		window:    30 * time.Second,

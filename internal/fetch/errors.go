@@ -19,7 +19,8 @@ const (
 	KindTimeout        Kind = "timeout"          // a deadline passed or the transfer stalled
 	KindStatus         Kind = "status"           // the server answered with an error
 	KindEncoding       Kind = "encoding"         // the body came compressed though nobody asked for it
-	KindNetwork        Kind = "network"          // no connection, or it broke
+	KindUnreachable    Kind = "unreachable"      // DNS, connect or TLS failed
+	KindNetwork        Kind = "network"          // the connection broke, or the server does not speak HTTP
 	KindWrite          Kind = "write"            // w failed
 	KindCancelled      Kind = "cancelled"        // the caller gave up
 )

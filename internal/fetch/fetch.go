@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // Request is one file to get.
@@ -38,15 +40,9 @@ type Client struct {
 type Option func(*options)
 
 type options struct {
-	userAgent string
-	roots     *x509.CertPool
-	resolver  *net.Resolver
-	limits    limits
-}
-
-// WithUserAgent sets the User-Agent header, such as "deepimage-receiver/1.2.3".
-func WithUserAgent(userAgent string) Option {
-	return func(o *options) { o.userAgent = userAgent }
+	roots    *x509.CertPool
+	resolver *net.Resolver
+	limits   limits
 }
 
 // WithRootCAs replaces the system's certificate authorities.
@@ -61,14 +57,14 @@ func New(config Config, choices ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := options{userAgent: defaultUserAgent, limits: config.limits()}
+	chosen := options{limits: config.limits()}
 	for _, choose := range choices {
 		choose(&chosen)
 	}
 	return &Client{
 		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
 		limits:    chosen.limits,
-		userAgent: chosen.userAgent,
+		userAgent: httpclient.UserAgent(),
 		transport: newTransport(newGuard(config.AllowedCIDRs), chosen),
 	}, nil
 }

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -295,7 +297,7 @@ func TestOriginThatIsGoneInTheMiddle(t *testing.T) {
 	}()
 	_, _, err = get(t, newClient(t, atHome()), "http://"+listener.Addr().String())
 	<-gone
-	if failure := failed(t, err, fetch.KindNetwork); !strings.Contains(failure.Text, "refused") {
-		t.Errorf("got %q", failure.Text)
+	if failure := failed(t, err, fetch.KindUnreachable); !errors.Is(failure, syscall.ECONNREFUSED) {
+		t.Errorf("error = %v, want one that wraps %v", failure, syscall.ECONNREFUSED)
 	}
 }

@@ -64,18 +64,17 @@ func TestTLSThatIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	old := func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }
 	expired := func(c *tls.Config) { c.Certificates = []tls.Certificate{expiredCertificate(t)} }
-	for name, row := range map[string]struct {
-		host      string
-		trusted   bool
-		configure func(*tls.Config)
-		says      string
+	for _, row := range []struct {
+		name, host string
+		trusted    bool
+		configure  func(*tls.Config)
 	}{
-		"unknown authority": {"127.0.0.1", false, nil, "unknown authority"},
-		"another host":      {"other.test", true, nil, "for another host"},
-		"expired":           {"127.0.0.1", true, expired, "has expired"},
-		"old version":       {"127.0.0.1", true, old, "TLS"},
+		{name: "unknown authority", host: "127.0.0.1"},
+		{name: "another host", host: "other.test", trusted: true},
+		{name: "expired", host: "127.0.0.1", trusted: true, configure: expired},
+		{name: "old version", host: "127.0.0.1", trusted: true, configure: old},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			server, roots := secureServer(t, false, row.configure, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 			options := []fetch.Option{fetch.WithResolver(fakeDNS(t, "127.0.0.1"))}
@@ -83,9 +82,7 @@ func TestTLSThatIsNotTrusted(t *testing.T) {
 				options = append(options, fetch.WithRootCAs(roots))
 			}
 			_, _, err := get(t, newClient(t, atHome(), options...), atHost(t, server.URL, row.host))
-			if failure := failed(t, err, fetch.KindNetwork); !strings.Contains(failure.Text, row.says) {
-				t.Errorf("%q does not say %q", failure.Text, row.says)
-			}
+			failed(t, err, fetch.KindUnreachable)
 		})
 	}
 }
@@ -114,7 +111,5 @@ func TestHTTPServerAskedByTLS(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") })
 	_, _, err := get(t, newClient(t, atHome()), strings.Replace(server.URL, "http", "https", 1))
-	if failure := failed(t, err, fetch.KindNetwork); !strings.Contains(failure.Text, "does not speak TLS") {
-		t.Errorf("%q does not say what is wrong", failure.Text)
-	}
+	failed(t, err, fetch.KindUnreachable)
 }

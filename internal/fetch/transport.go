@@ -1,36 +1,28 @@
 package fetch
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-// newTransport makes the only way out: every connection is dialled through the
-// guard, and no proxy stands before it.
+// newTransport returns a transport that dials every connection through the guard. It never uses a proxy of the
+// environment: the guard would see the proxy's address only.
 func newTransport(g *guard, chosen options) *http.Transport {
-	dialer := &net.Dialer{
-		Timeout:        chosen.limits.dial,
-		Resolver:       chosen.resolver,
-		ControlContext: g.control,
+	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver, ControlContext: g.control}
+	transport := httpclient.NewTransport(chosen.roots)
+	transport.Proxy = nil
+	transport.DialContext = dialer.DialContext
+	transport.TLSHandshakeTimeout = chosen.limits.handshake
+	transport.ResponseHeaderTimeout = chosen.limits.header
+	transport.MaxIdleConns = 32
+	transport.MaxIdleConnsPerHost = 8
+	transport.HTTP2 = &http.HTTP2Config{
+		MaxReceiveBufferPerStream: 1 << 20,
+		SendPingTimeout:           15 * time.Second, // a dead connection leaves the pool
+		PingTimeout:               10 * time.Second,
 	}
-	return &http.Transport{
-		Proxy:                  nil, // never the environment's: the guard would see only the proxy
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: chosen.roots},
-		TLSHandshakeTimeout:    chosen.limits.handshake,
-		ResponseHeaderTimeout:  chosen.limits.header,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		DisableCompression:     true,
-		ForceAttemptHTTP2:      true,
-		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream: 1 << 20,
-			SendPingTimeout:           15 * time.Second, // a dead connection leaves the pool
-			PingTimeout:               10 * time.Second,
-		},
-		MaxIdleConns:        32,
-		MaxIdleConnsPerHost: 8,
-		IdleConnTimeout:     time.Minute,
-	}
+	return transport
 }

@@ -43,9 +43,6 @@ func CurrentBuild() Build {
 	}
 }
 
-// UserAgent is how the receiver names itself to servers it talks to.
-func UserAgent() string { return "deepimage-receiver/" + CurrentBuild().Version }
-
 func moduleVersion(recorded *debug.BuildInfo) string {
 	if v := recorded.Main.Version; v != "" && v != "(devel)" {
 		return v

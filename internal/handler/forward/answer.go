@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // verdict says what an answer means.
@@ -29,7 +29,7 @@ func (h *Handler) verdict(response *http.Response, said []byte) (handler.Outcome
 	case status >= 300 && status < 400:
 		return handler.Outcome{}, handler.Permanent(event.ReasonOther, redirected(text, response))
 	default:
-		after := fetch.RetryAfter(response.Header.Get("Retry-After"), time.Now())
+		after := httpclient.RetryAfter(response.Header, time.Now())
 		return handler.Outcome{}, handler.StatusFailure(status, after, errors.New(text))
 	}
 }

@@ -3,22 +3,18 @@ package forward
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 const (
-	dialTime    = 10 * time.Second // DNS and connecting, all addresses of a host together
-	tlsTime     = 10 * time.Second
 	answerTime  = 5 * time.Second // to read what is said beside the status
 	idleTime    = 90 * time.Second
-	maxHeader   = 64 << 10 // bytes of an answer's header section
 	maxAnswer   = 4 << 10  // bytes of an answer's body that are read
 	writeBuffer = 64 << 10 // bytes that are read of an image at once
 )
@@ -26,18 +22,12 @@ const (
 // newTransport makes connections to one target. Targets are the operator's: a proxy from the
 // environment is used, private addresses are dialled.
 func newTransport(config Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTime}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    tlsTime,
-		MaxIdleConnsPerHost:    config.Concurrency,
-		IdleConnTimeout:        idleTime,
-		MaxResponseHeaderBytes: maxHeader,
-		DisableCompression:     true, // an answer is short, and a bomb is not
-		WriteBufferSize:        writeBuffer,
-	}
+	transport := httpclient.NewTransport(nil)
+	transport.Proxy = http.ProxyFromEnvironment
+	transport.MaxIdleConnsPerHost = config.Concurrency
+	transport.IdleConnTimeout = idleTime
+	transport.WriteBufferSize = writeBuffer
+	return transport
 }
 
 // errSilent is the cause of the end of a call whose target does nothing.
@@ -101,6 +91,6 @@ func (h *Handler) request(ctx context.Context, e event.Event, m *message, sent *
 // time does not count: the status says all.
 func (h *Handler) read(response *http.Response, silence *time.Timer) []byte {
 	silence.Reset(min(answerTime, h.config.Timeout))
-	said, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	said, _, _ := httpclient.ReadAtMost(response.Body, maxAnswer)
 	return said
 }

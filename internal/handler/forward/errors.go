@@ -10,6 +10,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // sourceError is a failure of what a call needs of elsewhere: it says nothing of the target.
@@ -34,7 +35,7 @@ func (h *Handler) callFailure(ctx context.Context, sent *body, err error) error 
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return handler.Retry(event.ReasonTimeout, fmt.Errorf("%s could not be connected to in time", host))
 	}
-	return handler.Retry(event.ReasonOther, fmt.Errorf("%s %s", host, fetch.Explain(err)))
+	return handler.Retry(event.ReasonOther, fmt.Errorf("%s %s", host, httpclient.Classify(err).Text))
 }
 
 // sourceFailure gives an image that could not be had its meaning.

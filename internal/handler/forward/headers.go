@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // headers are those that every call carries. The error goes on from the name of the variable.
 func (c Config) headers() (http.Header, error) {
-	made := http.Header{"User-Agent": {telemetry.UserAgent()}}
+	made := http.Header{"User-Agent": {httpclient.UserAgent()}}
 	for i, item := range c.Headers {
 		name, value, found := strings.Cut(item.Reveal(), ":")
 		name, value = http.CanonicalHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(value)

@@ -9,5 +9,5 @@ import (
 
 func main() {
 	info := telemetry.CurrentBuild()
-	fmt.Println(info.Version, info.Commit, info.Date, telemetry.UserAgent())
+	fmt.Println(info.Version, info.Commit, info.Date)
 }
