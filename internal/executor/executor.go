@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -100,8 +101,8 @@ func (p *Executor) try(ctx context.Context, step Step, attempt work.Attempt) wor
 			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
 		}
 	}
-	p.parking.heard(step.Name, handler.Failure(err))
-	return p.decide(attempt, outcome, err)
+	p.parking.observe(step.Name, handler.Classify(err))
+	return decide(p.config, attempt, outcome, err, time.Now(), rand.Float64())
 }
 
 // handle runs the handler; a panic in it is a failed attempt and not the end of the process.
@@ -124,14 +125,14 @@ func (p *Executor) handle(ctx context.Context, step Step, attempt work.Attempt) 
 func (p *Executor) load(ctx context.Context, attempt work.Attempt) (event.Event, error) {
 	body, err := p.bodies.Body(ctx, attempt.Sequence)
 	if errors.Is(err, inbox.ErrNotFound) {
-		return event.Event{}, handler.Permanent(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
+		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
 	}
 	if err != nil {
 		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("the body of the event could not be read from the inbox"))
 	}
 	e, err := event.Decode(body)
 	if err != nil {
-		return event.Event{}, handler.Permanent(event.ReasonOther, errors.New("the stored body is no event any more"))
+		return event.Event{}, handler.Fail(event.ReasonOther, errors.New("the stored body is no event any more"))
 	}
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
 	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck

@@ -195,7 +195,7 @@ func TestVerdicts(t *testing.T) {
 				return handler.Outcome{Skipped: true}, nil
 			}, event.Done, "", 1, ""},
 			{"permanent", func(context.Context, int, event.Event) (handler.Outcome, error) {
-				return handler.Outcome{}, handler.Permanent(event.ReasonExpired, secretFree)
+				return handler.Outcome{}, handler.Fail(event.ReasonExpired, secretFree)
 			}, event.Dead, event.ReasonExpired, 1, "the image is gone"},
 			{"second attempt succeeds", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
 				if attempt == 1 {
@@ -208,7 +208,7 @@ func TestVerdicts(t *testing.T) {
 			}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
 			{"ready at last", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
 				if attempt < 6 {
-					return handler.Outcome{}, handler.Unready(time.Millisecond, event.ReasonOther, secretFree)
+					return handler.Outcome{}, handler.Hold(time.Millisecond, event.ReasonOther, secretFree)
 				}
 				return handler.Outcome{}, nil
 			}, event.Done, "", 6, ""},
@@ -342,46 +342,4 @@ func TestStopInterrupts(t *testing.T) {
 			t.Errorf("got %+v", step)
 		}
 	})
-}
-
-// No policy within its ranges makes a delay that is none.
-func TestRetryDelaysNeverOverflow(t *testing.T) {
-	t.Parallel()
-	for _, config := range []executor.Config{
-		{MinDelay: 10 * time.Millisecond, MaxDelay: 24 * time.Hour},
-		{MinDelay: time.Minute, MaxDelay: 24 * time.Hour},
-		{MinDelay: time.Hour, MaxDelay: time.Hour},
-	} {
-		for tries := range 1001 {
-			if got := config.Delay(tries, 0); got < config.MinDelay/2 || got > config.MaxDelay {
-				t.Fatalf("%+v after %d tries: %s", config, tries, got)
-			}
-		}
-	}
-}
-
-func TestRetryDelays(t *testing.T) {
-	t.Parallel()
-	config := executor.Config{MinDelay: time.Second, MaxDelay: time.Minute}
-	rows := []struct {
-		name     string
-		tries    int
-		asked    time.Duration
-		min, max time.Duration
-	}{
-		{"first", 1, 0, 500 * time.Millisecond, time.Second},
-		{"doubles", 3, 0, 2 * time.Second, 4 * time.Second},
-		{"capped", 20, 0, 30 * time.Second, time.Minute},
-		{"no overflow", 1000, 0, 30 * time.Second, time.Minute},
-		{"asked for more", 1, 10 * time.Second, 10 * time.Second, 11 * time.Second},
-		{"asked for less", 20, time.Second, 30 * time.Second, time.Minute},
-		{"asked for too much", 1, 24 * time.Hour, 54 * time.Second, time.Minute},
-	}
-	for _, row := range rows {
-		for range 200 {
-			if got := config.Delay(row.tries, row.asked); got < row.min || got > row.max {
-				t.Errorf("%s: %s is not between %s and %s", row.name, got, row.min, row.max)
-			}
-		}
-	}
 }

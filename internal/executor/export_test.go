@@ -2,5 +2,10 @@ package executor
 
 import "time"
 
-// Delay opens the policy's delay to tests.
-func (c Config) Delay(tries int, asked time.Duration) time.Duration { return c.delay(tries, asked) }
+// Decide exports decide.
+var Decide = decide
+
+// Backoff exports backoff.
+func (c Config) Backoff(attempts int, requested time.Duration, random float64) time.Duration {
+	return c.backoff(attempts, requested, random)
+}

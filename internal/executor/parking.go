@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/rs/zerolog"
 )
@@ -45,15 +46,25 @@ func newParking(work Work, steps []Step, log zerolog.Logger) *parking {
 	return p
 }
 
-// heard keeps in mind what an attempt has shown. A refusal is an answer; where nothing was
-// tried nothing was shown.
-func (p *parking) heard(name string, failure *handler.Error) {
-	if failure != nil && failure.Parked && !failure.Silent {
-		return
+// observe records what an attempt shows about its target: that it answers, or that it does not. A failure of the event
+// itself (fail, quarantine) is an answer. An attempt that was not made, or of a disabled target, shows nothing.
+func (p *parking) observe(name string, failure *handler.Error) {
+	answers := failure == nil
+	if failure != nil {
+		switch failure.Action {
+		case event.ActionDisable:
+			return
+		case event.ActionDefer:
+			if failure.Cause != event.CauseOutage {
+				return
+			}
+		case event.ActionFail, event.ActionQuarantine:
+			answers = true
+		}
 	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.answers[name] = failure == nil || failure.Permanent || failure.Quarantined
+	p.answers[name] = answers
 }
 
 func (p *parking) isAnswering(name string) bool {

@@ -33,9 +33,9 @@ func TestParkedStepsComeBackTogether(t *testing.T) {
 				return handler.Outcome{Detail: "204"}, nil
 			}
 			if first.CompareAndSwap(false, true) { // the one that looks again soon
-				return handler.Outcome{}, handler.Park(200*time.Millisecond, event.ReasonServerError, errors.New("left alone"))
+				return handler.Outcome{}, handler.Defer(200*time.Millisecond, event.CauseNone, event.ReasonServerError, errors.New("left alone"))
 			}
-			return handler.Outcome{}, handler.Park(time.Hour, event.ReasonServerError, errors.New("left alone"))
+			return handler.Outcome{}, handler.Defer(time.Hour, event.CauseNone, event.ReasonServerError, errors.New("left alone"))
 		})
 	h.start(t)
 	ids := make([]event.ID, events)

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
@@ -11,7 +10,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
-// Config is the policy of retries.
+// Config is the retry policy.
 type Config struct {
 	MaxAttempts int           `envconfig:"MAX_ATTEMPTS" default:"20" range:"1..1000" desc:"attempts of a step before it is dead"`
 	MaxAge      time.Duration `envconfig:"MAX_AGE" default:"72h" range:"1m..720h" desc:"age of a step at which it is not tried again"`
@@ -19,7 +18,7 @@ type Config struct {
 	MaxDelay    time.Duration `envconfig:"MAX_DELAY" default:"1h" range:"1s..24h" desc:"longest delay between two attempts, also when the other side asks for more"`
 }
 
-// Validate tells what in the policy does not go together.
+// Validate returns an error if the values contradict each other.
 func (c Config) Validate() error {
 	if c.MaxDelay < c.MinDelay {
 		return &configtypes.Conflict{Name: "MAX_DELAY", Text: "must be at least MIN_DELAY"}
@@ -27,64 +26,81 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// decide says what follows from a finished attempt.
-func (p *Executor) decide(attempt work.Attempt, outcome handler.Outcome, err error) work.Result {
+// maxDeferral is the longest time for which a step is deferred, whatever its handler asks for.
+const maxDeferral = 24 * time.Hour
+
+// decide returns the result of a finished attempt. It depends on its arguments only; random is in [0, 1).
+func decide(config Config, attempt work.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) work.Result {
 	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL}
-	if err == nil {
+	failure := handler.Classify(err)
+	if failure == nil {
 		if outcome.Skipped {
 			result.State = event.Skipped
 		}
 		result.Verified = outcome.Verified
 		return result
 	}
-	failure := handler.Failure(err)
-	result.State, result.Reason, result.Detail = event.Dead, failure.Reason, failure.Error()
-	switch {
-	case failure.Parked:
-		result.State, result.Parked, result.Interrupted, result.Untried = event.Retrying, !failure.Firm, true, !failure.Disabled
-		result.NextAt = time.Now().Add(min(max(failure.After, 0), maxParked))
-		return result
-	case failure.Quarantined:
+	result.Reason, result.Detail = failure.Reason, failure.Error()
+	switch failure.Action {
+	case event.ActionFail:
+		result.State, result.Gone = event.Dead, failure.Cause == event.CauseDeleted
+	case event.ActionQuarantine:
 		result.State = event.Quarantined
-		return result
-	case failure.Permanent:
-		result.Gone = failure.Gone
-		return result
-	}
-	delay := p.config.delay(attempt.Tries, failure.After)
-	if failure.Patient { // the older it is, the less it hurts to wait
-		delay = p.config.delay(1, max(failure.After, attempt.Age/4))
-	}
-	switch {
-	case attempt.Tries >= p.config.MaxAttempts && !failure.Patient:
-		result.Detail += fmt.Sprintf(" (given up after %d attempts)", attempt.Tries)
-	case attempt.Age+delay > p.config.MaxAge:
-		result.Detail += fmt.Sprintf(" (given up after %s)", attempt.Age.Round(time.Second))
+	case event.ActionDisable:
+		result.State, result.NextAt = event.Retrying, now
+		result.Parked, result.Interrupted = true, true
+	case event.ActionDefer:
+		result.State, result.NextAt = event.Retrying, now.Add(min(max(failure.Delay, 0), maxDeferral))
+		result.Parked, result.Interrupted, result.Untried = failure.Cause != event.CauseStep, true, true
+	case event.ActionHold:
+		// The older the step is, the less it matters when it becomes ready.
+		delay := config.backoff(1, max(failure.Delay, attempt.Age/4), random)
+		if attempt.Age+delay > config.MaxAge {
+			return tooOld(result, attempt)
+		}
+		result.State, result.NextAt, result.Interrupted = event.Retrying, now.Add(delay), true
 	default:
-		result.State, result.NextAt, result.Interrupted = event.Retrying, time.Now().Add(delay), failure.Patient
+		delay := config.backoff(attempt.Tries, failure.Delay, random)
+		if attempt.Tries >= config.MaxAttempts {
+			result.State, result.Detail = event.Dead, fmt.Sprintf("%s (given up after %d attempts)", result.Detail, attempt.Tries)
+			return result
+		}
+		if attempt.Age+delay > config.MaxAge {
+			return tooOld(result, attempt)
+		}
+		result.State, result.NextAt = event.Retrying, now.Add(delay)
 	}
 	return result
 }
 
-// maxParked is the longest time for which a step is parked, whatever its handler says.
-const maxParked = 24 * time.Hour
+// tooOld returns result as that of a step that has reached the maximum age.
+func tooOld(result work.Result, attempt work.Attempt) work.Result {
+	result.State = event.Dead
+	result.Detail = fmt.Sprintf("%s (given up after %s)", result.Detail, attempt.Age.Round(time.Second))
+	return result
+}
 
-// delay is how long to wait after the given number of tries. What the other side
-// asked for is the least, up to the cap; the jitter keeps many steps that failed
-// together from coming back together.
-func (c Config) delay(tries int, asked time.Duration) time.Duration {
+// backoff returns the delay after the given number of attempts: between half of the doubled minimum and all of it,
+// never above MaxDelay. It is at least requested, as far as MaxDelay allows. Steps that failed together get different
+// delays through random, which is in [0, 1).
+func (c Config) backoff(attempts int, requested time.Duration, random float64) time.Duration {
 	delay := c.MinDelay
-	for ; tries > 1 && delay < c.MaxDelay; tries-- {
+	for ; attempts > 1 && delay < c.MaxDelay; attempts-- {
 		delay *= 2
 	}
 	delay = min(delay, c.MaxDelay)
-	delay = delay/2 + rand.N(delay/2+1)
+	delay = delay/2 + fraction(delay/2, random)
 	switch {
-	case asked >= c.MaxDelay:
-		return c.MaxDelay - rand.N(c.MaxDelay/10+1)
-	case asked > delay:
-		return min(asked+rand.N(asked/10+1), c.MaxDelay)
+	case requested >= c.MaxDelay:
+		return c.MaxDelay - fraction(c.MaxDelay/10, random)
+	case requested > delay:
+		return min(requested+fraction(requested/10, random), c.MaxDelay)
 	default:
 		return delay
 	}
+}
+
+// fraction returns the share random of d.
+func fraction(d time.Duration, random float64) time.Duration {
+	return time.Duration(float64(d) * random)
 }

@@ -18,13 +18,13 @@ import (
 func FetchFailure(failed *fetch.Error, limit string) error {
 	switch failed.Kind {
 	case fetch.KindBlockedAddress:
-		return Permanent(event.ReasonBlockedAddress, Advise(failed, "RECEIVER_FETCH_ALLOWED_CIDRS allows private networks"))
+		return Fail(event.ReasonBlockedAddress, Advise(failed, "RECEIVER_FETCH_ALLOWED_CIDRS allows private networks"))
 	case fetch.KindHostNotAllowed:
-		return Permanent(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP say what is allowed"))
+		return Fail(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP say what is allowed"))
 	case fetch.KindInvalidURL:
-		return Permanent(event.ReasonOther, failed)
+		return Fail(event.ReasonOther, failed)
 	case fetch.KindTooLarge:
-		return Permanent(event.ReasonTooLarge, Advise(failed, limit+" is the limit"))
+		return Fail(event.ReasonTooLarge, Advise(failed, limit+" is the limit"))
 	case fetch.KindStatus:
 		return resultStatus(failed)
 	case fetch.KindTruncated:
@@ -45,7 +45,7 @@ func FetchFailure(failed *fetch.Error, limit string) error {
 func resultStatus(failed *fetch.Error) error {
 	switch failed.Status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone:
-		return Permanent(event.ReasonExpired, Advise(failed, "the result has expired or was removed"))
+		return Fail(event.ReasonExpired, Advise(failed, "the result has expired or was removed"))
 	default:
 		return StatusFailure(failed.Status, failed.RetryAfter, failed)
 	}
@@ -61,11 +61,11 @@ func StatusFailure(status int, after time.Duration, err error) error {
 	case status >= http.StatusInternalServerError:
 		return RetryAfter(after, event.ReasonServerError, err)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusProxyAuthRequired:
-		return Permanent(event.ReasonAuth, err)
+		return Fail(event.ReasonAuth, err)
 	case status == http.StatusRequestEntityTooLarge:
-		return Permanent(event.ReasonTooLarge, err)
+		return Fail(event.ReasonTooLarge, err)
 	default:
-		return Permanent(event.ReasonOther, err)
+		return Fail(event.ReasonOther, err)
 	}
 }
 
@@ -91,7 +91,7 @@ func ImageFailure(err error, spool *blobstore.Spool) error {
 	if strings.HasPrefix(found, "text/") || found == "application/json" || !strings.Contains(found, "/") {
 		return Retry(event.ReasonWrongType, err)
 	}
-	return Permanent(event.ReasonWrongType, err)
+	return Fail(event.ReasonWrongType, err)
 }
 
 // sentence is an error of package imagefile without the package's name.

@@ -20,7 +20,7 @@ func (d *Delete) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	err := d.vendor.Delete(ctx, e.Job)
 	switch {
 	case deepimage.KindOf(err) == deepimage.KindRefused: // the images are stored; that a copy stays with the vendor is for a person to know
-		return handler.Outcome{}, handler.Permanent(event.ReasonOther, err)
+		return handler.Outcome{}, handler.Fail(event.ReasonOther, err)
 	case err != nil:
 		return handler.Outcome{}, outage(ctx, e.Attempt, err)
 	}

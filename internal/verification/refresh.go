@@ -20,11 +20,11 @@ func Refresh(vendor Vendor) handler.Refresh {
 		case deepimage.Complete:
 			return verdict.ResultURL, nil
 		case deepimage.Unknown:
-			return "", handler.Permanent(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so that it gives no fresh address"))
+			return "", handler.Fail(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so that it gives no fresh address"))
 		case deepimage.Failed:
 			return "", failed(verdict)
 		case deepimage.Deleted:
-			return "", handler.Permanent(event.ReasonExpired, errDeleted)
+			return "", handler.Fail(event.ReasonExpired, errDeleted)
 		default:
 			return "", pending(verdict)
 		}
@@ -35,10 +35,10 @@ func Refresh(vendor Vendor) handler.Refresh {
 // nothing about the API.
 func wait(err error) error {
 	known, ok := errors.AsType[*handler.Error](err)
-	if !ok || !known.Parked {
+	if !ok || known.Action != event.ActionDefer {
 		return err
 	}
-	return handler.Wait(max(known.After, refreshPause), known.Reason, known.Err)
+	return handler.Defer(max(known.Delay, refreshPause), event.CauseStep, known.Reason, known.Err)
 }
 
 // refreshPause is how long an outage of the API holds up a step that needs a fresh address.

@@ -50,9 +50,9 @@ func outage(ctx context.Context, attempt int, err error) error {
 	case !ok:
 		return err
 	case failed.Kind == deepimage.KindSource, failed.Kind == deepimage.KindJob:
-		return handler.Wait(spread(max(failed.After, doubled(firstPause, attempt, longestTurn))), reasonOf(failed.Kind), failed)
+		return handler.Defer(spread(max(failed.After, doubled(firstPause, attempt, longestTurn))), event.CauseStep, reasonOf(failed.Kind), failed)
 	default:
-		return handler.Outage(spread(max(failed.After, doubled(firstPause, attempt, longestPause))), reasonOf(failed.Kind), failed)
+		return handler.Defer(spread(max(failed.After, doubled(firstPause, attempt, longestPause))), event.CauseOutage, reasonOf(failed.Kind), failed)
 	}
 }
 
@@ -78,9 +78,9 @@ func spread(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
 // pending says that the job is not ready, or not so that anything could be fetched.
 func pending(verdict deepimage.Verdict) error {
 	if strings.EqualFold(verdict.Status, string(deepimage.Complete)) {
-		return handler.Unready(pendingPause, event.ReasonNoResult, errNoAddress)
+		return handler.Hold(pendingPause, event.ReasonNoResult, errNoAddress)
 	}
-	return handler.Unready(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
+	return handler.Hold(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
 }
 
 // failed says with the vendor's own words that there is no image.
@@ -89,7 +89,7 @@ func failed(verdict deepimage.Verdict) error {
 	if verdict.Message != "" {
 		text += ": " + verdict.Message
 	}
-	return handler.Permanent(event.ReasonOther, errors.New(text))
+	return handler.Fail(event.ReasonOther, errors.New(text))
 }
 
 var (

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// vendor says what a row wants it to say.
+// vendor is an API with a fixed response.
 type vendor struct {
 	verdict deepimage.Verdict
 	err     error
@@ -28,104 +28,133 @@ func (v vendor) Result(context.Context, string, ...deepimage.Look) (deepimage.Ve
 
 func (v vendor) Delete(context.Context, string) error { return v.err }
 
-// No failure of the API says anything about an event: none costs it an attempt, kills it or puts it into quarantine.
-func TestFailuresOfTheAPIAreNoVerdicts(t *testing.T) {
+// check compares action, cause and reason of an error; the zero value stands for no error.
+func check(t *testing.T, call string, err error, want handler.Error) {
+	t.Helper()
+	var got handler.Error
+	if failure := handler.Classify(err); failure != nil {
+		got = handler.Error{Action: failure.Action, Cause: failure.Cause, Reason: failure.Reason}
+	}
+	if got != want {
+		t.Errorf("%s: error = %+v, want %+v", call, got, want)
+	}
+}
+
+// No failure of the API costs an event an attempt, fails it or quarantines it.
+func TestAPIFailuresDefer(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[deepimage.Kind]event.Reason{
-		deepimage.KindUnavailable: event.ReasonServerError,
-		deepimage.KindLimited:     event.ReasonRateLimited,
-		deepimage.KindKey:         event.ReasonAuth,
-		deepimage.KindCancelled:   event.ReasonServerError,
-		deepimage.KindSource:      event.ReasonRateLimited,
-		deepimage.KindJob:         event.ReasonServerError,
-	} {
-		t.Run(string(kind), func(t *testing.T) {
+	const requested = 3 * time.Second
+	rows := []struct {
+		kind   deepimage.Kind
+		reason event.Reason
+		cause  event.Cause // of the steps verify and delete
+	}{
+		{kind: deepimage.KindUnavailable, reason: event.ReasonServerError, cause: event.CauseOutage},
+		{kind: deepimage.KindLimited, reason: event.ReasonRateLimited, cause: event.CauseOutage},
+		{kind: deepimage.KindKey, reason: event.ReasonAuth, cause: event.CauseOutage},
+		{kind: deepimage.KindCancelled, reason: event.ReasonServerError, cause: event.CauseOutage},
+		{kind: deepimage.KindSource, reason: event.ReasonRateLimited, cause: event.CauseStep},
+		{kind: deepimage.KindJob, reason: event.ReasonServerError, cause: event.CauseStep},
+	}
+	for _, row := range rows {
+		t.Run(string(row.kind), func(t *testing.T) {
 			t.Parallel()
-			failing := vendor{err: &deepimage.Error{Kind: kind, After: 3 * time.Second, Text: "no word"}}
+			failing := vendor{err: &deepimage.Error{Kind: row.kind, After: requested, Text: "unavailable"}}
 			e := event.Event{Job: "job-1", Attempt: 1, Source: netip.MustParseAddr("203.0.113.1")}
-			_, verified := verification.NewVerify(failing).Handle(t.Context(), e)
-			_, deleted := verification.NewDelete(failing).Handle(t.Context(), e)
-			_, refreshed := verification.Refresh(failing)(t.Context(), "job-1")
-			for name, err := range map[string]error{"verify": verified, "delete": deleted, "refresh": refreshed} {
-				f := handler.Failure(err)
-				if f == nil || !f.Parked || f.Permanent || f.Quarantined || f.Disabled || f.Reason != want || f.After < 3*time.Second {
-					t.Errorf("%s: got %+v", name, f)
-				}
-				if firm := name == "refresh" || kind == deepimage.KindSource || kind == deepimage.KindJob; f.Firm != firm || f.Silent == firm {
-					t.Errorf("%s: got %+v", name, f)
+			_, verify := verification.NewVerify(failing).Handle(t.Context(), e)
+			_, remove := verification.NewDelete(failing).Handle(t.Context(), e)
+			_, refresh := verification.Refresh(failing)(t.Context(), "job-1")
+			check(t, "verify", verify, handler.Error{Action: event.ActionDefer, Cause: row.cause, Reason: row.reason})
+			check(t, "delete", remove, handler.Error{Action: event.ActionDefer, Cause: row.cause, Reason: row.reason})
+			check(t, "refresh", refresh, handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: row.reason})
+			for call, err := range map[string]error{"verify": verify, "delete": remove, "refresh": refresh} {
+				if got := handler.Classify(err).Delay; got < requested {
+					t.Errorf("%s: delay = %s, want at least %s", call, got, requested)
 				}
 			}
 		})
 	}
 }
 
-// A copy that cannot be removed is a dead step and no endless wait.
-func TestRefusedDeletionIsDead(t *testing.T) {
+// A copy that the vendor refuses to delete is a dead step, not an endless retry.
+func TestRefusedDeletionFails(t *testing.T) {
 	t.Parallel()
 	_, err := verification.NewDelete(vendor{err: &deepimage.Error{Kind: deepimage.KindRefused, Text: "no"}}).Handle(t.Context(), event.Event{})
-	if f := handler.Failure(err); f == nil || !f.Permanent || f.Error() != "no" {
-		t.Errorf("got %+v", f)
-	}
+	check(t, "delete", err, handler.Error{Action: event.ActionFail, Reason: event.ReasonOther})
 }
 
-// An outage that lasts is asked about more and more seldom.
-func TestPausesGrowUpToABound(t *testing.T) {
+// The delays of a lasting outage grow up to a bound.
+func TestDelaysGrow(t *testing.T) {
 	t.Parallel()
 	failing := verification.NewVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindUnavailable}})
 	for attempt, most := range map[int]time.Duration{0: 3 * time.Second, 1: 3 * time.Second, 4: 20 * time.Second, 1000: 75 * time.Second} {
 		_, err := failing.Handle(t.Context(), event.Event{Attempt: attempt})
-		if f := handler.Failure(err); f.After < most/2 || f.After > most {
-			t.Errorf("after %d attempts: %s", attempt, f.After)
+		if got := handler.Classify(err).Delay; got < most/2 || got > most {
+			t.Errorf("delay = %s after %d attempts, want %s to %s", got, attempt, most/2, most)
 		}
 	}
 }
 
-func TestStoppingIsNoOutage(t *testing.T) {
+func TestCancellationIsNoOutage(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := verification.NewVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindCancelled}}).Handle(ctx, event.Event{})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("error = %v, want %v", err, context.Canceled)
 	}
 }
 
-func TestVerdicts(t *testing.T) {
+func TestJobStates(t *testing.T) {
 	t.Parallel()
 	const address = "storage://mine/image.png"
-	rows := map[deepimage.State]struct {
-		verify, refresh func(f *handler.Error) bool
+	rows := []struct {
+		name            string
+		state           deepimage.State
+		status          string
+		verify, refresh handler.Error // the zero value stands for success
 	}{
-		deepimage.Complete: {func(f *handler.Error) bool { return f == nil }, func(f *handler.Error) bool { return f == nil }},
-		deepimage.Unknown: {
-			func(f *handler.Error) bool { return f.Quarantined && f.Reason == event.ReasonNotVerified },
-			func(f *handler.Error) bool { return f.Permanent && f.Reason == event.ReasonExpired },
+		{name: "complete", state: deepimage.Complete},
+		{
+			name: "unknown", state: deepimage.Unknown,
+			verify:  handler.Error{Action: event.ActionQuarantine, Reason: event.ReasonNotVerified},
+			refresh: handler.Error{Action: event.ActionFail, Reason: event.ReasonExpired},
 		},
-		deepimage.Failed: {
-			func(f *handler.Error) bool { return f.Permanent && !f.Gone && f.Reason == event.ReasonOther },
-			func(f *handler.Error) bool { return f.Permanent && f.Reason == event.ReasonOther },
+		{
+			name: "failed", state: deepimage.Failed,
+			verify:  handler.Error{Action: event.ActionFail, Reason: event.ReasonOther},
+			refresh: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther},
 		},
-		deepimage.Deleted: {
-			func(f *handler.Error) bool { return f.Permanent && f.Gone && f.Reason == event.ReasonExpired },
-			func(f *handler.Error) bool { return f.Permanent && f.Reason == event.ReasonExpired },
+		{
+			name: "deleted", state: deepimage.Deleted,
+			verify:  handler.Error{Action: event.ActionFail, Cause: event.CauseDeleted, Reason: event.ReasonExpired},
+			refresh: handler.Error{Action: event.ActionFail, Reason: event.ReasonExpired},
 		},
-		deepimage.Pending: {
-			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.Patient && f.After > 0 },
-			func(f *handler.Error) bool { return !f.Permanent && !f.Parked && f.Patient && f.After > 0 },
+		{
+			name: "pending", state: deepimage.Pending,
+			verify:  handler.Error{Action: event.ActionHold, Reason: event.ReasonOther},
+			refresh: handler.Error{Action: event.ActionHold, Reason: event.ReasonOther},
+		},
+		{
+			name: "complete without an address", state: deepimage.Pending, status: "complete",
+			verify:  handler.Error{Action: event.ActionHold, Reason: event.ReasonNoResult},
+			refresh: handler.Error{Action: event.ActionHold, Reason: event.ReasonNoResult},
 		},
 	}
-	for state, row := range rows {
-		v := vendor{verdict: deepimage.Verdict{State: state, ResultURL: address}}
-		outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
-		if !row.verify(handler.Failure(err)) || (err == nil) != outcome.Verified || err == nil && outcome.ResultURL != address {
-			t.Errorf("%s: %+v, %v", state, outcome, err)
-		}
-		if _, err := verification.Refresh(v)(t.Context(), "job-1"); !row.refresh(handler.Failure(err)) {
-			t.Errorf("%s: refresh: %v", state, err)
-		}
-	}
-	v := vendor{verdict: deepimage.Verdict{State: deepimage.Pending, Status: "complete"}}
-	if _, err := verification.NewVerify(v).Handle(t.Context(), event.Event{}); handler.Failure(err).Reason != event.ReasonNoResult {
-		t.Errorf("complete without an address: %v", err)
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			v := vendor{verdict: deepimage.Verdict{State: row.state, Status: row.status, ResultURL: address}}
+			outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
+			check(t, "verify", err, row.verify)
+			if done := row.verify.Action == ""; outcome.Verified != done || done && outcome.ResultURL != address {
+				t.Errorf("outcome = %+v, want verified %t, result URL %s", outcome, done, address)
+			}
+			_, err = verification.Refresh(v)(t.Context(), "job-1")
+			check(t, "refresh", err, row.refresh)
+			if failure := handler.Classify(err); failure != nil && failure.Action == event.ActionHold && failure.Delay <= 0 {
+				t.Errorf("delay = %s, want more than 0", failure.Delay)
+			}
+		})
 	}
 }

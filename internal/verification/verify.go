@@ -39,7 +39,7 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	case deepimage.Failed:
 		return handler.Outcome{}, failed(verdict)
 	case deepimage.Deleted:
-		return handler.Outcome{}, handler.Gone(event.ReasonExpired, errDeleted)
+		return handler.Outcome{}, handler.FailDeleted(event.ReasonExpired, errDeleted)
 	default:
 		return handler.Outcome{}, pending(verdict)
 	}

@@ -255,7 +255,7 @@ func TestResume(t *testing.T) {
 	}
 	e, job = house.event(t, fakevendor.JobOptions{Faults: broken, NoETag: true})
 	_, err := house.handler.Handle(t.Context(), e)
-	if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonTruncated {
+	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonTruncated {
 		t.Errorf("without a validator: %v", err)
 	}
 	house.handle(t, e)
@@ -345,8 +345,8 @@ func TestFailures(t *testing.T) {
 			}
 			e, _ := house.event(t, row.options)
 			outcome, err := house.handler.Handle(t.Context(), e)
-			failure := handler.Failure(err)
-			if failure == nil || failure.Reason != row.reason || failure.Permanent != row.permanent || failure.After != row.after {
+			failure := handler.Classify(err)
+			if failure == nil || failure.Reason != row.reason || (failure.Action == event.ActionFail) != row.permanent || failure.Delay != row.after {
 				t.Fatalf("got %+v, want %+v", failure, row)
 			}
 			if !strings.Contains(err.Error(), row.says) {
@@ -377,8 +377,8 @@ func TestBlockedAddress(t *testing.T) {
 	defer func() { _ = made.Close() }()
 	e, job := house.event(t, fakevendor.JobOptions{})
 	_, err = made.Handle(t.Context(), e)
-	failure := handler.Failure(err)
-	if failure == nil || !failure.Permanent || failure.Reason != event.ReasonBlockedAddress || !strings.Contains(err.Error(), "RECEIVER_FETCH_ALLOWED_CIDRS") {
+	failure := handler.Classify(err)
+	if failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonBlockedAddress || !strings.Contains(err.Error(), "RECEIVER_FETCH_ALLOWED_CIDRS") {
 		t.Errorf("%v", err)
 	}
 	if house.Requests(job.ResultURL) != 0 {
@@ -398,8 +398,8 @@ func TestOneFailureAmongImages(t *testing.T) {
 		},
 	})
 	outcome, err := house.handler.Handle(t.Context(), e)
-	failure := handler.Failure(err)
-	if failure == nil || failure.Permanent || failure.After != time.Minute || !strings.HasPrefix(err.Error(), "image 2 of 3: ") {
+	failure := handler.Classify(err)
+	if failure == nil || failure.Action == event.ActionFail || failure.Delay != time.Minute || !strings.HasPrefix(err.Error(), "image 2 of 3: ") {
 		t.Fatalf("%+v", failure)
 	}
 	if !strings.Contains(err.Error(), "1 other") || len(outcome.Artifacts) != 1 || outcome.Artifacts[0].Index != 2 {
@@ -426,8 +426,8 @@ func TestMoreImagesThanAreFetched(t *testing.T) {
 		t.Fatal(err)
 	}
 	outcome, err := house.handler.Handle(t.Context(), house.eventOf(t, body))
-	failure := handler.Failure(err)
-	if failure == nil || !failure.Permanent || failure.Reason != event.ReasonTooLarge || len(outcome.Artifacts) != event.MaxResults {
+	failure := handler.Classify(err)
+	if failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonTooLarge || len(outcome.Artifacts) != event.MaxResults {
 		t.Errorf("%v, %d artifacts", err, len(outcome.Artifacts))
 	}
 }
@@ -467,7 +467,7 @@ func TestKeyTakenForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := house.handler.Handle(t.Context(), e)
-	if failure := handler.Failure(err); failure == nil || !failure.Permanent || failure.Reason != event.ReasonStorage {
+	if failure := handler.Classify(err); failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonStorage {
 		t.Errorf("%v", err)
 	}
 }
@@ -484,7 +484,7 @@ func TestStorageFailureIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = house.handler.Handle(t.Context(), e)
-	if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonStorage {
+	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonStorage {
 		t.Errorf("%v", err)
 	}
 }

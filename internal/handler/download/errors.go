@@ -19,11 +19,11 @@ func noResult(resultURL string) error {
 	if strings.HasPrefix(resultURL, "storage://") {
 		text = "the result is in the storage that the request named (storage://), not at an address that can be fetched"
 	}
-	return handler.Permanent(event.ReasonNoResult, errors.New(text))
+	return handler.Fail(event.ReasonNoResult, errors.New(text))
 }
 
 func isExpired(err error) bool {
-	failed := handler.Failure(err)
+	failed := handler.Classify(err)
 	return failed != nil && failed.Reason == event.ReasonExpired
 }
 
@@ -37,7 +37,7 @@ func fetchFailure(err error) error {
 }
 
 func tooManyPixels(image imagefile.Image, limit int64) error {
-	return handler.Permanent(event.ReasonTooLarge, fmt.Errorf(
+	return handler.Fail(event.ReasonTooLarge, fmt.Errorf(
 		"the image has %d x %d pixels, more than the allowed %d (RECEIVER_DOWNLOAD_MAX_PIXELS is the limit)", image.Width, image.Height, limit))
 }
 
@@ -47,7 +47,7 @@ func storeFailure(err error) error {
 		return err
 	}
 	if errors.Is(err, blobstore.ErrKey) || errors.Is(err, blobstore.ErrConflict) {
-		return handler.Permanent(event.ReasonStorage, err)
+		return handler.Fail(event.ReasonStorage, err)
 	}
 	return handler.Retry(event.ReasonStorage, err)
 }

@@ -40,7 +40,7 @@ type stored struct {
 func (h *Handler) manifest(ctx context.Context, e event.Event, now []event.Artifact) (event.Artifact, error) {
 	payload, err := h.redact(e.Body)
 	if err != nil {
-		return event.Artifact{}, handler.Permanent(event.ReasonOther, fmt.Errorf("the payload cannot be made fit for the manifest: %w", err))
+		return event.Artifact{}, handler.Fail(event.ReasonOther, fmt.Errorf("the payload cannot be made fit for the manifest: %w", err))
 	}
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {

@@ -68,7 +68,7 @@ func (h *Handler) renewed(ctx context.Context, p place, before string, renewal *
 
 // withAdvice appends what a person can do to a failure, whose meaning stays.
 func withAdvice(err error, advice string) error {
-	said := *handler.Failure(err)
+	said := *handler.Classify(err)
 	said.Err = handler.Advise(said.Err, advice)
 	return &said
 }

@@ -17,7 +17,7 @@ import (
 // A result that has expired, or names no address, is looked for once where the vendor says that it is now.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
-	outage := handler.Wait(time.Minute, event.ReasonServerError, errors.New("the API is down"))
+	outage := handler.Defer(time.Minute, event.CauseStep, event.ReasonServerError, errors.New("the API is down"))
 	rows := map[string]struct {
 		options   fakevendor.JobOptions
 		fresh     func(job fakevendor.Job) (string, error) // nil without a key
@@ -61,7 +61,7 @@ func TestRenewal(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = house.handler.Close() })
 			outcome, err := house.handler.Handle(t.Context(), e)
-			failure := handler.Failure(err)
+			failure := handler.Classify(err)
 			if asked != row.asked {
 				t.Errorf("asked %d times", asked)
 			}
@@ -71,7 +71,7 @@ func TestRenewal(t *testing.T) {
 					t.Errorf("got %+v", outcome)
 				}
 				sameImageUnderAnotherQuery(t, house, e, outcome)
-			case failure == nil || failure.Reason != row.reason || failure.Permanent != row.permanent || !strings.Contains(err.Error(), row.says):
+			case failure == nil || failure.Reason != row.reason || (failure.Action == event.ActionFail) != row.permanent || !strings.Contains(err.Error(), row.says):
 				t.Errorf("got %+v", failure)
 			}
 		})

@@ -141,7 +141,7 @@ func TestS3IsAway(t *testing.T) {
 	service.away = 1000
 	service.mutex.Unlock()
 	_, err := house.handler.Handle(t.Context(), e)
-	if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonStorage || !strings.Contains(err.Error(), "503") {
+	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonStorage || !strings.Contains(err.Error(), "503") {
 		t.Errorf("%+v", failure)
 	}
 	service.mutex.Lock()

@@ -24,7 +24,7 @@ func verdict(failures []failure, results int) error {
 	worst := slices.MaxFunc(failures, func(a, b failure) int {
 		return cmp.Compare(patience(a.err), patience(b.err))
 	})
-	said := *handler.Failure(worst.err)
+	said := *handler.Classify(worst.err)
 	if results > 1 {
 		said.Err = fmt.Errorf("image %d of %d: %w", worst.index+1, results, said.Err)
 	}
@@ -36,11 +36,11 @@ func verdict(failures []failure, results int) error {
 
 // patience orders failures: a permanent one lets all others go first.
 func patience(err error) int64 {
-	failed := handler.Failure(err)
-	if failed.Permanent {
+	failed := handler.Classify(err)
+	if failed.Action == event.ActionFail {
 		return -1
 	}
-	return int64(failed.After)
+	return int64(failed.Delay)
 }
 
 // interruption is the error of an attempt whose context ended. Where the image that it
@@ -56,6 +56,6 @@ func interruption(ctx context.Context, failures []failure) error {
 
 // tooMany says that an event offers more images than are fetched of one.
 func tooMany(stored, omitted int) error {
-	return handler.Permanent(event.ReasonTooLarge,
+	return handler.Fail(event.ReasonTooLarge,
 		fmt.Errorf("the event offers %d images; the first %d are stored, which is the most", stored+omitted, stored))
 }

@@ -27,7 +27,7 @@ func (h *Handler) verdict(response *http.Response, said []byte) (handler.Outcome
 	case status == http.StatusGone:
 		return handler.Outcome{}, handler.Disable(event.ReasonOther, errors.New(text))
 	case status >= 300 && status < 400:
-		return handler.Outcome{}, handler.Permanent(event.ReasonOther, redirected(text, response))
+		return handler.Outcome{}, handler.Fail(event.ReasonOther, redirected(text, response))
 	default:
 		after := httpclient.RetryAfter(response.Header, time.Now())
 		return handler.Outcome{}, handler.StatusFailure(status, after, errors.New(text))

@@ -52,15 +52,15 @@ func newCircuit(host string, config Config, log zerolog.Logger) *circuit {
 
 // isFailure says whether the target is to be blamed. Who refuses a call has answered it.
 func isFailure(err error) bool {
-	failure := handler.Failure(err)
-	return failure != nil && !failure.Permanent && !failure.Parked
+	failure := handler.Classify(err)
+	return failure != nil && (failure.Action == event.ActionRetry || failure.Action == event.ActionHold)
 }
 
 // saysNothing is for errors by which nobody can tell how the target is.
 func saysNothing(err error) bool {
 	source, ok := errors.AsType[*sourceError](err)
-	failure := handler.Failure(err)
-	return ok && source != nil || errors.Is(err, context.Canceled) || failure != nil && failure.Parked && !failure.Disabled
+	failure := handler.Classify(err)
+	return ok && source != nil || errors.Is(err, context.Canceled) || failure != nil && failure.Action == event.ActionDefer
 }
 
 // changed keeps in mind when the target is tried again.
@@ -88,7 +88,7 @@ func (c *circuit) do(call func() (handler.Outcome, error)) (handler.Outcome, err
 func (c *circuit) remember(err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	c.last = handler.Failure(err)
+	c.last = handler.Classify(err)
 }
 
 // park gives a call its time to come back: no sooner than the target is tried again, and one after the other.
@@ -107,5 +107,5 @@ func (c *circuit) park(now time.Time) error {
 		reason, why = c.last.Reason, c.last
 	}
 	wait := c.turn.Sub(now) + rand.N(spacing)
-	return handler.Park(wait, reason, fmt.Errorf("%s is left alone until it works again; the last call failed: %w", c.host, why))
+	return handler.Defer(wait, event.CauseNone, reason, fmt.Errorf("%s is left alone until it works again; the last call failed: %w", c.host, why))
 }

@@ -39,20 +39,20 @@ func TestCircuit(t *testing.T) {
 	e, _ := house.event(t, fakevendor.JobOptions{})
 	handle := func() *handler.Error {
 		_, err := h.Handle(t.Context(), e)
-		return handler.Failure(err)
+		return handler.Classify(err)
 	}
 	for range failures {
-		if got := handle(); got == nil || got.Parked || got.Permanent {
-			t.Fatalf("a failure is %+v", got)
+		if got := handle(); got == nil || got.Action != event.ActionRetry {
+			t.Fatalf("failure = %+v, want action retry", got)
 		}
 	}
 	for n := range 4 {
 		got := handle()
-		if got == nil || !got.Parked || got.Disabled || got.After <= 0 || got.After > pause+time.Second || got.Reason != event.ReasonServerError {
-			t.Fatalf("parked as %+v", got)
+		if got == nil || got.Action != event.ActionDefer || got.Delay <= 0 || got.Delay > pause+time.Second || got.Reason != event.ReasonServerError {
+			t.Fatalf("failure = %+v, want action defer, reason server_error, a delay of at most %s", got, pause+time.Second)
 		}
-		if n == 0 && (!strings.Contains(got.Error(), "left alone") || !strings.Contains(got.Error(), "answered 502")) {
-			t.Errorf("it says %q", got)
+		if n == 0 && !strings.Contains(got.Error(), "502") {
+			t.Errorf("error = %q, want the status of the last call, 502, in it", got)
 		}
 	}
 	if calls.Load() != failures {
@@ -68,7 +68,7 @@ func TestCircuit(t *testing.T) {
 	})
 	<-probing
 	for range 3 {
-		if got := handle(); got == nil || !got.Parked || got.After <= 0 {
+		if got := handle(); got == nil || got.Action != event.ActionDefer || got.Delay <= 0 {
 			t.Errorf("beside the probe it is %+v", got)
 		}
 	}
@@ -95,7 +95,7 @@ func TestParkedCallsAreSpread(t *testing.T) {
 	var last time.Duration
 	for n := range 200 {
 		_, err := h.Handle(t.Context(), e)
-		after := handler.Failure(err).After
+		after := handler.Classify(err).Delay
 		if n > 1 && after < last-60*time.Millisecond {
 			t.Errorf("number %d comes after %s, the one before after %s", n, after, last)
 		}
@@ -119,7 +119,7 @@ func TestCircuitCountsFailuresOfTheTargetOnly(t *testing.T) {
 	refused, _ := house.event(t, fakevendor.JobOptions{})
 	broken, _ := house.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
 	for _, e := range []event.Event{refused, broken, refused, broken} {
-		if _, err := h.Handle(t.Context(), e); err == nil || handler.Failure(err).Parked {
+		if _, err := h.Handle(t.Context(), e); err == nil || handler.Classify(err).Action == event.ActionDefer {
 			t.Errorf("got %v", err)
 		}
 	}

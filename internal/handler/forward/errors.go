@@ -50,7 +50,7 @@ func sourceFailure(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, blobstore.ErrNotFound), errors.Is(err, errChanged):
-		return handler.Permanent(event.ReasonStorage, err)
+		return handler.Fail(event.ReasonStorage, err)
 	default:
 		return handler.Retry(event.ReasonStorage, err)
 	}

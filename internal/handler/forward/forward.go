@@ -125,6 +125,6 @@ func (h *Handler) turn(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return &sourceError{ctx.Err()}
 	default: // the limiter knows already that the time will not be enough
-		return handler.Park(h.config.longestTurn(), event.ReasonRateLimited, errors.New("its turn would not have come in time (RECEIVER_FORWARD_RATE)"))
+		return handler.Defer(h.config.longestTurn(), event.CauseNone, event.ReasonRateLimited, errors.New("its turn would not have come in time (RECEIVER_FORWARD_RATE)"))
 	}
 }

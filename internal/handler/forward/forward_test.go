@@ -22,6 +22,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
+	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/rs/zerolog"
 )
 
@@ -134,9 +135,8 @@ func TestRaw(t *testing.T) {
 		t.Errorf("the body is another one, %s", kind)
 	}
 	several, _ := house.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
-	if _, err := h.Handle(t.Context(), several); err == nil || !handler.Failure(err).Permanent || !strings.Contains(err.Error(), "2 images") {
-		t.Errorf("an event with two images: %v", err)
-	}
+	_, err = h.Handle(t.Context(), several)
+	handlertest.WantError(t, err, event.ActionFail, event.ReasonOther)
 }
 
 // What an answer means: the whole table.
@@ -145,39 +145,39 @@ func TestAnswers(t *testing.T) {
 	house := newHouse(t, zerolog.Nop())
 	e, _ := house.event(t, fakevendor.JobOptions{})
 	for status, want := range map[int]handler.Error{
-		300: {Permanent: true, Reason: event.ReasonOther},
-		301: {Permanent: true, Reason: event.ReasonOther},
-		308: {Permanent: true, Reason: event.ReasonOther},
-		400: {Permanent: true, Reason: event.ReasonOther},
-		401: {Permanent: true, Reason: event.ReasonAuth},
-		403: {Permanent: true, Reason: event.ReasonAuth},
-		404: {Permanent: true, Reason: event.ReasonOther},
-		408: {Reason: event.ReasonTimeout},
-		410: {Parked: true, Disabled: true, Reason: event.ReasonOther},
-		413: {Permanent: true, Reason: event.ReasonTooLarge},
-		422: {Permanent: true, Reason: event.ReasonOther},
-		425: {Reason: event.ReasonRateLimited},
-		429: {Reason: event.ReasonRateLimited},
-		500: {Reason: event.ReasonServerError},
-		501: {Reason: event.ReasonServerError},
-		503: {Reason: event.ReasonServerError},
-		599: {Reason: event.ReasonServerError},
+		300: {Action: event.ActionFail, Reason: event.ReasonOther},
+		301: {Action: event.ActionFail, Reason: event.ReasonOther},
+		308: {Action: event.ActionFail, Reason: event.ReasonOther},
+		400: {Action: event.ActionFail, Reason: event.ReasonOther},
+		401: {Action: event.ActionFail, Reason: event.ReasonAuth},
+		403: {Action: event.ActionFail, Reason: event.ReasonAuth},
+		404: {Action: event.ActionFail, Reason: event.ReasonOther},
+		408: {Action: event.ActionRetry, Reason: event.ReasonTimeout},
+		410: {Action: event.ActionDisable, Reason: event.ReasonOther},
+		413: {Action: event.ActionFail, Reason: event.ReasonTooLarge},
+		422: {Action: event.ActionFail, Reason: event.ReasonOther},
+		425: {Action: event.ActionRetry, Reason: event.ReasonRateLimited},
+		429: {Action: event.ActionRetry, Reason: event.ReasonRateLimited},
+		500: {Action: event.ActionRetry, Reason: event.ReasonServerError},
+		501: {Action: event.ActionRetry, Reason: event.ReasonServerError},
+		503: {Action: event.ActionRetry, Reason: event.ReasonServerError},
+		599: {Action: event.ActionRetry, Reason: event.ReasonServerError},
 		200: {}, 201: {}, 202: {}, 204: {}, 299: {},
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			target := newTarget(t, always(status, ""))
 			_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
-			got := handler.Failure(err)
 			if status < 300 {
 				must(t, err)
 				return
 			}
-			if got == nil || got.Permanent != want.Permanent || got.Parked != want.Parked || got.Disabled != want.Disabled || got.Reason != want.Reason || got.After != 0 {
-				t.Fatalf("%+v", got)
+			got := handlertest.WantError(t, err, want.Action, want.Reason)
+			if got.Delay != 0 {
+				t.Errorf("delay = %s, want none", got.Delay)
 			}
-			if !strings.Contains(got.Error(), fmt.Sprint("answered ", status)) {
-				t.Errorf("it says %q", got)
+			if code := fmt.Sprint(status); !strings.Contains(got.Error(), code) {
+				t.Errorf("error = %q, want the status %s in it", got, code)
 			}
 		})
 	}
@@ -208,7 +208,7 @@ func TestRetryAfter(t *testing.T) {
 					w.WriteHeader(status)
 				})
 				_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
-				if got := handler.Failure(err); got == nil || got.After < row.min || got.After > row.max {
+				if got := handler.Classify(err); got == nil || got.Delay < row.min || got.Delay > row.max {
 					t.Errorf("%+v", got)
 				}
 			})
@@ -319,7 +319,7 @@ func TestEarlyAnswer(t *testing.T) {
 		e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
 		_, err := house.open(t, config).Handle(t.Context(), e)
 		server.Close()
-		if status == 204 && err != nil && handler.Failure(err).Permanent || status == 413 && err == nil {
+		if status == 204 && err != nil && handler.Classify(err).Action == event.ActionFail || status == 413 && err == nil {
 			t.Errorf("%d: %v", status, err)
 		}
 		t.Logf("%d: %v", status, err)
@@ -336,9 +336,7 @@ func TestSilence(t *testing.T) {
 	config.Timeout = 50 * time.Millisecond
 	e, _ := house.event(t, fakevendor.JobOptions{})
 	_, err := house.open(t, config).Handle(t.Context(), e)
-	if got := handler.Failure(err); got == nil || got.Reason != event.ReasonTimeout || got.Permanent || !strings.Contains(err.Error(), "did nothing for 50ms") {
-		t.Errorf("got %+v", got)
-	}
+	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
 }
 
 // A target that takes an image piece by piece has its time for each piece.
@@ -398,7 +396,7 @@ func TestRate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	_, _ = h.Handle(ctx, e)
-	if _, err := h.Handle(ctx, e); err == nil || handler.Failure(err).Permanent {
+	if _, err := h.Handle(ctx, e); err == nil || handler.Classify(err).Action == event.ActionFail {
 		t.Errorf("a call whose turn does not come in time: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func (i *images) close() {
 func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	results, omitted := e.Images()
 	if omitted > 0 {
-		return nil, handler.Permanent(event.ReasonTooLarge, fmt.Errorf(
+		return nil, handler.Fail(event.ReasonTooLarge, fmt.Errorf(
 			"the event offers %d images; at most %d are sent", len(results)+omitted, len(results)))
 	}
 	isFresh := len(results) == 0 // the vendor's word of now: there is no other to ask for
@@ -48,7 +48,7 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 		}
 	}
 	if h.config.Mode == ModeRaw && len(results) > 1 {
-		return nil, handler.Permanent(event.ReasonOther, fmt.Errorf(
+		return nil, handler.Fail(event.ReasonOther, fmt.Errorf(
 			"the event has %d images, and a call in the mode raw carries one; RECEIVER_FORWARD_MODE=image carries all", len(results)))
 	}
 	found := &images{}
@@ -118,7 +118,7 @@ func (h *Handler) fetched(ctx context.Context, index int, address string, found 
 		return nil, handler.ImageFailure(err, spool)
 	}
 	if inspected.Pixels() > h.config.MaxPixels {
-		return nil, handler.Permanent(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d "+
+		return nil, handler.Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d "+
 			"(RECEIVER_FORWARD_MAX_PIXELS is the limit)", inspected.Width, inspected.Height, h.config.MaxPixels))
 	}
 	return &image{

@@ -118,7 +118,7 @@ func (h *Handler) document(e event.Event) (notification.Event, error) {
 
 // cannotBeTold is for an event that makes no document. It stays as it is.
 func cannotBeTold(err error) error {
-	return handler.Permanent(event.ReasonOther, fmt.Errorf("the event cannot be told of: %w", err))
+	return handler.Fail(event.ReasonOther, fmt.Errorf("the event cannot be told of: %w", err))
 }
 
 // rawMessage is the one image that there is, with what is told of it in a header.

@@ -16,7 +16,7 @@ const keyAdvice = "with RECEIVER_DEEPIMAGE_API_KEY the receiver asks Deep Image 
 func (h *Handler) missing(ctx context.Context, e event.Event) ([]event.Result, error) {
 	noResult := errors.New("the event names no address of an image")
 	if h.refresh == nil {
-		return nil, handler.Permanent(event.ReasonNoResult, handler.Advise(noResult, keyAdvice))
+		return nil, handler.Fail(event.ReasonNoResult, handler.Advise(noResult, keyAdvice))
 	}
 	address, err := h.refresh(ctx, e.Job)
 	if err != nil {
@@ -24,7 +24,7 @@ func (h *Handler) missing(ctx context.Context, e event.Event) ([]event.Result, e
 	}
 	results, _ := event.Event{ResultURL: address}.Images()
 	if len(results) == 0 {
-		return nil, handler.Permanent(event.ReasonNoResult, noResult)
+		return nil, handler.Fail(event.ReasonNoResult, noResult)
 	}
 	return results, nil
 }
@@ -32,7 +32,7 @@ func (h *Handler) missing(ctx context.Context, e event.Event) ([]event.Result, e
 // renewed fetches an image whose address has expired from the one that the vendor gives now, once.
 func (h *Handler) renewed(ctx context.Context, e event.Event, index int, before string, found *images, expired error) (*image, error) {
 	if h.refresh == nil {
-		return nil, handler.Permanent(event.ReasonExpired, handler.Advise(sourceFailure(expired), keyAdvice))
+		return nil, handler.Fail(event.ReasonExpired, handler.Advise(sourceFailure(expired), keyAdvice))
 	}
 	address, err := h.refresh(ctx, e.Job)
 	if err != nil {
@@ -52,6 +52,6 @@ func isExpired(err error) bool {
 	if err == nil {
 		return false
 	}
-	failed := handler.Failure(sourceFailure(err))
+	failed := handler.Classify(sourceFailure(err))
 	return failed != nil && failed.Reason == event.ReasonExpired
 }

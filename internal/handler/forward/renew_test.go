@@ -46,13 +46,13 @@ func TestRenewedSources(t *testing.T) {
 				})
 			}
 			_, err := h.Handle(t.Context(), e)
-			failed := handler.Failure(err)
+			failed := handler.Classify(err)
 			switch {
 			case row.reason == "":
 				if err != nil || len(target.got()) != 1 {
 					t.Errorf("%d calls, error %v", len(target.got()), err)
 				}
-			case failed == nil || failed.Reason != row.reason || failed.Permanent != row.noKey || !strings.Contains(err.Error(), row.says):
+			case failed == nil || failed.Reason != row.reason || (failed.Action == event.ActionFail) != row.noKey || !strings.Contains(err.Error(), row.says):
 				t.Errorf("got %+v", failed)
 			}
 			if want := map[bool]int{true: 0, false: 1}[row.noKey]; asked != want {

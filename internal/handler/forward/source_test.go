@@ -81,7 +81,7 @@ func TestBrokenSources(t *testing.T) {
 					e = row.prepare(t, house, e, job)
 				}
 				_, err := h.Handle(t.Context(), e)
-				if got := handler.Failure(err); got == nil || got.Reason != row.reason || got.Permanent != row.permanent {
+				if got := handler.Classify(err); got == nil || got.Reason != row.reason || (got.Action == event.ActionFail) != row.permanent {
 					t.Errorf("got %+v", got)
 				}
 				if calls := target.got(); len(calls) != 0 {
@@ -141,7 +141,7 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 			after := max(0, job.Images[0].Bytes-left)
 			house.deps.Artifacts = &brokenBucket{house, after}
 			_, err := house.open(t, config).Handle(t.Context(), e)
-			if got := handler.Failure(err); got == nil || got.Reason != event.ReasonStorage || got.Permanent || !errors.Is(err, errBucket) {
+			if got := handler.Classify(err); got == nil || got.Reason != event.ReasonStorage || got.Action == event.ActionFail || !errors.Is(err, errBucket) {
 				t.Errorf("%s after %d: %v", mode, after, err)
 			}
 			if calls := target.got(); len(calls) != 0 {

@@ -101,7 +101,7 @@ func deadline(t *testing.T, s *stage) {
 	started := time.Now()
 	_, err := s.handle(ctx, t, s.Hanging)
 	endedBy(t, err, context.DeadlineExceeded, time.Since(started)-allowed)
-	if failure := handler.Failure(err); failure != nil && failure.Reason != event.ReasonTimeout {
+	if failure := handler.Classify(err); failure != nil && failure.Reason != event.ReasonTimeout {
 		t.Errorf("the reason is %q", failure.Reason)
 	}
 }
@@ -112,7 +112,7 @@ func endedBy(t *testing.T, err, cause error, after time.Duration) {
 	switch {
 	case !errors.Is(err, cause):
 		t.Errorf("the error is %v, not that of the context: %v", err, cause)
-	case handler.Failure(err).Permanent:
+	case handler.Classify(err).Action == event.ActionFail:
 		t.Errorf("the end of a context is permanent: %v", err)
 	case after > promptly:
 		t.Errorf("it went on for %s", after)
@@ -123,7 +123,7 @@ func permanent(t *testing.T, s *stage) {
 	t.Helper()
 	for name, e := range s.Permanent {
 		_, err := s.handle(t.Context(), t, e)
-		if failure := failed(t, name, err); failure != nil && !failure.Permanent {
+		if failure := failed(t, name, err); failure != nil && failure.Action != event.ActionFail {
 			t.Errorf("%s: may be tried again: %v", name, err)
 		}
 	}
@@ -133,7 +133,7 @@ func failing(t *testing.T, s *stage) {
 	t.Helper()
 	for name, e := range s.Failing {
 		_, err := s.handle(t.Context(), t, e)
-		if failure := failed(t, name, err); failure != nil && failure.Permanent {
+		if failure := failed(t, name, err); failure != nil && failure.Action == event.ActionFail {
 			t.Errorf("%s: is permanent: %v", name, err)
 		}
 	}
@@ -142,11 +142,11 @@ func failing(t *testing.T, s *stage) {
 // failed is the meaning of an error that has to be there.
 func failed(t *testing.T, name string, err error) *handler.Error {
 	t.Helper()
-	failure := handler.Failure(err)
+	failure := handler.Classify(err)
 	switch {
 	case failure == nil:
 		t.Errorf("%s: succeeded", name)
-	case !slices.Contains(reasons(), failure.Reason):
+	case !failure.Reason.Valid():
 		t.Errorf("%s: %q is not one of the reasons", name, failure.Reason)
 	case failure.Error() == "":
 		t.Errorf("%s: the error says nothing", name)
@@ -186,14 +186,4 @@ func sideBySide(t *testing.T, s *stage) {
 		})
 	}
 	group.Wait()
-}
-
-// reasons is the fixed set.
-func reasons() []event.Reason {
-	return []event.Reason{
-		event.ReasonTimeout, event.ReasonBlockedAddress, event.ReasonHostNotAllowed, event.ReasonTooLarge,
-		event.ReasonWrongType, event.ReasonTruncated, event.ReasonExpired, event.ReasonNoResult,
-		event.ReasonNotVerified, event.ReasonAuth, event.ReasonRateLimited, event.ReasonServerError,
-		event.ReasonStorage, event.ReasonOther,
-	}
 }

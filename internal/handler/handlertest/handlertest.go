@@ -3,6 +3,7 @@
 package handlertest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -70,4 +71,21 @@ func checks() map[string]func(*testing.T, *stage) {
 		"one event many times at once":        together,
 		"many events at once":                 sideBySide,
 	}
+}
+
+// WantError stops the test unless err has this action and reason. It returns the classified error.
+func WantError(t testing.TB, err error, action event.Action, reason event.Reason) *handler.Error {
+	t.Helper()
+	got := handler.Classify(err)
+	if got == nil || got.Action != action || got.Reason != reason {
+		t.Fatalf("error = %s, want %s %s", describe(got), action, reason)
+	}
+	return got
+}
+
+func describe(e *handler.Error) string {
+	if e == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s %s: %v", e.Action, e.Reason, e.Err)
 }

@@ -133,7 +133,7 @@ func (p *planted) hang(ctx context.Context) error {
 	case "hides the deadline":
 		return errors.New("it took too long")
 	case "gives up at the deadline":
-		return handler.Permanent(event.ReasonTimeout, ctx.Err())
+		return handler.Fail(event.ReasonTimeout, ctx.Err())
 	}
 	return ctx.Err()
 }
@@ -145,7 +145,7 @@ func (p *planted) fail(e event.Event) error {
 	case "wraps the secret":
 		return handler.Retry(event.ReasonOther, &quiet{errors.New(e.ResultURL)})
 	case "never tries again":
-		return handler.Permanent(event.ReasonServerError, errors.New("500"))
+		return handler.Fail(event.ReasonServerError, errors.New("500"))
 	}
 	return handler.Retry(event.ReasonServerError, errors.New("500"))
 }
@@ -155,9 +155,9 @@ func (p *planted) refuse() error {
 	case "tries for ever":
 		return handler.Retry(event.ReasonExpired, errors.New("404"))
 	case "makes up a reason":
-		return handler.Permanent("bad_luck", errors.New("404"))
+		return handler.Fail("bad_luck", errors.New("404"))
 	}
-	return handler.Permanent(event.ReasonExpired, errors.New("404"))
+	return handler.Fail(event.ReasonExpired, errors.New("404"))
 }
 
 func (p *planted) store(e event.Event) handler.Outcome {

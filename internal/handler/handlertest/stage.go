@@ -67,7 +67,7 @@ func (s *stage) handle(ctx context.Context, t *testing.T, e event.Event) (handle
 	outcome, err := s.Handler.Handle(ctx, e)
 	if err != nil {
 		noSecret(t, "the error", err.Error())
-		for cause := handler.Failure(err).Err; cause != nil; cause = unwrap(cause) {
+		for cause := handler.Classify(err).Err; cause != nil; cause = unwrap(cause) {
 			noSecret(t, "the error's cause", cause.Error())
 		}
 	}

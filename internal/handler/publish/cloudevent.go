@@ -34,14 +34,14 @@ type cloudEvent struct {
 func (h *Handler) message(e event.Event) (broker.Message, error) {
 	document, err := notification.Of(e, h.redact)
 	if err != nil {
-		return broker.Message{}, handler.Permanent(event.ReasonOther, fmt.Errorf("the event cannot be made fit to be published: %w", err))
+		return broker.Message{}, handler.Fail(event.ReasonOther, fmt.Errorf("the event cannot be made fit to be published: %w", err))
 	}
 	body, err := encode(cloudEvent{
 		SpecVersion: "1.0", ID: e.ID, Source: h.source, Type: eventType, Subject: e.Job, Time: document.ReceivedAt,
 		DataContentType: "application/json", Data: document,
 	})
 	if err != nil {
-		return broker.Message{}, handler.Permanent(event.ReasonOther, fmt.Errorf("the event cannot be written as JSON: %w", err))
+		return broker.Message{}, handler.Fail(event.ReasonOther, fmt.Errorf("the event cannot be written as JSON: %w", err))
 	}
 	return broker.Message{ID: string(e.ID), Job: e.Job, Body: body}, nil
 }

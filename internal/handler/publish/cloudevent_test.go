@@ -84,7 +84,7 @@ func TestWhatCannotBeRedactedIsNotPublished(t *testing.T) {
 	t.Parallel()
 	made := newHandler(t, func([]byte) ([]byte, error) { return nil, errors.New("no") })
 	_, err := made.Handle(t.Context(), newEvent(t))
-	if failure := handler.Failure(err); failure == nil || !failure.Permanent || failure.Reason != event.ReasonOther {
+	if failure := handler.Classify(err); failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonOther {
 		t.Errorf("%+v", failure)
 	}
 }

@@ -44,7 +44,7 @@ func Missing(format string, values ...any) error {
 
 // TooLarge says that a broker never takes so large a message.
 func TooLarge(message Message, format string, values ...any) error {
-	return handler.Permanent(event.ReasonTooLarge,
+	return handler.Fail(event.ReasonTooLarge,
 		fmt.Errorf("the message has %d bytes, and "+format, append([]any{len(message.Body)}, values...)...))
 }
 

@@ -35,8 +35,8 @@ func TestFailures(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			failure := handler.Failure(row.err)
-			if failure.Reason != row.reason || failure.Permanent != row.permanent || row.ok != nil && !errors.Is(row.err, row.ok) {
+			failure := handler.Classify(row.err)
+			if failure.Reason != row.reason || (failure.Action == event.ActionFail) != row.permanent || row.ok != nil && !errors.Is(row.err, row.ok) {
 				t.Errorf("%+v", failure)
 			}
 		})

@@ -72,7 +72,7 @@ func closesWhileSilent(t *testing.T, subject Subject) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := made.Handle(ctx, Event(t, "into the silence", "s3cret"))
-	if failure := handler.Failure(err); failure == nil || failure.Reason != event.ReasonTimeout || failure.Permanent {
+	if failure := handler.Classify(err); failure == nil || failure.Reason != event.ReasonTimeout || failure.Action == event.ActionFail {
 		t.Errorf("the silence is %v", err)
 	}
 	begin := time.Now()
@@ -92,11 +92,11 @@ func untilDone(t *testing.T, made *publish.Handler, e event.Event) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		_, err := made.Handle(ctx, e)
 		cancel()
-		failure := handler.Failure(err)
+		failure := handler.Classify(err)
 		if failure == nil {
 			return
 		}
-		if failure.Permanent || time.Now().After(deadline) {
+		if failure.Action == event.ActionFail || time.Now().After(deadline) {
 			t.Errorf("event %s: %v", e.ID, err)
 			return
 		}
@@ -177,8 +177,8 @@ func DownAtStart(t *testing.T, address string, start func(t *testing.T)) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err := made.Handle(ctx, e)
-	failure := handler.Failure(err)
-	if failure == nil || failure.Permanent || failure.Reason != event.ReasonServerError && failure.Reason != event.ReasonTimeout {
+	failure := handler.Classify(err)
+	if failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonServerError && failure.Reason != event.ReasonTimeout {
 		t.Errorf("without a broker it says %v", err)
 	}
 	if err := made.Check(ctx); err == nil {
@@ -196,8 +196,8 @@ func Fails(t *testing.T, address string, reason event.Reason, says string) {
 	defer cancel()
 	_, published := made.Handle(ctx, Event(t, "failing", "s3cret"))
 	for call, err := range map[string]error{"publish": published, "check": made.Check(ctx)} {
-		failure := handler.Failure(err)
-		if failure == nil || failure.Permanent || failure.Reason != reason || !strings.Contains(failure.Error(), says) {
+		failure := handler.Classify(err)
+		if failure == nil || failure.Action == event.ActionFail || failure.Reason != reason || !strings.Contains(failure.Error(), says) {
 			t.Errorf("%s: %+v, want %s and %q", call, failure, reason, says)
 		}
 		for ; err != nil; err = errors.Unwrap(err) {

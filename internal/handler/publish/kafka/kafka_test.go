@@ -68,7 +68,7 @@ func TestFailures(t *testing.T) {
 		address := newCluster(t, seeded, reader, kfake.EnableACLs()).address()
 		address = strings.Replace(strings.Replace(address, "user:", "reader:", 1), "scram-sha-512", "plain", 1)
 		_, err := brokertest.NewHandler(t, address).Handle(t.Context(), brokertest.Event(t, "job", "s3cret"))
-		if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonAuth {
+		if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonAuth {
 			t.Errorf("%+v", failure)
 		}
 	})

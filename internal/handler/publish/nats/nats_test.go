@@ -94,7 +94,7 @@ func TestFailures(t *testing.T) {
 		running := newServer(t, user(&server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}}}))
 		running.addStream(t, jetstream.StreamConfig{})
 		_, err := brokertest.NewHandler(t, address(running.listen)).Handle(t.Context(), brokertest.Event(t, "job", "s3cret"))
-		if failure := handler.Failure(err); failure == nil || failure.Permanent || failure.Reason != event.ReasonAuth {
+		if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonAuth {
 			t.Errorf("%v", err)
 		}
 	})
@@ -129,7 +129,7 @@ func TestStreamRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := made.Handle(t.Context(), brokertest.LargeEvent(t, "large", 2000))
-			if failure := handler.Failure(err); failure == nil || failure.Permanent != row.permanent || failure.Reason != row.reason {
+			if failure := handler.Classify(err); failure == nil || (failure.Action == event.ActionFail) != row.permanent || failure.Reason != row.reason {
 				t.Errorf("%+v", failure)
 			}
 		})

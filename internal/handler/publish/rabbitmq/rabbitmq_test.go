@@ -116,8 +116,8 @@ func TestBrokerRefuses(t *testing.T) {
 			for n := 0; n < 4 && err == nil; n++ { // a queue takes one or two more than it should
 				_, err = made.Handle(t.Context(), brokertest.Event(t, strings.Repeat("n", n+1), "s3cret"))
 			}
-			failure := handler.Failure(err)
-			if failure == nil || failure.Permanent || failure.Reason != row.reason || !strings.Contains(failure.Error(), row.says) {
+			failure := handler.Classify(err)
+			if failure == nil || failure.Action == event.ActionFail || failure.Reason != row.reason || !strings.Contains(failure.Error(), row.says) {
 				t.Errorf("%+v, want %q", failure, row.says)
 			}
 		})
