@@ -7,26 +7,55 @@ import (
 
 const (
 	avifBrandBytes = 512 // of the list of brands; files name about five
-	fullBox        = 4   // version and flags at the start of some boxes
+	fullBox        = 4   // bytes of version and flags at the start of some boxes
 )
 
-// inspectAVIF goes through the outermost boxes: brands in ftyp, the description
-// of the items in meta, their coded pixels in mdat or, rarely, inside of meta.
-func inspectAVIF(s *source) (area, error) {
-	if err := avifBrands(s); err != nil {
-		return area{}, err
+// inspectAVIF walks the outermost boxes: brands in ftyp, the description of the items in meta, their coded pixels
+// in mdat or, rarely, inside of meta.
+func inspectAVIF(s *source) (dimensions, error) {
+	brand, err := avifBrand(s)
+	if err != nil {
+		return dimensions{}, err
 	}
-	var meta box
-	var pixels bool
+	meta, pixels, err := avifBoxes(s)
+	if err != nil {
+		return dimensions{}, err
+	}
+	items, err := avifMeta(s, meta)
+	if err != nil {
+		return dimensions{}, err
+	}
+	primary, err := avifPrimary(s, items.primary)
+	if err != nil {
+		return dimensions{}, err
+	}
+	if !brand {
+		if err := items.checkCodec(s, primary); err != nil {
+			return dimensions{}, err
+		}
+	}
+	found, err := items.size(s, primary)
+	if err != nil {
+		return dimensions{}, err
+	}
+	if !pixels && items.data.kind == "" {
+		return dimensions{}, truncated("the coded pixels are missing")
+	}
+	return found, items.checkExtents(s)
+}
+
+// avifBoxes returns the box meta, and whether there is one of coded pixels. Once both are there, boxes of an unknown
+// kind that do not fit are bytes behind the image.
+func avifBoxes(s *source) (meta box, pixels bool, err error) {
 	for outer, err := range s.boxes(0, s.size) {
-		if meta.kind != "" && pixels && (err != nil || outer.end > s.size) {
-			break // something was appended
+		if err == nil && outer.end > s.size {
+			err = truncated("a box lies beyond the end of the file")
+		}
+		if err != nil && meta.kind != "" && pixels && !isMediaBox(outer.kind) {
+			break
 		}
 		if err != nil {
-			return area{}, err
-		}
-		if outer.end > s.size {
-			return area{}, truncated("a box lies beyond the end of the file")
+			return meta, pixels, err
 		}
 		switch outer.kind {
 		case "meta":
@@ -36,52 +65,52 @@ func inspectAVIF(s *source) (area, error) {
 		}
 	}
 	if meta.kind == "" && !pixels {
-		return area{}, truncated("there is nothing after its brands")
+		return meta, pixels, truncated("there is nothing after its brands")
 	}
-	return avifSize(s, meta, pixels)
+	return meta, pixels, nil
 }
 
-// avifBrands refuses what has the same structure but is no AVIF: video, HEIC.
-func avifBrands(s *source) error {
+// isMediaBox reports whether files have outermost boxes of a kind.
+func isMediaBox(kind string) bool {
+	return slices.Contains([]string{"meta", "mdat", "moov", "moof", "mfra", "free", "skip", "uuid", "sidx", "styp"}, kind)
+}
+
+// avifBrand reports whether the file names a brand of AVIF. It may also name those of any image in the HEIF
+// structure; what has that structure but is something else, such as video, is refused.
+func avifBrand(s *source) (named bool, err error) {
 	first, err := s.box(0, s.size)
 	if err != nil {
-		return err
+		return false, err
 	}
 	brands := make([]byte, min(first.end-first.start, avifBrandBytes))
 	if err := s.read(brands, first.start); err != nil {
-		return err
+		return false, err
 	}
+	general, other := false, false
 	for brand := range slices.Chunk(brands, 4) {
-		if string(brand) == "avif" || string(brand) == "avis" {
-			return nil
+		switch string(brand) {
+		case "avif", "avis":
+			return true, nil
+		case "mif1", "mif2", "miaf":
+			general = true
+		case "heic", "heix", "heim", "heis", "hevc", "hevx":
+			other = true
 		}
 	}
-	return unknown("its brands are not those of AVIF")
+	if other || !general {
+		return false, unknown("its brands are not those of AVIF")
+	}
+	return false, nil
 }
 
-// avifItems is what the boxes in meta say.
+// avifItems holds the boxes in meta.
 type avifItems struct {
 	primary    box   // pitm: which item is the image
+	kinds      box   // iinf: what each item is
+	places     box   // iloc: where the data of each item is
 	properties box   // ipco: the properties of all items, known by their position from 1
 	tables     []box // ipma: which item has which properties
-	pixels     bool  // there is idat: coded pixels
-}
-
-// avifSize finds the size property of the primary item.
-func avifSize(s *source, meta box, pixels bool) (area, error) {
-	items, err := avifMeta(s, meta)
-	if err != nil {
-		return area{}, err
-	}
-	primary, err := avifPrimary(s, items.primary)
-	if err != nil {
-		return area{}, err
-	}
-	size, err := avifProperty(s, items, primary)
-	if err == nil && !pixels && !items.pixels {
-		err = truncated("the coded pixels are missing")
-	}
-	return size, err
+	data       box   // idat: coded pixels inside of meta
 }
 
 func avifMeta(s *source, meta box) (avifItems, error) {
@@ -93,8 +122,12 @@ func avifMeta(s *source, meta box) (avifItems, error) {
 		switch child.kind {
 		case "pitm":
 			items.primary = child
+		case "iinf":
+			items.kinds = child
+		case "iloc":
+			items.places = child
 		case "idat":
-			items.pixels = true
+			items.data = child
 		case "iprp":
 			if err := items.readProperties(s, child); err != nil {
 				return items, err
@@ -120,63 +153,122 @@ func (i *avifItems) readProperties(s *source, iprp box) error {
 }
 
 // avifPrimary reads the number of the primary item: 16 bits in version 0, 32 after that.
-func avifPrimary(s *source, pitm box) (uint32, error) {
+func avifPrimary(s *source, pitm box) (uint64, error) {
 	content, err := s.content(pitm)
 	if err != nil {
 		return 0, err
 	}
 	version := content.number(1)
 	content.skip(3)
-	primary := content.number(itemWidth(version))
+	primary := content.number(itemWidth(version, 1))
 	if content.short {
 		return 0, unknown("it does not say which item is the image")
 	}
 	return primary, nil
 }
 
-func itemWidth(version uint32) int {
-	if version == 0 {
+// itemWidth returns the bytes of an item's number in a box of a version; from is the version that has wide ones.
+func itemWidth(version, from uint64) int {
+	if version < from {
 		return 2
 	}
 	return 4
 }
 
-// avifProperty looks for the property ispe, the size, among those of an item.
-func avifProperty(s *source, items avifItems, item uint32) (area, error) {
-	var wanted []uint32
-	for _, table := range items.tables {
+// checkCodec refuses a file of general brands unless its image is coded as AV1: the primary item itself, or, where that is
+// made of others, one of the items.
+func (i *avifItems) checkCodec(s *source, primary uint64) error {
+	var kinds []string
+	for child, err := range s.children(i.kinds, i.entries(s)) {
+		if err != nil {
+			return err
+		}
+		if child.kind != "infe" {
+			continue
+		}
+		content, err := s.content(child)
+		if err != nil {
+			return err
+		}
+		version := content.number(1)
+		content.skip(3)
+		item := content.number(itemWidth(version, 3))
+		content.skip(2) // protection
+		kind := content.text(4)
+		if item == primary && kind != "av01" && kind != "grid" && kind != "iovl" && kind != "iden" {
+			return unknown("its image is not coded as AV1")
+		}
+		kinds = append(kinds, kind)
+	}
+	if !slices.Contains(kinds, "av01") {
+		return unknown("no image in it is coded as AV1")
+	}
+	return nil
+}
+
+// entries returns the bytes in front of the entries of iinf: version, flags, and a count of 16 or 32 bits.
+func (i *avifItems) entries(s *source) int64 {
+	var version [1]byte
+	if err := s.read(version[:], i.kinds.start); err == nil && version[0] > 0 {
+		return fullBox + 4
+	}
+	return fullBox + 2
+}
+
+// size returns the dimensions of an item as displayed: from its properties ispe, the size, and irot, a turn by quarters.
+func (i *avifItems) size(s *source, item uint64) (dimensions, error) {
+	var wanted []uint64
+	for _, table := range i.tables {
 		content, err := s.content(table)
 		if err != nil {
-			return area{}, err
+			return dimensions{}, err
 		}
 		wanted = append(wanted, avifProperties(content, item)...)
 	}
-	position := uint32(0)
-	for property, err := range s.children(items.properties, 0) {
+	var found dimensions
+	turned := false
+	position := uint64(0)
+	for property, err := range s.children(i.properties, 0) {
 		if err != nil {
-			return area{}, err
+			return dimensions{}, err
 		}
-		position++
-		if property.kind == "ispe" && slices.Contains(wanted, position) {
-			return avifExtent(s, property)
+		if position++; !slices.Contains(wanted, position) {
+			continue
+		}
+		switch property.kind {
+		case "ispe":
+			if found, err = avifExtent(s, property); err != nil {
+				return dimensions{}, err
+			}
+		case "irot":
+			var angle [1]byte
+			if err := s.read(angle[:], property.start); err != nil {
+				return dimensions{}, err
+			}
+			turned = angle[0]&1 != 0
 		}
 	}
-	return area{}, unknown("the size of its image is missing")
+	if found == (dimensions{}) {
+		return found, unknown("the size of its image is missing")
+	}
+	if turned {
+		found.width, found.height = found.height, found.width
+	}
+	return found, nil
 }
 
-// avifProperties reads which properties a table (ipma) gives to an item. Each
-// entry is the item, a count, and as many positions in 7 or, by a flag, 15 bits;
-// the bit above says that the property is essential.
-func avifProperties(content *cursor, item uint32) []uint32 {
+// avifProperties reads which properties a table (ipma) assigns to an item. Each entry is the item, a count, and
+// as many positions in 7 or, by a flag, 15 bits; the bit above says that the property is essential.
+func avifProperties(content *cursor, item uint64) []uint64 {
 	version := content.number(1)
 	content.skip(2)
-	width, mask := 1, uint32(0x7f)
+	width, mask := 1, uint64(0x7f)
 	if content.number(1)&1 != 0 {
 		width, mask = 2, 0x7fff
 	}
 	for range content.number(4) {
-		found := content.number(itemWidth(version)) == item
-		var positions []uint32
+		found := content.number(itemWidth(version, 1)) == item
+		var positions []uint64
 		for range content.number(1) {
 			if position := content.number(width) & mask; found {
 				positions = append(positions, position)
@@ -190,8 +282,69 @@ func avifProperties(content *cursor, item uint32) []uint32 {
 }
 
 // avifExtent reads the width and the height of a size property.
-func avifExtent(s *source, ispe box) (area, error) {
+func avifExtent(s *source, ispe box) (dimensions, error) {
 	var p [8]byte
 	err := s.read(p[:], ispe.start+fullBox)
-	return area{uint64(binary.BigEndian.Uint32(p[:])), uint64(binary.BigEndian.Uint32(p[4:]))}, err
+	return dimensions{width: uint64(binary.BigEndian.Uint32(p[:])), height: uint64(binary.BigEndian.Uint32(p[4:]))}, err
+}
+
+// checkExtents checks that the data of every item (iloc) is within the file, or within idat.
+func (i *avifItems) checkExtents(s *source) error {
+	if i.places.kind == "" {
+		return nil // there is nothing to tell by
+	}
+	content, err := s.content(i.places)
+	if err != nil {
+		return err
+	}
+	version := content.number(1)
+	content.skip(3)
+	sizes := content.number(2)
+	offsetWidth, lengthWidth, baseWidth, indexWidth := int(sizes>>12), int(sizes>>8&0xf), int(sizes>>4&0xf), int(sizes&0xf)
+	if version == 0 {
+		indexWidth = 0
+	}
+	for range content.number(itemWidth(version, 2)) {
+		content.skip(itemWidth(version, 2)) // the item's number
+		method := uint64(0)
+		if version > 0 {
+			method = content.number(2) & 0xf
+		}
+		content.skip(2) // in which file the data is: this one
+		base := content.number(baseWidth)
+		for range content.number(2) {
+			content.skip(indexWidth)
+			offset, length := content.number(offsetWidth), content.number(lengthWidth)
+			if content.short {
+				break
+			}
+			if err := i.checkExtent(s, method, offsetOf(base)+offsetOf(offset), offsetOf(length)); err != nil {
+				return err
+			}
+		}
+		if content.short {
+			if i.places.end-i.places.start > maxContent {
+				return nil // a table as long as this is not read to its end
+			}
+			return unknown("its table of items is cut off")
+		}
+	}
+	return nil
+}
+
+// checkExtent checks one piece of an item's data. Method 0 counts from the start of the file, 1 from that of idat, 2 from that of another
+// item. A length of 0 means up to the end.
+func (i *avifItems) checkExtent(s *source, method uint64, offset, length int64) error {
+	limit := s.size
+	switch method {
+	case 0:
+	case 1:
+		limit = i.data.end - i.data.start
+	default:
+		return nil
+	}
+	if offset > limit || offset+length > limit {
+		return truncated("the data of an item lies beyond the end of the file")
+	}
+	return nil
 }

@@ -15,6 +15,9 @@ func builtPNG(width, height uint32, rest ...any) []byte {
 	return append(head, join(binary.BigEndian, rest...)...)
 }
 
+// pngPixels is a chunk of pixels, with a sound checksum and no data.
+const pngPixels = "\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e"
+
 const pngTrailer = "\x00\x00\x00\x00IEND\xae\x42\x60\x82"
 
 // builtBMP has a header of 40 bytes and as many bytes of pixels as given.

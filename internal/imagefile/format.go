@@ -10,7 +10,7 @@ type format struct {
 	mediaType string
 	extension string
 	begins    func(head []byte) bool
-	inspect   func(*source) (area, error) // also checks the end; the area is checked by the caller
+	inspect   func(*source) (dimensions, error) // also checks that the file is whole; the caller checks the size
 }
 
 // formatOf picks the format by the first bytes of a file.

@@ -1,41 +1,79 @@
 package imagefile
 
-import (
-	"bytes"
-	"encoding/binary"
+import "encoding/binary"
+
+const (
+	gifHeader     = 13 // bytes of signature and logical screen descriptor
+	gifDescriptor = 10 // bytes that begin an image: separator, position, size, flags
+	gifExtension  = 0x21
+	gifImage      = 0x2c
+	gifTrailer    = 0x3b
 )
 
-const gifHeader = 13 // signature and logical screen descriptor
-
-// inspectGIF reads the size of the logical screen.
-func inspectGIF(s *source) (area, error) {
+// inspectGIF reads the size of the logical screen and walks the blocks to the trailer.
+func inspectGIF(s *source) (dimensions, error) {
 	var head [gifHeader]byte
 	if err := s.read(head[:], 0); err != nil {
-		return area{}, err
+		return dimensions{}, err
 	}
-	size := area{uint64(binary.LittleEndian.Uint16(head[6:])), uint64(binary.LittleEndian.Uint16(head[8:]))}
-	return size, gifEnd(s, gifHeader+gifColours(head[10]))
+	found := dimensions{width: uint64(binary.LittleEndian.Uint16(head[6:])), height: uint64(binary.LittleEndian.Uint16(head[8:]))}
+	offset, images := gifHeader+gifColors(head[10]), 0
+	for {
+		if offset == s.size && images > 0 {
+			return found, ErrNoEnd
+		}
+		var kind [1]byte
+		if err := s.read(kind[:], offset); err != nil {
+			return found, err
+		}
+		var err error
+		switch kind[0] {
+		case gifTrailer:
+			if images == 0 {
+				return found, unknown("it has no image")
+			}
+			return found, nil
+		case gifExtension:
+			offset, err = s.gifBlocks(offset + 2) // the label follows the introducer
+		case gifImage:
+			images++
+			var descriptor [gifDescriptor]byte
+			if err := s.read(descriptor[:], offset); err != nil {
+				return found, err
+			}
+			offset, err = s.gifBlocks(offset + gifDescriptor + gifColors(descriptor[9]) + 1) // the code size is one byte
+		case 0: // decoders pass an empty block between others
+			offset++
+		default:
+			if images > 0 {
+				return found, ErrNoEnd // what follows is no GIF
+			}
+			return found, unknown("it has a block of an unknown kind")
+		}
+		if err != nil {
+			return found, err
+		}
+	}
 }
 
-// gifColours is the length of the colour table after the header: three bytes for
-// each of up to 256 colours.
-func gifColours(flags byte) int64 {
+// gifColors returns the length in bytes of a color table: three for each of up to 256 colors.
+func gifColors(flags byte) int64 {
 	if flags&0x80 == 0 {
 		return 0
 	}
 	return 3 << (flags&7 + 1)
 }
 
-// gifEnd looks for the end of a block followed by the trailer, in so short a
-// stretch that coded pixels hardly hold the two by chance. Some writers forget
-// the trailer; then the end of a block is the last byte.
-func gifEnd(s *source, start int64) error {
-	tail, err := s.tail(start, 1<<10)
-	if err != nil {
-		return err
+// gifBlocks passes the data blocks that begin at offset, each with its length in front, to the empty one that ends them.
+func (s *source) gifBlocks(offset int64) (end int64, err error) {
+	for {
+		var length [1]byte
+		if err := s.read(length[:], offset); err != nil {
+			return 0, err
+		}
+		offset += 1 + int64(length[0])
+		if length[0] == 0 {
+			return offset, nil
+		}
 	}
-	if bytes.Contains(tail, []byte{0, ';'}) || tail[len(tail)-1] == 0 {
-		return nil
-	}
-	return truncated("there is no trailer")
 }

@@ -1,42 +1,77 @@
 package imagefile
 
 import (
-	"bytes"
 	"encoding/binary"
+	"io"
 )
 
 // The JPEG markers that matter here; each follows a byte 0xFF.
 const (
-	jpegEOI = 0xd9 // end of the image
-	jpegSOS = 0xda // start of a scan: the first pixels
+	jpegProgressive = 0xc2 // SOF2
+	jpegEOI         = 0xd9 // end of the image
+	jpegSOS         = 0xda // start of a scan: coded pixels follow
+	jpegDNL         = 0xdc // number of lines, where the frame header says 0
+	jpegAPP1        = 0xe1 // EXIF among others
+
+	jpegFrameHead = 10 // bytes before the components: marker, length, precision, size, count
+	maxComponents = 4
+	exifHead      = "Exif\x00\x00"
 )
 
-// inspectJPEG goes from segment to segment, without reading them, up to the first
-// scan. The size is in the frame header before it.
-func inspectJPEG(s *source) (area, error) {
-	var size area
+// inspectJPEG goes from segment to segment and through every scan to the end marker.
+func inspectJPEG(s *source) (dimensions, error) {
+	var found dimensions
+	framed, scanned := false, false
 	for offset := int64(2); ; {
 		marker, next, err := jpegSegment(s, offset)
+		if err != nil {
+			return found, endOfScans(s, err, found, scanned)
+		}
 		switch {
-		case err != nil:
-			return area{}, err
-		case jpegFrame(marker) && size == area{}:
-			if size, err = jpegSize(s, offset); err != nil {
-				return area{}, err
+		case isJPEGFrame(marker) && !framed:
+			size, err := jpegSize(s, offset)
+			if err != nil {
+				return found, err
 			}
-		case marker == jpegSOS && size == area{}:
-			return area{}, unknown("it has no frame header")
+			found.width, found.height, framed = size.width, size.height, true
+		case marker == jpegAPP1 && found.orientation == 0 && !scanned:
+			found.orientation = jpegOrientation(s, offset, next)
+		case marker == jpegSOS && !framed:
+			return found, unknown("it has no frame header")
 		case marker == jpegSOS:
-			return size, jpegEnd(s, next)
+			scanned = true
+			if next, err = endOfScan(s, next); err != nil {
+				return found, err
+			}
+			if next < 0 {
+				return found, endOfScans(s, nil, found, scanned)
+			}
+		case marker == jpegDNL && scanned && found.height == 0:
+			if found.height, err = jpegLines(s, offset); err != nil {
+				return found, err
+			}
+		case marker == jpegEOI && !scanned:
+			return found, unknown("it has no pixels")
 		case marker == jpegEOI:
-			return area{}, unknown("it has no pixels")
+			return found, nil
 		}
 		offset = next
 	}
 }
 
-// jpegSegment reads the marker at offset and says where the next segment begins.
-// Bytes that belong to no segment are passed one by one, as decoders do it.
+// endOfScans is the error for a file that ends without an end marker: err is why no further segment was read.
+func endOfScans(s *source, err error, found dimensions, scanned bool) error {
+	if err == nil && scanned && found.plausible() {
+		return ErrNoEnd
+	}
+	if err == nil {
+		return truncated("it ends before its pixels")
+	}
+	return err
+}
+
+// jpegSegment returns the marker at offset and where the next segment begins. It passes bytes that belong to
+// no segment, as decoders do.
 func jpegSegment(s *source, offset int64) (marker byte, next int64, err error) {
 	var head [4]byte
 	if err := s.read(head[:2], offset); err != nil {
@@ -44,9 +79,15 @@ func jpegSegment(s *source, offset int64) (marker byte, next int64, err error) {
 	}
 	marker = head[1]
 	switch {
-	case head[0] != 0xff, marker == 0xff:
+	case head[0] != 0xff:
+		next, err = s.find(0xff, offset)
+		if err == nil && next < 0 {
+			err = truncated("it ends before its pixels")
+		}
+		return 0, next, err
+	case marker == 0xff: // fill
 		return 0, offset + 1, nil
-	case marker == jpegEOI, jpegLone(marker):
+	case marker == jpegEOI, isLoneJPEGMarker(marker):
 		return marker, offset + 2, nil
 	}
 	if err := s.read(head[:], offset); err != nil {
@@ -56,63 +97,143 @@ func jpegSegment(s *source, offset int64) (marker byte, next int64, err error) {
 	if length < 2 {
 		return 0, 0, unknown("a segment has an impossible length")
 	}
-	return marker, offset + 2 + int64(length), nil
+	next = offset + 2 + int64(length)
+	if next > s.size {
+		return 0, 0, truncated("a segment lies beyond the end of the file")
+	}
+	return marker, next, nil
 }
 
-// jpegLone says that a marker has no segment: stuffing, TEM, RST0 to RST7, SOI.
-func jpegLone(marker byte) bool {
+// endOfScan returns the offset of the first marker after coded pixels, or -1 if the file ends before one. In
+// coded pixels 0xFF is followed by stuffing or a restart marker. Other bytes that cannot follow are passed, as decoders do.
+func endOfScan(s *source, offset int64) (int64, error) {
+	for {
+		at, err := s.find(0xff, offset)
+		if err != nil || at < 0 || at+1 >= s.size {
+			return -1, err
+		}
+		var marker [1]byte
+		if err := s.read(marker[:], at+1); err != nil {
+			return 0, err
+		}
+		switch m := marker[0]; {
+		case m == 0xff: // fill
+			offset = at + 1
+		case m == 0xc4, m == 0xcc, m == jpegEOI, m >= jpegSOS && m <= 0xdf, m >= 0xe0 && m <= 0xef, m == 0xfe:
+			return at, nil
+		default:
+			offset = at + 2
+		}
+	}
+}
+
+// isLoneJPEGMarker reports whether a marker has no segment: stuffing, TEM, RST0 to RST7, SOI.
+func isLoneJPEGMarker(marker byte) bool {
 	return marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)
 }
 
-// jpegFrame says that a marker is one of the frame headers SOF0 to SOF15; DHT,
-// JPG and DAC lie between them.
-func jpegFrame(marker byte) bool {
+// isJPEGFrame reports whether a marker is one of the frame headers SOF0 to SOF15; DHT, JPG and DAC lie between them.
+func isJPEGFrame(marker byte) bool {
 	return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc
 }
 
-// jpegSize reads the frame header at offset: marker, length, precision, height, width.
-func jpegSize(s *source, offset int64) (area, error) {
+// jpegSize reads the frame header at offset: marker, length, precision, height, width. A height of 0 means that a
+// DNL segment after the first scan has it.
+func jpegSize(s *source, offset int64) (dimensions, error) {
 	var head [9]byte
 	if err := s.read(head[:], offset); err != nil {
-		return area{}, err
+		return dimensions{}, err
 	}
-	size := area{width: uint64(binary.BigEndian.Uint16(head[7:])), height: uint64(binary.BigEndian.Uint16(head[5:]))}
-	if !size.plausible() {
-		return area{}, unknown("its frame header has no width or no height")
+	size := dimensions{width: uint64(binary.BigEndian.Uint16(head[7:])), height: uint64(binary.BigEndian.Uint16(head[5:]))}
+	if size.width == 0 {
+		return dimensions{}, unknown("its frame header has no width")
 	}
 	return size, nil
 }
 
-// jpegEnd looks for the end marker near the end of the file, but not before the
-// first scan: a thumbnail among the metadata has its own. Without one the image
-// is cut off, unless the file ends with what cannot be a scan, such as the video
-// that telephones append.
-func jpegEnd(s *source, scan int64) error {
-	tail, err := s.tail(scan, tailBytes)
-	if err != nil {
-		return err
-	}
-	if bytes.Contains(tail, []byte{0xff, jpegEOI}) || !jpegScan(tail) {
-		return nil
-	}
-	return truncated("there is no end marker")
+// jpegLines reads the number of lines in the DNL segment at offset.
+func jpegLines(s *source, offset int64) (uint64, error) {
+	var segment [6]byte
+	err := s.read(segment[:], offset)
+	return uint64(binary.BigEndian.Uint16(segment[4:])), err
 }
 
-// jpegScan says whether p can be from coded pixels, where 0xFF is followed by
-// stuffing, a restart, or a marker that may come between two scans.
-func jpegScan(p []byte) bool {
-	for {
-		_, after, found := bytes.Cut(p, []byte{0xff})
-		if !found || len(after) == 0 {
-			return true
-		}
-		switch marker := after[0]; {
-		case marker == 0x00, marker == 0xff, marker >= 0xd0 && marker <= 0xd7: // stuffing, fill, restart
-		case marker == 0xc4, marker == 0xcc, marker >= jpegSOS && marker <= 0xdd: // tables and scans
-		case marker >= 0xe0 && marker <= 0xef, marker == 0xfe: // application data, comments
-		default:
-			return false
-		}
-		p = after
+// jpegOrientation returns the orientation in the APP1 segment between two offsets, or 0 if it has none.
+func jpegOrientation(s *source, offset, end int64) int {
+	head := make([]byte, len(exifHead))
+	start := offset + 4
+	if err := s.read(head, start); err != nil || string(head) != exifHead {
+		return 0
 	}
+	start += int64(len(exifHead))
+	return exifOrientation(s, start, end-start)
+}
+
+// Frame describes how the pixels of a JPEG are coded, which decides what a decoder needs for them.
+type Frame struct {
+	Width, Height int // as stored
+	Progressive   bool
+	Components    []Sampling
+	End           int64 // offset of what follows the frame header
+	Orientation   int   // as in Image, if it is known before the frame header
+}
+
+// Sampling is how many blocks of 8 x 8 samples a component has in each unit of the frame.
+type Sampling struct{ Horizontal, Vertical int }
+
+// JPEGFrame reads the frame header of a JPEG and nothing behind it: the beginning of a file is
+// enough. Errors are those of Inspect.
+func JPEGFrame(r io.ReaderAt, size int64) (Frame, error) {
+	s := newSource(r, size)
+	orientation := 0
+	for offset := int64(2); ; {
+		marker, next, err := jpegSegment(s, offset)
+		switch {
+		case err != nil:
+			return Frame{}, err
+		case isJPEGFrame(marker):
+			frame, err := s.frame(marker, offset, next)
+			frame.Orientation = max(orientation, 1)
+			if err != nil {
+				return Frame{}, err
+			}
+			return frame, nil
+		case marker == jpegAPP1 && orientation == 0:
+			orientation = jpegOrientation(s, offset, next)
+		case marker == jpegSOS, marker == jpegEOI:
+			return Frame{}, unknown("it has no frame header")
+		}
+		offset = next
+	}
+}
+
+// frame reads the frame header at offset.
+func (s *source) frame(marker byte, offset, end int64) (Frame, error) {
+	size, err := jpegSize(s, offset)
+	if err != nil {
+		return Frame{}, err
+	}
+	if size.height == 0 {
+		return Frame{}, unknown("its frame header has no height")
+	}
+	frame := Frame{Width: int(size.width), Height: int(size.height), Progressive: marker == jpegProgressive, End: end}
+	var count [1]byte
+	if err := s.read(count[:], offset+jpegFrameHead-1); err != nil {
+		return Frame{}, err
+	}
+	if count[0] == 0 || count[0] > maxComponents {
+		return Frame{}, unknown("its frame header has an impossible number of components")
+	}
+	components := make([]byte, 3*int(count[0])) // of each the name, the sampling, the table
+	if err := s.read(components, offset+jpegFrameHead); err != nil {
+		return Frame{}, err
+	}
+	for n := 1; n < len(components); n += 3 {
+		sampling := Sampling{int(components[n] >> 4), int(components[n] & 0x0f)}
+		if sampling.Horizontal == 0 || sampling.Vertical == 0 {
+			return Frame{}, unknown("its frame header has a component without samples")
+		}
+		frame.Components = append(frame.Components, sampling)
+	}
+	return frame, nil
 }

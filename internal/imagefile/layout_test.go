@@ -21,31 +21,31 @@ func TestJPEGFrame(t *testing.T) {
 		want imagefile.Frame // of no width where there is none
 	}{
 		{
-			"gray", withSegments(start, segment(0xe0, []byte("JFIF\x00")), segment(0xc0, []byte(gray))),
-			imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{2, 2}}, End: 2 + 9 + 13},
+			name: "gray", file: withSegments(start, segment(0xe0, []byte("JFIF\x00")), segment(0xc0, []byte(gray))),
+			want: imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 2}}, Orientation: 1, End: 2 + 9 + 13},
 		},
 		{
-			"progressive", withSegments(start, segment(0xc2, []byte(colour))),
-			imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{2, 1}, {1, 1}, {1, 1}}, End: 2 + 19},
+			name: "progressive", file: withSegments(start, segment(0xc2, []byte(colour))),
+			want: imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 1}, {Horizontal: 1, Vertical: 1}, {Horizontal: 1, Vertical: 1}}, Orientation: 1, End: 2 + 19},
 		},
-		{"no frame before the scan", withSegments(start, segment(0xda, []byte(gray))), imagefile.Frame{}},
-		{"the end instead", []byte("\xff\xd8\xff\xd9"), imagefile.Frame{}},
-		{"no components", withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 9, 0})), imagefile.Frame{}},
-		{"too many components", withSegments(start, segment(0xc0, append([]byte{8, 0, 5, 0, 9, 5}, make([]byte, 15)...))), imagefile.Frame{}},
-		{"no samples", withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 9, 1, 1, 0x20, 0})), imagefile.Frame{}},
-		{"no width", withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 0, 1, 1, 0x11, 0})), imagefile.Frame{}},
-		{"cut off in the components", withSegments(start, segment(0xc0, []byte(colour)))[:15], imagefile.Frame{}},
-		{"empty", nil, imagefile.Frame{}},
+		{name: "no frame before the scan", file: withSegments(start, segment(0xda, []byte(gray)))},
+		{name: "the end instead", file: []byte("\xff\xd8\xff\xd9")},
+		{name: "no components", file: withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 9, 0}))},
+		{name: "too many components", file: withSegments(start, segment(0xc0, append([]byte{8, 0, 5, 0, 9, 5}, make([]byte, 15)...)))},
+		{name: "no samples", file: withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 9, 1, 1, 0x20, 0}))},
+		{name: "no width", file: withSegments(start, segment(0xc0, []byte{8, 0, 5, 0, 0, 1, 1, 0x11, 0}))},
+		{name: "cut off in the components", file: withSegments(start, segment(0xc0, []byte(colour)))[:15]},
+		{name: "empty"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := imagefile.JPEGFrame(bytes.NewReader(row.file), int64(len(row.file)))
 			if !reflect.DeepEqual(got, row.want) || (err == nil) != (row.want.Width > 0) {
-				t.Errorf("got %+v, error %v", got, err)
+				t.Errorf("got %+v, error %v; want %+v", got, err, row.want)
 			}
 			if err != nil && !errors.Is(err, imagefile.ErrUnknown) && !errors.Is(err, imagefile.ErrTruncated) {
-				t.Error(err)
+				t.Errorf("error = %v, want ErrUnknown or ErrTruncated", err)
 			}
 		})
 	}
@@ -64,24 +64,24 @@ func TestTIFFBlocks(t *testing.T) {
 		file []byte
 		want imagefile.Blocks
 	}{
-		{"strips", file(field(259, 3, 1), field(278, 4, 16)), imagefile.Blocks{RowsPerStrip: 16}},
+		{name: "strips", file: file(field(259, 3, 1), field(278, 4, 16)), want: imagefile.Blocks{RowsPerStrip: 16, Orientation: 1}},
 		{
-			"tiles", file(field(259, 3, 5), field(322, 3, 256), field(323, 4, 128)),
-			imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true},
+			name: "tiles", file: file(field(259, 3, 5), field(322, 3, 256), field(323, 4, 128)),
+			want: imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true, Orientation: 1},
 		},
-		{"it says nothing", file(), imagefile.Blocks{}},
-		{"no whole number", file(field(278, 5, 16)), imagefile.Blocks{}},
+		{name: "it says nothing", file: file(), want: imagefile.Blocks{Orientation: 1}},
+		{name: "no whole number", file: file(field(278, 5, 16)), want: imagefile.Blocks{Orientation: 1}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if got, err := imagefile.TIFFBlocks(bytes.NewReader(row.file), int64(len(row.file))); err != nil || got != row.want {
-				t.Errorf("got %+v, error %v", got, err)
+				t.Errorf("got %+v, error %v; want %+v", got, err, row.want)
 			}
 		})
 	}
 	if _, err := imagefile.TIFFBlocks(bytes.NewReader(nil), 0); !errors.Is(err, imagefile.ErrTruncated) {
-		t.Error(err)
+		t.Errorf("error = %v, want ErrTruncated", err)
 	}
 }
 
@@ -94,14 +94,14 @@ func FuzzLayout(f *testing.F) {
 		reader := &counted{ReaderAt: bytes.NewReader(data)}
 		frame, err := imagefile.JPEGFrame(reader, int64(len(data)))
 		if err == nil && (frame.Width < 1 || frame.Height < 1 || len(frame.Components) < 1 || frame.End > int64(len(data))+1<<16) {
-			t.Errorf("got %+v", frame)
+			t.Errorf("frame = %+v, want a width, a height, components and an end within the file", frame)
 		}
 		blocks, _ := imagefile.TIFFBlocks(reader, int64(len(data)))
 		if blocks.RowsPerStrip < 0 || blocks.TileWidth < 0 || blocks.TileHeight < 0 {
-			t.Errorf("got %+v", blocks)
+			t.Errorf("blocks = %+v, want no negative numbers", blocks)
 		}
-		if reader.bytes > 2<<20 {
-			t.Errorf("read %d bytes", reader.bytes)
+		if most := 4*len(data) + 16<<20; reader.bytes > most {
+			t.Errorf("read %d bytes, want at most %d", reader.bytes, most)
 		}
 	})
 }

@@ -1,51 +1,114 @@
 package imagefile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 )
 
 const (
-	readBudget = 1 << 20 // bytes that one inspection may cost
-	readCost   = 64      // the least that one read costs, so that their number is bounded too
-	tailBytes  = 64 << 10
+	minWindow = 4 << 10  // bytes that a read at a new place fetches
+	maxWindow = 64 << 10 // bytes that reads one after the other fetch
+	spareRead = 8 << 20  // bytes that an inspection may read beyond twice the size of the file
 )
 
-// errBudget says that the headers are spread over more of the file than we look at.
-var errBudget = unknown("its headers are spread too far")
+// errBudget reports a structure that leads to the same bytes again and again.
+var errBudget = unknown("its structure refers to the same bytes too often")
 
-// source is a file that is read here and there, under a budget.
+// source reads a file through one window. Reads in ascending order cost about one pass over the
+// bytes that are asked for; the budget bounds files whose structure leads back and forth.
 type source struct {
 	reader io.ReaderAt
 	size   int64
-	budget int
+	budget int64 // bytes that may still be read from reader
+
+	window []byte
+	start  int64 // offset of window in the file
 }
 
-// read fills p from offset. It is ErrTruncated when the file ends before that.
+func newSource(r io.ReaderAt, size int64) *source {
+	size = max(size, 0)
+	return &source{reader: r, size: size, budget: min(size, 1<<50)*2 + spareRead}
+}
+
+// section returns the bytes from start as a file of their own, with a share of the budget.
+func (s *source) section(start, length int64) *source {
+	return &source{reader: io.NewSectionReader(s.reader, start, length), size: length, budget: min(s.budget, 2*length+minWindow)}
+}
+
+// read fills p from offset. It returns ErrTruncated if the file ends before that.
 func (s *source) read(p []byte, offset int64) error {
 	if offset < 0 || offset > s.size-int64(len(p)) {
 		return truncated("a header lies beyond the end of the file")
 	}
-	s.budget -= max(len(p), readCost)
-	if s.budget < 0 {
+	for len(p) > 0 {
+		if err := s.move(offset); err != nil {
+			return err
+		}
+		n := copy(p, s.window[offset-s.start:])
+		p, offset = p[n:], offset+int64(n)
+	}
+	return nil
+}
+
+// move makes the window hold the byte at offset, which is within the file.
+func (s *source) move(offset int64) error {
+	end := s.start + int64(len(s.window))
+	if offset >= s.start && offset < end {
+		return nil
+	}
+	length := int64(minWindow)
+	if offset == end && len(s.window) > 0 {
+		length = min(2*int64(len(s.window)), maxWindow)
+	}
+	length = min(length, s.size-offset)
+	if s.budget -= length; s.budget < 0 {
 		return errBudget
 	}
-	n, err := s.reader.ReadAt(p, offset)
-	switch {
-	case n == len(p):
+	if int64(cap(s.window)) < length {
+		s.window = make([]byte, length)
+	}
+	s.window, s.start = s.window[:length], offset
+	n, err := s.reader.ReadAt(s.window, offset)
+	if n == len(s.window) {
 		return nil
-	case errors.Is(err, io.EOF):
+	}
+	s.window = s.window[:0]
+	if err == nil || errors.Is(err, io.EOF) {
 		return truncated("the file is shorter than it should be")
 	}
 	return fmt.Errorf("imagefile: %w", err)
 }
 
-// tail gives the last bytes of the file, at most limit of them and none before from.
-func (s *source) tail(from, limit int64) ([]byte, error) {
-	if from >= s.size {
-		return nil, truncated("the file ends before its content")
+// find returns the offset of the first byte b at or after offset, or -1 if there is none.
+func (s *source) find(b byte, offset int64) (int64, error) {
+	for offset < s.size {
+		if err := s.move(offset); err != nil {
+			return 0, err
+		}
+		rest := s.window[offset-s.start:]
+		if at := bytes.IndexByte(rest, b); at >= 0 {
+			return offset + int64(at), nil
+		}
+		offset += int64(len(rest))
 	}
-	p := make([]byte, min(limit, s.size-from))
-	return p, s.read(p, s.size-int64(len(p)))
+	return -1, nil
+}
+
+// sum passes the bytes between two offsets to add.
+func (s *source) sum(start, end int64, add func([]byte)) error {
+	if end > s.size {
+		return truncated("the file ends before its content")
+	}
+	for start < end {
+		if err := s.move(start); err != nil {
+			return err
+		}
+		part := s.window[start-s.start:]
+		part = part[:min(int64(len(part)), end-start)]
+		add(part)
+		start += int64(len(part))
+	}
+	return nil
 }
