@@ -36,6 +36,11 @@ type house struct {
 
 func open(t *testing.T, place *databasetest.Place) *house {
 	t.Helper()
+	return openWith(t, place, lanes)
+}
+
+func openWith(t *testing.T, place *databasetest.Place, lanes []queue.Lane) *house {
+	t.Helper()
 	stores := place.Open(t)
 	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
 		t.Fatal(err)
@@ -232,7 +237,8 @@ func markRunning(t *testing.T, q *house, id event.ID) {
 func TestSilentReplicaIsReplaced(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
-	silent, other := open(t, place), open(t, place)
+	// The silent replica has room for one job, so that it cannot take the orphaned job as well.
+	silent, other := openWith(t, place, []queue.Lane{{Handler: "download", Concurrency: 1}}), open(t, place)
 	insert(t, silent, true, queue.Job{Event: "a", Handler: "download"})
 	taken, wake, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	err := silent.Start(t.Context(), func(context.Context, queue.Job) error {
