@@ -6,7 +6,7 @@ import (
 	"net/url"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
 // announce prints, once, where callbacks are to be sent: when the token was made
@@ -19,7 +19,7 @@ func announce(out io.Writer, c config.Config, tokens config.Tokens, bound net.Ad
 	if base == "" {
 		base = "https://YOUR-HOST"
 	}
-	path := httpserver.WebhookPath + "/" + url.PathEscape(tokens.List[0].Reveal())
+	path := event.WebhookPath + "/" + url.PathEscape(tokens.List[0].Reveal())
 	printTo(out, `
 This is the first start: a webhook token was made and is kept in
   %s

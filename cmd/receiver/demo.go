@@ -98,7 +98,7 @@ func playDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App,
 		return nil, err
 	}
 	report := &demoReport{jobs: jobs}
-	webhook := fmt.Sprintf("http://%s/webhooks/deep-image/%s", receiver.Addr(), demoToken)
+	webhook := fmt.Sprintf("http://%s%s/%s", receiver.Addr(), event.WebhookPath, demoToken)
 	if report.Callbacks, err = deliverDemo(ctx, vendor, webhook, jobs); err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -33,11 +33,11 @@ func findDoor(options sendOptions) (door, error) {
 		return door{}, err
 	}
 	path := strings.TrimRight(u.Path, "/")
-	if strings.Contains(path, httpserver.WebhookPath+"/") || u.Query().Has("token") || u.User != nil {
+	if strings.Contains(path, event.WebhookPath+"/") || u.Query().Has("token") || u.User != nil {
 		return newDoor(u, secret.Value{}), nil
 	}
-	if !strings.HasSuffix(path, httpserver.WebhookPath) {
-		u.Path, u.RawPath = path+httpserver.WebhookPath, ""
+	if !strings.HasSuffix(path, event.WebhookPath) {
+		u.Path, u.RawPath = path+event.WebhookPath, ""
 	}
 	token, err := findToken(options.tokenFile)
 	return newDoor(u, token), err

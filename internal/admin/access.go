@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
@@ -33,13 +32,13 @@ func (a *access) required() bool { return len(a.tokens) > 0 }
 func (a *access) check(r *http.Request, presented string) error {
 	client := network(problem.RequestInfoFrom(r.Context()).Client)
 	if wait := a.failures.wait(client, time.Now()); wait > 0 {
-		return &event.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
+		return &problem.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
 	}
 	if a.tokens.Match(presented) {
 		return nil
 	}
 	a.failures.add(client, time.Now())
-	return &event.Error{Code: event.CodeUnauthorized, Detail: "The token is wrong."}
+	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The token is wrong."}
 }
 
 // isOpen says which addresses are there for those who still have to log in.
@@ -95,7 +94,7 @@ func (a *Admin) isStillIn(r *http.Request) bool {
 func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("HX-Request") != "" {
 		w.Header().Set("HX-Redirect", loginPath)
-		problem.Write(w, r, &event.Error{Code: event.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
+		problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
 		return
 	}
 	if wantsPage(r) {
@@ -103,7 +102,7 @@ func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setChallenge(w)
-	problem.Write(w, r, &event.Error{Code: event.CodeUnauthorized, Detail: "A token is needed, as Bearer or as the password of Basic."})
+	problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "A token is needed, as Bearer or as the password of Basic."})
 }
 
 func setChallenge(w http.ResponseWriter) {

@@ -160,29 +160,29 @@ func reply(w http.ResponseWriter, r *http.Request, status int, result any, err e
 }
 
 func noEvent() error {
-	return &event.Error{Code: problem.CodeNotFound, Detail: "There is no such event."}
+	return &problem.Error{Code: problem.CodeNotFound, Detail: "There is no such event."}
 }
 
 // storeFailure gives an error of those behind the door its meaning.
 func storeFailure(err error) error {
-	_, known := errors.AsType[*event.Error](err)
+	_, known := errors.AsType[*problem.Error](err)
 	switch {
 	case err == nil, known:
 		return err
 	case errors.Is(err, ErrNotFound):
-		return &event.Error{Code: problem.CodeNotFound, Detail: "There is no such thing.", Err: err}
+		return &problem.Error{Code: problem.CodeNotFound, Detail: "There is no such thing.", Err: err}
 	case errors.Is(err, ErrBusy):
-		return &event.Error{Code: problem.CodeConflict, Detail: "Another replay of many events is under way. Wait for its end.", Err: err}
+		return &problem.Error{Code: problem.CodeConflict, Detail: "Another replay of many events is under way. Wait for its end.", Err: err}
 	case errors.Is(err, ErrSettled):
-		return &event.Error{Code: problem.CodeConflict, Detail: "The event is not quarantined.", Err: err}
+		return &problem.Error{Code: problem.CodeConflict, Detail: "The event is not quarantined.", Err: err}
 	case errors.Is(err, ErrNoKey):
 		const detail = "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again."
-		return &event.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
+		return &problem.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, ErrNoPublicURL):
 		const detail = "Deep Image must be told where to call back. Set RECEIVER_PUBLIC_URL and start again."
-		return &event.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
+		return &problem.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return event.Unavailable("The store took too long to answer.", err)
+		return problem.Unavailable("The store took too long to answer.", err)
 	default:
 		return err
 	}

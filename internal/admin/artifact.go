@@ -85,14 +85,14 @@ func (a *Admin) artifact(r *http.Request) (Artifact, error) {
 		return Artifact{}, storeFailure(err)
 	}
 	if number < 0 || number >= len(found.Artifacts) {
-		return Artifact{}, &event.Error{Code: problem.CodeNotFound, Detail: "The event has no such artifact."}
+		return Artifact{}, &problem.Error{Code: problem.CodeNotFound, Detail: "The event has no such artifact."}
 	}
 	return found.Artifacts[number], nil
 }
 
 func openFailure(err error) error {
 	if errors.Is(err, blobstore.ErrNotFound) {
-		return &event.Error{Code: problem.CodeNotFound, Detail: "The file is not where it was stored, or its handler is not enabled.", Err: err}
+		return &problem.Error{Code: problem.CodeNotFound, Detail: "The file is not where it was stored, or its handler is not enabled.", Err: err}
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func readJobs(r *http.Request) ([]string, error) {
 	}
 	err := json.NewDecoder(r.Body).Decode(&asked)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, &event.Error{Code: event.CodeTooLarge, Detail: "A request may have at most " + strconv.Itoa(maxExpectBytes) + " bytes."}
+		return nil, &problem.Error{Code: problem.CodeTooLarge, Detail: "A request may have at most " + strconv.Itoa(maxExpectBytes) + " bytes."}
 	}
 	if err != nil {
 		return nil, badRequest(`The body must be JSON, {"jobs": ["..."]}.`)

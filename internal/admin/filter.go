@@ -119,5 +119,5 @@ func isID(text string) bool {
 }
 
 func badRequest(detail string) error {
-	return &event.Error{Code: problem.CodeBadRequest, Detail: detail}
+	return &problem.Error{Code: problem.CodeBadRequest, Detail: detail}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
@@ -28,11 +27,11 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		header.Set("Cache-Control", "no-store") // unless an answer says otherwise: who has logged out cannot go back
 		switch {
 		case !a.serves(r.Host):
-			problem.Write(w, r, &event.Error{
+			problem.Write(w, r, &problem.Error{
 				Code: problem.CodeMisdirected, Detail: "Without a token only the names of this machine are served, such as localhost.",
 			})
 		case a.crossing.Check(r) != nil:
-			problem.Write(w, r, &event.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
+			problem.Write(w, r, &problem.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
@@ -45,7 +44,7 @@ func (a *Admin) submit(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	if !a.takePlace(w, r, wait) {
 		const detail = "As many submissions are under way as one receiver takes at the same time."
-		problem.Write(w, r, &event.Error{Code: problem.CodeTooManyRequests, Detail: detail})
+		problem.Write(w, r, &problem.Error{Code: problem.CodeTooManyRequests, Detail: detail})
 		return
 	}
 	defer func() { <-a.submissions }()
@@ -103,10 +102,10 @@ func readRequest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	request, err := io.ReadAll(r.Body)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		const detail = "The request is longer than the 32 MiB that Deep Image takes. Give it a URL of the image in place of the image."
-		return nil, &event.Error{Code: event.CodeTooLarge, Detail: detail}
+		return nil, &problem.Error{Code: problem.CodeTooLarge, Detail: detail}
 	}
 	if err != nil {
-		return nil, &event.Error{Code: event.CodeIncomplete, Detail: "The request did not arrive whole.", Err: err}
+		return nil, &problem.Error{Code: problem.CodeIncomplete, Detail: "The request did not arrive whole.", Err: err}
 	}
 	return request, nil
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
@@ -17,7 +16,7 @@ const (
 // login answers POST /login: the right token begins a session.
 func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		problem.Write(w, r, &event.Error{Code: problem.CodeBadRequest, Detail: "The form cannot be read.", Err: err})
+		problem.Write(w, r, &problem.Error{Code: problem.CodeBadRequest, Detail: "The form cannot be read.", Err: err})
 		return
 	}
 	if a.access.required() {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
@@ -110,7 +109,7 @@ func (a *Admin) notFound(w http.ResponseWriter, r *http.Request) {
 		problem.NotFound(w, r)
 		return
 	}
-	a.show(w, r, "trouble", view{}, &event.Error{Code: problem.CodeNotFound, Detail: "There is nothing at this address."})
+	a.show(w, r, "trouble", view{}, &problem.Error{Code: problem.CodeNotFound, Detail: "There is nothing at this address."})
 }
 
 // wantsPage says whether a browser asks, for somebody to read the answer.
@@ -122,7 +121,7 @@ func wantsPage(r *http.Request) bool {
 func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
 	status := http.StatusOK
 	if err != nil {
-		told := problem.Tell(w, r, err)
+		told := problem.Describe(w, r, err)
 		name, status = "trouble", told.Status
 		v.Title, v.Trouble, v.Live = told.Title, told.Detail, false
 	}

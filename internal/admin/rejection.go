@@ -15,13 +15,13 @@ const maxShownRejection = 4 << 10
 // rejection is a callback that was no event, as it is shown. What could be read of its body is
 // redacted; of what is not JSON nobody can tell where a token stands, so nothing of it is shown.
 type rejection struct {
-	Received time.Time     `json:"received_at"`
-	Code     event.Code    `json:"code"`
-	Detail   string        `json:"detail"`
-	Faults   []event.Fault `json:"faults,omitempty"` // everything that is wrong with JSON that is no event
-	Bytes    int           `json:"bytes"`
-	Body     string        `json:"body,omitempty"` // the beginning, redacted
-	Cut      bool          `json:"cut,omitempty"`  // there is more of it
+	Received time.Time           `json:"received_at"`
+	Code     event.RejectionCode `json:"code"`
+	Detail   string              `json:"detail"`
+	Faults   []event.Fault       `json:"faults,omitempty"` // everything that is wrong with JSON that is no event
+	Bytes    int                 `json:"bytes"`
+	Body     string              `json:"body,omitempty"` // the beginning, redacted
+	Cut      bool                `json:"cut,omitempty"`  // there is more of it
 }
 
 func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) {
@@ -35,8 +35,8 @@ func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) 
 	for _, r := range found {
 		one := rejection{Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
 		_, err := event.Decode(r.Body)
-		if refused, ok := errors.AsType[*event.Error](err); ok {
-			one.Faults = refused.Faults
+		if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
+			one.Faults = invalid.Faults
 		}
 		if text, err := a.deps.Redact(r.Body); err == nil {
 			one.Body, one.Cut = beginning(string(text), maxShownRejection)

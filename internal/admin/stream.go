@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
@@ -129,7 +128,7 @@ func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	marks, leave, ok := a.streams.join()
 	if !ok {
-		problem.Write(w, r, event.Unavailable("Too many listen already.", nil))
+		problem.Write(w, r, problem.Unavailable("Too many listen already.", nil))
 		return
 	}
 	defer leave()

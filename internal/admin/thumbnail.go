@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
 )
@@ -46,7 +45,7 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, thumbnail.ErrUnfit):
-		problem.Write(w, r, &event.Error{Code: problem.CodeNotFound, Detail: "There is no thumbnail of this file.", Err: err})
+		problem.Write(w, r, &problem.Error{Code: problem.CodeNotFound, Detail: "There is no thumbnail of this file.", Err: err})
 		return
 	case err != nil:
 		problem.Write(w, r, storeFailure(openFailure(err)))

@@ -13,10 +13,10 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
@@ -141,7 +141,7 @@ func (a *App) buildDoor(context.Context) error {
 // ready says why callbacks cannot be taken at the moment, or nil.
 func (a *App) ready() error {
 	if err := a.disk.check(); err != nil {
-		return event.Unavailable("There is not enough room on the disk.", err)
+		return problem.Unavailable("There is not enough room on the disk.", err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/google/uuid"
 )
@@ -42,13 +42,13 @@ func (b *backOffice) Webhook() (address, token string, guessed bool) {
 	if guessed = base == ""; guessed {
 		base = "https://YOUR-HOST"
 	}
-	return base + httpserver.WebhookPath + "/", url.PathEscape(b.app.tokens[0].Reveal()), guessed
+	return base + event.WebhookPath + "/", url.PathEscape(b.app.tokens[0].Reveal()), guessed
 }
 
 // SendSample sends a callback through the public door of this process.
 func (b *backOffice) SendSample(ctx context.Context) (event.ID, error) {
 	body := fmt.Appendf(nil, sampleBody, "sample-"+uuid.NewString())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.app.ownAddress()+httpserver.WebhookPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.app.ownAddress()+event.WebhookPath, bytes.NewReader(body))
 	if err != nil {
 		return "", fmt.Errorf("app: sample: %w", err)
 	}
@@ -58,7 +58,7 @@ func (b *backOffice) SendSample(ctx context.Context) (event.ID, error) {
 	client := http.Client{Transport: transport, Timeout: sampleTimeout}
 	answer, err := client.Do(request)
 	if err != nil {
-		return "", event.Unavailable("The public door did not answer.", err)
+		return "", problem.Unavailable("The public door did not answer.", err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	id, err := readReceipt(answer)
@@ -81,7 +81,7 @@ func (b *backOffice) awaitRelayed(ctx context.Context, id event.ID) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return event.Unavailable("The sample is safe, and waits for its turn behind other events.", ctx.Err())
+			return problem.Unavailable("The sample is safe, and waits for its turn behind other events.", ctx.Err())
 		}
 	}
 }
@@ -99,7 +99,7 @@ func readReceipt(answer *http.Response) (event.ID, error) {
 	}
 	if answer.StatusCode != http.StatusOK || err != nil || told.ID == "" {
 		text := strings.TrimSpace(answer.Status + ". " + told.Detail)
-		return "", event.Unavailable("The public door answered "+text, errors.Join(errors.New("app: the sample was not taken"), err))
+		return "", problem.Unavailable("The public door answered "+text, errors.Join(errors.New("app: the sample was not taken"), err))
 	}
 	return event.ID(told.ID), nil
 }

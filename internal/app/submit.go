@@ -9,7 +9,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/work"
@@ -18,7 +17,7 @@ import (
 // buildSubmitter makes who submits jobs. Without a key it submits none, and knows the tokens of former ones all the same.
 func (a *App) buildSubmitter() {
 	deps := submit.Deps{
-		Store: a.work, Webhook: a.config.PublicURL + httpserver.WebhookPath + "/",
+		Store: a.work, Webhook: a.config.PublicURL + event.WebhookPath + "/",
 		After: a.config.Reconcile.After, Horizon: a.config.Reconcile.Horizon, Log: a.log,
 	}
 	if a.vendor != nil {
@@ -42,7 +41,7 @@ func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Durat
 		return admin.Expectation{}, admin.ErrNoPublicURL
 	}
 	if limit := b.app.maxRequest(); len(request) > limit {
-		return admin.Expectation{}, &event.Error{Code: event.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes: its callback echoes "+
+		return admin.Expectation{}, &problem.Error{Code: problem.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes: its callback echoes "+
 			"it, and must fit into RECEIVER_WEBHOOK_MAX_BODY_BYTES. Give it a URL of the image in place of the image.", limit)}
 	}
 	submitted, err := b.app.submitter.Submit(ctx, request, wait)
@@ -61,16 +60,16 @@ func (a *App) maxRequest() int {
 // submissionFailure gives the failure of a submission its meaning at the admin door.
 func submissionFailure(expected work.Expectation, err error) error {
 	if unstored, ok := errors.AsType[*submit.UnstoredError](err); ok {
-		return &event.Error{
+		return &problem.Error{
 			Code: problem.CodeUnknownOutcome, Err: err,
 			Detail: "Deep Image has taken the job " + unstored.Job + ", and that could not be stored. Do not send it again: its callback is accepted.",
 		}
 	}
 	failed, ok := errors.AsType[*deepimage.Error](err)
 	if !ok {
-		return event.Unavailable("The submission could not be stored, and was not sent.", err)
+		return problem.Unavailable("The submission could not be stored, and was not sent.", err)
 	}
-	meaning := &event.Error{Code: problem.CodeVendor, Detail: admin.Sentence(failed.Text), RetryAfter: failed.After, Err: err}
+	meaning := &problem.Error{Code: problem.CodeVendor, Detail: admin.Sentence(failed.Text), RetryAfter: failed.After, Err: err}
 	switch failed.Kind {
 	case deepimage.KindSlots:
 		meaning.Code = problem.CodeSlots
@@ -79,7 +78,7 @@ func submissionFailure(expected work.Expectation, err error) error {
 	case deepimage.KindRefused:
 		meaning.Code = problem.CodeRefused
 	case deepimage.KindUnavailable, deepimage.KindLimited, deepimage.KindCancelled:
-		meaning.Code = event.CodeUnavailable
+		meaning.Code = problem.CodeUnavailable
 	case deepimage.KindKey:
 		meaning.Detail += " See RECEIVER_DEEPIMAGE_API_KEY."
 	case deepimage.KindOutcome:

@@ -18,17 +18,17 @@ const (
 // ID, Received and Artifacts comes from it; Body, Data and Results share the
 // memory of body, which must not be changed afterwards.
 //
-// Any failure is an *Error. CodeMalformed: body is not exactly one JSON value in
-// UTF-8 without a byte order mark, has a name twice in one object or half of a
-// surrogate pair, or is beyond MaxDepth or MaxTokens. CodeInvalid: it is JSON but
-// not an event; Faults then tells everything that is wrong.
+// Decode fails with a *MalformedError if body is not exactly one JSON value in UTF-8
+// without a byte order mark, has a duplicate name in an object, an unpaired surrogate,
+// or exceeds MaxDepth or MaxTokens. It fails with an *InvalidError, which lists every
+// fault, if body is JSON but not a callback.
 func Decode(body []byte) (Event, error) {
 	d := decoding{event: Event{Body: body}}
 	if err := scan(body, d.document); err != nil {
 		return Event{}, err
 	}
 	if len(d.faults) > 0 {
-		return Event{}, &Error{Code: CodeInvalid, Detail: "the body is JSON but not a Deep Image callback", Faults: d.faults}
+		return Event{}, &InvalidError{Faults: d.faults}
 	}
 	digest, err := digestOf(d.event.ResultURL, d.event.Results)
 	if err != nil {
@@ -53,14 +53,14 @@ func (d *decoding) document(s *scanner) error {
 		if _, err := d.value(); err != nil {
 			return err
 		}
-		d.fault("", "must be an object")
+		d.fault("", FaultType, "must be an object")
 		return nil
 	}
 	if err := d.object(d.member); err != nil {
 		return err
 	}
 	if !d.hasJob {
-		d.fault("/job", "is missing")
+		d.fault("/job", FaultMissing, "is missing")
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (d *decoding) member(name jsontext.Value) error {
 func (d *decoding) job(value jsontext.Value) error {
 	d.hasJob = true
 	if value.Kind() != '"' {
-		d.fault("/job", "must be a string")
+		d.fault("/job", FaultType, "must be a string")
 		return nil
 	}
 	job, err := unquote(value)
@@ -97,13 +97,13 @@ func (d *decoding) job(value jsontext.Value) error {
 		return err
 	}
 	if len(job) == 0 {
-		d.fault("/job", "must not be empty")
+		d.fault("/job", FaultEmpty, "must not be empty")
 	}
 	if len(job) > MaxJobBytes {
-		d.fault("/job", fmt.Sprintf("must be at most %d bytes", MaxJobBytes))
+		d.fault("/job", FaultTooLong, fmt.Sprintf("must be at most %d bytes", MaxJobBytes))
 	}
 	if strings.IndexFunc(job, unicode.IsControl) >= 0 { // they garble logs and screens
-		d.fault("/job", "must not contain control characters")
+		d.fault("/job", FaultControl, "must not contain control characters")
 	}
 	d.event.Job = job
 	return nil
@@ -116,7 +116,7 @@ func (d *decoding) resultURL(value jsontext.Value) error {
 		return nil
 	case '"':
 	default:
-		d.fault("/result_url", "must be a string or null")
+		d.fault("/result_url", FaultType, "must be a string or null")
 		return nil
 	}
 	address, err := unquote(value)
@@ -124,12 +124,12 @@ func (d *decoding) resultURL(value jsontext.Value) error {
 		return err
 	}
 	if len(address) > MaxURLBytes {
-		d.fault("/result_url", fmt.Sprintf("must be at most %d bytes", MaxURLBytes))
+		d.fault("/result_url", FaultTooLong, fmt.Sprintf("must be at most %d bytes", MaxURLBytes))
 	}
 	d.event.ResultURL = address
 	return nil
 }
 
-func (d *decoding) fault(pointer, detail string) {
-	d.faults = append(d.faults, Fault{Pointer: pointer, Detail: detail})
+func (d *decoding) fault(pointer string, kind FaultKind, detail string) {
+	d.faults = append(d.faults, Fault{Pointer: pointer, Detail: detail, Kind: kind})
 }

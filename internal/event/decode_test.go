@@ -56,85 +56,93 @@ func TestDecodeOptionalMembers(t *testing.T) {
 	}
 }
 
-func TestDecodeTellsEveryFault(t *testing.T) {
+func TestDecodeInvalid(t *testing.T) {
 	t.Parallel()
-	noObject := []event.Fault{{Pointer: "", Detail: "must be an object"}}
-	noString := []event.Fault{{Pointer: "/job", Detail: "must be a string"}}
-	noAddress := []event.Fault{{Pointer: "/result_url", Detail: "must be a string or null"}}
-	tooLong := event.Fault{Pointer: "/job", Detail: "must be at most 256 bytes"}
-	control := event.Fault{Pointer: "/job", Detail: "must not contain control characters"}
+	type fault struct {
+		pointer string
+		kind    event.FaultKind
+	}
 	rows := []struct {
 		name, body string
-		faults     []event.Fault
+		want       []fault
 	}{
-		{"array", `[{"job":"j"}]`, noObject},
-		{"null", `null`, noObject},
-		{"string", `"job"`, noObject},
-		{"job missing", `{"Job":"j"}`, []event.Fault{{Pointer: "/job", Detail: "is missing"}}},
-		{"job null", `{"job":null}`, noString},
-		{"job number", `{"job":1}`, noString},
-		{"job object", `{"job":{"id":"j"}}`, noString},
-		{"job empty", `{"job":""}`, []event.Fault{{Pointer: "/job", Detail: "must not be empty"}}},
+		{"array", `[{"job":"j"}]`, []fault{{"", event.FaultType}}},
+		{"null", `null`, []fault{{"", event.FaultType}}},
+		{"string", `"job"`, []fault{{"", event.FaultType}}},
+		{"job missing", `{"Job":"j"}`, []fault{{"/job", event.FaultMissing}}},
+		{"job null", `{"job":null}`, []fault{{"/job", event.FaultType}}},
+		{"job number", `{"job":1}`, []fault{{"/job", event.FaultType}}},
+		{"job object", `{"job":{"id":"j"}}`, []fault{{"/job", event.FaultType}}},
+		{"job empty", `{"job":""}`, []fault{{"/job", event.FaultEmpty}}},
 		{"job longest", `{"job":"` + strings.Repeat("é", 128) + `"}`, nil},
-		{"job too long", `{"job":"` + strings.Repeat("é", 128) + `x"}`, []event.Fault{tooLong}},
-		{"job control", `{"job":"a\u007f"}`, []event.Fault{control}},
-		{"job control of Latin-1", `{"job":"a\u0085"}`, []event.Fault{control}},
-		{"job too long and control", `{"job":"\u0000` + strings.Repeat("x", 256) + `"}`, []event.Fault{tooLong, control}},
-		{"result_url number", `{"job":"j","result_url":7}`, noAddress},
-		{"result_url false", `{"job":"j","result_url":false}`, noAddress},
-		{"result_url list", `{"job":"j","result_url":["https://a/b"]}`, noAddress},
-		{"result_url longest", `{"job":"j","result_url":"` + strings.Repeat("x", 8192) + `"}`, nil},
+		{"job too long", `{"job":"` + strings.Repeat("é", 128) + `x"}`, []fault{{"/job", event.FaultTooLong}}},
+		{"job control", `{"job":"a\u007f"}`, []fault{{"/job", event.FaultControl}}},
+		{"job control of Latin-1", `{"job":"a\u0085"}`, []fault{{"/job", event.FaultControl}}},
 		{
-			"result_url too long", `{"job":"j","result_url":"` + strings.Repeat("x", 8193) + `"}`,
-			[]event.Fault{{Pointer: "/result_url", Detail: "must be at most 8192 bytes"}},
+			"job too long and control", `{"job":"\u0000` + strings.Repeat("x", 256) + `"}`,
+			[]fault{{"/job", event.FaultTooLong}, {"/job", event.FaultControl}},
 		},
-		{"both", `{"result_url":7,"job":1}`, append(noAddress[:1:1], noString...)},
+		{"result_url number", `{"job":"j","result_url":7}`, []fault{{"/result_url", event.FaultType}}},
+		{"result_url false", `{"job":"j","result_url":false}`, []fault{{"/result_url", event.FaultType}}},
+		{"result_url list", `{"job":"j","result_url":["https://a/b"]}`, []fault{{"/result_url", event.FaultType}}},
+		{"result_url longest", `{"job":"j","result_url":"` + strings.Repeat("x", 8192) + `"}`, nil},
+		{"result_url too long", `{"job":"j","result_url":"` + strings.Repeat("x", 8193) + `"}`, []fault{{"/result_url", event.FaultTooLong}}},
+		{"both", `{"result_url":7,"job":1}`, []fault{{"/result_url", event.FaultType}, {"/job", event.FaultType}}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := event.Decode([]byte(row.body))
-			var failure *event.Error
-			if (row.faults == nil) != (err == nil) || err != nil && !errors.As(err, &failure) {
-				t.Fatalf("error %v", err)
+			var invalid *event.InvalidError
+			if err != nil && !errors.As(err, &invalid) {
+				t.Fatalf("error = %v, want an InvalidError or none", err)
 			}
-			if err == nil {
-				return
+			var got []fault
+			if invalid != nil {
+				for _, f := range invalid.Faults {
+					got = append(got, fault{f.Pointer, f.Kind})
+				}
 			}
-			if failure.Code != event.CodeInvalid || !reflect.DeepEqual(failure.Faults, row.faults) {
-				t.Errorf("%s: %+v, want %+v", failure.Code, failure.Faults, row.faults)
+			if !reflect.DeepEqual(got, row.want) {
+				t.Errorf("faults = %v, want %v", got, row.want)
 			}
 		})
 	}
 }
 
-func TestDecodeTellsWhatIsMalformed(t *testing.T) {
+func TestDecodeMalformed(t *testing.T) {
 	t.Parallel()
-	rows := []struct{ name, body, want string }{
-		{"empty", "", "it is empty, at byte 0"},
-		{"white space", " \n", "it is empty, at byte 2"},
-		{"text", "hello", "there is a character that JSON does not allow there, at byte 0"},
-		{"cut", `{"job":"j"`, "it ends before the JSON value is complete, at byte 10"},
-		{"mark", "\xEF\xBB\xBF{}", "it starts with a byte order mark; plain UTF-8 without one is demanded, at byte 0"},
-		{"UTF-16", "\xFF\xFE{\x00}\x00", "it starts with a byte order mark; plain UTF-8 without one is demanded, at byte 0"},
-		{"UTF-8", "{\"job\":\"a\xff\"}", "it is not valid UTF-8, at byte 9, in /job"},
-		{"surrogate", `{"job":"a\ud800"}`, "a string has an escape that is not allowed, or half of a surrogate pair, at byte 9, in /job"},
-		{"duplicate", `{"job":"a","data":{"x":1,"x":2}}`, "an object has the same name twice, at byte 25, in /data/x"},
-		{"duplicate of odd name", `{"job":"a","data":{"<b>":1,"<b>":2}}`, "an object has the same name twice, at byte 27"},
-		{"duplicate of long name", fmt.Sprintf(`{"%[1]s":1,"%[1]s":2}`, strings.Repeat("n", 200)), "an object has the same name twice, at byte 206"},
-		{"name", `{"job":"a",1:2}`, "the name of an object's member is not a string, at byte 11"},
-		{"follows", `{"job":"a"}  {}`, "something follows the JSON value, at byte 13"},
-		{"comma", `{"job":"a",}`, "there is a character that JSON does not allow there, at byte 10"},
-		{"depth", strings.Repeat("[", 65), "objects and arrays are nested deeper than 64 levels, at byte 64"},
-		{"tokens", "[" + strings.Repeat("1,", event.MaxTokens) + "1]", "there are more than 200000 names, values and brackets, at byte 400000"},
+	rows := []struct {
+		name, body string
+		want       event.Defect
+	}{
+		{"empty", "", event.Defect{Kind: event.DefectEmpty}},
+		{"white space", " \n", event.Defect{Kind: event.DefectEmpty, Offset: 2}},
+		{"text", "hello", event.Defect{Kind: event.DefectSyntax}},
+		{"cut", `{"job":"j"`, event.Defect{Kind: event.DefectCut, Offset: 10}},
+		{"mark", "\xEF\xBB\xBF{}", event.Defect{Kind: event.DefectByteOrderMark}},
+		{"UTF-16", "\xFF\xFE{\x00}\x00", event.Defect{Kind: event.DefectByteOrderMark}},
+		{"UTF-8", "{\"job\":\"a\xff\"}", event.Defect{Kind: event.DefectEncoding, Offset: 9, Pointer: "/job"}},
+		{"surrogate", `{"job":"a\ud800"}`, event.Defect{Kind: event.DefectEscape, Offset: 9, Pointer: "/job"}},
+		{"duplicate", `{"job":"a","data":{"x":1,"x":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 25, Pointer: "/data/x"}},
+		{"duplicate of odd name", `{"job":"a","data":{"<b>":1,"<b>":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 27}},
+		{
+			"duplicate of long name", fmt.Sprintf(`{"%[1]s":1,"%[1]s":2}`, strings.Repeat("n", 200)),
+			event.Defect{Kind: event.DefectDuplicateName, Offset: 206},
+		},
+		{"name", `{"job":"a",1:2}`, event.Defect{Kind: event.DefectName, Offset: 11}},
+		{"follows", `{"job":"a"}  {}`, event.Defect{Kind: event.DefectTrailing, Offset: 13}},
+		{"comma", `{"job":"a",}`, event.Defect{Kind: event.DefectSyntax, Offset: 10}},
+		{"depth", strings.Repeat("[", 65), event.Defect{Kind: event.DefectTooDeep, Offset: 64}},
+		{"tokens", "[" + strings.Repeat("1,", event.MaxTokens) + "1]", event.Defect{Kind: event.DefectTooMany, Offset: 400_000}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := event.Decode([]byte(row.body))
-			want := "malformed: the body is not JSON as it is demanded here: " + row.want
-			if err == nil || err.Error() != want {
-				t.Errorf("%v\nwant %s", err, want)
+			var malformed *event.MalformedError
+			if !errors.As(err, &malformed) || malformed.Defect != row.want {
+				t.Errorf("error = %v, want a MalformedError with %+v", err, row.want)
 			}
 		})
 	}
@@ -148,7 +156,7 @@ func TestDecodeBoundsTokens(t *testing.T) {
 	if _, err := event.Decode([]byte(body)); err != nil {
 		t.Error(err)
 	}
-	if _, err := event.Decode([]byte(strings.Replace(body, "1", "1,1", 1))); event.CodeOf(err) != event.CodeMalformed {
+	if _, err := event.Decode([]byte(strings.Replace(body, "1", "1,1", 1))); !isMalformed(err) {
 		t.Errorf("one more: %v", err)
 	}
 }

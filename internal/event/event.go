@@ -66,3 +66,26 @@ type Artifact struct {
 	Height    int       // pixels; 0 for what is no image
 	Stored    time.Time // when it was safe in the bucket
 }
+
+// Receipt is the answer of a store to an event.
+type Receipt struct {
+	ID        ID   // ID of the event; for a duplicate, ID of the first
+	Duplicate bool // the event was stored before
+}
+
+// Rejection is the body of an authenticated callback that was not accepted. A bounded number is kept.
+type Rejection struct {
+	Received time.Time
+	Code     RejectionCode
+	Detail   string // answer to the sender
+	Body     []byte // byte for byte
+}
+
+// RejectionCode says why a callback was not accepted.
+type RejectionCode string
+
+// Codes of rejections.
+const (
+	RejectedMalformed RejectionCode = "malformed" // see MalformedError
+	RejectedInvalid   RejectionCode = "invalid"   // see InvalidError
+)

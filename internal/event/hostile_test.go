@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
@@ -53,48 +52,48 @@ func TestDecodeHostile(t *testing.T) {
 func sameError(t *testing.T, want error, text []byte) error {
 	t.Helper()
 	_, err := event.Decode(text)
-	if event.CodeOf(err) != event.CodeOf(want) || (err == nil) != (want == nil) {
-		t.Errorf("with white space behind it: %v, without: %v", err, want)
+	if isMalformed(err) != isMalformed(want) || isInvalid(err) != isInvalid(want) {
+		t.Errorf("with trailing white space: error = %v, want %v", err, want)
 	}
 	return err
 }
 
-// checkOutcome checks what became of a text against the first letter of its name.
+// checkOutcome checks the outcome of a text against the first letter of its name.
 func checkOutcome(t *testing.T, name string, text []byte, e event.Event, err error) {
 	t.Helper()
-	code := event.CodeOf(err)
 	switch {
 	case err == nil && (name[0] == 'n' || e.Job == ""):
-		t.Errorf("accepted: %+v", e)
+		t.Errorf("event = %+v, want an error", e)
 	case err == nil:
-	case code != event.CodeMalformed && code != event.CodeInvalid:
-		t.Errorf("neither malformed nor invalid: %v", err)
-	case name[0] == 'y' && code != event.CodeInvalid, name[0] == 'n' && code != event.CodeMalformed:
-		t.Errorf("told as %s: %v", code, err)
+	case name[0] == 'y' && !isInvalid(err):
+		t.Errorf("error = %T %v, want an InvalidError", err, err)
+	case name[0] == 'n' && !isMalformed(err):
+		t.Errorf("error = %T %v, want a MalformedError", err, err)
 	default:
-		checkDetail(t, text, err)
+		checkError(t, text, err)
 	}
 }
 
-// checkDetail makes sure that an error is one plain sentence of ours.
-func checkDetail(t *testing.T, text []byte, err error) {
+// checkError checks that an error is one plain sentence of ours and has a place.
+func checkError(t *testing.T, text []byte, err error) {
 	t.Helper()
-	var failure *event.Error
-	if !errors.As(err, &failure) {
-		t.Fatalf("a %T", err)
+	odd := strings.IndexFunc(err.Error(), func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) })
+	if len(err.Error()) > 300 || odd >= 0 || strings.Contains(err.Error(), "jsontext") {
+		t.Errorf("error = %q, want at most 300 plain characters", err)
 	}
-	odd := strings.IndexFunc(failure.Detail, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) })
-	if failure.Detail == "" || len(failure.Detail) > 300 || odd >= 0 || !utf8.ValidString(failure.Detail) {
-		t.Errorf("detail %q", failure.Detail)
-	}
-	if strings.Contains(failure.Detail, "jsontext") || failure.Err != nil {
-		t.Errorf("the decoder speaks: %v", failure)
-	}
-	if code := failure.Code; (code == event.CodeInvalid) != (len(failure.Faults) > 0) {
-		t.Errorf("%s with %d faults", code, len(failure.Faults))
-	}
-	if len(text) > 0 && failure.Code == event.CodeMalformed && !strings.Contains(failure.Detail, "at byte ") {
-		t.Errorf("no place in %q", failure.Detail)
+	var malformed *event.MalformedError
+	var invalid *event.InvalidError
+	switch {
+	case errors.As(err, &malformed):
+		if malformed.Kind == "" || malformed.Offset < 0 || malformed.Offset > int64(len(text)) {
+			t.Errorf("defect = %+v, want a kind and an offset within %d bytes", malformed.Defect, len(text))
+		}
+	case errors.As(err, &invalid):
+		if len(invalid.Faults) == 0 {
+			t.Error("faults = none, want at least one")
+		}
+	default:
+		t.Errorf("error = %T %v, want a MalformedError or InvalidError", err, err)
 	}
 }
 
@@ -111,4 +110,14 @@ func TestDecodeTakesEveryValue(t *testing.T) {
 			t.Errorf("%s: %v, data %q", name, err, e.Data)
 		}
 	}
+}
+
+func isMalformed(err error) bool {
+	var malformed *event.MalformedError
+	return errors.As(err, &malformed)
+}
+
+func isInvalid(err error) bool {
+	var invalid *event.InvalidError
+	return errors.As(err, &invalid)
 }

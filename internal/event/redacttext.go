@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// webhookPath is the path of our own endpoint; what follows it is a token.
-const webhookPath = "/webhooks/deep-image/"
+// WebhookPath is the path of the callback endpoint. In the URL that Deep Image calls, a slash and a token follow.
+const WebhookPath = "/webhooks/deep-image"
 
 // maxEncodings is how often a text may be percent-encoded, one around the other.
 const maxEncodings = 4
@@ -63,8 +63,8 @@ func redactPlain(text string) string {
 
 // redactWebhook drops everything behind the first path of our own endpoint.
 func redactWebhook(text string) string {
-	end := indexFold(text, webhookPath) + len(webhookPath)
-	if end < len(webhookPath) || end == len(text) {
+	end := indexFold(text, WebhookPath+"/") + len(WebhookPath+"/")
+	if end < len(WebhookPath+"/") || end == len(text) {
 		return text
 	}
 	return text[:end] + Placeholder

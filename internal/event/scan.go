@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,7 +42,7 @@ func scan(text []byte, read func(*scanner) error) error {
 	case s.err != nil:
 		return s.err
 	case s.end > 0 && len(rest) > 0:
-		return malformedAt("something follows the JSON value", int64(len(text)-len(rest)), "")
+		return malformedAt(DefectTrailing, int64(len(text)-len(rest)), "")
 	case err != nil:
 		return malformed(text, err)
 	default:
@@ -130,9 +129,9 @@ func (s *scanner) check(err error) error {
 	case err != nil:
 		return malformed(s.text, err)
 	case s.tokens > MaxTokens:
-		return malformedAt(fmt.Sprintf("there are more than %d names, values and brackets", MaxTokens), s.decoder.InputOffset(), "")
+		return malformedAt(DefectTooMany, s.decoder.InputOffset(), "")
 	case s.decoder.StackDepth() > MaxDepth:
-		return malformedAt(fmt.Sprintf("objects and arrays are nested deeper than %d levels", MaxDepth), s.decoder.InputOffset()-1, "")
+		return malformedAt(DefectTooDeep, s.decoder.InputOffset()-1, "")
 	default:
 		return nil
 	}

@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -37,17 +36,5 @@ func TestReasons(t *testing.T) {
 	}
 	if !event.ReasonOther.Valid() || event.Reason("").Valid() {
 		t.Error("validity is not that of the list")
-	}
-}
-
-func TestErrorKeepsItsMeaning(t *testing.T) {
-	t.Parallel()
-	cause := errors.New("disk full")
-	err := fmt.Errorf("accept: %w", event.Unavailable("no room", cause))
-	if event.CodeOf(err) != event.CodeUnavailable || !errors.Is(err, cause) || err.Error() != "accept: unavailable: no room: disk full" {
-		t.Errorf("%v: %s", err, event.CodeOf(err))
-	}
-	if event.CodeOf(cause) != event.CodeInternal {
-		t.Error("a foreign error has a meaning")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5/middleware"
 )
@@ -18,9 +17,9 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case s.draining.Load():
-			problem.Write(w, r, event.Unavailable("The receiver is stopping.", nil))
+			problem.Write(w, r, problem.Unavailable("The receiver is stopping.", nil))
 		case !s.allows(problem.RequestInfoFrom(r.Context()).Client):
-			problem.Write(w, r, &event.Error{Code: event.CodeForbidden, Detail: "Callbacks are not taken from your address."})
+			problem.Write(w, r, &problem.Error{Code: problem.CodeForbidden, Detail: "Callbacks are not taken from your address."})
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -36,8 +35,8 @@ func (s *Server) allows(client netip.Addr) bool {
 func (s *Server) limitHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if headerBytes(r) > int64(s.config.MaxHeaderBytes) {
-			problem.Write(w, r, &event.Error{
-				Code:   event.CodeHeaders,
+			problem.Write(w, r, &problem.Error{
+				Code:   problem.CodeHeaders,
 				Detail: "The request line and the headers may have " + s.config.MaxHeaderBytes.String() + " together.",
 			})
 			return

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
@@ -79,7 +78,7 @@ func (c *readiness) tell(name string, err error) {
 // ready answers GET /readyz.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		problem.Write(w, r, event.Unavailable("The receiver is stopping.", nil))
+		problem.Write(w, r, problem.Unavailable("The receiver is stopping.", nil))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
@@ -87,9 +86,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	failed, err := s.readiness.look(ctx)
 	switch {
 	case err != nil:
-		problem.Write(w, r, event.Unavailable("Not ready: the checks take too long.", err))
+		problem.Write(w, r, problem.Unavailable("Not ready: the checks take too long.", err))
 	case len(failed) > 0:
-		problem.Write(w, r, event.Unavailable("Not ready: "+strings.Join(failed, ", ")+".", nil))
+		problem.Write(w, r, problem.Unavailable("Not ready: "+strings.Join(failed, ", ")+".", nil))
 	default:
 		writeJSON(w, s.readiness.passed)
 	}

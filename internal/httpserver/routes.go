@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"net/http"
 
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
-
-// WebhookPath is where callbacks are received; a token may follow after a slash.
-const WebhookPath = "/webhooks/deep-image"
 
 // Names of the routes of health.
 const (
@@ -27,8 +25,8 @@ type route struct {
 func (s *Server) routes() []route {
 	webhook := s.admit(s.webhook)
 	return []route{
-		{http.MethodPost, WebhookPath + "/{token}", webhook},
-		{http.MethodPost, WebhookPath, webhook},
+		{http.MethodPost, event.WebhookPath + "/{token}", webhook},
+		{http.MethodPost, event.WebhookPath, webhook},
 		{http.MethodGet, livePath, http.HandlerFunc(live)},
 		{http.MethodGet, healthyPath, http.HandlerFunc(live)},
 		{http.MethodGet, readyPath, http.HandlerFunc(s.ready)},

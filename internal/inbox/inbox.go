@@ -8,6 +8,7 @@ package inbox
 import (
 	"context"
 	"embed"
+	"fmt"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
@@ -89,26 +90,26 @@ func (i *Inbox) Close() error {
 // gives the event its ID, or, when the same job with the same digest was stored
 // before, the ID of the first. Once an event is queued for its commit, a
 // cancelled context changes nothing: the outcome of the commit is the answer.
-// Every error carries event.CodeUnavailable.
+// With MaxBacklog events waiting, Accept fails with event.ErrBacklogFull.
 func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error) {
 	if i.backlog.count() >= i.config.MaxBacklog {
-		return event.Receipt{}, event.Unavailable("Too many events wait to be worked on.", nil)
+		return event.Receipt{}, event.ErrBacklogFull
 	}
 	entry, err := newAcceptance(e)
 	if err != nil {
-		return event.Receipt{}, event.Unavailable("The event could not be given an id.", err)
+		return event.Receipt{}, fmt.Errorf("inbox: create event id: %w", err)
 	}
 	if err := i.commit(ctx, entry); err != nil {
 		return event.Receipt{}, err
 	}
 	if entry.unknown != nil {
-		return event.Receipt{}, event.Unavailable("The event could not be stored.", entry.unknown)
+		return event.Receipt{}, fmt.Errorf("inbox: store event: %w", entry.unknown)
 	}
 	return entry.receipt, nil
 }
 
 // Reject keeps the body of a request that was no event, within the bounds, and
-// returns when it is safe. Every error carries event.CodeUnavailable.
+// returns when it is safe.
 func (i *Inbox) Reject(ctx context.Context, rejection event.Rejection) error {
 	return i.commit(ctx, &rejectionEntry{rejection: rejection})
 }
@@ -133,7 +134,7 @@ func (i *Inbox) Backlog() int64 { return i.backlog.count() }
 
 func (i *Inbox) commit(ctx context.Context, e entry) error {
 	if err := i.committer.Commit(ctx, e); err != nil {
-		return event.Unavailable("The event could not be stored.", err)
+		return fmt.Errorf("inbox: commit: %w", err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/groupcommit"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"go.uber.org/goleak"
 )
@@ -196,8 +197,8 @@ func TestCancelledRequest(t *testing.T) {
 		s := open(t, place, defaults())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-			t.Errorf("cancelled before it was queued: %v", err)
+		if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled before it was queued: error = %v, want %v", err, context.Canceled)
 		}
 		s.backlogIs(t, 0)
 	})
@@ -211,8 +212,8 @@ func TestBacklogIsBounded(t *testing.T) {
 		s := open(t, place, config)
 		accept(t, s, sample("job-1", "https://a/1.png"))
 		accept(t, s, sample("job-2", "https://a/1.png"))
-		if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-			t.Errorf("over the bound: %v", err)
+		if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); !errors.Is(err, event.ErrBacklogFull) {
+			t.Errorf("over the bound: error = %v, want %v", err, event.ErrBacklogFull)
 		}
 		entries, _ := s.Unrelayed(t.Context(), 1)
 		if err := s.Relayed(t.Context(), []int64{entries[0].Sequence}); err != nil {
@@ -245,7 +246,7 @@ func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 				place := databasetest.NewPlace(t, place.Kind)
 				s := open(t, place, config)
 				for _, size := range row.sizes {
-					rejection := event.Rejection{Received: time.Now(), Code: event.CodeMalformed, Detail: "no", Body: bytes.Repeat([]byte{0xff}, size)}
+					rejection := event.Rejection{Received: time.Now(), Code: event.RejectedMalformed, Detail: "no", Body: bytes.Repeat([]byte{0xff}, size)}
 					if err := s.Reject(t.Context(), rejection); err != nil {
 						t.Fatal(err)
 					}
@@ -257,7 +258,7 @@ func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 					t.Fatalf("kept %d, want %d; error %v", len(kept), len(row.kept), err)
 				}
 				for i, size := range row.kept {
-					if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.CodeMalformed {
+					if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.RejectedMalformed {
 						t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
 					}
 				}
@@ -279,11 +280,11 @@ func TestClosedInboxRefuses(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-			t.Errorf("got %v", err)
+		if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); !errors.Is(err, groupcommit.ErrClosed) {
+			t.Errorf("error = %v, want %v", err, groupcommit.ErrClosed)
 		}
-		if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
-			t.Errorf("got %v", err)
+		if err := s.Probe(t.Context()); !errors.Is(err, groupcommit.ErrClosed) {
+			t.Errorf("error = %v, want %v", err, groupcommit.ErrClosed)
 		}
 	})
 }
@@ -296,7 +297,7 @@ func TestFullDisk(t *testing.T) {
 	limitPages(t, s, 1)
 	big := sample("job-2", "https://a/1.png")
 	big.Body = bytes.Repeat([]byte("x"), 1<<20)
-	if _, err := s.Accept(t.Context(), big); event.CodeOf(err) != event.CodeUnavailable || !database.IsFull(err) {
+	if _, err := s.Accept(t.Context(), big); !database.IsFull(err) {
 		t.Errorf("on a full disk: %v", err)
 	}
 	if s.Backlog() != 1 {
@@ -331,8 +332,8 @@ func TestGivenUpIsNotStored(t *testing.T) {
 		group.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			if _, err := s.Accept(ctx, sample(fmt.Sprint("job-", n), "https://a/1.png")); event.CodeOf(err) != event.CodeUnavailable {
-				t.Errorf("while the store hangs: %v", err)
+			if _, err := s.Accept(ctx, sample(fmt.Sprint("job-", n), "https://a/1.png")); !errors.Is(err, groupcommit.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("while the store hangs: error = %v, want %v", err, groupcommit.ErrTimeout)
 			}
 		})
 	}
@@ -418,10 +419,10 @@ func TestReadOnlyDatabase(t *testing.T) {
 	}
 	readOnly("on")
 	_, err := s.Accept(t.Context(), sample("job-2", "https://a/1.png"))
-	if event.CodeOf(err) != event.CodeUnavailable || !database.IsFull(err) {
+	if !database.IsFull(err) {
 		t.Errorf("got %v", err)
 	}
-	if err := s.Probe(t.Context()); event.CodeOf(err) != event.CodeUnavailable {
+	if err := s.Probe(t.Context()); err == nil {
 		t.Errorf("readiness: %v", err)
 	}
 	readOnly("off")

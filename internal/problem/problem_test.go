@@ -32,84 +32,114 @@ func write(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Details
 	return answer, details, told
 }
 
-func TestWriteGivesEveryMeaningItsStatus(t *testing.T) {
+func TestWriteStatus(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
-		code   event.Code
+		code   problem.Code
 		status int
 	}{
-		{event.CodeMalformed, 400},
-		{event.CodeUnauthorized, 401},
-		{event.CodeForbidden, 403},
-		{event.CodeIncomplete, 408},
-		{event.CodeTooLarge, 413},
-		{event.CodeInvalid, 422},
-		{event.CodeHeaders, 431},
-		{event.CodeInternal, 500},
-		{event.CodeUnavailable, 503},
+		{problem.CodeBadRequest, 400},
+		{problem.CodeMalformed, 400},
+		{problem.CodeUnauthorized, 401},
+		{problem.CodeCredits, 402},
+		{problem.CodeForbidden, 403},
+		{problem.CodeCrossOrigin, 403},
+		{problem.CodeNotFound, 404},
+		{problem.CodeMethodNotAllowed, 405},
+		{problem.CodeIncomplete, 408},
+		{problem.CodeConflict, 409},
+		{problem.CodeTooLarge, 413},
+		{problem.CodeMisdirected, 421},
+		{problem.CodeInvalid, 422},
+		{problem.CodeRefused, 422},
+		{problem.CodeTooManyRequests, 429},
+		{problem.CodeSlots, 429},
+		{problem.CodeHeaders, 431},
+		{problem.CodeInternal, 500},
+		{problem.CodeVendor, 502},
+		{problem.CodeUnknownOutcome, 502},
+		{problem.CodeUnavailable, 503},
 	}
 	for _, row := range rows {
 		t.Run(string(row.code), func(t *testing.T) {
 			t.Parallel()
+			const detail = "Detail for the client."
 			cause := errors.New("sqlite: /var/lib/receiver: table is locked")
-			wrapped := fmt.Errorf("ingress: %w", &event.Error{Code: row.code, Detail: "What a person is told.", Err: cause})
-			answer, details, told := write(t, wrapped)
+			wrapped := fmt.Errorf("webhook: %w", &problem.Error{Code: row.code, Detail: detail, Err: cause})
+			answer, details, info := write(t, wrapped)
 			if answer.Code != row.status || details.Status != row.status {
-				t.Errorf("status %d, and %d in the body; want %d", answer.Code, details.Status, row.status)
+				t.Errorf("status = %d, in the body %d, want %d", answer.Code, details.Status, row.status)
 			}
-			if details.Type != problem.TypePrefix+string(row.code) || details.Title == "" || details.Detail != "What a person is told." {
-				t.Errorf("details are %+v", details)
+			if want := problem.TypePrefix + string(row.code); details.Type != want || details.Title == "" || details.Detail != detail {
+				t.Errorf("details = %+v, want type %q, a title and detail %q", details, want, detail)
 			}
-			if details.RequestID != requestID || told.Problem != row.code || !errors.Is(told.Err, cause) {
-				t.Errorf("request id %q, problem %q, cause %v", details.RequestID, told.Problem, told.Err)
+			if details.RequestID != requestID || info.Problem != row.code || !errors.Is(info.Err, cause) {
+				t.Errorf("request id, code, cause = %q, %q, %v, want %q, %q, %v", details.RequestID, info.Problem, info.Err, requestID, row.code, cause)
 			}
 			if got := answer.Header().Get("Content-Type"); got != problem.MediaType {
-				t.Errorf("Content-Type is %q", got)
+				t.Errorf("Content-Type = %q, want %q", got, problem.MediaType)
 			}
-			if got := answer.Header().Get("Content-Length"); got != strconv.Itoa(answer.Body.Len()) {
-				t.Errorf("Content-Length is %q for %d bytes", got, answer.Body.Len())
+			if got, want := answer.Header().Get("Content-Length"), strconv.Itoa(answer.Body.Len()); got != want {
+				t.Errorf("Content-Length = %q, want %q", got, want)
 			}
 			if strings.Contains(answer.Body.String(), "sqlite") {
-				t.Errorf("the cause is in the answer: %s", answer.Body)
+				t.Errorf("body = %s, want no cause in it", answer.Body)
 			}
-			if has := answer.Header().Get("Retry-After") != ""; has != (row.status == 503) {
-				t.Errorf("Retry-After is %q with status %d", answer.Header().Get("Retry-After"), row.status)
+			if has, want := answer.Header().Get("Retry-After") != "", row.status == 503 || row.status == 429; has != want {
+				t.Errorf("has Retry-After = %t, want %t", has, want)
 			}
 		})
 	}
 }
 
-func TestWriteTellsNothingOfOtherErrors(t *testing.T) {
+func TestWriteHidesOtherErrors(t *testing.T) {
 	t.Parallel()
 	rows := map[string]error{
-		"no meaning":      errors.New("pq: password authentication failed for user receiver"),
-		"unknown meaning": &event.Error{Code: "made_up", Detail: "password"},
-		"nil":             nil,
+		"no code":      errors.New("pq: password authentication failed for user receiver"),
+		"unknown code": &problem.Error{Code: "made_up", Detail: "password"},
+		"nil":          nil,
 	}
 	for name, err := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			answer, details, _ := write(t, err)
 			if answer.Code != http.StatusInternalServerError || details.Detail == "" {
-				t.Errorf("answered %d %+v", answer.Code, details)
+				t.Errorf("status, details = %d, %+v, want 500 and a detail", answer.Code, details)
 			}
 			if strings.Contains(answer.Body.String(), "password") {
-				t.Errorf("the error is in the answer: %s", answer.Body)
+				t.Errorf("body = %s, want no part of the error", answer.Body)
 			}
 		})
 	}
 }
 
-func TestWriteListsFaults(t *testing.T) {
+// TestWriteDecodeErrors maps the errors of event.Decode to codes.
+func TestWriteDecodeErrors(t *testing.T) {
 	t.Parallel()
 	faults := []event.Fault{{Pointer: "/job", Detail: "is missing"}, {Pointer: "", Detail: `has "quotes" and <b>`}}
-	answer, details, _ := write(t, &event.Error{Code: event.CodeInvalid, Detail: "No event.", Faults: faults})
-	if !slices.Equal(details.Errors, faults) {
-		t.Errorf("errors are %+v in %s", details.Errors, answer.Body)
+	_, details, info := write(t, fmt.Errorf("webhook: %w", &event.InvalidError{Faults: faults}))
+	if !slices.Equal(details.Errors, faults) || info.Problem != problem.CodeInvalid {
+		t.Errorf("code, errors = %s, %+v, want %s, %+v", info.Problem, details.Errors, problem.CodeInvalid, faults)
 	}
-	answer, _, _ = write(t, &event.Error{Code: event.CodeMalformed})
-	if strings.Contains(answer.Body.String(), "errors") || strings.Contains(answer.Body.String(), `"detail":""`) {
-		t.Errorf("a problem without faults and detail is %s", answer.Body)
+	answer, _, info := write(t, &event.MalformedError{Defect: event.Defect{Kind: event.DefectCut, Offset: 7}})
+	if body := answer.Body.String(); info.Problem != problem.CodeMalformed || strings.Contains(body, "errors") || !strings.Contains(body, "7") {
+		t.Errorf("code, body = %s, %s, want %s, the offset 7 and no errors", info.Problem, body, problem.CodeMalformed)
+	}
+	answer, details, _ = write(t, &problem.Error{Code: problem.CodeMalformed})
+	if details.Detail == "" {
+		t.Errorf("detail of %s is empty, want the title", answer.Body)
+	}
+}
+
+func TestErrorKeepsItsCode(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("disk full")
+	err := fmt.Errorf("accept: %w", problem.Unavailable("no room", cause))
+	if code := problem.CodeOf(err); code != problem.CodeUnavailable || !errors.Is(err, cause) {
+		t.Errorf("code, error = %s, %v, want %s and the cause %v", code, err, problem.CodeUnavailable, cause)
+	}
+	if code := problem.CodeOf(cause); code != problem.CodeInternal {
+		t.Errorf("code of another error = %s, want %s", code, problem.CodeInternal)
 	}
 }
 
@@ -117,10 +147,10 @@ func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name        string
-		wanted      time.Duration
+		after       time.Duration
 		least, most int
 	}{
-		{"left to us", 0, 5, 14},
+		{"default", 0, 5, 14},
 		{"a fraction of a second", time.Millisecond, 1, 10},
 		{"half a minute", 30 * time.Second, 30, 39},
 		{"a year", 365 * 24 * time.Hour, 3600, 3600},
@@ -131,15 +161,15 @@ func TestRetryAfter(t *testing.T) {
 			t.Parallel()
 			seen := map[int]bool{}
 			for range 100 {
-				answer, _, _ := write(t, &event.Error{Code: event.CodeUnavailable, RetryAfter: row.wanted})
+				answer, _, _ := write(t, &problem.Error{Code: problem.CodeUnavailable, RetryAfter: row.after})
 				seconds, err := strconv.Atoi(answer.Header().Get("Retry-After"))
 				if err != nil || seconds < row.least || seconds > row.most {
-					t.Fatalf("Retry-After is %q, want %d to %d", answer.Header().Get("Retry-After"), row.least, row.most)
+					t.Fatalf("Retry-After = %q, want %d to %d", answer.Header().Get("Retry-After"), row.least, row.most)
 				}
 				seen[seconds] = true
 			}
 			if len(seen) == 1 && row.least < row.most {
-				t.Error("every answer asks to wait for the same time")
+				t.Errorf("100 answers had %d values of Retry-After, want several", len(seen))
 			}
 		})
 	}
@@ -151,11 +181,11 @@ func TestRouterProblems(t *testing.T) {
 	missing := httptest.NewRecorder()
 	problem.NotFound(missing, request)
 	if missing.Code != http.StatusNotFound || !strings.Contains(missing.Body.String(), problem.TypePrefix+"not_found") {
-		t.Errorf("not found: %d %s", missing.Code, missing.Body)
+		t.Errorf("answer = %d %s, want 404 and %s", missing.Code, missing.Body, problem.CodeNotFound)
 	}
 	other := httptest.NewRecorder()
 	problem.MethodNotAllowed(other, request, []string{"GET", "HEAD"})
 	if other.Code != http.StatusMethodNotAllowed || other.Header().Get("Allow") != "GET, HEAD" {
-		t.Errorf("method not allowed: %d, Allow %q", other.Code, other.Header().Get("Allow"))
+		t.Errorf("status, Allow = %d, %q, want 405, %q", other.Code, other.Header().Get("Allow"), "GET, HEAD")
 	}
 }

@@ -7,31 +7,30 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// RequestInfo is one request and what it came to. It belongs to the goroutine that
-// serves the request.
+// RequestInfo collects what the access log says about a request. Only the goroutine
+// that serves the request may use it.
 type RequestInfo struct {
-	ID     string     // the request id we gave it
-	Client netip.Addr // who sent it; the zero Addr when a trusted proxy named him unreadably
+	ID     string     // request id
+	Client netip.Addr // client IP; the zero Addr if a trusted proxy sent an unreadable one
 
-	Receipt event.Receipt // what the store said of the event, if there was one
-	Job     string        // the job of that event
+	Receipt event.Receipt // answer of the store, for an accepted callback
+	Job     string        // job of the accepted callback
 
-	Problem event.Code // the meaning of the problem it was answered with, "" for none
-	Err     error      // why; for our log only
+	Problem Code  // code of the problem in the answer; "" for none
+	Err     error // its cause, for our log only
 }
 
 type contextKey struct{}
 
-// WithRequestInfo gives a context that carries e.
-func WithRequestInfo(ctx context.Context, e *RequestInfo) context.Context {
-	return context.WithValue(ctx, contextKey{}, e)
+// WithRequestInfo returns a context that carries info.
+func WithRequestInfo(ctx context.Context, info *RequestInfo) context.Context {
+	return context.WithValue(ctx, contextKey{}, info)
 }
 
-// RequestInfoFrom is the exchange that ctx carries; outside of a server it is a new, empty
-// one, so that it can be written to all the same.
+// RequestInfoFrom returns the RequestInfo that ctx carries, or a new one.
 func RequestInfoFrom(ctx context.Context) *RequestInfo {
-	if e, ok := ctx.Value(contextKey{}).(*RequestInfo); ok {
-		return e
+	if info, ok := ctx.Value(contextKey{}).(*RequestInfo); ok {
+		return info
 	}
 	return &RequestInfo{}
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
@@ -186,15 +185,15 @@ func TestFaultsOfOurs(t *testing.T) {
 		set  func(*options)
 	}{
 		{"store without a meaning", sample, func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
-		{"store is unavailable", sample, func(o *options) { o.inbox.fail = event.Unavailable("Too many events wait.", errors.New("/data")) }},
-		{"store says it is the sender's fault", sample, func(o *options) { o.inbox.fail = &event.Error{Code: event.CodeInvalid, Detail: "x"} }},
+		{"backlog is full", sample, func(o *options) { o.inbox.fail = fmt.Errorf("/data: %w", event.ErrBacklogFull) }},
+		{"store blames the sender", sample, func(o *options) { o.inbox.fail = &problem.Error{Code: problem.CodeInvalid, Detail: "x"} }},
 		{"store is slow", sample, func(o *options) {
 			o.door.AcceptTimeout = 20 * time.Millisecond
 			o.inbox.entered = func(ctx context.Context) { <-ctx.Done() }
 		}},
 		{"malformed body cannot be kept", "nonsense", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
 		{"invalid body cannot be kept", "{}", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
-		{"not ready", sample, func(o *options) { o.ready = func() error { return event.Unavailable("The disk is full.", nil) } }},
+		{"not ready", sample, func(o *options) { o.ready = func() error { return problem.Unavailable("The disk is full.", nil) } }},
 		{"not ready without a meaning", sample, func(o *options) { o.ready = func() error { return errors.New("statfs /data") } }},
 	}
 	for _, row := range rows {
@@ -232,7 +231,7 @@ func TestOtherMethods(t *testing.T) {
 	t.Parallel()
 	door := start(t, defaults())
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "FROBNICATE"} {
-		response, body := door.send(t, method, httpserver.WebhookPath+"/"+token, nil, nil)
+		response, body := door.send(t, method, event.WebhookPath+"/"+token, nil, nil)
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST" {
 			t.Errorf("%s was answered %d, Allow %q: %s", method, response.StatusCode, response.Header.Get("Allow"), body)
 		}
@@ -258,7 +257,7 @@ func TestClientThatGoesAway(t *testing.T) {
 	}
 	door := start(t, o)
 	connection := door.dial(t)
-	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: %d\r\n\r\n%s", httpserver.WebhookPath, token, len(sample), sample)
+	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: %d\r\n\r\n%s", event.WebhookPath, token, len(sample), sample)
 	<-entered
 	_ = connection.Close()
 	request := <-requests

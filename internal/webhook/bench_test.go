@@ -53,7 +53,7 @@ func benchmark(b *testing.B, handler http.Handler, where string) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(sample)))
 	body := strings.NewReader(sample)
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://receiver"+httpserver.WebhookPath+where, http.NoBody)
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://receiver"+event.WebhookPath+where, http.NoBody)
 	if err != nil {
 		b.Fatal(err)
 	}

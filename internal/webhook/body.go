@@ -7,7 +7,7 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
 // firstStep is the memory with which the reading of a body begins, in bytes: enough
@@ -67,7 +67,7 @@ func (b *body) grow(most int64) error {
 	held := int64(cap(b.bytes))
 	size := min(max(2*held, firstStep), most)
 	if !b.budget.take(size - held) {
-		return event.Unavailable("Too many callbacks are being received at the same time.", nil)
+		return problem.Unavailable("Too many callbacks are being received at the same time.", nil)
 	}
 	b.paid += size - held
 	grown := make([]byte, len(b.bytes), size)
@@ -91,7 +91,7 @@ func (b *body) end(r io.Reader, most int64) error {
 }
 
 func tooLarge(most int64) error {
-	return &event.Error{Code: event.CodeTooLarge, Detail: "A body may have at most " + strconv.FormatInt(most, 10) + " bytes."}
+	return &problem.Error{Code: problem.CodeTooLarge, Detail: "A body may have at most " + strconv.FormatInt(most, 10) + " bytes."}
 }
 
 // incomplete says why a body ended early. The cause is for the log only.
@@ -100,5 +100,5 @@ func incomplete(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		detail = "The body did not arrive in time. Nothing was stored; send it again."
 	}
-	return &event.Error{Code: event.CodeIncomplete, Detail: detail, Err: err}
+	return &problem.Error{Code: problem.CodeIncomplete, Detail: detail, Err: err}
 }

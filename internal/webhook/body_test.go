@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
 // padded is a callback of exactly n bytes.
@@ -48,7 +48,7 @@ func TestBodyLimit(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			response, body := door.send(t, http.MethodPost, httpserver.WebhookPath+"/"+token, nil, row.body)
+			response, body := door.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, row.body)
 			if response.StatusCode != row.want {
 				t.Errorf("answered %d %s, want %d", response.StatusCode, body, row.want)
 			}
@@ -90,7 +90,7 @@ func TestNoMoreThanTheLimitIsRead(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			body := &meter{}
-			request := httptest.NewRequest(http.MethodPost, httpserver.WebhookPath+"/"+row.token, http.NoBody)
+			request := httptest.NewRequest(http.MethodPost, event.WebhookPath+"/"+row.token, http.NoBody)
 			request.Body, request.ContentLength = body, row.declared
 			answer := &atAnswer{ResponseRecorder: httptest.NewRecorder(), body: body}
 			handler.ServeHTTP(answer, request)
@@ -127,7 +127,7 @@ func TestBodyThatDoesNotArriveWhole(t *testing.T) {
 			t.Parallel()
 			door := start(t, defaults())
 			connection := door.dial(t)
-			_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\n%s", httpserver.WebhookPath, token, row.rest)
+			_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\n%s", event.WebhookPath, token, row.rest)
 			closeWrite(t, connection)
 			door.expect(t, connection, http.StatusRequestTimeout)
 			if events, rejected := door.inbox.kept(); len(events)+len(rejected) != 0 {
@@ -143,7 +143,7 @@ func TestSlowBody(t *testing.T) {
 	o.server.ReadTimeout = 200 * time.Millisecond
 	door := start(t, o)
 	connection := door.dial(t)
-	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: 1000\r\n\r\n{", httpserver.WebhookPath, token)
+	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: 1000\r\n\r\n{", event.WebhookPath, token)
 	door.expect(t, connection, http.StatusRequestTimeout)
 }
 
@@ -167,7 +167,7 @@ func (d *running) expect(t *testing.T, connection io.Reader, status int) {
 		t.Fatalf("no answer: %v", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := d.document.Validate(http.MethodPost, httpserver.WebhookPath+"/"+token, response); err != nil {
+	if err := d.document.Validate(http.MethodPost, event.WebhookPath+"/"+token, response); err != nil {
 		t.Error(err)
 	}
 	if response.StatusCode != status || !response.Close {
@@ -185,7 +185,7 @@ func TestBudget(t *testing.T) {
 	o.door.MaxBodyBytes, o.door.InFlightBytes = 16<<10, 32<<10
 	handler := newServer(t, o, io.Discard).Router()
 	serve := func(body io.Reader, length int64) *httptest.ResponseRecorder {
-		request := httptest.NewRequest(http.MethodPost, httpserver.WebhookPath+"/"+token, http.NoBody)
+		request := httptest.NewRequest(http.MethodPost, event.WebhookPath+"/"+token, http.NoBody)
 		request.Body, request.ContentLength = io.NopCloser(body), length
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)

@@ -193,7 +193,7 @@ func (b *lockedBuffer) String() string {
 // post sends a callback with the token in the path.
 func (d *running) post(t *testing.T, body string) (*http.Response, string) {
 	t.Helper()
-	return d.send(t, http.MethodPost, httpserver.WebhookPath+"/"+token, nil, strings.NewReader(body))
+	return d.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, strings.NewReader(body))
 }
 
 func (d *running) send(t *testing.T, method, path string, header http.Header, body io.Reader) (*http.Response, string) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
 // Two thousand clients that promise much and send next to nothing, half of them
@@ -23,7 +23,7 @@ func TestSlowConnections(t *testing.T) {
 	slow := make([]net.Conn, count)
 	for i := range slow {
 		slow[i] = door.dial(t)
-		said := "POST " + httpserver.WebhookPath + "/" + token + " HTTP/1.1\r\nHost: rec"
+		said := "POST " + event.WebhookPath + "/" + token + " HTTP/1.1\r\nHost: rec"
 		if i%2 == 0 {
 			said += fmt.Sprintf("eiver\r\nContent-Length: %d\r\n\r\n{\"job\":", largest)
 		}

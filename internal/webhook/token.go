@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
 
@@ -49,7 +50,7 @@ func (i *Endpoint) use(ctx context.Context, jobToken string, e *event.Event) err
 }
 
 func unauthorized() error {
-	return &event.Error{Code: event.CodeUnauthorized, Detail: "The callback carries no token, or one that is not valid here."}
+	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The callback carries no token, or one that is not valid here."}
 }
 
 // presentedToken is the token of a request: the one in the path, else the Bearer
@@ -96,7 +97,7 @@ func bearerToken(authorization string) string {
 
 // challenge tells a sender without a valid token how it can carry one.
 func challenge(w http.ResponseWriter, err error) {
-	if event.CodeOf(err) == event.CodeUnauthorized {
+	if problem.CodeOf(err) == problem.CodeUnauthorized {
 		w.Header()["Www-Authenticate"] = []string{`Bearer realm="webhooks"`, `Basic realm="webhooks", charset="UTF-8"`}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
 func basic(user, password string) http.Header {
@@ -21,7 +21,7 @@ func bearer(text string) http.Header { return http.Header{"Authorization": {"Bea
 
 func TestToken(t *testing.T) {
 	t.Parallel()
-	const path = httpserver.WebhookPath
+	const path = event.WebhookPath
 	encoded := url.PathEscape(newToken)
 	rows := []struct {
 		name, path string
@@ -97,7 +97,7 @@ func everyByteEncoded(text string) string {
 func TestStrangerLeavesNothing(t *testing.T) {
 	t.Parallel()
 	door := start(t, defaults())
-	response, body := door.send(t, http.MethodPost, httpserver.WebhookPath+"/wrong", nil, strings.NewReader("nonsense"))
+	response, body := door.send(t, http.MethodPost, event.WebhookPath+"/wrong", nil, strings.NewReader("nonsense"))
 	if response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("answered %d %s", response.StatusCode, body)
 	}

@@ -106,42 +106,49 @@ func (i *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	return e.Job, receipt, err
 }
 
-// accept stores the event. A client that goes away changes nothing: what the
-// store says is the answer, and whatever hinders the store is our fault.
+// accept stores the event. Whatever the client does, the answer of the store counts; every failure of the store is ours.
 func (i *Endpoint) accept(ctx context.Context, e event.Event) (event.Receipt, error) {
 	ctx, cancel := i.storeContext(ctx)
 	defer cancel()
 	receipt, err := i.deps.Inbox.Accept(ctx, e)
-	if err != nil {
-		return event.Receipt{}, unavailable(err, "The event could not be stored.")
+	switch {
+	case errors.Is(err, event.ErrBacklogFull):
+		return event.Receipt{}, problem.Unavailable("Too many events are waiting to be processed.", err)
+	case err != nil:
+		return event.Receipt{}, problem.Unavailable("The event could not be stored.", err)
 	}
 	return receipt, nil
 }
 
-// reject keeps a body that is no event and gives back why it is none.
+// reject stores a body that Decode refused and returns the answer to the sender.
 func (i *Endpoint) reject(ctx context.Context, body []byte, received time.Time, cause error) error {
-	meaning, ok := errors.AsType[*event.Error](cause)
-	if !ok || meaning.Code != event.CodeMalformed && meaning.Code != event.CodeInvalid {
-		return unavailable(cause, "The body could not be read.")
+	refusal := problem.Of(cause)
+	rejection := event.Rejection{Received: received, Detail: refusal.Detail, Body: body}
+	switch refusal.Code {
+	case problem.CodeMalformed:
+		rejection.Code = event.RejectedMalformed
+	case problem.CodeInvalid:
+		rejection.Code = event.RejectedInvalid
+	default:
+		return problem.Unavailable("The body could not be read.", cause)
 	}
 	ctx, cancel := i.storeContext(ctx)
 	defer cancel()
-	err := i.deps.Inbox.Reject(ctx, event.Rejection{Received: received, Code: meaning.Code, Detail: meaning.Detail, Body: body})
-	if err != nil {
-		return unavailable(err, "The body is no event, and could not be kept for a look at it.")
+	if err := i.deps.Inbox.Reject(ctx, rejection); err != nil {
+		return problem.Unavailable("The body is not a Deep Image callback, and could not be stored.", err)
 	}
-	return meaning
+	return refusal
 }
 
+// storeContext returns a context that outlives the request, with the deadline of the store.
 func (i *Endpoint) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), i.config.AcceptTimeout)
 }
 
-// unavailable is err if it says itself that something is unavailable, or else
-// says so of it: a fault of ours is never told as one of the sender's.
+// unavailable returns err if it is CodeUnavailable already, else CodeUnavailable with detail: our own faults are never a 4xx.
 func unavailable(err error, detail string) error {
-	if event.CodeOf(err) == event.CodeUnavailable {
+	if problem.CodeOf(err) == problem.CodeUnavailable {
 		return err
 	}
-	return event.Unavailable(detail, err)
+	return problem.Unavailable(detail, err)
 }
