@@ -74,6 +74,27 @@ func Inspect(r io.ReaderAt, size int64) (Image, error) {
 	return image, err
 }
 
+// Orientation returns how the pixels of a JPEG, PNG or TIFF are turned for display, as in Image. It reads only what
+// comes before the pixels of a JPEG or PNG: the beginning of a file is enough. What cannot be read is not turned.
+func Orientation(r io.ReaderAt, size int64) int {
+	s := newSource(r, size)
+	head := make([]byte, min(s.size, headBytes))
+	if err := s.read(head, 0); err != nil {
+		return 1
+	}
+	format, _ := formatOf(head)
+	orientation := 0
+	switch format.mediaType {
+	case "image/jpeg":
+		orientation = jpegTurn(s)
+	case "image/png":
+		orientation = pngTurn(s)
+	case "image/tiff":
+		orientation = exifOrientation(s, 0, s.size)
+	}
+	return max(orientation, 1)
+}
+
 // dimensions are a width and a height in pixels as a header has them, not yet checked, and the
 // orientation, 0 if the file has none.
 type dimensions struct {

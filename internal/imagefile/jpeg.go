@@ -158,6 +158,22 @@ func jpegLines(s *source, offset int64) (uint64, error) {
 	return uint64(binary.BigEndian.Uint16(segment[4:])), err
 }
 
+// jpegTurn returns the orientation that the segments before the pixels name first, or 0.
+func jpegTurn(s *source) int {
+	for offset := int64(2); ; {
+		marker, next, err := jpegSegment(s, offset)
+		if err != nil || marker == jpegSOS || marker == jpegEOI {
+			return 0
+		}
+		if marker == jpegAPP1 {
+			if orientation := jpegOrientation(s, offset, next); orientation != 0 {
+				return orientation
+			}
+		}
+		offset = next
+	}
+}
+
 // jpegOrientation returns the orientation in the APP1 segment between two offsets, or 0 if it has none.
 func jpegOrientation(s *source, offset, end int64) int {
 	head := make([]byte, len(exifHead))
@@ -175,7 +191,6 @@ type Frame struct {
 	Progressive   bool
 	Components    []Sampling
 	End           int64 // offset of what follows the frame header
-	Orientation   int   // as in Image, if it is known before the frame header
 }
 
 // Sampling is how many blocks of 8 x 8 samples a component has in each unit of the frame.
@@ -185,21 +200,13 @@ type Sampling struct{ Horizontal, Vertical int }
 // enough. Errors are those of Inspect.
 func JPEGFrame(r io.ReaderAt, size int64) (Frame, error) {
 	s := newSource(r, size)
-	orientation := 0
 	for offset := int64(2); ; {
 		marker, next, err := jpegSegment(s, offset)
 		switch {
 		case err != nil:
 			return Frame{}, err
 		case isJPEGFrame(marker):
-			frame, err := s.frame(marker, offset, next)
-			frame.Orientation = max(orientation, 1)
-			if err != nil {
-				return Frame{}, err
-			}
-			return frame, nil
-		case marker == jpegAPP1 && orientation == 0:
-			orientation = jpegOrientation(s, offset, next)
+			return s.frame(marker, offset, next)
 		case marker == jpegSOS, marker == jpegEOI:
 			return Frame{}, unknown("it has no frame header")
 		}

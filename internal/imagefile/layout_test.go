@@ -22,11 +22,11 @@ func TestJPEGFrame(t *testing.T) {
 	}{
 		{
 			name: "gray", file: withSegments(start, segment(0xe0, []byte("JFIF\x00")), segment(0xc0, []byte(gray))),
-			want: imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 2}}, Orientation: 1, End: 2 + 9 + 13},
+			want: imagefile.Frame{Width: 9, Height: 5, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 2}}, End: 2 + 9 + 13},
 		},
 		{
 			name: "progressive", file: withSegments(start, segment(0xc2, []byte(colour))),
-			want: imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 1}, {Horizontal: 1, Vertical: 1}, {Horizontal: 1, Vertical: 1}}, Orientation: 1, End: 2 + 19},
+			want: imagefile.Frame{Width: 9, Height: 5, Progressive: true, Components: []imagefile.Sampling{{Horizontal: 2, Vertical: 1}, {Horizontal: 1, Vertical: 1}, {Horizontal: 1, Vertical: 1}}, End: 2 + 19},
 		},
 		{name: "no frame before the scan", file: withSegments(start, segment(0xda, []byte(gray)))},
 		{name: "the end instead", file: []byte("\xff\xd8\xff\xd9")},
@@ -64,13 +64,13 @@ func TestTIFFBlocks(t *testing.T) {
 		file []byte
 		want imagefile.Blocks
 	}{
-		{name: "strips", file: file(field(259, 3, 1), field(278, 4, 16)), want: imagefile.Blocks{RowsPerStrip: 16, Orientation: 1}},
+		{name: "strips", file: file(field(259, 3, 1), field(278, 4, 16)), want: imagefile.Blocks{RowsPerStrip: 16}},
 		{
 			name: "tiles", file: file(field(259, 3, 5), field(322, 3, 256), field(323, 4, 128)),
-			want: imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true, Orientation: 1},
+			want: imagefile.Blocks{TileWidth: 256, TileHeight: 128, Compressed: true},
 		},
-		{name: "it says nothing", file: file(), want: imagefile.Blocks{Orientation: 1}},
-		{name: "no whole number", file: file(field(278, 5, 16)), want: imagefile.Blocks{Orientation: 1}},
+		{name: "it says nothing", file: file(), want: imagefile.Blocks{}},
+		{name: "no whole number", file: file(field(278, 5, 16)), want: imagefile.Blocks{}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

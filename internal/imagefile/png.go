@@ -46,6 +46,24 @@ func inspectPNG(s *source) (dimensions, error) {
 	}
 }
 
+// pngTurn returns the orientation in the chunk that comes before the pixels, or 0.
+func pngTurn(s *source) int {
+	for offset := int64(pngSignature); ; {
+		var head [8]byte
+		if err := s.read(head[:], offset); err != nil {
+			return 0
+		}
+		data, length := offset+8, int64(binary.BigEndian.Uint32(head[:]))
+		switch string(head[4:]) {
+		case "eXIf":
+			return exifOrientation(s, data, min(length, maxExif))
+		case "IDAT", "IEND":
+			return 0
+		}
+		offset = data + length + 4
+	}
+}
+
 // pngChunk returns the type of the chunk at offset, where its data begins, and where the next chunk begins.
 func (s *source) pngChunk(offset int64) (kind string, data, next int64, err error) {
 	var head [8]byte

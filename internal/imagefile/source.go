@@ -62,7 +62,9 @@ func (s *source) move(offset int64) error {
 	if offset == end && len(s.window) > 0 {
 		length = min(2*int64(len(s.window)), maxWindow)
 	}
-	length = min(length, s.size-offset)
+	if length = min(length, s.size-offset); length <= 0 {
+		return truncated("the file is shorter than it should be")
+	}
 	if s.budget -= length; s.budget < 0 {
 		return errBudget
 	}
@@ -74,11 +76,16 @@ func (s *source) move(offset int64) error {
 	if n == len(s.window) {
 		return nil
 	}
-	s.window = s.window[:0]
-	if err == nil || errors.Is(err, io.EOF) {
+	s.window = s.window[:n]
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.window = s.window[:0]
+		return fmt.Errorf("imagefile: %w", err)
+	}
+	s.size = offset + int64(n)
+	if n == 0 {
 		return truncated("the file is shorter than it should be")
 	}
-	return fmt.Errorf("imagefile: %w", err)
+	return nil
 }
 
 // find returns the offset of the first byte b at or after offset, or -1 if there is none.

@@ -354,7 +354,6 @@ type Blocks struct {
 	RowsPerStrip          int64
 	TileWidth, TileHeight int64
 	Compressed            bool
-	Orientation           int // as in Image
 }
 
 // TIFFBlocks reads how the first page of a TIFF is stored. Errors are those of Inspect.
@@ -366,7 +365,7 @@ func TIFFBlocks(r io.ReaderAt, size int64) (Blocks, error) {
 	fields := map[uint16]tiffField{}
 	if _, err := file.eachField(directory, func(tag uint16, _ int64, field tiffField) error {
 		switch tag {
-		case tiffRowsPerStrip, tiffTileWidth, tiffTileHeight, tiffCompression, tiffOrientation:
+		case tiffRowsPerStrip, tiffTileWidth, tiffTileHeight, tiffCompression:
 			fields[tag] = field
 		}
 		return nil
@@ -383,6 +382,6 @@ func TIFFBlocks(r io.ReaderAt, size int64) (Blocks, error) {
 	}
 	return Blocks{
 		RowsPerStrip: numbers[0], TileWidth: numbers[1], TileHeight: numbers[2],
-		Compressed: numbers[3] > tiffUncompressed, Orientation: max(file.orientation(fields), 1),
+		Compressed: numbers[3] > tiffUncompressed,
 	}, nil
 }

@@ -28,6 +28,8 @@ type picture struct {
 	config  image.Config
 	frame   imagefile.Frame  // of a JPEG
 	blocks  imagefile.Blocks // of a TIFF
+
+	orientation int // from 1 to 8, as in EXIF
 }
 
 // inspect reads the headers of a picture.
@@ -41,6 +43,9 @@ func inspect(file *source) (picture, error) {
 	p.config, p.format, err = image.DecodeConfig(io.NewSectionReader(p.opening, 0, maxOpening))
 	if err == nil && p.format == "jpeg" {
 		p.frame, err = imagefile.JPEGFrame(p.opening, maxOpening)
+	}
+	if err == nil && (p.format == "jpeg" || p.format == "png") {
+		p.orientation = imagefile.Orientation(p.opening, maxOpening)
 	}
 	return p, err
 }
@@ -58,6 +63,7 @@ func (p *picture) inspectTIFF() (err error) {
 	if p.config, err = tiff.DecodeConfig(p.tiff()); err != nil {
 		return err
 	}
+	p.orientation = imagefile.Orientation(p.opening, p.opening.bytes)
 	p.blocks, err = imagefile.TIFFBlocks(p.opening, p.opening.bytes)
 	return err
 }

@@ -115,18 +115,18 @@ func Make(ctx context.Context, file io.Reader) ([]byte, error) {
 }
 
 func makeWithin(file *source) ([]byte, error) {
-	large, err := pixelsOf(file)
+	large, orientation, err := pixelsOf(file)
 	switch {
 	case err != nil && file.failure != nil:
 		return nil, file.failure
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
-	return encode(shrink(large))
+	return encode(upright(shrink(large), orientation))
 }
 
 // pixelsOf decodes a picture, if that does not take too much. A panic of a decoder, which reads a stranger's file, is an error.
-func pixelsOf(file *source) (pixels image.Image, err error) {
+func pixelsOf(file *source) (pixels image.Image, orientation int, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("the decoder failed: %v", cause)
@@ -134,16 +134,17 @@ func pixelsOf(file *source) (pixels image.Image, err error) {
 	}()
 	p, err := inspect(file)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	width, height := p.config.Width, p.config.Height
 	if !hasFewPixels(width, height) {
-		return nil, fmt.Errorf("it has %d x %d pixels", width, height)
+		return nil, 0, fmt.Errorf("it has %d x %d pixels", width, height)
 	}
 	if memory := p.memory(); memory > maxMemory {
-		return nil, fmt.Errorf("its %d x %d pixels take %d bytes to decode", width, height, memory)
+		return nil, 0, fmt.Errorf("its %d x %d pixels take %d bytes to decode", width, height, memory)
 	}
-	return p.decode()
+	pixels, err = p.decode()
+	return pixels, p.orientation, err
 }
 
 // shrink fits a picture into the square of a thumbnail; a smaller one stays as it is.
@@ -156,6 +157,36 @@ func shrink(large image.Image) *image.RGBA {
 	small := image.NewRGBA(image.Rect(0, 0, width, height))
 	draw.ApproxBiLinear.Scale(small, small.Bounds(), large, bounds, draw.Src, nil)
 	return small
+}
+
+// upright turns a picture for display: orientation is from 1 to 8, as in EXIF.
+func upright(stored *image.RGBA, orientation int) *image.RGBA {
+	if orientation < 2 || orientation > 8 {
+		return stored
+	}
+	width, height := stored.Bounds().Dx(), stored.Bounds().Dy()
+	if orientation > 4 {
+		width, height = height, width
+	}
+	shown := image.NewRGBA(image.Rect(0, 0, width, height))
+	for y := range height {
+		for x := range width {
+			column, row := x, y
+			if orientation > 4 {
+				column, row = y, x
+			}
+			switch orientation { // the stored columns run backwards
+			case 2, 3, 7, 8:
+				column = stored.Bounds().Dx() - 1 - column
+			}
+			switch orientation { // the stored rows run backwards
+			case 3, 4, 6, 7:
+				row = stored.Bounds().Dy() - 1 - row
+			}
+			shown.SetRGBA(x, y, stored.RGBAAt(column, row))
+		}
+	}
+	return shown
 }
 
 func encode(small *image.RGBA) ([]byte, error) {
