@@ -33,6 +33,7 @@ type Reason string
 // Every reason there is.
 const (
 	ReasonTimeout        Reason = "timeout"          // a deadline passed
+	ReasonUnreachable    Reason = "unreachable"      // DNS, connect or TLS failed
 	ReasonBlockedAddress Reason = "blocked_address"  // the host resolves to an address we refuse to dial
 	ReasonHostNotAllowed Reason = "host_not_allowed" // the host or scheme is not on the allow-list
 	ReasonTooLarge       Reason = "too_large"        // more bytes or pixels than allowed
@@ -51,7 +52,7 @@ const (
 // Reasons lists every reason, in the order in which they are shown.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonTimeout, ReasonBlockedAddress, ReasonHostNotAllowed, ReasonTooLarge, ReasonWrongType,
+		ReasonTimeout, ReasonUnreachable, ReasonBlockedAddress, ReasonHostNotAllowed, ReasonTooLarge, ReasonWrongType,
 		ReasonTruncated, ReasonExpired, ReasonNoResult, ReasonNotVerified, ReasonAuth, ReasonRateLimited,
 		ReasonServerError, ReasonStorage, ReasonOther,
 	}

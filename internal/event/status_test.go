@@ -27,7 +27,7 @@ func TestStatuses(t *testing.T) {
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	names := fmt.Sprint(event.Reasons())
-	if names != "[timeout blocked_address host_not_allowed too_large wrong_type truncated expired no_result "+
+	if names != "[timeout unreachable blocked_address host_not_allowed too_large wrong_type truncated expired no_result "+
 		"not_verified auth rate_limited server_error storage other]" {
 		t.Error(names)
 	}

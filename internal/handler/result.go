@@ -31,6 +31,8 @@ func FetchFailure(failed *fetch.Error, limit string) error {
 		return Retry(event.ReasonTruncated, failed)
 	case fetch.KindTimeout:
 		return Retry(event.ReasonTimeout, failed)
+	case fetch.KindUnreachable:
+		return Retry(event.ReasonUnreachable, failed)
 	case fetch.KindEncoding:
 		return Retry(event.ReasonWrongType, failed)
 	case fetch.KindWrite:

@@ -324,11 +324,11 @@ func TestFailures(t *testing.T) {
 		},
 		"nobody there": {
 			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"http://127.0.0.1:1/x.png"`)},
-			reason:  event.ReasonOther, says: "refused",
+			reason:  event.ReasonUnreachable, says: "refused",
 		},
 		"no TLS there": {
 			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"https://$HOST/x.png"`)},
-			reason:  event.ReasonOther, says: "TLS",
+			reason:  event.ReasonUnreachable, says: "TLS",
 		},
 		"credentials": {
 			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"http://a:b@127.0.0.1/x.png"`)},

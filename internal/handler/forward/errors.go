@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -32,10 +31,15 @@ func (h *Handler) callFailure(ctx context.Context, sent *body, err error) error 
 	case failed != nil:
 		return &sourceError{sourceFailure(failed)}
 	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return handler.Retry(event.ReasonTimeout, fmt.Errorf("%s could not be connected to in time", host))
+	network := httpclient.Classify(err)
+	reason := event.ReasonOther
+	switch {
+	case network.Class == httpclient.ClassTimeout:
+		reason = event.ReasonTimeout
+	case network.IsUnreachable():
+		reason = event.ReasonUnreachable
 	}
-	return handler.Retry(event.ReasonOther, fmt.Errorf("%s %s", host, httpclient.Classify(err).Text))
+	return handler.Retry(reason, fmt.Errorf("%s %s", host, network.Text))
 }
 
 // sourceFailure gives an image that could not be had its meaning.

@@ -339,6 +339,23 @@ func TestSilence(t *testing.T) {
 	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
 }
 
+// No connection and no TLS are one reason, which says where to look.
+func TestUnreachableTarget(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t, zerolog.Nop())
+	e, _ := house.event(t, fakevendor.JobOptions{})
+	down := httptest.NewServer(nil)
+	down.Close()
+	untrusted := httptest.NewTLSServer(nil)
+	defer untrusted.Close()
+	for name, address := range map[string]string{"no listener": down.URL, "untrusted certificate": untrusted.URL} {
+		t.Run(name, func(t *testing.T) {
+			_, err := house.open(t, to(address)).Handle(t.Context(), e)
+			handlertest.WantError(t, err, event.ActionRetry, event.ReasonUnreachable)
+		})
+	}
+}
+
 // A target that takes an image piece by piece has its time for each piece.
 func TestSlowTargetIsNoSilentOne(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ import (
 // most: the text of some providers quotes what they were given.
 func credentialsFailure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return broker.Unreachable("credentials of AWS could not be had in time", ctx.Err())
+		return broker.ConnectionFailed("credentials of AWS could not be had in time", ctx.Err())
 	}
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		return broker.Refused("AWS gives no credentials (%s)", broker.Quote(answer.ErrorCode()))
@@ -33,7 +33,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case ctx.Err() != nil:
 		return broker.Unanswered(ctx, "AWS")
 	case !answered:
-		return broker.Unreachable("AWS cannot be reached, or answers something else", plain(err))
+		return broker.ConnectionFailed("AWS cannot be reached, or answers something else", plain(err))
 	}
 	code, said, status := answer.ErrorCode(), broker.Quote(answer.ErrorMessage()), statusOf(err)
 	switch {

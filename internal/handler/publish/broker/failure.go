@@ -2,33 +2,35 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // maxQuoted is how much of what a broker said is repeated, in bytes.
 const maxQuoted = 300
 
-// Unreachable says that a broker could not be talked to: it may be down, or the
-// network, or not there yet. What ended is said before the cause.
-func Unreachable(ended string, err error) error {
+// ConnectionFailed reports that there is no connection to the broker, or that it ended. The reason depends on err; what
+// describes the failure and precedes it in the text.
+func ConnectionFailed(what string, err error) error {
 	reason := event.ReasonServerError
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+	switch network := httpclient.Classify(err); {
+	case network.Class == httpclient.ClassTimeout:
 		reason = event.ReasonTimeout
+	case network.IsUnreachable():
+		reason = event.ReasonUnreachable
 	}
-	return handler.Retry(reason, fmt.Errorf("%s: %w", ended, err))
+	return handler.Retry(reason, fmt.Errorf("%s: %w", what, err))
 }
 
 // Unanswered says that an attempt ended before the broker had acknowledged the message.
 // It may have it all the same: the next attempt sends it again under the same id.
 func Unanswered(ctx context.Context, name string) error {
-	return Unreachable("the attempt ended before "+name+" had acknowledged the message", ctx.Err())
+	return ConnectionFailed("the attempt ended before "+name+" had acknowledged the message", ctx.Err())
 }
 
 // Refused says that a broker does not take our credentials, or that they are not

@@ -3,8 +3,10 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -23,9 +25,11 @@ func TestFailures(t *testing.T) {
 		permanent bool
 		ok        error
 	}{
-		{"connection", broker.Unreachable("no", errors.New("refused")), event.ReasonServerError, false, nil},
-		{"time of a socket", broker.Unreachable("no", os.ErrDeadlineExceeded), event.ReasonTimeout, false, os.ErrDeadlineExceeded},
-		{"time of a context", broker.Unreachable("no", context.DeadlineExceeded), event.ReasonTimeout, false, context.DeadlineExceeded},
+		{"no connection", broker.ConnectionFailed("no", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), event.ReasonUnreachable, false, nil},
+		{"unknown name", broker.ConnectionFailed("no", &net.DNSError{IsNotFound: true}), event.ReasonUnreachable, false, nil},
+		{"connection ended", broker.ConnectionFailed("no", errors.New("gone")), event.ReasonServerError, false, nil},
+		{"time of a socket", broker.ConnectionFailed("no", os.ErrDeadlineExceeded), event.ReasonTimeout, false, os.ErrDeadlineExceeded},
+		{"time of a context", broker.ConnectionFailed("no", context.DeadlineExceeded), event.ReasonTimeout, false, context.DeadlineExceeded},
 		{"called off", broker.Unanswered(ended, "it"), event.ReasonServerError, false, context.Canceled},
 		{"credentials", broker.Refused("no %s", "user"), event.ReasonAuth, false, nil},
 		{"topic", broker.Missing("no %s", "topic"), event.ReasonOther, false, nil},
@@ -41,7 +45,7 @@ func TestFailures(t *testing.T) {
 			}
 		})
 	}
-	if got := rows[6].err.Error(); got != "the message has 4 bytes, and at most 3" {
+	if got := rows[8].err.Error(); got != "the message has 4 bytes, and at most 3" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -178,7 +178,7 @@ func DownAtStart(t *testing.T, address string, start func(t *testing.T)) {
 	defer cancel()
 	_, err := made.Handle(ctx, e)
 	failure := handler.Classify(err)
-	if failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonServerError && failure.Reason != event.ReasonTimeout {
+	if failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonUnreachable && failure.Reason != event.ReasonTimeout {
 		t.Errorf("without a broker it says %v", err)
 	}
 	if err := made.Check(ctx); err == nil {

@@ -26,7 +26,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case noToken:
 		return broker.Failed("Google's token service failed")
 	case !answered:
-		return broker.Unreachable("Google Pub/Sub cannot be reached", plain(err))
+		return broker.ConnectionFailed("Google Pub/Sub cannot be reached", plain(err))
 	}
 	switch answer.code {
 	case http.StatusNotFound:

@@ -20,9 +20,9 @@ func connectFailure(ctx context.Context, err error) error {
 		err = ctx.Err()
 	}
 	if errors.Is(err, io.EOF) {
-		return broker.Unreachable("the Kafka broker closed the connection, as it does when it expects TLS, or another log in", err)
+		return broker.ConnectionFailed("the Kafka broker closed the connection, as it does when it expects TLS, or another log in", err)
 	}
-	return broker.Unreachable("no Kafka broker can be reached", err)
+	return broker.ConnectionFailed("no Kafka broker can be reached", err)
 }
 
 // failure gives a message that was not acknowledged, or a question that was not answered, its meaning.
@@ -44,7 +44,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case answered:
 		return broker.Failed("Kafka did not store the message: %s", broker.Quote(answer.Error()))
 	default:
-		return broker.Unreachable("the connection to Kafka ended before the message was acknowledged", err)
+		return broker.ConnectionFailed("the connection to Kafka ended before the message was acknowledged", err)
 	}
 }
 

@@ -23,7 +23,7 @@ func connectFailure(ctx context.Context, dialled, err error) error {
 	case dialled != nil:
 		err = dialled
 	}
-	return broker.Unreachable("no NATS server can be reached", err)
+	return broker.ConnectionFailed("no NATS server can be reached", err)
 }
 
 func isRefusal(err error) bool {
@@ -48,7 +48,7 @@ func (c *connection) failure(ctx context.Context, message broker.Message, err er
 	case ctx.Err() != nil:
 		return broker.Unanswered(ctx, "NATS")
 	default:
-		return broker.Unreachable("the connection to the NATS server ended before the message was acknowledged", err)
+		return broker.ConnectionFailed("the connection to the NATS server ended before the message was acknowledged", err)
 	}
 }
 
@@ -77,7 +77,7 @@ func (c *connection) absence(ctx context.Context, err error) error {
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return broker.Missing("the NATS server has no JetStream; enable it, so that messages are stored")
 	case err != nil && ctx.Err() != nil:
-		return broker.Unreachable("NATS JetStream did not answer", ctx.Err())
+		return broker.ConnectionFailed("NATS JetStream did not answer", ctx.Err())
 	default:
 		return nil
 	}

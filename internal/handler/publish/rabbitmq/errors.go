@@ -14,7 +14,7 @@ func (t target) connectFailure(ctx context.Context, err error) error {
 	said, answered := errors.AsType[*amqp091.Error](err)
 	switch {
 	case ctx.Err() != nil:
-		return broker.Unreachable("RabbitMQ cannot be reached", ctx.Err())
+		return broker.ConnectionFailed("RabbitMQ cannot be reached", ctx.Err())
 	case errors.Is(err, amqp091.ErrCredentials):
 		return broker.Refused("RabbitMQ closed the connection during the log in, as it does when user or password are wrong")
 	case errors.Is(err, amqp091.ErrSASL):
@@ -24,7 +24,7 @@ func (t target) connectFailure(ctx context.Context, err error) error {
 	case answered && said.Code == amqp091.AccessRefused:
 		return broker.Refused("RabbitMQ refused the log in; user or password are wrong")
 	default:
-		return broker.Unreachable("RabbitMQ cannot be reached", err)
+		return broker.ConnectionFailed("RabbitMQ cannot be reached", err)
 	}
 }
 
@@ -39,7 +39,7 @@ func (t target) failure(message broker.Message, err error) error {
 	case errors.Is(err, errNack):
 		return broker.Failed("RabbitMQ did not keep the message: %w; a queue may be full", err)
 	case !answered || !said.Server:
-		return broker.Unreachable("the connection to RabbitMQ ended before the message was confirmed", err)
+		return broker.ConnectionFailed("the connection to RabbitMQ ended before the message was confirmed", err)
 	case said.Code == amqp091.NotFound:
 		return broker.Missing("RabbitMQ has not got the %s; create it", t.place())
 	case said.Code == amqp091.AccessRefused:
