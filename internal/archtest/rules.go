@@ -178,7 +178,7 @@ func libraryRules() []Rule {
 		onlyIn("github.com/nats-io/...", "./internal/handler/publish/nats"),
 		onlyIn("github.com/twmb/franz-go/...", "./internal/handler/publish/kafka"),
 		onlyIn("github.com/rabbitmq/...", "./internal/handler/publish/rabbitmq"),
-		onlyIn("github.com/aws/...", "./internal/handler/publish/aws"),
+		onlyIn("github.com/aws/...", "./internal/blobstore", "./internal/handler/publish/aws"),
 		onlyIn("github.com/minio/...", "./internal/blobstore"),
 		onlyIn("github.com/Azure/...", "./internal/blobstore"),
 		onlyIn("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),

@@ -140,7 +140,7 @@ func (s *azureService) open(ctx context.Context, name string) (*Object, error) {
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
-	return &Object{ReadCloser: found.Body, Bytes: valueOf(found.ContentLength), Modified: valueOf(found.LastModified)}, nil
+	return &Object{ReadCloser: found.Body, Bytes: valueOf(found.ContentLength)}, nil
 }
 
 // sign makes a link with the account's key.

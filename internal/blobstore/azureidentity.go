@@ -76,7 +76,5 @@ func (q quietTokens) GetToken(ctx context.Context, options policy.TokenRequestOp
 	if ctx.Err() != nil {
 		return token, ctx.Err()
 	}
-	failed := &identityError{}
-	failed.add("DefaultAzureCredential", err)
-	return token, failed
+	return token, newIdentityError("DefaultAzureCredential", err)
 }

@@ -59,6 +59,5 @@ type Attributes struct {
 // Object is an object that is being read.
 type Object struct {
 	io.ReadCloser
-	Bytes    int64
-	Modified time.Time
+	Bytes int64
 }

@@ -164,7 +164,7 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	case err != nil:
 		return nil, explain(key, err)
 	}
-	return &Object{ReadCloser: file, Bytes: info.Size(), Modified: info.ModTime()}, nil
+	return &Object{ReadCloser: file, Bytes: info.Size()}, nil
 }
 
 // URL is the file:// URL of the file under key.

@@ -44,11 +44,11 @@ func openBucket(t *testing.T, folder string) blobstore.Bucket {
 
 func fileURL(t *testing.T, folder string) string {
 	t.Helper()
-	address, err := blobstore.FileURL(folder)
+	absolute, err := filepath.Abs(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return address
+	return (&url.URL{Scheme: "file", Path: absolute}).String()
 }
 
 // spoolOf gives a spool that holds content.
@@ -155,6 +155,26 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("says %q, want %q in it", err, test.says)
 			}
 		})
+	}
+}
+
+func TestIdenticalPutLeavesTheFile(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	bucket := openBucket(t, folder)
+	var before, after os.FileInfo
+	for _, info := range []*os.FileInfo{&before, &after} {
+		if err := put(t, bucket, "key", "content"); err != nil {
+			t.Fatal(err)
+		}
+		found, err := os.Stat(filepath.Join(folder, "key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		*info = found
+	}
+	if !os.SameFile(before, after) || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("the second put made another file (modified %v, then %v), want the first one", before.ModTime(), after.ModTime())
 	}
 }
 

@@ -9,16 +9,6 @@ import (
 	"strings"
 )
 
-// FileURL is the URL under which Open finds the bucket in a folder, which may be
-// relative to the working directory.
-func FileURL(folder string) (string, error) {
-	absolute, err := filepath.Abs(folder)
-	if err != nil {
-		return "", fmt.Errorf("blobstore: %w", err)
-	}
-	return fileURL(absolute), nil
-}
-
 func fileURL(absolute string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
 }

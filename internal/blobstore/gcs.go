@@ -85,48 +85,37 @@ type gcsService struct {
 	name     string // for errors
 }
 
-// gcsObject is what the service says about an object.
-type gcsObject struct {
-	Size       int64             `json:"size,string"`
-	Generation int64             `json:"generation,string"`
-	Updated    time.Time         `json:"updated"`
-	Metadata   map[string]string `json:"metadata"`
-}
-
 // maxAnswerBytes bounds what is read of an answer that is no object.
 const maxAnswerBytes = 1 << 20
 
-func (s *gcsService) look(ctx context.Context, name string) (gcsObject, error) {
-	var found gcsObject
-	answer, err := s.get(ctx, name, url.Values{"fields": {"size,generation,updated,metadata"}})
+// describe returns an object's length and hash.
+func (s *gcsService) describe(ctx context.Context, name string) (description, error) {
+	answer, err := s.get(ctx, name, url.Values{"fields": {"size,metadata"}})
 	if err != nil {
-		return found, err
+		return description{}, err
 	}
 	defer func() { _ = answer.Body.Close() }()
+	var found struct {
+		Size     int64             `json:"size,string"`
+		Metadata map[string]string `json:"metadata"`
+	}
 	if err := json.NewDecoder(http.MaxBytesReader(nil, answer.Body, maxAnswerBytes)).Decode(&found); err != nil {
-		return found, errors.Join(ctx.Err(), fmt.Errorf("%s described the object in a way that cannot be understood", s.name))
+		return description{}, errors.Join(ctx.Err(), fmt.Errorf("%s described the object in a way that cannot be understood", s.name))
 	}
-	return found, nil
+	return description{bytes: found.Size, sha256: found.Metadata[metadataSHA256]}, nil
 }
 
-// describe asks for an object's metadata.
-func (s *gcsService) describe(ctx context.Context, name string) (description, error) {
-	found, err := s.look(ctx, name)
-	return description{bytes: found.Size, sha256: found.Metadata[metadataSHA256]}, err
-}
-
-// open gets an object, after its metadata: only there is the time when it was stored.
+// open gets an object in one request. The service announces the length of what is stored as it is.
 func (s *gcsService) open(ctx context.Context, name string) (*Object, error) {
-	found, err := s.look(ctx, name)
+	answer, err := s.get(ctx, name, url.Values{"alt": {"media"}}) //nolint:bodyclose // the reader of the object closes it
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"alt": {"media"}, "generation": {fmt.Sprint(found.Generation)}}
-	answer, err := s.get(ctx, name, query) //nolint:bodyclose // whoever reads the object closes it
-	if err != nil {
-		return nil, err
+	if answer.ContentLength < 0 {
+		_ = answer.Body.Close()
+		return nil, fmt.Errorf("%s does not announce the length of the object", s.name)
 	}
-	return &Object{ReadCloser: answer.Body, Bytes: found.Size, Modified: found.Updated}, nil
+	return &Object{ReadCloser: answer.Body, Bytes: answer.ContentLength}, nil
 }
 
 // get asks for an object or its metadata.

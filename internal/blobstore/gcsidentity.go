@@ -75,7 +75,5 @@ func (i *gcsIdentity) key(ctx context.Context) (*gcsKey, error) {
 }
 
 func failedIdentity(err error) *identityError {
-	failed := &identityError{}
-	failed.add("Application Default Credentials", err)
-	return failed
+	return newIdentityError("Application Default Credentials", err)
 }

@@ -65,6 +65,20 @@ func TestS3Credentials(t *testing.T) {
 			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", writeFile(t, "credentials",
 				"[default]\naws_access_key_id=NOT\naws_secret_access_key=x\n[images]\naws_access_key_id=ME\naws_secret_access_key="+secret+"\n"))
 		},
+		"profile that assumes a role": func(t *testing.T) {
+			t.Setenv("AWS_PROFILE", "images")
+			t.Setenv("AWS_CONFIG_FILE", writeFile(t, "config",
+				"[profile images]\nrole_arn=arn:aws:iam::123456789012:role/images\nsource_profile=base\n"+
+					"[profile base]\naws_access_key_id=BASE\naws_secret_access_key="+secret+"\n"))
+			t.Setenv("AWS_ENDPOINT_URL_STS", serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if action := r.FormValue("Action"); action != "AssumeRole" || !strings.Contains(r.Header.Get("Authorization"), "Credential=BASE/") {
+					t.Errorf("action %q, Authorization %q, want AssumeRole signed with the key of the source profile", action, r.Header.Get("Authorization"))
+				}
+				fmt.Fprintf(w, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ME</AccessKeyId><SecretAccessKey>%s</SecretAccessKey>`+
+					`<SessionToken>session</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+					secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+			})))
+		},
 		"task": func(t *testing.T) {
 			t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "token")
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,10 +128,10 @@ func TestS3RegionOfTheEnvironment(t *testing.T) {
 func TestNoS3Credentials(t *testing.T) {
 	for name, row := range map[string]struct {
 		set  func(t *testing.T)
-		says []string
+		want []string // names and codes that lead to the cause
 	}{
-		"none": {func(*testing.T) {}, []string{"AWS_ACCESS_KEY_ID", "has none", "AWS_PROFILE"}},
-		"half": {func(t *testing.T) { t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2") }, []string{"has none"}},
+		"none": {func(*testing.T) {}, []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE"}},
+		"half": {func(t *testing.T) { t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2") }, []string{"AWS_ACCESS_KEY_ID"}},
 		"a profile that is none": {func(t *testing.T) {
 			t.Setenv("AWS_PROFILE", "images")
 			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", writeFile(t, "credentials", "[default]\naws_access_key_id=NOT\naws_secret_access_key=hunter2\n"))
@@ -125,25 +139,25 @@ func TestNoS3Credentials(t *testing.T) {
 		"a task without a role": {func(t *testing.T) {
 			t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2")
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", serve(t, http.NotFoundHandler())+"/?hunter2")
-		}, []string{"the role", "404"}},
+		}, []string{"404"}},
 		"a task whose server is away": {func(t *testing.T) {
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/?hunter2")
-		}, []string{"the role", "refused"}},
+		}, []string{"127.0.0.1:1", "refused"}},
 		"a pod without its token": {func(t *testing.T) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", t.TempDir()+"/token")
 			t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/images")
-		}, []string{"the role", "no such file"}},
+		}, []string{"no such file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withoutIdentity(t)
 			row.set(t)
 			err := put(t, openRemote(t, s3Here(t)), "key", "content")
 			if err == nil || strings.Contains(err.Error(), "hunter2") {
-				t.Fatalf("put: %v", err)
+				t.Fatalf("put = %v, want an error without the secret", err)
 			}
-			for _, want := range row.says {
+			for _, want := range row.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("says %q, want %q in it", err, want)
+					t.Errorf("error = %q, want %q in it", err, want)
 				}
 			}
 		})

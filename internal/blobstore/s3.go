@@ -73,7 +73,7 @@ func (a s3Address) open(ctx context.Context, chosen options) (Bucket, error) {
 		region = defaultRegion
 	}
 	client, err := minio.NewCore(a.endpoint.Host, &minio.Options{
-		Creds:        credentials.New(newS3Chain(&http.Client{Transport: transport, Timeout: identityTimeout})),
+		Creds:        credentials.New(newS3Identity(region, chosen.roots)),
 		Secure:       a.endpoint.Scheme == "https",
 		Transport:    transport,
 		Region:       region,
@@ -112,7 +112,7 @@ func (s *s3Service) open(ctx context.Context, name string) (*Object, error) {
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
-	return &Object{ReadCloser: body, Bytes: info.Size, Modified: info.LastModified}, nil
+	return &Object{ReadCloser: body, Bytes: info.Size}, nil
 }
 
 // sign makes a link with the key that the bucket is opened with. One of a role ends with the role's session.

@@ -148,7 +148,7 @@ func TestSlowDiskIsNotTheServersFault(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(noise(100_000)) })
 	limits := fetch.Limits{Stall: short, Window: short, Speed: 100_000}
 	client := newClient(t, atHome(), fetch.WithLimits(limits))
-	file, err := client.Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: 100_000}, slowWriter{2 * short})
+	file, err := client.GetCounted(t.Context(), fetch.Request{URL: server.URL, MaxBytes: 100_000}, slowWriter{2 * short})
 	if err != nil || file.Bytes != 100_000 {
 		t.Errorf("got %d bytes, %v", file.Bytes, err)
 	}

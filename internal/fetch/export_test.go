@@ -21,6 +21,23 @@ func WithResolver(resolver *net.Resolver) Option {
 	return func(o *options) { o.resolver = resolver }
 }
 
+// Transfer is what a Get counted.
+type Transfer struct {
+	Bytes   int64
+	Host    string
+	Resumed int
+}
+
+// GetCounted is Get, and returns what it counted.
+func (c *Client) GetCounted(ctx context.Context, request Request, w io.Writer) (Transfer, error) {
+	t, err := c.newTransfer(request, w)
+	if err != nil {
+		return Transfer{}, err
+	}
+	err = t.run(ctx)
+	return Transfer{Bytes: t.written, Host: t.host, Resumed: t.resumed}, err
+}
+
 // Limits are deadlines short enough to wait for. Zero leaves a limit as it is.
 type Limits struct {
 	Dial, Handshake, Header, Stall, Window time.Duration

@@ -19,14 +19,6 @@ type Request struct {
 	MaxBytes int64  // at least 1; more is an error of KindTooLarge
 }
 
-// File is what was got.
-type File struct {
-	Bytes       int64  // length, at least 1
-	ContentType string // as the server says, "" if it does not
-	Host        string // that answered in the end, after redirects; without port
-	Resumed     int    // how often a broken transfer was continued
-}
-
 // Client gets files. It is safe for use by many goroutines. New makes it.
 type Client struct {
 	rules     rules
@@ -73,12 +65,11 @@ func New(config Config, choices ...Option) (*Client, error) {
 // complete. A broken transfer is continued by range where the server gave a
 // strong validator. On any error, which is always an *Error, what was written
 // to w is worthless. The time for the whole is that of ctx.
-func (c *Client) Get(ctx context.Context, request Request, w io.Writer) (File, error) {
-	target, err := c.rules.parse(request.URL)
+func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
+	t, err := c.newTransfer(request, w)
 	if err != nil {
-		return File{}, err
+		return err
 	}
-	t := &transfer{client: c, target: target, max: request.MaxBytes, w: w, total: unknown}
 	return t.run(ctx)
 }
 

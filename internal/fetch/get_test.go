@@ -34,7 +34,7 @@ func TestGetBringsTheFile(t *testing.T) {
 	if !bytes.Equal(content, want) {
 		t.Error("the content is another one")
 	}
-	if want := (fetch.File{Bytes: 200_000, ContentType: "image/png", Host: "127.0.0.1"}); file != want {
+	if want := (fetch.Transfer{Bytes: 200_000, Host: "127.0.0.1"}); file != want {
 		t.Errorf("got %+v, want %+v", file, want)
 	}
 }
@@ -151,7 +151,7 @@ func TestMaxBytes(t *testing.T) {
 				_, _ = w.Write(content)
 			})
 			var got bytes.Buffer
-			_, err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: row.max}, &got)
+			err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: row.max}, &got)
 			if row.kind == "" {
 				if err != nil || !bytes.Equal(got.Bytes(), content) {
 					t.Errorf("got %d bytes, %v", got.Len(), err)
@@ -227,7 +227,7 @@ func TestWriterThatFails(t *testing.T) {
 				w.Header().Set("ETag", `"strong"`)
 				_, _ = w.Write(noise(1000))
 			})
-			_, err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: 1000}, row.w)
+			err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: 1000}, row.w)
 			failed(t, err, fetch.KindWrite)
 			if !errors.Is(err, row.want) {
 				t.Errorf("%v is not %v", err, row.want)
@@ -298,7 +298,7 @@ func TestCallerGivesUp(t *testing.T) {
 				}
 				<-r.Context().Done()
 			})
-			_, err := newClient(t, atHome()).Get(ctx, fetch.Request{URL: server.URL, MaxBytes: 1000}, io.Discard)
+			err := newClient(t, atHome()).Get(ctx, fetch.Request{URL: server.URL, MaxBytes: 1000}, io.Discard)
 			failed(t, err, row.kind)
 			if !errors.Is(err, row.ok) {
 				t.Errorf("%v is not %v", err, row.ok)

@@ -70,12 +70,12 @@ func serveEverywhere(t testing.TB, handler http.HandlerFunc) string {
 func silence() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // get fetches address under a deadline that only a broken test reaches.
-func get(t testing.TB, client *fetch.Client, address string) ([]byte, fetch.File, error) {
+func get(t testing.TB, client *fetch.Client, address string) ([]byte, fetch.Transfer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var content bytes.Buffer
-	file, err := client.Get(ctx, fetch.Request{URL: address, MaxBytes: 1 << 20}, &content)
+	file, err := client.GetCounted(ctx, fetch.Request{URL: address, MaxBytes: 1 << 20}, &content)
 	return content.Bytes(), file, err
 }
 

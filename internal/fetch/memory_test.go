@@ -22,7 +22,7 @@ func TestMemoryDoesNotDependOnTheFile(t *testing.T) {
 	client := newClient(t, atHome())
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	file, err := client.Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: size}, io.Discard)
+	file, err := client.GetCounted(t.Context(), fetch.Request{URL: server.URL, MaxBytes: size}, io.Discard)
 	runtime.ReadMemStats(&after)
 	if err != nil || file.Bytes != size {
 		t.Fatalf("got %d bytes, %v", file.Bytes, err)

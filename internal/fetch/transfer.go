@@ -21,25 +21,32 @@ type transfer struct {
 	max    int64
 	w      io.Writer
 
-	file      File
+	host      string    // that answered last, after redirects; without port
+	written   int64     // bytes
+	resumed   int       // times
 	total     int64     // length of the whole file, or unknown
 	validator validator // of the first answer
 }
 
+func (c *Client) newTransfer(request Request, w io.Writer) (*transfer, error) {
+	target, err := c.rules.parse(request.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &transfer{client: c, target: target, max: request.MaxBytes, w: w, total: unknown}, nil
+}
+
 // run gets the file, continuing it where its connection breaks.
-func (t *transfer) run(ctx context.Context) (File, error) {
+func (t *transfer) run(ctx context.Context) error {
 	for {
 		err := t.attempt(ctx)
-		if err == nil {
-			return t.file, nil
-		}
-		if !t.resumable(err) {
-			return File{}, err
+		if err == nil || !t.resumable(err) {
+			return err
 		}
 		if !t.pause(ctx) {
-			return File{}, interruption(ctx, t.target.Hostname())
+			return interruption(ctx, t.target.Hostname())
 		}
-		t.file.Resumed++
+		t.resumed++
 	}
 }
 
@@ -49,13 +56,13 @@ func (t *transfer) run(ctx context.Context) (File, error) {
 // server's last word.
 func (t *transfer) resumable(err error) bool {
 	failed, ok := errors.AsType[*Error](err)
-	return ok && failed.broken && t.validator != "" && t.file.Resumed < maxResumes
+	return ok && failed.broken && t.validator != "" && t.resumed < maxResumes
 }
 
 // pause waits before a resume, longer each time and never the same for two
 // clients. It is false if ctx ended first.
 func (t *transfer) pause(ctx context.Context) bool {
-	full := t.client.limits.pause << t.file.Resumed
+	full := t.client.limits.pause << t.resumed
 	timer := time.NewTimer(full/2 + rand.N(full))
 	defer timer.Stop()
 	select {
@@ -70,7 +77,7 @@ func (t *transfer) pause(ctx context.Context) bool {
 func (t *transfer) attempt(ctx context.Context) error {
 	watch := newWatch(ctx, t.client.limits)
 	defer watch.end()
-	wanted := condition{from: t.file.Bytes, same: t.validator}
+	wanted := condition{from: t.written, same: t.validator}
 	response, err := t.client.follow(watch.ctx, t.target, wanted)
 	if err != nil {
 		return err
@@ -89,9 +96,8 @@ func (t *transfer) accept(response *http.Response, wanted condition) (err error)
 	} else if err = checkAnswer(response, t.max); err == nil {
 		t.total = response.ContentLength
 		t.validator = validatorOf(response.Header)
-		t.file.ContentType = response.Header.Get("Content-Type")
 	}
-	t.file.Host = response.Request.URL.Hostname()
+	t.host = response.Request.URL.Hostname()
 	return err
 }
 
@@ -108,7 +114,7 @@ func (t *transfer) copy(response *http.Response, watch *watch) error {
 			return failed
 		}
 		switch {
-		case t.file.Bytes == t.total:
+		case t.written == t.total:
 			return nil // whatever comes after it
 		case errors.Is(err, io.EOF):
 			return t.end()
@@ -120,12 +126,12 @@ func (t *transfer) copy(response *http.Response, watch *watch) error {
 
 // write carries a piece on, never more than was announced and is allowed in all.
 func (t *transfer) write(piece []byte) error {
-	sum := t.file.Bytes + int64(len(piece))
+	sum := t.written + int64(len(piece))
 	if sum > t.max {
 		return failf(KindTooLarge, "the file has more than the allowed %d bytes", t.max)
 	}
 	if t.total != unknown && sum > t.total {
-		return failf(KindTruncated, "the host %s sends more than the announced %d bytes", t.file.Host, t.total)
+		return failf(KindTruncated, "the host %s sends more than the announced %d bytes", t.host, t.total)
 	}
 	if len(piece) == 0 {
 		return nil
@@ -137,7 +143,7 @@ func (t *transfer) write(piece []byte) error {
 	if err != nil {
 		return wrapf(KindWrite, err, "the file cannot be written: %s", err)
 	}
-	t.file.Bytes = sum
+	t.written = sum
 	return nil
 }
 
@@ -147,9 +153,9 @@ func (t *transfer) write(piece []byte) error {
 // believed if that was closed in order and not reset.
 func (t *transfer) end() error {
 	switch {
-	case t.file.Bytes == 0:
-		return failf(KindTruncated, "the host %s sends an empty file", t.file.Host)
-	case t.file.Bytes < t.total:
+	case t.written == 0:
+		return failf(KindTruncated, "the host %s sends an empty file", t.host)
+	case t.written < t.total:
 		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
 	}
 	return nil
@@ -160,9 +166,9 @@ func (t *transfer) bodyFailure(watch *watch, err error) error {
 	number, system := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, errSlow):
-		return failf(KindTimeout, "the host %s sends less than %d bytes a second", t.file.Host, t.client.limits.speed)
+		return failf(KindTimeout, "the host %s sends less than %d bytes a second", t.host, t.client.limits.speed)
 	case watch.ctx.Err() != nil:
-		return interruption(watch.ctx, t.file.Host)
+		return interruption(watch.ctx, t.host)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return t.cutOff(KindTruncated, io.ErrUnexpectedEOF)
 	case system:
@@ -174,7 +180,7 @@ func (t *transfer) bodyFailure(watch *watch, err error) error {
 
 func (t *transfer) cutOff(kind Kind, cause error) error {
 	if t.total == unknown {
-		return brokenf(kind, cause, "the host %s broke off after %d bytes", t.file.Host, t.file.Bytes)
+		return brokenf(kind, cause, "the host %s broke off after %d bytes", t.host, t.written)
 	}
-	return brokenf(kind, cause, "the host %s broke off after %d of %d bytes", t.file.Host, t.file.Bytes, t.total)
+	return brokenf(kind, cause, "the host %s broke off after %d of %d bytes", t.host, t.written, t.total)
 }

@@ -27,7 +27,7 @@ func (h *Handler) image(ctx context.Context, p place, address string) (event.Art
 		return event.Artifact{}, storeFailure(err)
 	}
 	defer func() { _ = spool.Close() }() // what it leaves is removed at the next start
-	if _, err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: h.maxBytes}, spool); err != nil {
+	if err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: h.maxBytes}, spool); err != nil {
 		return event.Artifact{}, fetchFailure(err)
 	}
 	image, err := h.inspect(spool)

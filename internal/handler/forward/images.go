@@ -110,7 +110,7 @@ func (h *Handler) fetched(ctx context.Context, index int, address string, found 
 		return nil, err
 	}
 	found.spools = append(found.spools, spool)
-	if _, err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: int64(h.config.MaxBytes)}, spool); err != nil {
+	if err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: int64(h.config.MaxBytes)}, spool); err != nil {
 		return nil, err
 	}
 	inspected, err := imagefile.Inspect(spool, spool.Size())

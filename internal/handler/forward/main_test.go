@@ -218,7 +218,7 @@ func (h *house) store(t testing.TB, e event.Event, job fakevendor.Job) event.Eve
 	for index, image := range job.Images {
 		spool, err := h.bucket.Spool(t.Context())
 		must(t, err)
-		_, err = h.deps.Fetch.Get(t.Context(), fetch.Request{URL: image.URL, MaxBytes: 1 << 30}, spool)
+		err = h.deps.Fetch.Get(t.Context(), fetch.Request{URL: image.URL, MaxBytes: 1 << 30}, spool)
 		must(t, err)
 		key := fmt.Sprintf("%s/%d.png", job.ID, index)
 		must(t, h.bucket.Put(t.Context(), key, spool, blobstore.Attributes{}))

@@ -1,0 +1,32 @@
+package blobstore
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// identityError says where credentials were looked for, and why there are none.
+type identityError struct{ sources, reason string }
+
+func newIdentityError(sources string, err error) *identityError {
+	return &identityError{sources: sources, reason: reason(err)}
+}
+
+// Error names the sources and the reason.
+func (e *identityError) Error() string { return "no credentials in " + e.sources + ": " + e.reason }
+
+// NonRetriable tells Azure's library not to ask again at once.
+func (e *identityError) NonRetriable() {}
+
+// reason returns the text of an error without the URL that was asked, whose query can hold a token.
+func reason(err error) string {
+	if asked, ok := errors.AsType[*url.Error](err); ok {
+		host := "its server"
+		if address, err := url.Parse(asked.URL); err == nil {
+			host = address.Host
+		}
+		return unreached(host, asked.Err).Error()
+	}
+	return said(fmt.Sprint(err))
+}
