@@ -113,7 +113,7 @@ func demoFolder(wanted string) (string, error) {
 	if wanted == "" {
 		return os.MkdirTemp("", "receiver-demo-")
 	}
-	if _, err := os.Stat(filepath.Join(wanted, "inbox.db")); err == nil {
+	if _, err := os.Stat(config.Config{DataDir: wanted}.InboxFile()); err == nil {
 		return "", fmt.Errorf("%s holds a receiver's data already; name a folder for the demo alone", wanted)
 	}
 	return wanted, os.MkdirAll(wanted, 0o750)

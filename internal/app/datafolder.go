@@ -12,8 +12,6 @@ import (
 // Names in the data folder.
 const (
 	lockName   = "lock"
-	inboxName  = "inbox.db"
-	workName   = "work.db"
 	imagesName = "images"
 	// thumbnailsName is of what the dashboard shows; it can be thrown away.
 	thumbnailsName = "thumbnails"

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -74,8 +73,7 @@ func (s *stores) openFiles(ctx context.Context, c config.Config) error {
 }
 
 func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
-	for _, name := range []string{inboxName, workName} {
-		path := filepath.Join(c.DatabaseFolder(), name)
+	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("app: there is no receiver's store at %s yet", path)
 		}
@@ -91,11 +89,11 @@ func (s *stores) takeFolder(ctx context.Context, c config.Config) (*dataFolder, 
 		return nil, err
 	}
 	s.cleanups.addClose("data folder", folder.close)
-	if s.inbox, err = database.OpenSQLite(ctx, folder.file(inboxName)); err != nil {
+	if s.inbox, err = database.OpenSQLite(ctx, c.InboxFile()); err != nil {
 		return nil, err
 	}
 	s.cleanups.addClose("inbox file", s.inbox.Close)
-	if s.work, err = database.OpenSQLite(ctx, folder.file(workName)); err != nil {
+	if s.work, err = database.OpenSQLite(ctx, c.WorkFile()); err != nil {
 		return nil, err
 	}
 	s.cleanups.addClose("work file", s.work.Close)

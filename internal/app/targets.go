@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -39,7 +38,7 @@ func openBeside(ctx context.Context, c config.Config) (*database.DB, func() erro
 		}
 		return server.Work, server.Close, nil
 	}
-	path := filepath.Join(c.DatabaseFolder(), workName)
+	path := c.WorkFile()
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("app: there is no receiver's work store at %s yet", path)
 	}

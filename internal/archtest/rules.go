@@ -146,7 +146,7 @@ func visibilityRules() []Rule {
 	}, {
 		Says:   "a package gets its own section of the configuration from the wiring",
 		Of:     []string{"./internal/..."},
-		Except: []string{"./internal/app"},
+		Except: []string{"./internal/app", "./internal/preflight"},
 		Forbid: []string{"./internal/config"},
 	}, {
 		Says:   "only commands import the wiring",

@@ -14,6 +14,12 @@ func (c Config) DatabaseFolder() string {
 	return c.DataDir
 }
 
+// InboxFile is the SQLite file of the inbox, absolute.
+func (c Config) InboxFile() string { return filepath.Join(c.DatabaseFolder(), "inbox.db") }
+
+// WorkFile is the SQLite file of the work store, absolute.
+func (c Config) WorkFile() string { return filepath.Join(c.DatabaseFolder(), "work.db") }
+
 // ImagesURL is where images go unless a handler is told otherwise: a file:// URL in the data folder.
 func (c Config) ImagesURL() string {
 	folder := filepath.ToSlash(filepath.Join(c.DataDir, "images"))
