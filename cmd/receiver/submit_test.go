@@ -225,20 +225,20 @@ func awaitArrival(t *testing.T, admin string) {
 	deadline := time.After(patience)
 	for {
 		var list struct {
-			Expectations []struct{ Job, State, Event string }
+			Jobs []struct{ Job, State, Event string }
 		}
-		getJSON(t, admin+"/api/v1/expectations", &list)
-		if len(list.Expectations) == 1 && list.Expectations[0].State == "arrived" && list.Expectations[0].Job != "" {
+		getJSON(t, admin+"/api/v1/jobs", &list)
+		if len(list.Jobs) == 1 && list.Jobs[0].State == "arrived" && list.Jobs[0].Job != "" {
 			var found struct{ Status, Job string }
-			getJSON(t, admin+"/api/v1/events/"+list.Expectations[0].Event, &found)
-			if found.Status == "done" && found.Job == list.Expectations[0].Job {
+			getJSON(t, admin+"/api/v1/events/"+list.Jobs[0].Event, &found)
+			if found.Status == "done" && found.Job == list.Jobs[0].Job {
 				return
 			}
 		}
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("expectations are %+v", list)
+			t.Fatalf("tracked jobs = %+v, want one that arrived and whose event is done", list)
 		}
 	}
 }

@@ -31,7 +31,7 @@ const (
 // submitted is one image and what has become of it.
 type submitted struct {
 	source   string
-	expected admin.Expectation
+	expected admin.Job
 	event    admin.Event
 	err      error // why it is not stored
 }
@@ -81,7 +81,7 @@ func rest(ctx context.Context, pause time.Duration) bool {
 }
 
 // submit sends one request. When it was surely not sent on and may be tried again, it says after which pause.
-func (o *office) submit(ctx context.Context, i image, template []byte, wait time.Duration, result *admin.Expectation) (pause time.Duration, err error) {
+func (o *office) submit(ctx context.Context, i image, template []byte, wait time.Duration, result *admin.Job) (pause time.Duration, err error) {
 	body, length, err := i.open(template)
 	if err != nil {
 		return 0, err
@@ -166,7 +166,7 @@ func (r *submitRun) follow(ctx context.Context, done *submitted) {
 // look finds out how far a job has come.
 func (r *submitRun) look(ctx context.Context, done *submitted) (isOver bool, err error) {
 	if done.expected.Event == "" {
-		if err := r.office.ask(ctx, http.MethodGet, "/expectations/"+url.PathEscape(done.expected.ID), nil, &done.expected); err != nil {
+		if err := r.office.ask(ctx, http.MethodGet, "/jobs/"+url.PathEscape(done.expected.ID), nil, &done.expected); err != nil {
 			return false, err
 		}
 	}

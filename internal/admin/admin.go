@@ -8,9 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"time"
 
-	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/rs/zerolog"
@@ -69,16 +67,16 @@ type Quarantine interface {
 	ReleaseAll(ctx context.Context) (int, error)
 }
 
-// Expectations are jobs whose callbacks are waited for.
-type Expectations interface {
-	// Expect registers jobs and gives all of them as they are then; ErrNoKey if nobody could ask about them.
-	Expect(ctx context.Context, jobs []string) ([]Expectation, error)
-	// Expectations lists those in a state (all if ""), older than the one named (all if ""), at most limit of them.
-	Expectations(ctx context.Context, state, before string, limit int) ([]Expectation, error)
-	// Expectation gives one of them, or ErrNotFound.
-	Expectation(ctx context.Context, id string) (Expectation, error)
-	// Expected counts them by their state.
-	Expected(ctx context.Context) (map[string]int64, error)
+// TrackedJobs are jobs whose callbacks are expected.
+type TrackedJobs interface {
+	// TrackJobs registers jobs and returns all of them; ErrNoKey if the vendor cannot be asked about them.
+	TrackJobs(ctx context.Context, jobs []string) ([]Job, error)
+	// ListJobs lists those in a state (all if ""), older than the one named (all if ""), at most limit of them.
+	ListJobs(ctx context.Context, state, before string, limit int) ([]Job, error)
+	// FindJob returns one by the vendor's id of the job or by its own id; ErrNotFound if there is none.
+	FindJob(ctx context.Context, id string) (Job, error)
+	// CountJobs counts them by their state.
+	CountJobs(ctx context.Context) (map[string]int64, error)
 }
 
 // Rejections are the bodies of callbacks that were no events.
@@ -111,7 +109,7 @@ type Deps struct {
 	Mark       func(ctx context.Context) (Mark, error)
 	Rejections Rejections
 	Quarantine Quarantine
-	Expected   Expectations
+	Tracked    TrackedJobs
 	Jobs       Jobs
 	Sessions   Sessions
 	Targets    Targets
@@ -126,21 +124,17 @@ type Deps struct {
 
 // Admin is the door. It is safe for use by many goroutines.
 type Admin struct {
-	config    Config
-	deps      Deps
-	access    *access
-	pages     *pages
-	reference *api.Reference
-	streams   *streams
-	ending    chan struct{} // closed when answers without an end are to end
-	endOnce   sync.Once
-	crossing  *http.CrossOriginProtection
+	config   Config
+	deps     Deps
+	access   *access
+	pages    *pages
+	streams  *streams
+	ending   chan struct{} // closed when answers without an end are to end
+	endOnce  sync.Once
+	crossing *http.CrossOriginProtection
 
 	submissions chan struct{} // holds one for each that is under way
 }
-
-// queryTimeout bounds what one request asks of the stores.
-const queryTimeout = 10 * time.Second
 
 // New makes the door.
 func New(config Config, deps Deps) (*Admin, error) {
@@ -152,9 +146,6 @@ func New(config Config, deps Deps) (*Admin, error) {
 	a.access = newAccess(config.Token, deps.Sessions)
 	var err error
 	if a.pages, err = newPages(a.hasThumbnail); err != nil {
-		return nil, err
-	}
-	if a.reference, err = api.Read(); err != nil {
 		return nil, err
 	}
 	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)

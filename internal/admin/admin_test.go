@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/api/apitest"
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
@@ -138,6 +140,28 @@ func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 	}
 	if !maps.Equal(served, specified) {
 		t.Errorf("served are %v\nand specified are %v", slices.Sorted(maps.Keys(served)), slices.Sorted(maps.Keys(specified)))
+	}
+}
+
+// Programs get the specification as YAML, and browsers as text that they show.
+func TestSpecification(t *testing.T) {
+	t.Parallel()
+	want, err := api.Specification()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ accept, contentType string }{
+		{accept: "*/*", contentType: "application/yaml"},
+		{accept: "text/html,*/*", contentType: "text/plain; charset=utf-8"},
+	} {
+		response := ask(router(t, ""), "GET", "/openapi.yaml", with("Accept", row.accept))
+		got, err := io.ReadAll(response.Body)
+		if err != nil || string(got) != string(want) || response.Header.Get("Content-Type") != row.contentType {
+			t.Errorf("Accept %s: got %d bytes of %q, error %v; want %d bytes of %q", row.accept, len(got), response.Header.Get("Content-Type"), err, len(want), row.contentType)
+		}
+	}
+	if response := ask(router(t, ""), "GET", "/api", nil); response.StatusCode != http.StatusFound || response.Header.Get("Location") != "/openapi.yaml" {
+		t.Errorf("/api: status = %d, location = %q; want 302 to /openapi.yaml", response.StatusCode, response.Header.Get("Location"))
 	}
 }
 

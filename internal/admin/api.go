@@ -10,16 +10,15 @@ import (
 	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/go-chi/chi/v5"
 )
 
-// list is a part of a list; Cursor asks for the next.
+// list is a page of the list of events; Cursor asks for the next.
 type list struct {
 	Events []Summary `json:"events"`
 	Cursor event.ID  `json:"cursor,omitempty"` // none at the end
 }
 
-// page reads the part of the list that a request asks for.
+// page reads the page of the list that a request asks for.
 func (a *Admin) page(r *http.Request) (list, error) {
 	filter, err := readFilter(r.URL.Query())
 	if err != nil {
@@ -29,9 +28,7 @@ func (a *Admin) page(r *http.Request) (list, error) {
 	if err != nil {
 		return list{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	events, err := a.deps.Events.List(ctx, filter, before, limit+1)
+	events, err := a.deps.Events.List(r.Context(), filter, before, limit+1)
 	if err != nil {
 		return list{}, storeFailure(err)
 	}
@@ -51,24 +48,22 @@ func (a *Admin) listEvents(w http.ResponseWriter, r *http.Request) {
 	reply(w, r, http.StatusOK, found, err)
 }
 
-// event reads the event that the path of a request names.
+// event loads the event in the path of a request.
 func (a *Admin) event(r *http.Request) (Event, error) {
-	id := chi.URLParam(r, "id")
-	if !isID(id) {
-		return Event{}, noEvent()
+	id, err := eventID(r)
+	if err != nil {
+		return Event{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	found, err := a.deps.Events.Load(ctx, event.ID(id))
+	found, err := a.deps.Events.Load(r.Context(), id)
 	if err != nil {
 		return Event{}, storeFailure(err)
 	}
 	if r.URL.Query().Get("payload") == "false" {
 		return found, nil
 	}
-	body, err := a.deps.Events.Body(ctx, found.ID)
+	body, err := a.deps.Events.Body(r.Context(), found.ID)
 	if errors.Is(err, ErrNotFound) {
-		return found, nil // the history is kept longer than the body
+		return found, nil // its body was deleted
 	}
 	if err != nil {
 		return Event{}, storeFailure(err)
@@ -87,21 +82,19 @@ func (a *Admin) showEvent(w http.ResponseWriter, r *http.Request) {
 
 // showBody answers GET /api/v1/events/{id}/body.
 func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
-	id := chi.URLParam(r, "id")
-	if !isID(id) {
-		problem.Write(w, r, noEvent())
+	id, err := eventID(r)
+	if err != nil {
+		problem.Write(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	body, err := a.deps.Events.Body(ctx, event.ID(id))
+	body, err := a.deps.Events.Body(r.Context(), id)
 	if err != nil {
 		problem.Write(w, r, storeFailure(err))
 		return
 	}
-	harmless(w.Header())
-	w.Header().Set("Content-Type", "application/octet-stream") // it is JSON as the sender wrote it, and not ours to vouch for
-	w.Header().Set("Content-Disposition", `attachment; filename="`+id+`.json"`)
+	setUntrustedHeaders(w.Header())
+	w.Header().Set("Content-Type", "application/octet-stream") // JSON of the sender, not checked
+	w.Header().Set("Content-Disposition", `attachment; filename="`+string(id)+`.json"`)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // an attachment in a sandbox, and nosniff: no browser runs it
 }
@@ -121,11 +114,9 @@ func (a *Admin) listRejections(w http.ResponseWriter, r *http.Request) {
 
 // showStats answers GET /api/v1/stats.
 func (a *Admin) showStats(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	stats, err := a.deps.Counts.Get(ctx)
+	stats, err := a.deps.Counts.Get(r.Context())
 	if err == nil {
-		stats.Replay, err = a.deps.Replays.Progress(ctx)
+		stats.Replay, err = a.deps.Replays.Progress(r.Context())
 	}
 	reply(w, r, http.StatusOK, stats, storeFailure(err))
 }
@@ -137,12 +128,21 @@ func (a *Admin) showSpecification(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/yaml")
+	mediaType := "application/yaml"
+	if wantsPage(r) {
+		mediaType = "text/plain; charset=utf-8" // which browsers show instead of downloading it
+	}
+	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	_, _ = w.Write(text) // a client that is gone needs no answer
 }
 
-// reply answers with a result as JSON, or with what err means.
+// redirectToSpecification answers GET /api.
+func (*Admin) redirectToSpecification(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/openapi.yaml", http.StatusFound)
+}
+
+// reply answers with a body as JSON, or with the problem for err.
 func reply(w http.ResponseWriter, r *http.Request, status int, result any, err error) {
 	if err != nil {
 		problem.Write(w, r, err)
@@ -159,30 +159,32 @@ func reply(w http.ResponseWriter, r *http.Request, status int, result any, err e
 	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
 }
 
-func noEvent() error {
-	return &problem.Error{Code: problem.CodeNotFound, Detail: "There is no such event."}
+func eventNotFound() error {
+	return &problem.Error{Code: problem.CodeNotFound, Detail: "Event not found."}
 }
 
-// storeFailure gives an error of those behind the door its meaning.
+func unreadableForm() error { return badRequest("The form cannot be read.") }
+
+// storeFailure turns an error of the stores into a problem.
 func storeFailure(err error) error {
 	_, known := errors.AsType[*problem.Error](err)
 	switch {
 	case err == nil, known:
 		return err
 	case errors.Is(err, ErrNotFound):
-		return &problem.Error{Code: problem.CodeNotFound, Detail: "There is no such thing.", Err: err}
+		return &problem.Error{Code: problem.CodeNotFound, Detail: "Not found.", Err: err}
 	case errors.Is(err, ErrBusy):
-		return &problem.Error{Code: problem.CodeConflict, Detail: "Another replay of many events is under way. Wait for its end.", Err: err}
+		return &problem.Error{Code: problem.CodeConflict, Detail: "A bulk replay is already running. Wait until it ends.", Err: err}
 	case errors.Is(err, ErrSettled):
 		return &problem.Error{Code: problem.CodeConflict, Detail: "The event is not quarantined.", Err: err}
 	case errors.Is(err, ErrNoKey):
-		const detail = "Only the Deep Image API knows about jobs. Set RECEIVER_DEEPIMAGE_API_KEY and start again."
+		const detail = "Jobs need a key of the Deep Image API. Set RECEIVER_DEEPIMAGE_API_KEY and restart."
 		return &problem.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, ErrNoPublicURL):
-		const detail = "Deep Image must be told where to call back. Set RECEIVER_PUBLIC_URL and start again."
+		const detail = "Submitting jobs needs the public URL of the receiver. Set RECEIVER_PUBLIC_URL and restart."
 		return &problem.Error{Code: problem.CodeConflict, Detail: detail, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem.Unavailable("The store took too long to answer.", err)
+		return problem.Unavailable("The store did not answer in time.", err)
 	default:
 		return err
 	}

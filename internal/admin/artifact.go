@@ -11,17 +11,15 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
-	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
 
-// chunkTimeout is how long a client may take for a part of a file.
+// chunkTimeout is how long a client may take to read a part of a file.
 const chunkTimeout = 30 * time.Second
 
-// isPicture says whether a browser may show what has this media type within a page: pixels
-// and nothing that can be run, as an SVG could.
-func isPicture(mediaType string) bool {
+// isImage reports whether a browser may show a media type within a page: pixels only, no scripts as in SVG.
+func isImage(mediaType string) bool {
 	switch mediaType {
 	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/bmp":
 		return true
@@ -30,8 +28,8 @@ func isPicture(mediaType string) bool {
 	}
 }
 
-// harmless makes an answer that somebody else wrote one that no browser runs.
-func harmless(header http.Header) {
+// setUntrustedHeaders keeps browsers from running content that others wrote.
+func setUntrustedHeaders(header http.Header) {
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
 }
@@ -50,10 +48,10 @@ func (a *Admin) showArtifact(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = object.Close() }()
 	header := w.Header()
-	harmless(header)
+	setUntrustedHeaders(header)
 	disposition := "attachment"
 	header.Set("Content-Type", "application/octet-stream")
-	if isPicture(artifact.MediaType) {
+	if isImage(artifact.MediaType) {
 		header.Set("Content-Type", artifact.MediaType)
 		if r.URL.Query().Get("download") == "" {
 			disposition = "inline"
@@ -61,57 +59,64 @@ func (a *Admin) showArtifact(w http.ResponseWriter, r *http.Request) {
 	}
 	header.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": path.Base(artifact.Key)}))
 	header.Set("Content-Length", strconv.FormatInt(object.Bytes, 10))
-	header.Set("Cache-Control", "private, max-age=3600") // what is stored never changes
+	header.Set("Cache-Control", "private, max-age=3600") // stored files never change
 	header.Set("Etag", `"`+artifact.SHA256+`"`)
 	if r.Method == http.MethodHead {
 		return
 	}
-	if _, err := io.Copy(patient{w, http.NewResponseController(w)}, object); err != nil {
-		panic(http.ErrAbortHandler) // the client sees that it does not have the whole
+	if _, err := io.Copy(deadlineWriter{w, http.NewResponseController(w)}, object); err != nil {
+		panic(http.ErrAbortHandler) // so that the client notices that the file is incomplete
 	}
 }
 
-// artifact finds the artifact that the path of a request names.
+// artifact loads the artifact in the path of a request.
 func (a *Admin) artifact(r *http.Request) (Artifact, error) {
-	id, n := chi.URLParam(r, "id"), chi.URLParam(r, "n")
-	number, err := strconv.Atoi(n)
-	if !isID(id) || err != nil {
-		return Artifact{}, noEvent()
+	id, err := eventID(r)
+	if err != nil {
+		return Artifact{}, err
+	}
+	number, err := strconv.Atoi(chi.URLParam(r, "n"))
+	if err != nil {
+		return Artifact{}, artifactNotFound()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	found, err := a.deps.Events.Load(ctx, event.ID(id))
+	found, err := a.deps.Events.Load(ctx, id)
 	if err != nil {
 		return Artifact{}, storeFailure(err)
 	}
 	if number < 0 || number >= len(found.Artifacts) {
-		return Artifact{}, &problem.Error{Code: problem.CodeNotFound, Detail: "The event has no such artifact."}
+		return Artifact{}, artifactNotFound()
 	}
 	return found.Artifacts[number], nil
 }
 
+func artifactNotFound() error {
+	return &problem.Error{Code: problem.CodeNotFound, Detail: "Artifact not found."}
+}
+
 func openFailure(err error) error {
 	if errors.Is(err, blobstore.ErrNotFound) {
-		return &problem.Error{Code: problem.CodeNotFound, Detail: "The file is not where it was stored, or its handler is not enabled.", Err: err}
+		return &problem.Error{Code: problem.CodeNotFound, Detail: "The file was deleted, or its handler is not configured.", Err: err}
 	}
 	return err
 }
 
-// patient writes an answer of any length: not the whole has a deadline, but each part.
-type patient struct {
+// deadlineWriter writes a response of any length: each part has a deadline, the whole has none.
+type deadlineWriter struct {
 	http.ResponseWriter
 	connection *http.ResponseController
 }
 
 // Write sends a part.
-func (p patient) Write(part []byte) (int, error) {
-	extend(p.connection, chunkTimeout)
+func (p deadlineWriter) Write(part []byte) (int, error) {
+	extendDeadline(p.connection, chunkTimeout)
 	return p.ResponseWriter.Write(part)
 }
 
-// extend gives a connection so much time from now on. Without an end to its reading, the server would take the
-// request for given up. A writer without deadlines, as in tests, needs none.
-func extend(connection *http.ResponseController, timeout time.Duration) {
+// extendDeadline gives a connection the timeout from now on, and removes its read deadline: its expiry would cancel the
+// request. A writer without deadlines, as in tests, needs none.
+func extendDeadline(connection *http.ResponseController, timeout time.Duration) {
 	_ = connection.SetReadDeadline(time.Time{})
 	_ = connection.SetWriteDeadline(time.Now().Add(timeout))
 }

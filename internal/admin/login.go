@@ -42,7 +42,7 @@ func local(next string) string {
 func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
 	if a.access.required() {
 		if err := a.access.sessions.end(r); err != nil {
-			a.show(w, r, "trouble", view{}, err)
+			a.show(w, r, "problem", view{}, err)
 			return
 		}
 	}
@@ -52,5 +52,18 @@ func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
 
 // refuseLogin tells that the token was wrong.
 func (a *Admin) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
-	a.show(w, r, "trouble", view{Section: "login"}, err)
+	a.show(w, r, "problem", view{Section: "login"}, err)
+}
+
+// showLogin answers GET /login.
+func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
+	if !a.access.required() {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	if has, err := a.access.sessions.has(r); has && err == nil {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	a.show(w, r, "login", view{Title: "Log in", Section: "login", Body: local(r.URL.Query().Get("next"))}, nil)
 }

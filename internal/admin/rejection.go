@@ -25,8 +25,6 @@ type rejection struct {
 }
 
 func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
 	found, err := a.deps.Rejections.Rejections(ctx, limit)
 	if err != nil {
 		return nil, storeFailure(err)

@@ -6,81 +6,101 @@ import (
 	"net/url"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/go-chi/chi/v5"
 )
 
-// maxCounted is how far events are counted that would be replayed.
+// maxCounted bounds how many events are counted before a bulk replay.
 const maxCounted = 100_000
 
-// replayEvent answers POST /api/v1/events/{id}/replay: it resets what is dead, of one handler with
-// ?handler=, and with ?finished=true also what is done. What is under way already is left alone.
-func (a *Admin) replayEvent(w http.ResponseWriter, r *http.Request) {
-	steps, err := a.replay(r, chi.URLParam(r, "id"), r.URL.Query())
-	reply(w, r, http.StatusOK, struct {
+// replayEvent answers POST events/{id}/replay. It resets the dead steps of an event, with handler=
+// only those of one handler, and with finished=true also those that are done.
+func (a *Admin) replayEvent(_ http.ResponseWriter, r *http.Request) (result, error) {
+	id, err := eventID(r)
+	if err != nil {
+		return result{}, err
+	}
+	if err := r.ParseForm(); err != nil {
+		return result{}, unreadableForm()
+	}
+	finished, err := readBool(r.Form, "finished")
+	if err != nil {
+		return result{}, err
+	}
+	handler := r.Form.Get("handler")
+	if len(handler) > maxText {
+		return result{}, badRequest("The handler is unknown.")
+	}
+	steps, err := a.deps.Replays.Replay(r.Context(), id, handler, finished)
+	if err != nil {
+		return result{}, err
+	}
+	a.deps.Log.Info().Str("event", string(id)).Str("handler", handler).Int("steps", steps).Bool("finished", finished).Msg("event replayed")
+	body := struct {
 		ID    event.ID `json:"id"`
 		Steps int      `json:"steps"` // that were reset
-	}{event.ID(chi.URLParam(r, "id")), steps}, err)
+	}{id, steps}
+	return result{body: body, page: eventPath(id), notice: noticeReplayed, count: steps}, nil
 }
 
-func (a *Admin) replay(r *http.Request, id string, values url.Values) (steps int, err error) {
-	if !isID(id) {
-		return 0, noEvent()
-	}
-	finished, err := readBool(values, "finished")
-	if err != nil {
-		return 0, err
-	}
-	handler := values.Get("handler")
-	if len(handler) > maxText {
-		return 0, badRequest("There is no such handler.")
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	steps, err = a.deps.Replays.Replay(ctx, event.ID(id), handler, finished)
-	if err == nil {
-		a.deps.Log.Info().Str("event", id).Str("handler", handler).Int("steps", steps).Bool("finished", finished).Msg("event replayed")
-	}
-	return steps, storeFailure(err)
-}
-
-// replayMany answers POST /api/v1/replays, whose filter is that of the list, in the query or in a form: with ?dry_run=true it
-// only counts. The dead steps of those events run again, little by little and after new work.
-func (a *Admin) replayMany(w http.ResponseWriter, r *http.Request) {
+// replayMany answers POST replays. It replays the dead steps of all events that match the list's filter, given in
+// the query or in a form; with dry_run=true it only counts the events.
+func (a *Admin) replayMany(_ http.ResponseWriter, r *http.Request) (result, error) {
 	if err := r.ParseForm(); err != nil {
-		problem.Write(w, r, badRequest("The form cannot be read."))
-		return
+		return result{}, unreadableForm()
 	}
 	dry, err := readBool(r.Form, "dry_run")
 	if err != nil {
-		problem.Write(w, r, err)
-		return
+		return result{}, err
 	}
 	count, err := a.beginReplay(r.Context(), r.Form, dry)
 	status := http.StatusAccepted
 	if dry {
 		status = http.StatusOK
 	}
-	reply(w, r, status, struct {
+	body := struct {
 		Events int  `json:"events"` // with a dead step
-		More   bool `json:"more"`   // they were not counted further
+		More   bool `json:"more"`   // the count stopped at its bound
 		DryRun bool `json:"dry_run"`
-	}{count, count == maxCounted, dry}, err)
+	}{count, count == maxCounted, dry}
+	return result{status: status, body: body, page: "/", notice: noticeReplaying, count: count}, err
 }
 
-// beginReplay counts the events that a filter lets through, and replays them unless dry is set.
+// beginReplay counts the events that match a filter, and starts their replay unless dry is set.
 func (a *Admin) beginReplay(ctx context.Context, values url.Values, dry bool) (count int, err error) {
 	filter, err := readFilter(values)
 	if err != nil {
 		return 0, err
 	}
-	limited, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	count, err = a.deps.Replays.Count(limited, filter, maxCounted)
+	count, err = a.deps.Replays.Count(ctx, filter, maxCounted)
 	if err == nil && !dry && count > 0 {
-		err = a.deps.Replays.Begin(limited, filter)
+		err = a.deps.Replays.Begin(ctx, filter)
 	}
-	return count, storeFailure(err)
+	return count, err
+}
+
+// replayPage is the body of the page that asks before a bulk replay.
+type replayPage struct {
+	Filter Filter
+	Values url.Values
+	Count  int
+	More   bool
+	Back   string
+	Busy   bool
+}
+
+// confirmReplay answers GET /replays: how many events a bulk replay would include.
+func (a *Admin) confirmReplay(w http.ResponseWriter, r *http.Request) {
+	filter, err := readFilter(r.URL.Query())
+	body := replayPage{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode()}
+	if err == nil {
+		var latest Progress
+		latest, err = a.deps.Replays.Progress(r.Context())
+		body.Busy = latest.Running
+	}
+	if err == nil {
+		body.Count, err = a.beginReplay(r.Context(), r.URL.Query(), true)
+		body.More = body.Count == maxCounted
+	}
+	a.show(w, r, "replay", view{Title: "Replay", Section: "events", Body: body}, storeFailure(err))
 }
 
 func readBool(values url.Values, name string) (bool, error) {

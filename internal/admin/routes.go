@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -9,93 +11,111 @@ import (
 type route struct {
 	method, pattern string
 	handler         http.HandlerFunc
+	timeout         time.Duration // of the request's context; queryTimeout if zero, none if negative
+	maxBody         int64         // bytes; maxForm if zero
 }
 
-// maxForm bounds the body of a request that no other bound is known of, in bytes: a form, or a few parameters.
-const maxForm = 64 << 10
+const (
+	// queryTimeout bounds what most requests ask of the stores.
+	queryTimeout = 10 * time.Second
+	// noTimeout is for requests that bound their own time.
+	noTimeout = -1
+	// maxForm bounds the body of a request with a form or a few parameters, in bytes.
+	maxForm = 64 << 10
+)
 
-// maxBody bounds the body of a request, in bytes.
-func (r route) maxBody() int64 {
-	switch r.pattern {
-	case "/api/v1/jobs":
-		return maxSubmissionBytes
-	case "/api/v1/expectations", "/jobs/expect":
-		return maxExpectBytes
-	default:
-		return maxForm
+// ServeHTTP bounds the body and the time of a request and serves it.
+func (r route) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	maxBody, timeout := r.maxBody, r.timeout
+	if maxBody == 0 {
+		maxBody = maxForm
 	}
-}
-
-// within bounds what is read of a request.
-func (r route) within(w http.ResponseWriter, request *http.Request) {
-	request.Body = http.MaxBytesReader(w, request.Body, r.maxBody())
+	if timeout == 0 {
+		timeout = queryTimeout
+	}
+	request.Body = http.MaxBytesReader(w, request.Body, maxBody)
+	if timeout > 0 {
+		ctx, cancel := context.WithTimeout(request.Context(), timeout)
+		defer cancel()
+		request = request.WithContext(ctx)
+	}
 	r.handler(w, request)
 }
 
-// routes is the whole admin surface. GET routes answer HEAD as well.
-func (a *Admin) routes() []route {
-	return []route{
-		{http.MethodGet, "/api/v1/events", a.listEvents},
-		{http.MethodGet, "/api/v1/events/{id}", a.showEvent},
-		{http.MethodGet, "/api/v1/events/{id}/body", a.showBody},
-		{http.MethodGet, "/api/v1/events/{id}/artifacts/{n}", a.showArtifact},
-		{http.MethodPost, "/api/v1/events/{id}/replay", a.replayEvent},
-		{http.MethodPost, "/api/v1/replays", a.replayMany},
-		{http.MethodPost, "/api/v1/events/{id}/verify", a.verifyEvent},
-		{http.MethodPost, "/api/v1/events/{id}/release", a.releaseEvent},
-		{http.MethodPost, "/api/v1/quarantine/verify", a.verifyAll},
-		{http.MethodPost, "/api/v1/quarantine/release", a.releaseAll},
-		{http.MethodGet, "/api/v1/expectations", a.listExpectations},
-		{http.MethodPost, "/api/v1/expectations", a.expect},
-		{http.MethodGet, "/api/v1/expectations/{id}", a.showExpectation},
-		{http.MethodPost, "/api/v1/jobs", a.submit},
-		{http.MethodGet, "/api/v1/stats", a.showStats},
-		{http.MethodGet, "/api/v1/stream", a.stream},
-		{http.MethodGet, "/api/v1/rejections", a.listRejections},
-		{http.MethodGet, "/api/v1/targets", a.listTargets},
-		{http.MethodPost, "/api/v1/targets/{name}/enable", a.enableTarget},
-		{http.MethodPost, "/api/v1/targets/{name}/disable", a.disableTarget},
-		{http.MethodGet, "/openapi.yaml", a.showSpecification},
-		{http.MethodGet, "/metrics", a.showMetrics},
-		{http.MethodGet, "/debug/pprof/", a.showProfile},
-		{http.MethodGet, "/debug/pprof/{name}", a.showProfile},
+const get, post = http.MethodGet, http.MethodPost
 
-		{http.MethodGet, "/", a.showOverview},
-		{http.MethodGet, "/events", a.showEvents},
-		{http.MethodGet, "/events/{id}", a.showEventPage},
-		{http.MethodGet, "/events/{id}/artifacts/{n}/thumbnail", a.showThumbnail},
-		{http.MethodPost, "/events/{id}/replay", a.replayPage},
-		{http.MethodPost, "/events/{id}/verify", a.letOutPage(a.deps.Quarantine.VerifyAgain, "verified")},
-		{http.MethodPost, "/events/{id}/release", a.letOutPage(a.deps.Quarantine.Release, "released")},
-		{http.MethodPost, "/quarantine/verify", a.letAllOutPage(a.deps.Quarantine.VerifyAllAgain, "verified")},
-		{http.MethodPost, "/quarantine/release", a.letAllOutPage(a.deps.Quarantine.ReleaseAll, "released")},
-		{http.MethodGet, "/replay", a.askReplay},
-		{http.MethodPost, "/replay", a.replayManyPage},
-		{http.MethodPost, "/targets/{name}/enable", a.switchTargetPage(a.deps.Targets.Enable, "enabled")},
-		{http.MethodPost, "/targets/{name}/disable", a.switchTargetPage(a.deps.Targets.Disable, "disabled")},
-		{http.MethodGet, "/jobs", a.showJobs},
-		{http.MethodPost, "/jobs/expect", a.expectPage},
-		{http.MethodPost, "/jobs/submit", a.submitPage},
-		{http.MethodGet, "/rejected", a.showRejected},
-		{http.MethodGet, "/setup", a.showSetup},
-		{http.MethodPost, "/setup", a.showSetup},
-		{http.MethodPost, "/setup/sample", a.sendSample},
-		{http.MethodGet, "/api", a.showReference},
-		{http.MethodGet, "/assets/{name}", a.showAsset},
-		{http.MethodGet, loginPath, a.showLogin},
-		{http.MethodPost, loginPath, a.login},
-		{http.MethodPost, "/logout", a.logout},
+// apiRoutes are the JSON API, the specification, metrics and profiles.
+func (a *Admin) apiRoutes() []route {
+	return []route{
+		{method: get, pattern: "/api/v1/events", handler: a.listEvents},
+		{method: get, pattern: "/api/v1/events/{id}", handler: a.showEvent},
+		{method: get, pattern: "/api/v1/events/{id}/body", handler: a.showBody},
+		{method: get, pattern: "/api/v1/events/{id}/artifacts/{n}", handler: a.showArtifact, timeout: noTimeout},
+		{method: get, pattern: "/api/v1/jobs", handler: a.listJobs},
+		{method: get, pattern: "/api/v1/jobs/{job}", handler: a.showJob},
+		{method: get, pattern: "/api/v1/stats", handler: a.showStats},
+		{method: get, pattern: "/api/v1/stream", handler: a.stream, timeout: noTimeout},
+		{method: get, pattern: "/api/v1/rejections", handler: a.listRejections},
+		{method: get, pattern: "/api/v1/targets", handler: a.listTargets},
+		{method: get, pattern: "/openapi.yaml", handler: a.showSpecification},
+		{method: get, pattern: "/metrics", handler: a.showMetrics},
+		{method: get, pattern: "/debug/pprof/", handler: a.showProfile, timeout: noTimeout},
+		{method: get, pattern: "/debug/pprof/{name}", handler: a.showProfile, timeout: noTimeout},
 	}
 }
 
-// Mount puts the surface on a router, with what is done around every request.
+// actionRoutes change something. Clients of the API and the forms of the pages share the handlers.
+func (a *Admin) actionRoutes() (routes []route) {
+	add := func(pattern string, do func(http.ResponseWriter, *http.Request) (result, error), limits route) {
+		for _, prefix := range []string{"/api/v1", ""} {
+			limits.method, limits.pattern, limits.handler = post, prefix+pattern, a.action(do)
+			routes = append(routes, limits)
+		}
+	}
+	add("/events/{id}/replay", a.replayEvent, route{})
+	add("/events/{id}/verify", a.verifyEvent, route{})
+	add("/events/{id}/release", a.releaseEvent, route{})
+	add("/replays", a.replayMany, route{})
+	add("/quarantine/verify", a.verifyAll, route{timeout: noTimeout})
+	add("/quarantine/release", a.releaseAll, route{timeout: noTimeout})
+	add("/targets/{name}/enable", a.enableTarget, route{})
+	add("/targets/{name}/disable", a.disableTarget, route{})
+	add("/jobs", a.submitJob, route{timeout: noTimeout, maxBody: maxSubmissionBytes})
+	add("/jobs/track", a.trackJobs, route{maxBody: maxTrackBytes})
+	return routes
+}
+
+// pageRoutes are the dashboard.
+func (a *Admin) pageRoutes() []route {
+	return []route{
+		{method: get, pattern: "/", handler: a.showOverview},
+		{method: get, pattern: "/events", handler: a.showEvents},
+		{method: get, pattern: "/events/{id}", handler: a.showEventPage},
+		{method: get, pattern: "/events/{id}/artifacts/{n}/thumbnail", handler: a.showThumbnail, timeout: thumbnailTimeout},
+		{method: get, pattern: "/replays", handler: a.confirmReplay},
+		{method: get, pattern: "/jobs", handler: a.showJobs},
+		{method: get, pattern: "/rejected", handler: a.showRejected},
+		{method: get, pattern: "/setup", handler: a.showSetup},
+		{method: post, pattern: "/setup", handler: a.showSetup},
+		{method: post, pattern: "/setup/sample", handler: a.sendSample, timeout: sampleTimeout},
+		{method: get, pattern: "/api", handler: a.redirectToSpecification},
+		{method: get, pattern: "/assets/{name}", handler: a.showAsset},
+		{method: get, pattern: loginPath, handler: a.showLogin},
+		{method: post, pattern: loginPath, handler: a.login},
+		{method: post, pattern: "/logout", handler: a.logout},
+	}
+}
+
+// Mount adds the routes and their middleware to a router. GET routes answer HEAD as well.
 func (a *Admin) Mount(router chi.Router) {
-	router.Use(a.guard, a.authenticate)
+	router.Use(a.secure, a.authenticate)
 	router.NotFound(a.notFound)
-	for _, route := range a.routes() {
-		router.Method(route.method, route.pattern, http.HandlerFunc(route.within))
-		if route.method == http.MethodGet {
-			router.Method(http.MethodHead, route.pattern, http.HandlerFunc(route.within))
+	for _, routes := range [][]route{a.apiRoutes(), a.actionRoutes(), a.pageRoutes()} {
+		for _, route := range routes {
+			router.Method(route.method, route.pattern, route)
+			if route.method == http.MethodGet {
+				router.Method(http.MethodHead, route.pattern, route)
+			}
 		}
 	}
 }

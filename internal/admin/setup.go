@@ -96,11 +96,9 @@ func (a *Admin) showSetup(w http.ResponseWriter, r *http.Request) {
 
 // sendSample answers POST /setup/sample.
 func (a *Admin) sendSample(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), sampleTimeout)
-	defer cancel()
-	id, err := a.deps.Setup.SendSample(ctx)
+	id, err := a.deps.Setup.SendSample(r.Context())
 	if err != nil {
-		a.show(w, r, "trouble", view{Section: "setup"}, err)
+		a.show(w, r, "problem", view{Section: "setup"}, err)
 		return
 	}
 	http.Redirect(w, r, "/events/"+string(id), http.StatusSeeOther)

@@ -167,7 +167,7 @@ func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
 // send writes a part of a stream at once.
 func send(w http.ResponseWriter, text string) error {
 	connection := http.NewResponseController(w)
-	extend(connection, beatEvery)
+	extendDeadline(connection, beatEvery)
 	if _, err := w.Write([]byte(text)); err != nil {
 		return err
 	}

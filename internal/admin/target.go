@@ -9,34 +9,31 @@ import (
 
 // listTargets answers GET /api/v1/targets.
 func (a *Admin) listTargets(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	found, err := a.deps.Targets.Targets(ctx)
+	found, err := a.deps.Targets.Targets(r.Context())
 	reply(w, r, http.StatusOK, struct {
 		Targets []Target `json:"targets"`
 	}{found}, storeFailure(err))
 }
 
-// enableTarget answers POST /api/v1/targets/{name}/enable.
-func (a *Admin) enableTarget(w http.ResponseWriter, r *http.Request) {
-	a.switchTarget(w, r, a.deps.Targets.Enable, true)
+// enableTarget answers POST targets/{name}/enable.
+func (a *Admin) enableTarget(_ http.ResponseWriter, r *http.Request) (result, error) {
+	return a.setTarget(r, a.deps.Targets.Enable, true, noticeEnabled)
 }
 
-// disableTarget answers POST /api/v1/targets/{name}/disable.
-func (a *Admin) disableTarget(w http.ResponseWriter, r *http.Request) {
-	a.switchTarget(w, r, a.deps.Targets.Disable, false)
+// disableTarget answers POST targets/{name}/disable.
+func (a *Admin) disableTarget(_ http.ResponseWriter, r *http.Request) (result, error) {
+	return a.setTarget(r, a.deps.Targets.Disable, false, noticeDisabled)
 }
 
-func (a *Admin) switchTarget(w http.ResponseWriter, r *http.Request, do func(context.Context, string) error, enabled bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
+func (a *Admin) setTarget(r *http.Request, set func(context.Context, string) error, enabled bool, did notice) (result, error) {
 	name := chi.URLParam(r, "name")
-	err := do(ctx, name)
-	if err == nil {
-		a.deps.Log.Info().Str("target", name).Bool("enabled", enabled).Msg("target switched")
+	if err := set(r.Context(), name); err != nil {
+		return result{}, err
 	}
-	reply(w, r, http.StatusOK, struct {
+	a.deps.Log.Info().Str("target", name).Bool("enabled", enabled).Msg("target changed")
+	body := struct {
 		Name    string `json:"name"`
 		Enabled bool   `json:"enabled"`
-	}{name, enabled}, storeFailure(err))
+	}{name, enabled}
+	return result{body: body, page: "/", notice: did, count: 1}, nil
 }

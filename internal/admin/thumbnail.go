@@ -29,8 +29,6 @@ func (a *Admin) hasThumbnail(of Artifact) bool {
 
 // showThumbnail answers GET /events/{id}/artifacts/{n}/thumbnail.
 func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), thumbnailTimeout)
-	defer cancel()
 	artifact, err := a.artifact(r)
 	if err != nil {
 		problem.Write(w, r, err)
@@ -39,19 +37,19 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 	var content []byte
 	var mediaType string
 	if err = thumbnail.ErrUnfit; a.hasThumbnail(artifact) {
-		content, mediaType, err = a.deps.Thumbnails.Get(ctx, artifact.SHA256, func(ctx context.Context) (io.ReadCloser, error) {
+		content, mediaType, err = a.deps.Thumbnails.Get(r.Context(), artifact.SHA256, func(ctx context.Context) (io.ReadCloser, error) {
 			return a.deps.Artifacts.Open(ctx, artifact.stored)
 		})
 	}
 	switch {
 	case errors.Is(err, thumbnail.ErrUnfit):
-		problem.Write(w, r, &problem.Error{Code: problem.CodeNotFound, Detail: "There is no thumbnail of this file.", Err: err})
+		problem.Write(w, r, &problem.Error{Code: problem.CodeNotFound, Detail: "The file has no thumbnail.", Err: err})
 		return
 	case err != nil:
 		problem.Write(w, r, storeFailure(openFailure(err)))
 		return
 	}
-	harmless(w.Header())
+	setUntrustedHeaders(w.Header())
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	w.Header().Set("Cache-Control", "private, max-age=86400")

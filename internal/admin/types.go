@@ -53,8 +53,8 @@ type Step struct {
 	Attempts []Attempt    `json:"attempts"`
 }
 
-// IsTold says whether the only attempt tells all there is to be said of the step.
-func (s Step) IsTold() bool {
+// IsShownByAttempt reports whether the only attempt has the reason and detail of the step.
+func (s Step) IsShownByAttempt() bool {
 	return len(s.Attempts) == 1 && s.Attempts[0].Reason == s.Reason && s.Attempts[0].Detail == s.Detail
 }
 
@@ -125,7 +125,7 @@ type HandlerStats struct {
 	Running    int    `json:"running"`
 	Retrying   int    `json:"retrying"`
 	Dead       int    `json:"dead"`
-	Parked     int    `json:"parked"` // among those retrying
+	Deferred   int    `json:"deferred"` // included in retrying
 	// Next is when the first of those that are parked is tried again; none if none is, or if it is disabled.
 	Next     *time.Time `json:"next_at,omitempty"`
 	Disabled *time.Time `json:"disabled_at,omitempty"`
@@ -171,7 +171,7 @@ type Progress struct {
 type Target struct {
 	Name     string       `json:"name"`
 	Enabled  bool         `json:"enabled"`
-	Parked   int          `json:"parked"`            // steps
+	Deferred int          `json:"deferred"`          // steps
 	Next     *time.Time   `json:"next_at,omitempty"` // when the first of them is tried again
 	Disabled *time.Time   `json:"disabled_at,omitempty"`
 	Reason   event.Reason `json:"reason,omitempty"`
@@ -182,7 +182,7 @@ type Target struct {
 type Mark struct {
 	Newest   event.ID               `json:"newest"`
 	Counts   map[event.Status]int64 `json:"counts"`   // of states that are not done; all counts go no further than a bound
-	Parked   int64                  `json:"parked"`   // steps
+	Deferred int64                  `json:"deferred"` // steps
 	Disabled int64                  `json:"disabled"` // targets
 	Rejected int64                  `json:"rejected"` // bodies, ever
 	Writes   int64                  `json:"writes"`   // by this replica since its start

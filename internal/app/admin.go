@@ -37,7 +37,7 @@ func (a *App) answering() admin.Deps {
 	behind := &backOffice{app: a}
 	return admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
-		Quarantine: behind, Expected: behind, Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
+		Quarantine: behind, Tracked: behind, Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
 		Setup: behind,
 	}
 }
@@ -162,7 +162,7 @@ func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
 	}
 	rejected, err := b.app.inbox.Rejected(ctx)
 	return admin.Mark{
-		Newest: m.Newest, Counts: m.Counts, Parked: m.Parked, Disabled: m.Disabled, Rejected: rejected, Writes: m.Writes, Changed: m.Changed,
+		Newest: m.Newest, Counts: m.Counts, Deferred: m.Parked, Disabled: m.Disabled, Rejected: rejected, Writes: m.Writes, Changed: m.Changed,
 	}, err
 }
 
@@ -182,7 +182,7 @@ func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
 			at = len(list)
 			list = append(list, admin.Target{Name: f.Name, Enabled: true})
 		}
-		list[at].Parked, list[at].Reason, list[at].Detail = f.Parked, f.Reason, f.Detail
+		list[at].Deferred, list[at].Reason, list[at].Detail = f.Parked, f.Reason, f.Detail
 		if f.Disabled.IsZero() {
 			list[at].Next = optional(f.NextAt)
 		} else {

@@ -31,32 +31,32 @@ func (b *backOffice) VerifyAllAgain(ctx context.Context) (int, error) {
 // ReleaseAll lets all go on that are quarantined.
 func (b *backOffice) ReleaseAll(ctx context.Context) (int, error) { return b.app.work.ReleaseAll(ctx) }
 
-// Expect registers jobs whose callbacks are waited for.
-func (b *backOffice) Expect(ctx context.Context, jobs []string) ([]admin.Expectation, error) {
+// TrackJobs registers jobs whose callbacks are expected.
+func (b *backOffice) TrackJobs(ctx context.Context, jobs []string) ([]admin.Job, error) {
 	if b.app.lookout == nil {
 		return nil, admin.ErrNoKey
 	}
 	found, err := b.app.lookout.Expect(ctx, jobs)
-	return expectationsOf(found), err
+	return jobsOf(found), err
 }
 
-// Expectations lists them.
-func (b *backOffice) Expectations(ctx context.Context, state, before string, limit int) ([]admin.Expectation, error) {
+// ListJobs lists tracked jobs.
+func (b *backOffice) ListJobs(ctx context.Context, state, before string, limit int) ([]admin.Job, error) {
 	found, err := b.app.work.Expectations(ctx, work.ExpectationState(state), before, limit)
-	return expectationsOf(found), err
+	return jobsOf(found), err
 }
 
-// Expectation gives one.
-func (b *backOffice) Expectation(ctx context.Context, id string) (admin.Expectation, error) {
+// FindJob returns one.
+func (b *backOffice) FindJob(ctx context.Context, id string) (admin.Job, error) {
 	found, err := b.app.work.Expectation(ctx, id)
 	if err != nil {
-		return admin.Expectation{}, missing(err)
+		return admin.Job{}, missing(err)
 	}
-	return expectationsOf([]work.Expectation{found})[0], nil
+	return jobsOf([]work.Expectation{found})[0], nil
 }
 
-// Expected counts them.
-func (b *backOffice) Expected(ctx context.Context) (map[string]int64, error) {
+// CountJobs counts them.
+func (b *backOffice) CountJobs(ctx context.Context) (map[string]int64, error) {
 	counts, err := b.app.work.ExpectationCounts(ctx)
 	named := make(map[string]int64, len(counts))
 	for state, n := range counts {
@@ -65,10 +65,10 @@ func (b *backOffice) Expected(ctx context.Context) (map[string]int64, error) {
 	return named, err
 }
 
-func expectationsOf(found []work.Expectation) []admin.Expectation {
-	list := make([]admin.Expectation, 0, len(found))
+func jobsOf(found []work.Expectation) []admin.Job {
+	list := make([]admin.Job, 0, len(found))
 	for _, e := range found {
-		list = append(list, admin.Expectation{
+		list = append(list, admin.Job{
 			ID: e.ID, Job: e.Job, Origin: string(e.Origin), State: string(e.State), Created: e.Created, Next: optional(e.NextAt),
 			Horizon: e.Horizon, Polls: e.Polls, Event: e.Event, Detail: e.Detail, Settled: optional(e.Settled),
 		})

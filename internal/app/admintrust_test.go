@@ -107,9 +107,9 @@ func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
 	})
 }
 
-// expectations is the answer to a list of them.
-type expectations struct {
-	Expectations []struct {
+// jobList is a list of tracked jobs.
+type jobList struct {
+	Jobs []struct {
 		Job, State, Event string
 	}
 	Counts map[string]int64
@@ -125,8 +125,8 @@ func TestLostCallbackIsFound(t *testing.T) {
 		r := start(t, c)
 		job := newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress})
 		body := `{"jobs": ["` + job.ID + `"]}`
-		var registered expectations
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/expectations", body, &registered); status != http.StatusOK || len(registered.Expectations) != 1 {
+		var registered jobList
+		if status := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, &registered); status != http.StatusOK || len(registered.Jobs) != 1 {
 			t.Fatalf("answer %d, %+v", status, registered)
 		}
 		r.until(t, func() (bool, any) { return v.Looks(job.ID) > 1, v.Looks(job.ID) })
@@ -134,18 +134,18 @@ func TestLostCallbackIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.until(t, func() (bool, any) {
-			r.ask(t, client, http.MethodPost, "/api/v1/expectations", body, &registered)
-			return registered.Expectations[0].State == "reconciled", registered
+			r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, &registered)
+			return registered.Jobs[0].State == "reconciled", registered
 		})
-		id := event.ID(registered.Expectations[0].Event)
+		id := event.ID(registered.Jobs[0].Event)
 		if h := r.reaches(t, id, event.Done); h.Event.Origin != event.OriginReconciled || len(h.Artifacts) != 2 {
 			t.Errorf("got %+v", h)
 		}
 		if late := post(t, client, r.webhook(), v.Callback(job, r.webhook())); late.Status != "duplicate" || late.ID != id {
 			t.Errorf("the late callback: %+v", late)
 		}
-		var list expectations
-		if status := r.ask(t, client, http.MethodGet, "/api/v1/expectations?state=reconciled", "", &list); status != http.StatusOK || list.Counts["reconciled"] != 1 {
+		var list jobList
+		if status := r.ask(t, client, http.MethodGet, "/api/v1/jobs?state=reconciled", "", &list); status != http.StatusOK || list.Counts["reconciled"] != 1 {
 			t.Errorf("list %d, %+v", status, list)
 		}
 		if text := r.metrics(t, client); !strings.Contains(text, `receiver_reconciled_total{outcome="reconciled"} 1`) {
@@ -178,10 +178,10 @@ func TestWhatBecomesOfLostCallbacks(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.until(t, func() (bool, any) {
-			var now expectations
-			r.ask(t, client, http.MethodPost, "/api/v1/expectations", string(body), &now)
+			var now jobList
+			r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", string(body), &now)
 			states := map[string]string{}
-			for _, e := range now.Expectations {
+			for _, e := range now.Jobs {
 				states[e.Job] = e.State
 			}
 			return maps.Equal(states, want), states
@@ -189,7 +189,7 @@ func TestWhatBecomesOfLostCallbacks(t *testing.T) {
 	})
 }
 
-func TestExpectationsThatAreNone(t *testing.T) {
+func TestTrackRefusesInvalidJobs(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		client := newClient(t)
@@ -199,7 +199,7 @@ func TestExpectationsThatAreNone(t *testing.T) {
 			`{"jobs": ["` + strings.Repeat("x", 300) + `"]}`: http.StatusBadRequest, `[]`: http.StatusBadRequest,
 			`{"jobs": ["` + strings.Repeat("x", 1<<20) + `"]}`: http.StatusRequestEntityTooLarge,
 		} {
-			if status := r.ask(t, client, http.MethodPost, "/api/v1/expectations", body, nil); status != want {
+			if status := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, nil); status != want {
 				t.Errorf("%.40s answers %d, want %d", body, status, want)
 			}
 		}

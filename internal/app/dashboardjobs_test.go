@@ -3,7 +3,6 @@ package app_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -25,9 +24,7 @@ func jobsAreSubmittedAndRegistered(t *testing.T, c *chromium) {
 	})
 	receives.Store(d.receiver)
 	d.open("/jobs")
-	if text := d.text("#content"); !strings.Contains(text, "No job is waited for") || !strings.Contains(text, "receiver submit photos/") {
-		t.Errorf("an empty page teaches nothing: %s", text)
-	}
+	d.await(`document.querySelector("[data-empty=jobs] code")?.textContent === "receiver jobs track JOB…"`)
 	d.do(chromedp.Click("details.ask > summary.button:not(.plain)", chromedp.ByQuery))
 	d.look("jobs-form")
 	d.do(chromedp.SetValue("input[name=url]", "https://example.com/photo.jpg", chromedp.ByQuery), chromedp.SetValue("input[name=width]", "200%", chromedp.ByQuery))
@@ -36,7 +33,7 @@ func jobsAreSubmittedAndRegistered(t *testing.T, c *chromium) {
 	d.open("/jobs")
 	d.do(chromedp.Click("details.ask > summary.plain", chromedp.ByQuery))
 	d.do(chromedp.SetValue("textarea[name=jobs]", "first\nsecond\nfirst", chromedp.ByQuery), chromedp.Submit("textarea[name=jobs]", chromedp.ByQuery))
-	d.await(`document.querySelector(".notice")?.textContent === "2 jobs are waited for."`)
+	d.await(`document.querySelector(".notice[data-notice=tracking]")?.textContent.startsWith("2 ")`)
 	d.look("jobs")
 	d.open("/jobs?state=waiting")
 	d.await(`document.querySelectorAll(".jobs tbody tr").length === 2`)

@@ -125,7 +125,7 @@ func (m *storeMetrics) collectHandler(gauge func(*prometheus.Desc, float64, ...s
 	for reason, n := range h.Reasons {
 		gauge(m.troubles, float64(n), h.Name, string(reason))
 	}
-	gauge(m.parked, float64(h.Parked), h.Name)
+	gauge(m.parked, float64(h.Deferred), h.Name)
 	isEnabled := 0.0
 	if h.Enabled {
 		isEnabled = 1

@@ -80,7 +80,7 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 			one.Enabled, one.Disabled, one.Next, one.Reason, one.Detail = t.Enabled, t.Disabled, t.Next, t.Reason, t.Detail
 		}
 		if t := tallies[name]; t != nil {
-			one.Pending, one.Running, one.Retrying, one.Dead, one.Parked, one.Reasons = t.Pending, t.Running, t.Retrying, t.Dead, t.Parked, t.Reasons
+			one.Pending, one.Running, one.Retrying, one.Dead, one.Deferred, one.Reasons = t.Pending, t.Running, t.Retrying, t.Dead, t.Parked, t.Reasons
 		}
 		list = append(list, one)
 	}

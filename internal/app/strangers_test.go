@@ -38,7 +38,7 @@ func strangersChangeNothing(t *testing.T, c *chromium) {
 		for _, origin := range []string{otherPort, otherHost} {
 			for _, path := range []string{"/events/" + string(dead[d]) + "/replay", last} {
 				d.do(chromedp.Navigate(origin + "/?to=" + url.QueryEscape(d.base+path)))
-				d.await(`document.body?.textContent.includes("not taken from the pages of other sites")`)
+				d.await(`document.body?.textContent.includes("problem:cross_origin")`)
 			}
 		}
 		d.unchanged(dead[d])
@@ -49,7 +49,7 @@ func strangersChangeNothing(t *testing.T, c *chromium) {
 	// A page at a rebound name has the same origin as its target, as far as the browser knows.
 	rebound := strings.Replace(open.base, "127.0.0.1", reboundHost, 1)
 	open.do(chromedp.Navigate(rebound + "/"))
-	open.await(`document.body?.textContent.includes("Without a token only the names of this machine are served")`)
+	open.await(`document.body?.textContent.includes("problem:misdirected")`)
 	for _, path := range []string{"/events/" + string(dead[open]) + "/replay", "/api/v1/replays", "/targets/download/disable"} {
 		if status := open.fetch(http.MethodPost, path); status != http.StatusMisdirectedRequest {
 			t.Errorf("a rebound name posts to %s and is answered %d", path, status)

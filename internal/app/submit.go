@@ -33,22 +33,22 @@ func (b *backOffice) Possible() (asks, submits bool) {
 }
 
 // Submit hands a job to the vendor.
-func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Duration) (admin.Expectation, error) {
+func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Duration) (admin.Job, error) {
 	if b.app.vendor == nil {
-		return admin.Expectation{}, admin.ErrNoKey
+		return admin.Job{}, admin.ErrNoKey
 	}
 	if b.app.config.PublicURL == "" {
-		return admin.Expectation{}, admin.ErrNoPublicURL
+		return admin.Job{}, admin.ErrNoPublicURL
 	}
 	if limit := b.app.maxRequest(); len(request) > limit {
-		return admin.Expectation{}, &problem.Error{Code: problem.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes: its callback echoes "+
+		return admin.Job{}, &problem.Error{Code: problem.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes: its callback echoes "+
 			"it, and must fit into RECEIVER_WEBHOOK_MAX_BODY_BYTES. Give it a URL of the image in place of the image.", limit)}
 	}
 	submitted, err := b.app.submitter.Submit(ctx, request, wait)
 	if err != nil {
-		return admin.Expectation{}, submissionFailure(submitted, err)
+		return admin.Job{}, submissionFailure(submitted, err)
 	}
-	return expectationsOf([]work.Expectation{submitted})[0], nil
+	return jobsOf([]work.Expectation{submitted})[0], nil
 }
 
 // maxRequest is the length of a request whose echo still fits into a callback, also if the vendor escapes the slashes of base64.
@@ -83,7 +83,7 @@ func submissionFailure(expected work.Expectation, err error) error {
 		meaning.Detail += " See RECEIVER_DEEPIMAGE_API_KEY."
 	case deepimage.KindOutcome:
 		meaning.Code = problem.CodeUnknownOutcome
-		meaning.Detail += " It is not sent again. If its callback comes, it is accepted: see expectation " + expected.ID + "."
+		meaning.Detail += " It is not sent again. If its callback comes, it is accepted: see job " + expected.ID + "."
 	}
 	return meaning
 }

@@ -133,22 +133,22 @@ func (s *submitting) submit(t testing.TB, query, request string) (status int, sa
 	return status, said
 }
 
-// becomes waits until an expectation is in a state.
+// becomes waits until a tracked job is in a state.
 func (s *submitting) becomes(t testing.TB, id, state string) (said submission) {
 	t.Helper()
 	s.until(t, func() (bool, any) {
-		s.ask(t, s.client, http.MethodGet, "/api/v1/expectations/"+id, "", &said)
+		s.ask(t, s.client, http.MethodGet, "/api/v1/jobs/"+id, "", &said)
 		return said.State == state, said
 	})
 	return said
 }
 
-// expectations are all, newest first.
-func (s *submitting) expectations(t testing.TB) (list []submission) {
+// jobs are all tracked jobs, newest first.
+func (s *submitting) jobs(t testing.TB) (list []submission) {
 	t.Helper()
-	var said struct{ Expectations []submission }
-	s.ask(t, s.client, http.MethodGet, "/api/v1/expectations", "", &said)
-	return said.Expectations
+	var said struct{ Jobs []submission }
+	s.ask(t, s.client, http.MethodGet, "/api/v1/jobs", "", &said)
+	return said.Jobs
 }
 
 // A job that is submitted is called back with a token that is good for it alone, and once.
@@ -222,8 +222,8 @@ func TestCallbackBeforeTheAnswer(t *testing.T) {
 			t.Fatalf("answer %d, %+v", status, said)
 		}
 		s.reaches(t, event.ID(s.becomes(t, said.ID, "arrived").Event), event.Done)
-		if list := s.expectations(t); len(list) != 1 || list[0].Job != said.Job {
-			t.Errorf("expectations are %+v", list)
+		if list := s.jobs(t); len(list) != 1 || list[0].Job != said.Job {
+			t.Errorf("tracked jobs are %+v", list)
 		}
 	})
 }
@@ -237,9 +237,9 @@ func TestSubmissionWithoutAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		status, said := s.submit(t, "?wait=10", aRequest)
-		list := s.expectations(t)
+		list := s.jobs(t)
 		if status != http.StatusBadGateway || said.Type != "urn:deepimage-receiver:problem:unknown_outcome" || len(list) != 1 || !strings.Contains(said.Detail, list[0].ID) {
-			t.Fatalf("answer %d, %+v, expectations %+v", status, said, list)
+			t.Fatalf("answer %d, %+v, tracked jobs %+v", status, said, list)
 		}
 		arrived := s.becomes(t, list[0].ID, "arrived")
 		if h := s.reaches(t, event.ID(arrived.Event), event.Done); h.Event.Job != arrived.Job {
@@ -336,8 +336,8 @@ func TestSubmissionsThatFail(t *testing.T) {
 				if row.problem == "unknown_outcome" {
 					left++
 				}
-				if list := s.expectations(t); len(list) != left {
-					t.Errorf("expectations are %+v", list)
+				if list := s.jobs(t); len(list) != left {
+					t.Errorf("tracked jobs are %+v", list)
 				}
 			})
 		}

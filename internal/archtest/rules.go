@@ -170,7 +170,6 @@ func libraryRules() []Rule {
 		onlyIn("github.com/go-chi/chi/v5/...", "./internal/httpserver", "./internal/webhook", "./internal/admin"),
 		onlyIn("github.com/kelseyhightower/envconfig", "./internal/config"),
 		onlyIn("modernc.org/...", "./internal/database"),
-		onlyIn("go.yaml.in/yaml/...", "./api"),
 		onlyIn("github.com/jackc/...", "./internal/database/...", "./internal/inbox", "./internal/queue"),
 		onlyIn("github.com/spf13/...", "./cmd/receiver"),
 		onlyIn("github.com/standard-webhooks/...", "./internal/handler/forward"),

@@ -1,5 +1,4 @@
-// What the pages do beyond htmx: copying, times that go on, and whether the stream is up. Everything
-// can be read without it.
+// Copy buttons, relative times, missing thumbnails and the state of the stream. All pages are readable without it.
 "use strict";
 
 document.addEventListener("click", async (event) => {
@@ -34,8 +33,8 @@ tick();
 setInterval(tick, 15000);
 document.addEventListener("htmx:afterSettle", tick);
 
-// A thumbnail that is not to be had, because its file is gone or cannot be decoded, leaves the place as it is where there never was one.
-function missing(picture) {
+// An image whose file is deleted or cannot be decoded is replaced by the placeholder of events without images.
+function replaceMissing(picture) {
   if (!picture.matches?.(".thumb img, .view img")) return;
   const place = document.createElement("span");
   if (picture.dataset.else) {
@@ -43,45 +42,45 @@ function missing(picture) {
     place.textContent = picture.dataset.else;
   } else {
     place.className = "none";
-    place.title = "The file is not where it was stored, or there is no preview of it";
+    place.title = "The file was deleted, or it has no preview";
   }
   picture.replaceWith(place);
 }
-document.addEventListener("error", (event) => missing(event.target), true);
+document.addEventListener("error", (event) => replaceMissing(event.target), true);
 for (const picture of [...document.images]) { // those that failed before this script ran
-  if (picture.complete && picture.naturalWidth === 0) missing(picture);
+  if (picture.complete && picture.naturalWidth === 0) replaceMissing(picture);
 }
 
-function live(up) {
+function showLive(up) {
   for (const sign of document.querySelectorAll("[data-live]")) {
-    sign.textContent = up ? "Live" : "Not live: trying again";
+    sign.textContent = up ? "Live" : "Disconnected, retrying";
     sign.classList.toggle("up", up);
   }
 }
-document.addEventListener("htmx:sseOpen", () => live(true));
-document.addEventListener("htmx:sseError", () => live(false));
+document.addEventListener("htmx:sseOpen", () => showLive(true));
+document.addEventListener("htmx:sseError", () => showLive(false));
 
-// Whoever presses a button, has opened a question, is typing, or goes through the page by keyboard is not interrupted by news;
-// they are asked for again a little later. What says nothing new is not swapped in.
+// A page is not replaced while a button is pressed, a dialog is open, or an element has the focus; it is requested again later.
+// An unchanged page is not replaced either.
 let pressed = false;
 for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
   document.addEventListener(name, (event) => { pressed = event.buttons > 0; }, true);
 }
 
 function isBusy() {
-  const here = "#fresh details[open], #fresh :popover-open, #fresh :is(input, select):focus, #fresh :focus-visible";
-  return pressed || document.querySelector(here) !== null;
+  const busy = "#fresh details[open], #fresh :popover-open, #fresh :is(input, select):focus, #fresh :focus-visible";
+  return pressed || document.querySelector(busy) !== null;
 }
 
 let latest = "";
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const news = event.detail.serverResponse.replace(/(<time[^>]*>)[^<]*/g, "$1"); // how long ago goes on by itself
-  if (news === latest) {
+  const html = event.detail.serverResponse.replace(/(<time[^>]*>)[^<]*/g, "$1"); // relative times change without the server
+  if (html === latest) {
     event.detail.shouldSwap = false;
   } else if (isBusy()) {
     event.detail.shouldSwap = false;
     setTimeout(() => htmx.trigger(".live-trigger", "sse:change"), 1000);
   } else if (event.detail.shouldSwap) {
-    latest = news;
+    latest = html;
   }
 });

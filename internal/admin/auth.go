@@ -71,7 +71,7 @@ func (a *Admin) authenticate(next http.Handler) http.Handler {
 func (a *Admin) resume(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	switch has, err := a.access.sessions.has(r); {
 	case err != nil && wantsPage(r):
-		a.show(w, r, "trouble", view{Section: "login"}, err)
+		a.show(w, r, "problem", view{Section: "login"}, err)
 	case err != nil:
 		problem.Write(w, r, err)
 	case has:

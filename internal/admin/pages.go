@@ -26,12 +26,13 @@ var assetFiles embed.FS
 // view is what every page knows.
 type view struct {
 	Title    string
-	Section  string // of the navigation
-	Path     string // of the page with its query, where it is asked for again
-	Live     bool   // it follows what happens
-	Notice   string // what the last action did
-	Trouble  string // why the page cannot be shown
-	LoggedIn bool   // there is a session to end
+	Section  string           // of the navigation
+	Path     string           // of the page with its query, where it is asked for again
+	Live     bool             // it follows what happens
+	Did      notice           // the last action
+	Notice   string           // what it did
+	Problem  *problem.Details // why the page cannot be shown
+	LoggedIn bool             // there is a session to end
 	Body     any
 }
 
@@ -58,7 +59,7 @@ func newPages(thumb func(Artifact) bool) (*pages, error) {
 	}
 	for _, file := range names {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		p.templates[name], err = template.New("frame.html").Funcs(p.words(thumb)).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html", file)
+		p.templates[name], err = template.New("frame.html").Funcs(p.templateFuncs(thumb)).ParseFS(pageFiles, "pages/frame.html", "pages/parts.html", file)
 		if err != nil {
 			return nil, fmt.Errorf("admin: page %s: %w", name, err)
 		}
@@ -109,7 +110,7 @@ func (a *Admin) notFound(w http.ResponseWriter, r *http.Request) {
 		problem.NotFound(w, r)
 		return
 	}
-	a.show(w, r, "trouble", view{}, &problem.Error{Code: problem.CodeNotFound, Detail: "There is nothing at this address."})
+	a.show(w, r, "problem", view{}, &problem.Error{Code: problem.CodeNotFound, Detail: "This page does not exist."})
 }
 
 // wantsPage says whether a browser asks, for somebody to read the answer.
@@ -122,11 +123,12 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	status := http.StatusOK
 	if err != nil {
 		told := problem.Describe(w, r, err)
-		name, status = "trouble", told.Status
-		v.Title, v.Trouble, v.Live = told.Title, told.Detail, false
+		name, status = "problem", told.Status
+		v.Title, v.Problem, v.Live = told.Title, &told, false
 	}
 	v.Path = r.URL.RequestURI()
-	v.Notice = notice(r.URL.Query().Get("did"), r.URL.Query().Get("n"))
+	v.Did = notice(r.URL.Query().Get("did"))
+	v.Notice = noticeText(v.Did, r.URL.Query().Get("n"))
 	v.LoggedIn = a.access.required()
 	var page bytes.Buffer
 	if err := a.pages.templates[name].Execute(&page, v); err != nil {
@@ -137,34 +139,4 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes()) // a client that is gone needs no answer
-}
-
-// notice says what the last action did. It is made of fixed words and a number, whatever a link says.
-func notice(did, n string) string {
-	count, err := strconv.Atoi(n)
-	if err != nil {
-		count = 0
-	}
-	switch {
-	case did == "replayed" && count == 0:
-		return "Nothing was to be run again: it is under way, or done."
-	case did == "replayed":
-		return plural(count, "step runs", "steps run") + " again."
-	case did == "replaying":
-		return plural(count, "event", "events") + " will run again, little by little and after new work."
-	case did == "verified":
-		return "Deep Image is asked once more about " + plural(count, "event", "events") + "."
-	case did == "released":
-		return plural(count, "event goes", "events go") + " on, released by a person."
-	case did == "expecting":
-		return plural(count, "job is", "jobs are") + " waited for."
-	case did == "submitted":
-		return "The job is submitted; its line says what becomes of it."
-	case did == "enabled":
-		return "It is sent to again, first what was parked."
-	case did == "disabled":
-		return "Nothing is sent to it until it is enabled; what comes is parked."
-	default:
-		return ""
-	}
 }

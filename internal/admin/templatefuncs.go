@@ -15,8 +15,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// words are what the templates can say. Whether there is a thumbnail is for others to know.
-func (p *pages) words(thumb func(Artifact) bool) template.FuncMap {
+// templateFuncs are the functions of the templates; thumb reports whether an artifact can have a thumbnail.
+func (p *pages) templateFuncs(thumb func(Artifact) bool) template.FuncMap {
 	return template.FuncMap{
 		"asset":    p.address,
 		"ago":      humanize.Time,
@@ -34,11 +34,10 @@ func (p *pages) words(thumb func(Artifact) bool) template.FuncMap {
 		"age":      func(seconds float64) string { return span(time.Duration(seconds * float64(time.Second))) },
 		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
 		"tidy":     tidy,
-		"prose":    paragraph,
 		"short":    short,
-		"picture":  isPicture,
+		"image":    isImage,
 		"thumb":    thumb,
-		"zooms":    func(a Artifact) bool { return isPicture(a.MediaType) && thumb(a) },
+		"zooms":    func(a Artifact) bool { return isImage(a.MediaType) && thumb(a) },
 		"statuses": Statuses,
 		"reasons":  event.Reasons,
 		"job":      stateOf,

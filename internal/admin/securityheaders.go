@@ -14,9 +14,8 @@ import (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guard keeps out what the page of a stranger makes a browser ask for, and tells browsers what
-// answers may do.
-func (a *Admin) guard(next http.Handler) http.Handler {
+// secure sets the security headers of every response and refuses requests that the page of another site makes a browser send.
+func (a *Admin) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
@@ -28,10 +27,10 @@ func (a *Admin) guard(next http.Handler) http.Handler {
 		switch {
 		case !a.serves(r.Host):
 			problem.Write(w, r, &problem.Error{
-				Code: problem.CodeMisdirected, Detail: "Without a token only the names of this machine are served, such as localhost.",
+				Code: problem.CodeMisdirected, Detail: "Without a token only loopback host names are served, such as localhost.",
 			})
 		case a.crossing.Check(r) != nil:
-			problem.Write(w, r, &problem.Error{Code: problem.CodeCrossOrigin, Detail: "Changes are not taken from the pages of other sites."})
+			problem.Write(w, r, &problem.Error{Code: problem.CodeCrossOrigin, Detail: "Requests from pages of other sites are refused."})
 		default:
 			next.ServeHTTP(w, r)
 		}

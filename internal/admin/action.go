@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// result is what an action did. A client of the API gets status and body; a browser is
+// redirected to page, which shows the notice.
+type result struct {
+	status int // 200 if zero
+	body   any
+	page   string
+	notice notice
+	count  int // number in the notice
+}
+
+// action serves do to both clients of the API and the forms of the pages.
+func (a *Admin) action(do func(http.ResponseWriter, *http.Request) (result, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		done, err := do(w, r)
+		err = storeFailure(err)
+		switch {
+		case isAPI(r):
+			if done.status == 0 {
+				done.status = http.StatusOK
+			}
+			reply(w, r, done.status, done.body, err)
+		case err != nil:
+			a.show(w, r, "problem", view{}, err)
+		default:
+			values := url.Values{"did": {string(done.notice)}, "n": {strconv.Itoa(done.count)}}
+			http.Redirect(w, r, done.page+"?"+values.Encode(), http.StatusSeeOther)
+		}
+	}
+}
+
+// isAPI reports whether a request is for the JSON API and not for a page.
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// notice names what the last action did. It is part of the address of the page that shows it.
+type notice string
+
+const (
+	noticeReplayed  notice = "replayed"
+	noticeReplaying notice = "replaying"
+	noticeVerifying notice = "verified"
+	noticeReleased  notice = "released"
+	noticeTracking  notice = "tracking"
+	noticeSubmitted notice = "submitted"
+	noticeEnabled   notice = "enabled"
+	noticeDisabled  notice = "disabled"
+)
+
+// noticeText is the sentence for a notice; "" for an unknown one. It consists of fixed text and a number, whatever a link contains.
+func noticeText(did notice, n string) string {
+	count, err := strconv.Atoi(n)
+	if err != nil {
+		count = 0
+	}
+	switch {
+	case did == noticeReplayed && count == 0:
+		return "Nothing to replay: the step is running or already done."
+	case did == noticeReplayed:
+		return plural(count, "step is", "steps are") + " replayed."
+	case did == noticeReplaying:
+		return plural(count, "event is", "events are") + " replayed in the background, after new events."
+	case did == noticeVerifying:
+		return "Deep Image is asked again about " + plural(count, "event", "events") + "."
+	case did == noticeReleased:
+		return plural(count, "event", "events") + " released without verification."
+	case did == noticeTracking:
+		return plural(count, "job is", "jobs are") + " tracked."
+	case did == noticeSubmitted:
+		return "The job is submitted. Its row shows its state."
+	case did == noticeEnabled:
+		return "The target is enabled. Deferred steps run first."
+	case did == noticeDisabled:
+		return "The target is disabled. Its steps are deferred until it is enabled."
+	default:
+		return ""
+	}
+}

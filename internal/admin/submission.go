@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+)
+
+// Jobs are submitted to the vendor.
+type Jobs interface {
+	// Submit sends a request to the vendor, and waits at most that long for a free slot. Its errors are problems;
+	// ErrNoKey and ErrNoPublicURL say which configuration is missing.
+	Submit(ctx context.Context, request []byte, wait time.Duration) (Job, error)
+	// Possible reports whether the vendor can be asked about jobs, and whether jobs can be submitted.
+	Possible() (asks, submits bool)
+}
+
+const (
+	// maxSubmissions is how many requests are held in memory at the same time.
+	maxSubmissions = 4
+	// maxSubmissionBytes bounds one of them.
+	maxSubmissionBytes = deepimage.MaxRequestBytes
+	// maxSlotWait is how long one request may wait for a free slot; to wait longer, a client asks again.
+	maxSlotWait = time.Minute
+	// uploadTimeout bounds the upload of a request, submissionTimeout the call of the vendor without the wait.
+	uploadTimeout     = 2 * time.Minute
+	submissionTimeout = 16 * time.Minute // more than RECEIVER_DEEPIMAGE_SUBMIT_TIMEOUT may be
+)
+
+// submitJob answers POST jobs: a request to Deep Image from a client of the API, or a form with the URL of the image and the size of the result.
+func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error) {
+	wait, err := readWait(r.URL.Query().Get("wait"))
+	if err != nil {
+		return result{}, err
+	}
+	begun := time.Now()
+	if !a.acquireSubmission(w, r, wait) {
+		return result{}, &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many submissions are running. Try again later."}
+	}
+	defer func() { <-a.submissions }()
+	wait = max(0, wait-time.Since(begun))
+	request, err := readRequest(w, r)
+	if err != nil {
+		return result{}, err
+	}
+	extendDeadline(http.NewResponseController(w), wait+submissionTimeout)
+	submitted, err := a.deps.Jobs.Submit(r.Context(), request, wait)
+	if err == nil && isAPI(r) {
+		w.Header().Set("Location", "/api/v1/jobs/"+submitted.ID)
+	}
+	return result{status: http.StatusCreated, body: submitted, page: "/jobs", notice: noticeSubmitted, count: 1}, err
+}
+
+// acquireSubmission waits for one of the few submissions that are held in memory.
+func (a *Admin) acquireSubmission(w http.ResponseWriter, r *http.Request, wait time.Duration) bool {
+	extendDeadline(http.NewResponseController(w), wait+uploadTimeout)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case a.submissions <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case a.submissions <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-a.ending:
+	case <-r.Context().Done():
+	}
+	return false
+}
+
+// readWait reads for how many seconds a submission may wait for a free slot.
+func readWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 0 || seconds > int(maxSlotWait/time.Second) {
+		return 0, badRequest("The parameter wait must be a number of seconds from 0 to " + strconv.Itoa(int(maxSlotWait/time.Second)) + ".")
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// readRequest reads a request to the vendor.
+func readRequest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if !isAPI(r) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := r.ParseForm(); err != nil {
+			return nil, unreadableForm()
+		}
+		return formRequest(r.PostForm)
+	}
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(uploadTimeout)) // a writer without deadlines, as in tests, needs none
+	_ = connection.SetWriteDeadline(time.Now().Add(uploadTimeout))
+	request, err := io.ReadAll(r.Body)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		const detail = "The request is longer than the 32 MiB that Deep Image accepts. Send a URL of the image instead of the image."
+		return nil, &problem.Error{Code: problem.CodeTooLarge, Detail: detail}
+	}
+	if err != nil {
+		return nil, &problem.Error{Code: problem.CodeIncomplete, Detail: "The request did not arrive completely.", Err: err}
+	}
+	return request, nil
+}
+
+// formRequest makes the request to Deep Image from the fields of a form.
+func formRequest(form url.Values) ([]byte, error) {
+	address, err := url.Parse(strings.TrimSpace(form.Get("url")))
+	if err != nil || address.Host == "" || address.Scheme != "https" && address.Scheme != "http" {
+		return nil, badRequest("The URL of the image must be complete, such as https://example.com/photo.jpg.")
+	}
+	request := map[string]any{"url": address.String()}
+	for _, name := range []string{"width", "height"} {
+		text := strings.TrimSpace(form.Get(name))
+		if text == "" {
+			continue
+		}
+		if request[name], err = deepimage.Size(text); err != nil {
+			return nil, badRequest("The " + name + " must be a number of pixels or a percentage, such as 2000 or 200%.")
+		}
+	}
+	return json.Marshal(request)
+}
