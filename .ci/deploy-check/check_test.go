@@ -31,14 +31,20 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-func TestWhatIsThereIsInOrder(t *testing.T) {
+func TestDockerfile(t *testing.T) {
+	if err := checkDockerfile(t.Context(), filepath.Join(top, "Dockerfile")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeployFiles(t *testing.T) {
 	if faults := check(t.Context(), filepath.Join(top, "deploy"), built); len(faults) > 0 {
 		t.Error(errors.Join(faults...))
 	}
 }
 
-// Every row spoils one place of the real files and says what has to be found.
-func TestPlantedFaultIsFound(t *testing.T) {
+// Every row changes one place of the real files and names the fault that must be found.
+func TestPlantedFaults(t *testing.T) {
 	const (
 		compose    = "compose.yaml"
 		proxy      = "compose/Caddyfile"
@@ -152,7 +158,7 @@ func TestPlantedFaultIsFound(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			found := errors.Join(checkPart(t, plant(t, row.file, row.old, row.new), row.file)...)
 			if found == nil || !strings.Contains(found.Error(), row.want) {
-				t.Errorf("found %v, want %q", found, row.want)
+				t.Errorf("faults = %v, want %q among them", found, row.want)
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axeVariable names the file of axe-core; .ci/with-browser sets it.
+// axeVariable names the file of axe-core; .ci/with-servers sets it.
 const axeVariable = "TEST_AXE"
 
 // readAxe reads axe-core. Where there is none pages are not held against it, which is a failure in CI.
@@ -20,7 +20,7 @@ func readAxe(t *testing.T) string {
 	if err == nil {
 		return string(script)
 	}
-	const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-browser"
+	const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-servers"
 	if os.Getenv("CI") != "" {
 		t.Fatal(missing, err)
 	}

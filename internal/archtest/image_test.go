@@ -90,7 +90,7 @@ func lineWith(t *testing.T, text, part string) string {
 	return ""
 }
 
-// buildArguments returns the arguments that a shell command prints to go, without
+// buildArguments returns the arguments that a shell command passes to go, without
 // the name of the output.
 func buildArguments(t *testing.T, command string, environment ...string) []string {
 	t.Helper()

@@ -95,7 +95,7 @@ func TestSignaturesWithTheLibraryForGo(t *testing.T) {
 	}
 }
 
-// modulesVariable names the folder with the npm package standardwebhooks; .ci/with-standardwebhooks sets it.
+// modulesVariable names the folder with the npm package standardwebhooks; .ci/with-servers sets it.
 const modulesVariable = "TEST_STANDARDWEBHOOKS"
 
 func TestSignaturesWithTheLibraryForNode(t *testing.T) {
@@ -103,7 +103,7 @@ func TestSignaturesWithTheLibraryForNode(t *testing.T) {
 	modules := os.Getenv(modulesVariable)
 	node, err := exec.LookPath("node")
 	if modules == "" || err != nil {
-		const missing = "NOT VERIFIED with the npm package: node is needed, and " + modulesVariable + " as .ci/with-standardwebhooks sets it"
+		const missing = "NOT VERIFIED with the npm package: node is needed, and " + modulesVariable + " as .ci/with-servers sets it"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
 		}

@@ -202,9 +202,9 @@ func server(t *testing.T) *rabbit {
 	t.Helper()
 	if _, err := os.Stat(program()); err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("RabbitMQ is not installed (.ci/with-rabbitmq installs it): %v", err)
+			t.Fatalf("RabbitMQ is not installed (.ci/with-servers installs it): %v", err)
 		}
-		t.Skipf("SKIPPED: nothing is proved of RabbitMQ, because it is not installed (.ci/with-rabbitmq installs it): %v", err)
+		t.Skipf("SKIPPED: nothing is proved of RabbitMQ, because it is not installed (.ci/with-servers installs it): %v", err)
 	}
 	shared.Do(func() {
 		if shared.folder, shared.err = os.MkdirTemp("", "rabbitmq"); shared.err != nil { //nolint:usetesting // it serves all tests

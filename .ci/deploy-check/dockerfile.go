@@ -1,6 +1,4 @@
-// Command dockerfile-check applies BuildKit's own build checks to a Dockerfile,
-// as `docker build --check` does, without an engine and without a registry.
-package main
+package deploycheck
 
 import (
 	"context"
@@ -17,19 +15,9 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: dockerfile-check FILE")
-		os.Exit(2)
-	}
-	if err := check(context.Background(), os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(os.Args[1], "passes BuildKit's checks")
-}
-
-func check(ctx context.Context, name string) error {
+// checkDockerfile runs the checks of docker build --check, without an engine and
+// without a registry.
+func checkDockerfile(ctx context.Context, name string) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
