@@ -15,8 +15,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
-	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
@@ -102,10 +102,10 @@ func playDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App,
 	if report.Callbacks, err = deliverDemo(ctx, vendor, webhook, jobs); err != nil {
 		return nil, err
 	}
-	if err := settleDemo(ctx, receiver.History(), len(jobs), stderr); err != nil {
+	if err := settleDemo(ctx, receiver.Stores().History, len(jobs), stderr); err != nil {
 		return nil, err
 	}
-	err = report.collect(ctx, receiver.History())
+	err = report.collect(ctx, receiver.Stores().History)
 	return report, err
 }
 
@@ -213,13 +213,13 @@ func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, webhook string,
 }
 
 // settleDemo waits until so many events are done or dead.
-func settleDemo(ctx context.Context, history *work.Store, events int, stderr io.Writer) error {
+func settleDemo(ctx context.Context, store *history.Store, events int, stderr io.Writer) error {
 	bar := newProgress(stderr, events, "images arrive")
 	defer bar.close()
 	ticker := time.NewTicker(demoLook)
 	defer ticker.Stop()
 	for {
-		counts, err := history.Counts(ctx)
+		counts, err := store.Counts(ctx)
 		if err != nil {
 			return err
 		}
@@ -237,14 +237,14 @@ func settleDemo(ctx context.Context, history *work.Store, events int, stderr io.
 }
 
 // collect reads what became of every event.
-func (r *demoReport) collect(ctx context.Context, history *work.Store) error {
-	events, err := history.List(ctx, "", 1000)
+func (r *demoReport) collect(ctx context.Context, store *history.Store) error {
+	events, err := store.List(ctx, "", 1000)
 	if err != nil {
 		return err
 	}
 	r.Events = len(events)
 	for _, e := range events {
-		h, err := history.Load(ctx, e.ID)
+		h, err := store.Load(ctx, e.ID)
 		if err != nil {
 			return err
 		}

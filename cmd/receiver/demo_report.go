@@ -10,7 +10,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/dustin/go-humanize"
 )
 
@@ -44,7 +44,7 @@ type demoRefusal struct {
 	Detail string       `json:"detail"`
 }
 
-func (r *demoReport) add(h work.History) {
+func (r *demoReport) add(h history.Details) {
 	step := h.Steps[0]
 	if step.State == event.Dead {
 		r.Refused = append(r.Refused, demoRefusal{Job: h.Event.Job, Reason: step.Reason, Detail: step.Detail})
@@ -56,7 +56,7 @@ func (r *demoReport) add(h work.History) {
 		}
 		r.Images = append(r.Images, demoImage{
 			Job: h.Event.Job, Type: a.MediaType, Bytes: a.Bytes, Width: a.Width, Height: a.Height,
-			SHA256: a.SHA256, Attempts: len(step.History), Key: a.Key,
+			SHA256: a.SHA256, Attempts: len(step.Attempts), Key: a.Key,
 		})
 	}
 }

@@ -11,9 +11,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/spf13/cobra"
 )
 
@@ -61,24 +62,24 @@ func readJobList(path string, stdin io.Reader) (jobs []string, err error) {
 	return jobs, lines.Err()
 }
 
-func expectJobs(command *cobra.Command, jobs []string, asJSON bool) error {
-	slices.Sort(jobs)
-	jobs = slices.Compact(jobs)
-	if len(jobs) == 0 {
+func expectJobs(command *cobra.Command, ids []string, asJSON bool) error {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(ids) == 0 {
 		return wrongUsage("name at least one job, or a file with --file")
 	}
-	for _, job := range jobs {
+	for _, job := range ids {
 		if job == "" || len(job) > event.MaxJobBytes || !utf8.ValidString(job) || strings.Contains(job, "\x00") {
 			return wrongUsage("a job's id is a text of 1 to %d bytes", event.MaxJobBytes)
 		}
 	}
-	return withTargets(command.Context(), func(ctx context.Context, c config.Config, store *work.Store) error {
+	return withTargets(command.Context(), func(ctx context.Context, c config.Config, stores *app.WorkStores) error {
 		if !c.DeepImage.Enabled() {
 			return errors.New("only the Deep Image API knows about jobs; set RECEIVER_DEEPIMAGE_API_KEY")
 		}
-		for some := range slices.Chunk(jobs, work.MaxExpected) {
+		for some := range slices.Chunk(ids, jobs.MaxTracked) {
 			now := time.Now()
-			found, err := store.Expect(ctx, some, now.Add(c.Reconcile.After), now.Add(c.Reconcile.Horizon))
+			found, err := stores.Jobs.Track(ctx, some, now.Add(c.Reconcile.After), now.Add(c.Reconcile.Horizon))
 			if err != nil {
 				return err
 			}
@@ -92,12 +93,12 @@ func expectJobs(command *cobra.Command, jobs []string, asJSON bool) error {
 
 // expected is one job as it is printed.
 type expected struct {
-	Job   string                `json:"job"`
-	State work.ExpectationState `json:"state"`
-	Event event.ID              `json:"event,omitempty"`
+	Job   string     `json:"job"`
+	State jobs.State `json:"state"`
+	Event event.ID   `json:"event,omitempty"`
 }
 
-func printExpected(out io.Writer, found []work.Expectation, asJSON bool) error {
+func printExpected(out io.Writer, found []jobs.Job, asJSON bool) error {
 	for _, e := range found {
 		if asJSON {
 			if err := printJSON(out, expected{e.Job, e.State, e.Event}); err != nil {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 const (
@@ -170,8 +170,8 @@ func (r *submitRun) look(ctx context.Context, done *submitted) (isOver bool, err
 			return false, err
 		}
 	}
-	switch state := work.ExpectationState(done.expected.State); {
-	case state == work.Failed, state == work.Expired, state == work.Lost:
+	switch state := jobs.State(done.expected.State); {
+	case state == jobs.Failed, state == jobs.Expired, state == jobs.Lost:
 		return true, fmt.Errorf("%s: %s", state, done.expected.Detail)
 	case done.expected.Event == "":
 		return false, nil

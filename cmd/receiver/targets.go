@@ -11,7 +11,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/spf13/cobra"
 )
 
@@ -32,8 +32,8 @@ running receiver, and takes effect within seconds.`,
 		Example: "  receiver targets\n  receiver targets enable forward-crm\n  receiver targets disable forward-crm",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return withTargets(command.Context(), func(ctx context.Context, c config.Config, store *work.Store) error {
-				found, err := store.Targets(ctx)
+			return withTargets(command.Context(), func(ctx context.Context, c config.Config, stores *app.WorkStores) error {
+				found, err := stores.Workflow.Targets(ctx)
 				if err != nil {
 					return err
 				}
@@ -54,11 +54,11 @@ func newTargetsEnable() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			name := arguments[0]
-			return withTargets(command.Context(), func(ctx context.Context, c config.Config, store *work.Store) error {
-				if err := checkTarget(ctx, c, store, name); err != nil {
+			return withTargets(command.Context(), func(ctx context.Context, c config.Config, stores *app.WorkStores) error {
+				if err := checkTarget(ctx, c, stores, name); err != nil {
 					return err
 				}
-				was, err := store.Enable(ctx, name)
+				was, err := stores.Workflow.Enable(ctx, name)
 				if err != nil {
 					return err
 				}
@@ -79,11 +79,11 @@ func newTargetsDisable() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			name := arguments[0]
-			return withTargets(command.Context(), func(ctx context.Context, c config.Config, store *work.Store) error {
-				if err := checkTarget(ctx, c, store, name); err != nil {
+			return withTargets(command.Context(), func(ctx context.Context, c config.Config, stores *app.WorkStores) error {
+				if err := checkTarget(ctx, c, stores, name); err != nil {
 					return err
 				}
-				if err := store.Disable(ctx, name, event.ReasonOther, "disabled by a person"); err != nil {
+				if err := stores.Workflow.Disable(ctx, name, event.ReasonOther, "disabled by a person"); err != nil {
 					return err
 				}
 				return printResult(command.OutOrStdout(), name+" is disabled\n")
@@ -92,19 +92,19 @@ func newTargetsDisable() *cobra.Command {
 	}
 }
 
-func withTargets(ctx context.Context, do func(context.Context, config.Config, *work.Store) error) error {
+func withTargets(ctx context.Context, do func(context.Context, config.Config, *app.WorkStores) error) error {
 	c, err := config.Load(builtin.All())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, targetsTimeout)
 	defer cancel()
-	return app.WithTargets(ctx, c, func(ctx context.Context, store *work.Store) error { return do(ctx, c, store) })
+	return app.WithTargets(ctx, c, func(ctx context.Context, stores *app.WorkStores) error { return do(ctx, c, stores) })
 }
 
 // checkTarget refuses a name that is neither configured nor known from before.
-func checkTarget(ctx context.Context, c config.Config, store *work.Store, name string) error {
-	found, err := store.Targets(ctx)
+func checkTarget(ctx context.Context, c config.Config, stores *app.WorkStores, name string) error {
+	found, err := stores.Workflow.Targets(ctx)
 	if err != nil || slices.ContainsFunc(describeTargets(c.StepNames(), found), func(t target) bool { return t.Name == name }) {
 		return err
 	}
@@ -122,7 +122,7 @@ type target struct {
 }
 
 // describeTargets lists the configured steps in their order, then what the store knows besides.
-func describeTargets(configured []string, found []work.Target) []target {
+func describeTargets(configured []string, found []workflow.Target) []target {
 	list := make([]target, 0, len(configured))
 	for _, name := range configured {
 		list = append(list, target{Name: name, Enabled: true})
@@ -133,7 +133,7 @@ func describeTargets(configured []string, found []work.Target) []target {
 			at = len(list)
 			list = append(list, target{Name: f.Name, Enabled: true})
 		}
-		list[at].Parked = f.Parked
+		list[at].Parked = f.Deferred
 		if !f.Disabled.IsZero() {
 			list[at].Enabled, list[at].Disabled, list[at].Reason, list[at].Detail = false, &f.Disabled, f.Reason, f.Detail
 		}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 // buildAdmin makes the second door, behind which the stores answer.
@@ -33,11 +34,13 @@ func (a *App) buildAdmin(context.Context) error {
 
 // answering is who answers behind the second door, out of the stores.
 func (a *App) answering() admin.Deps {
-	a.replayer = replay.New(a.work, a.stepNames(), a.log)
+	a.replayer = replay.New(replay.Deps{
+		BulkReplays: a.work.BulkReplays, Events: a.work.History, Workflow: a.work.Workflow, Handlers: a.stepNames(), Log: a.log,
+	})
 	behind := &backOffice{app: a}
 	return admin.Deps{
 		Log: a.log, Events: behind, Replays: behind, Counts: admin.NewCounts(behind.Stats), Mark: behind.Mark, Rejections: a.inbox,
-		Quarantine: behind, Tracked: behind, Jobs: behind, Sessions: a.work, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
+		Quarantine: behind, Tracked: behind, Jobs: behind, Sessions: a.work.sessions, Targets: behind, Artifacts: a.stored, Redact: event.Redact,
 		Setup: behind,
 	}
 }
@@ -56,7 +59,7 @@ type backOffice struct{ app *App }
 
 // List lists events.
 func (b *backOffice) List(ctx context.Context, filter admin.Filter, before event.ID, limit int) ([]admin.Summary, error) {
-	lines, err := b.app.work.Find(ctx, filterOf(filter), before, limit)
+	lines, err := b.app.work.History.Find(ctx, filterOf(filter), before, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func (b *backOffice) List(ctx context.Context, filter admin.Filter, before event
 	for _, line := range lines {
 		one := admin.Summary{
 			ID: line.ID, Job: line.Job, Status: line.State, Received: line.Received, Bytes: line.Bytes,
-			Handler: line.Trouble.Handler, Reason: line.Trouble.Reason, Detail: line.Trouble.Detail, Images: line.Images,
+			Handler: line.Failure.Handler, Reason: line.Failure.Reason, Detail: line.Failure.Detail, Images: line.Images,
 		}
 		if line.First >= 0 {
 			one.First = new(line.First)
@@ -74,13 +77,13 @@ func (b *backOffice) List(ctx context.Context, filter admin.Filter, before event
 	return list, nil
 }
 
-func filterOf(f admin.Filter) work.Filter {
-	return work.Filter{State: f.Status, Job: f.Job, Begins: f.Query, Handler: f.Handler, Reason: f.Reason, From: f.From, To: f.To}
+func filterOf(f admin.Filter) history.Filter {
+	return history.Filter{State: f.Status, Job: f.Job, Begins: f.Query, Handler: f.Handler, Reason: f.Reason, From: f.From, To: f.To}
 }
 
 // Load gives everything about one event.
 func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error) {
-	h, err := b.app.work.Load(ctx, id)
+	h, err := b.app.work.History.Load(ctx, id)
 	if err != nil {
 		return admin.Event{}, missing(err)
 	}
@@ -95,9 +98,9 @@ func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error)
 	for _, s := range h.Steps {
 		step := admin.Step{
 			Handler: s.Handler, Status: s.State, Reason: s.Reason, Detail: s.Detail, Tries: s.Tries,
-			Changed: s.Changed, Next: optional(s.NextAt), Attempts: make([]admin.Attempt, 0, len(s.History)),
+			Changed: s.Changed, Next: optional(s.NextAt), Attempts: make([]admin.Attempt, 0, len(s.Attempts)),
 		}
-		for _, run := range s.History {
+		for _, run := range s.Attempts {
 			step.Attempts = append(step.Attempts, admin.Attempt{
 				Number: run.Number, Started: run.Started, Finished: optional(run.Finished),
 				Outcome: run.Outcome, Reason: run.Reason, Detail: run.Detail,
@@ -110,7 +113,7 @@ func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error)
 
 // Body gives the body of an event.
 func (b *backOffice) Body(ctx context.Context, id event.ID) ([]byte, error) {
-	sequence, err := b.app.work.Sequence(ctx, id)
+	sequence, err := b.app.work.History.Sequence(ctx, id)
 	if err != nil {
 		return nil, missing(err)
 	}
@@ -120,13 +123,13 @@ func (b *backOffice) Body(ctx context.Context, id event.ID) ([]byte, error) {
 
 // Replay has steps of one event run again.
 func (b *backOffice) Replay(ctx context.Context, id event.ID, handler string, finished bool) (int, error) {
-	steps, err := b.app.work.Replay(ctx, id, work.Replay{Handler: handler, Finished: finished})
+	steps, err := b.app.work.Workflow.Replay(ctx, id, workflow.Replay{Handler: handler, Finished: finished})
 	return steps, missing(err)
 }
 
 // Count counts the events that Begin would replay.
 func (b *backOffice) Count(ctx context.Context, filter admin.Filter, limit int) (int, error) {
-	return b.app.work.CountDead(ctx, filterOf(filter), limit)
+	return b.app.work.History.CountDead(ctx, filterOf(filter), limit)
 }
 
 // Begin replays many events.
@@ -136,7 +139,7 @@ func (b *backOffice) Begin(ctx context.Context, filter admin.Filter) error {
 		return nil
 	}
 	err := b.app.replayer.Begin(ctx, dead)
-	if errors.Is(err, work.ErrBusy) {
+	if errors.Is(err, replay.ErrBusy) {
 		return errors.Join(admin.ErrBusy, err)
 	}
 	return err
@@ -144,8 +147,8 @@ func (b *backOffice) Begin(ctx context.Context, filter admin.Filter) error {
 
 // Progress tells of the latest replay of many events.
 func (b *backOffice) Progress(ctx context.Context) (admin.Progress, error) {
-	r, err := b.app.work.LatestRerun(ctx)
-	if errors.Is(err, work.ErrNotFound) {
+	r, err := b.app.work.BulkReplays.Latest(ctx)
+	if errors.Is(err, workflow.ErrNotFound) {
 		return admin.Progress{}, nil
 	}
 	return admin.Progress{
@@ -156,19 +159,19 @@ func (b *backOffice) Progress(ctx context.Context) (admin.Progress, error) {
 
 // Mark changes whenever something does that the dashboard shows.
 func (b *backOffice) Mark(ctx context.Context) (admin.Mark, error) {
-	m, err := b.app.work.Mark(ctx)
+	m, err := b.app.work.History.ChangeToken(ctx)
 	if err != nil {
 		return admin.Mark{}, err
 	}
 	rejected, err := b.app.inbox.Rejected(ctx)
 	return admin.Mark{
-		Newest: m.Newest, Counts: m.Counts, Deferred: m.Parked, Disabled: m.Disabled, Rejected: rejected, Writes: m.Writes, Changed: m.Changed,
+		Newest: m.Newest, Counts: m.Counts, Deferred: m.Deferred, Disabled: m.Disabled, Rejected: rejected, Writes: m.Writes, Changed: m.Changed,
 	}, err
 }
 
 // Targets lists the configured steps in their order, then those that only the store knows.
 func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
-	found, err := b.app.work.Targets(ctx)
+	found, err := b.app.work.Workflow.Targets(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +185,7 @@ func (b *backOffice) Targets(ctx context.Context) ([]admin.Target, error) {
 			at = len(list)
 			list = append(list, admin.Target{Name: f.Name, Enabled: true})
 		}
-		list[at].Deferred, list[at].Reason, list[at].Detail = f.Parked, f.Reason, f.Detail
+		list[at].Deferred, list[at].Reason, list[at].Detail = f.Deferred, f.Reason, f.Detail
 		if f.Disabled.IsZero() {
 			list[at].Next = optional(f.NextAt)
 		} else {
@@ -197,7 +200,7 @@ func (b *backOffice) Disable(ctx context.Context, name string) error {
 	if err := b.knows(ctx, name); err != nil {
 		return err
 	}
-	return b.app.work.Disable(ctx, name, event.ReasonOther, "disabled by a person")
+	return b.app.work.Workflow.Disable(ctx, name, event.ReasonOther, "disabled by a person")
 }
 
 // Enable has a target sent to again.
@@ -205,7 +208,7 @@ func (b *backOffice) Enable(ctx context.Context, name string) error {
 	if err := b.knows(ctx, name); err != nil {
 		return err
 	}
-	_, err := b.app.work.Enable(ctx, name)
+	_, err := b.app.work.Workflow.Enable(ctx, name)
 	return err
 }
 
@@ -219,10 +222,10 @@ func (b *backOffice) knows(ctx context.Context, name string) error {
 
 // missing tells the door in its own words that something does not exist.
 func missing(err error) error {
-	if errors.Is(err, work.ErrFinished) {
+	if errors.Is(err, workflow.ErrFinished) {
 		return errors.Join(admin.ErrSettled, err)
 	}
-	if errors.Is(err, work.ErrNotFound) || errors.Is(err, inbox.ErrNotFound) {
+	if errors.Is(err, workflow.ErrNotFound) || errors.Is(err, inbox.ErrNotFound) {
 		return errors.Join(admin.ErrNotFound, err)
 	}
 	return err

@@ -131,7 +131,7 @@ func TestAdminAPI(t *testing.T) {
 		t.Log("replay one")
 		var replayed struct{ Steps int }
 		o.ask("POST", "/api/v1/events/"+string(dead)+"/replay", &replayed)
-		if h := r.settled(t, dead); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].History) != 2 {
+		if h := r.settled(t, dead); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].Attempts) != 2 {
 			t.Errorf("replayed %+v, then %+v", replayed, h)
 		}
 		o.ask("POST", "/api/v1/events/"+string(dead)+"/replay", &replayed)

@@ -91,8 +91,8 @@ func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
 		}
 		for _, id := range ids[2:] {
 			r.until(t, func() (bool, any) {
-				h, err := r.History().Load(t.Context(), id)
-				return err == nil && h.Event.State == event.Quarantined && len(h.Steps[0].History) == 2, h
+				h, err := r.Stores().History.Load(t.Context(), id)
+				return err == nil && h.Event.State == event.Quarantined && len(h.Steps[0].Attempts) == 2, h
 			})
 		}
 		if status := r.ask(t, client, http.MethodPost, "/api/v1/quarantine/release", "", &said); status != http.StatusOK || said.Events != 2 {

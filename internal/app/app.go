@@ -25,7 +25,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
-	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
@@ -42,7 +41,7 @@ type App struct {
 	log       zerolog.Logger
 	disk      *disk
 	inbox     *inbox.Inbox
-	work      *work.Store
+	work      *WorkStores
 	queue     *queue.Queue
 	vendor    *deepimage.Client     // nil without a key
 	lookout   *reconcile.Reconciler // nil without a key
@@ -99,7 +98,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 	if err != nil {
 		return err
 	}
-	a.work = work.Open(stores.work, a.queue)
+	a.work = newWorkStores(stores.work, a.queue)
 	a.cleanups.addClose("work store", a.work.Close)
 	return nil
 }
@@ -155,7 +154,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unattended, err := a.work.Unattended(ctx, a.stepNames())
+	unattended, err := a.work.Workflow.Unattended(ctx, a.stepNames())
 	if err != nil {
 		return err
 	}
@@ -268,8 +267,8 @@ func (a *App) Err() error {
 	return errors.Join(failures...)
 }
 
-// History reads what became of the events.
-func (a *App) History() *work.Store { return a.work }
+// Stores returns the stores of the work database.
+func (a *App) Stores() *WorkStores { return a.work }
 
 // Migrate brings the schemas of all stores up to date and says their versions. Embedded, it
 // needs the data folder for itself, like a running receiver.

@@ -26,7 +26,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -169,13 +169,13 @@ func newClient(t testing.TB) *http.Client {
 }
 
 // settled waits until nothing is left to do for the event.
-func (r *receiver) settled(t testing.TB, id event.ID) work.History {
+func (r *receiver) settled(t testing.TB, id event.ID) history.Details {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(patience)
 	for {
-		h, err := r.History().Load(t.Context(), id)
+		h, err := r.Stores().History.Load(t.Context(), id)
 		if err == nil && (h.Event.State == event.Done || h.Event.State == event.Dead) {
 			return h
 		}
@@ -314,7 +314,7 @@ func TestSameBodyFiftyTimesAtOnce(t *testing.T) {
 		if requests := v.Requests(job.ResultURL); requests != 1 {
 			t.Errorf("fetched %d times", requests)
 		}
-		if events, err := r.History().List(t.Context(), "", 100); err != nil || len(events) != 1 {
+		if events, err := r.Stores().History.List(t.Context(), "", 100); err != nil || len(events) != 1 {
 			t.Errorf("%d events, error %v", len(events), err)
 		}
 		if files := r.files(t); len(files) != 2 {
@@ -348,7 +348,7 @@ func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 				t.Fatalf("answer %+v", a)
 			}
 			step := r.settled(t, a.ID).Steps[0]
-			if step.State != event.Dead || step.Reason != row.reason || len(step.History) != 1 || !strings.Contains(step.Detail, "localhost") {
+			if step.State != event.Dead || step.Reason != row.reason || len(step.Attempts) != 1 || !strings.Contains(step.Detail, "localhost") {
 				t.Errorf("got %+v", step)
 			}
 		})

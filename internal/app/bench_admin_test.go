@@ -10,8 +10,8 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/queue"
-	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 // manyEvents is how many events there are when the lists are measured. One of a thousand is dead, one of three
@@ -96,7 +96,7 @@ func fill(b testing.TB, place *databasetest.Place) {
 	b.Helper()
 	stores := place.Open(b)
 	for _, migrate := range []func() error{
-		func() error { _, err := work.Migrate(b.Context(), stores.Work); return err },
+		func() error { _, err := schema.Migrate(b.Context(), stores.Work); return err },
 		func() error { _, err := queue.Migrate(b.Context(), stores.Work); return err },
 	} {
 		if err := migrate(); err != nil {

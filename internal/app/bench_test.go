@@ -253,7 +253,7 @@ func busyConfiguration(b *testing.B, kind database.Kind) config.Config {
 
 // doneSoFar is how many events the workers have finished.
 func (r *receiver) doneSoFar(b *testing.B) int64 {
-	counts, err := r.History().Counts(b.Context())
+	counts, err := r.Stores().History.Counts(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}

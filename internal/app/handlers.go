@@ -70,12 +70,12 @@ func (a *App) buildWork(ctx context.Context) error {
 			steps = append(steps, executor.Step{Name: step.Name, Handler: made, Limits: step.Limits})
 		}
 	}
-	a.executor = executor.New(a.config.Retry, a.work, a.inbox, steps, a.log)
+	a.executor = executor.New(a.config.Retry, a.work.Workflow, a.inbox, steps, a.log)
 	carry := relay.New
 	if a.config.Database.IsPostgres() {
 		carry = relay.NewWithin
 	}
-	a.relay = carry(a.inbox, a.work, a.stages(), a.log)
+	a.relay = carry(a.inbox, a.work.Workflow, a.stages(), a.log)
 	a.buildLookout()
 	a.buildSubmitter()
 	return nil

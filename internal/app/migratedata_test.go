@@ -13,7 +13,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 )
 
 // What an embedded receiver has done and still has to do goes on in Postgres, under the same ids.
@@ -22,7 +23,7 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 	v, client := vendor(t), newClient(t)
 	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
 	embedded := start(t, source)
-	done := map[event.ID]work.History{}
+	done := map[event.ID]history.Details{}
 	for range 5 {
 		job, err := v.NewJob(fakevendor.JobOptions{})
 		if err != nil {
@@ -43,13 +44,13 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 	}
 	server := start(t, target)
 	for id, before := range done {
-		after, err := server.History().Load(t.Context(), id)
+		after, err := server.Stores().History.Load(t.Context(), id)
 		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
 		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
 			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
 		}
 	}
-	if r, err := server.History().LatestRerun(t.Context()); err != nil || r.Filter.Job != "none" {
+	if r, err := server.Stores().BulkReplays.Latest(t.Context()); err != nil || r.Filter.Job != "none" {
 		t.Errorf("the replay that was under way: %+v, error %v", r, err)
 	}
 	for _, id := range open {
@@ -66,8 +67,8 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 // beginReplay writes down in a store that nobody has open that events are to run again.
 func beginReplay(t *testing.T, c config.Config) {
 	t.Helper()
-	err := app.WithTargets(t.Context(), c, func(ctx context.Context, store *work.Store) error {
-		return store.BeginRerun(ctx, work.Filter{State: event.Dead, Job: "none"})
+	err := app.WithTargets(t.Context(), c, func(ctx context.Context, stores *app.WorkStores) error {
+		return stores.BulkReplays.Create(ctx, history.Filter{State: event.Dead, Job: "none"})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func TestCopyCarriesTrustOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := map[event.ID]work.History{}
+	before := map[event.ID]history.Details{}
 	for _, sent := range []fakevendor.Job{job, impostor, newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged})} {
 		id := post(t, client, embedded.webhook(), v.Callback(sent, embedded.webhook())).ID
 		want := event.Done
@@ -148,7 +149,7 @@ func TestCopyCarriesTrustOver(t *testing.T) {
 		}
 		before[id] = embedded.reaches(t, id, want)
 	}
-	if _, err := embedded.Lookout().Expect(t.Context(), []string{job.ID, "never came"}); err != nil {
+	if _, err := embedded.Lookout().Track(t.Context(), []string{job.ID, "never came"}); err != nil {
 		t.Fatal(err)
 	}
 	embedded.stop()
@@ -160,14 +161,14 @@ func TestCopyCarriesTrustOver(t *testing.T) {
 	}
 	server := start(t, target)
 	for id, before := range before {
-		after, err := server.History().Load(t.Context(), id)
+		after, err := server.Stores().History.Load(t.Context(), id)
 		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
 		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
 			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
 		}
 	}
-	counts, err := server.History().ExpectationCounts(t.Context())
-	if err != nil || counts[work.Arrived] != 1 || counts[work.Expected] != 1 {
+	counts, err := server.Stores().Jobs.Counts(t.Context())
+	if err != nil || counts[jobs.Arrived] != 1 || counts[jobs.Waiting] != 1 {
 		t.Errorf("expectations %v, error %v", counts, err)
 	}
 }

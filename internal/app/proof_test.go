@@ -10,7 +10,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 )
 
 // The run is of 2,000 jobs with "make proof"; every day fewer have to do.
@@ -71,8 +71,8 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 		c.Handlers[0].Config.(*download.Config).Concurrency = 64
 		r := start(t, c)
 		begun := time.Now()
-		for ids := p.ids(); len(ids) > 0; ids = ids[min(len(ids), work.MaxExpected):] {
-			if _, err := r.Lookout().Expect(t.Context(), ids[:min(len(ids), work.MaxExpected)]); err != nil {
+		for ids := p.ids(); len(ids) > 0; ids = ids[min(len(ids), jobs.MaxTracked):] {
+			if _, err := r.Lookout().Track(t.Context(), ids[:min(len(ids), jobs.MaxTracked)]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -92,8 +92,8 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 func (r *receiver) allExpected(t testing.TB) {
 	t.Helper()
 	r.until(t, func() (bool, any) {
-		counts, err := r.History().ExpectationCounts(t.Context())
-		return err == nil && counts[work.Expected] == 0, counts
+		counts, err := r.Stores().Jobs.Counts(t.Context())
+		return err == nil && counts[jobs.Waiting] == 0, counts
 	})
 }
 
@@ -101,7 +101,7 @@ func (r *receiver) allExpected(t testing.TB) {
 func (r *receiver) idle(t testing.TB) {
 	t.Helper()
 	r.until(t, func() (bool, any) {
-		counts, err := r.History().Counts(t.Context())
+		counts, err := r.Stores().History.Counts(t.Context())
 		open := counts[event.Pending] + counts[event.Running] + counts[event.Retrying]
 		return err == nil && open == 0 && r.allCarried(t), counts
 	})
@@ -112,7 +112,7 @@ func (r *receiver) allCarried(t testing.TB) bool {
 	t.Helper()
 	before := ""
 	for {
-		list, err := r.History().Expectations(t.Context(), work.Reconciled, before, 500)
+		list, err := r.Stores().Jobs.List(t.Context(), jobs.Reconciled, before, 500)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func (r *receiver) allCarried(t testing.TB) bool {
 		}
 		for _, e := range list {
 			before = e.ID
-			if h, err := r.History().Load(t.Context(), e.Event); err != nil || h.Event.State != event.Done {
+			if h, err := r.Stores().History.Load(t.Context(), e.Event); err != nil || h.Event.State != event.Done {
 				return false
 			}
 		}
@@ -152,7 +152,7 @@ func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, fo
 	quarantined := map[string]bool{}
 	var before event.ID
 	for {
-		events, err := r.History().List(t.Context(), before, 500)
+		events, err := r.Stores().History.List(t.Context(), before, 500)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, fo
 		}
 		for _, e := range events {
 			before = e.ID
-			h, err := r.History().Load(t.Context(), e.ID)
+			h, err := r.Stores().History.Load(t.Context(), e.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,8 +198,8 @@ func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, fo
 			}
 		}
 	}
-	counts, err := r.History().ExpectationCounts(t.Context())
-	if err != nil || counts[work.Arrived]+counts[work.Reconciled] != int64(len(p.jobs)) || counts[work.Reconciled] == 0 {
+	counts, err := r.Stores().Jobs.Counts(t.Context())
+	if err != nil || counts[jobs.Arrived]+counts[jobs.Reconciled] != int64(len(p.jobs)) || counts[jobs.Reconciled] == 0 {
 		t.Errorf("expectations %v, error %v", counts, err)
 	}
 	return lost, forged

@@ -29,7 +29,7 @@ func (a *App) buildLookout() {
 		return
 	}
 	a.lookout = reconcile.New(a.config.Reconcile, reconcile.Deps{
-		Store: a.work, Inbox: a.inbox, Vendor: a.vendor, Concurrency: a.config.DeepImage.Concurrency, Log: a.log,
+		Store: a.work.Jobs, Inbox: a.inbox, Vendor: a.vendor, Concurrency: a.config.DeepImage.Concurrency, Log: a.log,
 	})
 }
 

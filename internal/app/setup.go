@@ -15,8 +15,8 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/problem"
-	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/google/uuid"
 )
 
@@ -74,8 +74,8 @@ func (b *backOffice) awaitRelayed(ctx context.Context, id event.ID) error {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
-		_, err := b.app.work.Sequence(ctx, id)
-		if err == nil || !errors.Is(err, work.ErrNotFound) {
+		_, err := b.app.work.History.Sequence(ctx, id)
+		if err == nil || !errors.Is(err, history.ErrNotFound) {
 			return err
 		}
 		select {

@@ -22,13 +22,13 @@ func (b *backOffice) Stats(ctx context.Context) (admin.Stats, error) {
 	now := time.Now().UTC()
 	stats := admin.Stats{Taken: now, Backlog: b.app.inbox.Backlog(), Bucket: rateBucket.Seconds(), Disks: b.app.disk.usage()}
 	var err error
-	if stats.Events, err = b.app.work.Counts(ctx); err != nil {
+	if stats.Events, err = b.app.work.History.Counts(ctx); err != nil {
 		return stats, err
 	}
 	if stats.Handlers, err = b.handlers(ctx); err != nil {
 		return stats, err
 	}
-	oldest, err := b.app.work.Oldest(ctx)
+	oldest, err := b.app.work.History.Oldest(ctx)
 	if err != nil {
 		return stats, err
 	}
@@ -41,7 +41,7 @@ func (b *backOffice) Stats(ctx context.Context) (admin.Stats, error) {
 	}
 	stats.Rejected = admin.RejectedStats{Ever: rejected.RejectedEver, Kept: rejected.RejectedKept, Bytes: rejected.RejectedBytes}
 	since := now.Truncate(rateBucket).Add(rateBucket - ratesOver)
-	rates, err := b.app.work.Rates(ctx, since, rateBucket)
+	rates, err := b.app.work.History.Rates(ctx, since, rateBucket)
 	stats.Rates = []admin.Bucket{}
 	for _, start := range slices.SortedFunc(maps.Keys(rates), time.Time.Compare) {
 		stats.Rates = append(stats.Rates, admin.Bucket{Start: start, Events: rates[start]})
@@ -51,7 +51,7 @@ func (b *backOffice) Stats(ctx context.Context) (admin.Stats, error) {
 
 // handlers counts by the names of the steps.
 func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error) {
-	tallies, err := b.app.work.Tallies(ctx)
+	tallies, err := b.app.work.History.StepCounts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (b *backOffice) handlers(ctx context.Context) ([]admin.HandlerStats, error)
 			one.Enabled, one.Disabled, one.Next, one.Reason, one.Detail = t.Enabled, t.Disabled, t.Next, t.Reason, t.Detail
 		}
 		if t := tallies[name]; t != nil {
-			one.Pending, one.Running, one.Retrying, one.Dead, one.Deferred, one.Reasons = t.Pending, t.Running, t.Retrying, t.Dead, t.Parked, t.Reasons
+			one.Pending, one.Running, one.Retrying, one.Dead, one.Deferred, one.Reasons = t.Pending, t.Running, t.Retrying, t.Dead, t.Deferred, t.Reasons
 		}
 		list = append(list, one)
 	}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
-	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 // stores are the databases behind the inbox, the work store and the queue, with their schemas up
@@ -128,7 +128,7 @@ func (s *stores) migrate(ctx context.Context, inboxDB, workDB *database.DB) erro
 		db      *database.DB
 	}{
 		{"inbox", inbox.Migrate, inboxDB},
-		{"work", work.Migrate, workDB},
+		{"work", schema.Migrate, workDB},
 		{"queue", queue.Migrate, workDB},
 	} {
 		version, err := store.migrate(ctx, store.db)
@@ -148,7 +148,7 @@ func (s *stores) check(ctx context.Context) error {
 		want int64
 	}{
 		{"inbox", s.inbox, inbox.SchemaVersion(s.inbox.Kind)},
-		{"work", s.work, work.SchemaVersion()},
+		{"work", s.work, schema.Version()},
 	} {
 		if err := checkVersion(ctx, store.db, store.name, store.want); err != nil {
 			return err

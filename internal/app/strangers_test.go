@@ -72,15 +72,15 @@ func (b *browser) fetch(method, path string) (status int) {
 // unchanged fails the test unless the event is dead after its first attempt, the only event, and its target enabled.
 func (d *desk) unchanged(dead event.ID) {
 	d.t.Helper()
-	h, err := d.receiver.History().Load(d.t.Context(), dead)
-	if err != nil || h.Event.State != event.Dead || len(h.Steps) != 1 || len(h.Steps[0].History) != 1 {
+	h, err := d.receiver.Stores().History.Load(d.t.Context(), dead)
+	if err != nil || h.Event.State != event.Dead || len(h.Steps) != 1 || len(h.Steps[0].Attempts) != 1 {
 		d.t.Errorf("a stranger changed the event: %+v, %v", h, err)
 	}
-	targets, err := d.receiver.History().Targets(d.t.Context())
+	targets, err := d.receiver.Stores().Workflow.Targets(d.t.Context())
 	if err != nil || len(targets) != 0 {
 		d.t.Errorf("a stranger changed the targets: %+v, %v", targets, err)
 	}
-	events, err := d.receiver.History().List(d.t.Context(), "", 2)
+	events, err := d.receiver.Stores().History.List(d.t.Context(), "", 2)
 	if err != nil || len(events) != 1 {
 		d.t.Errorf("a stranger made events: %d, %v", len(events), err)
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/submit"
-	"github.com/deepimage-receiver/receiver/internal/work"
 )
 
 // buildSubmitter makes who submits jobs. Without a key it submits none, and knows the tokens of former ones all the same.
 func (a *App) buildSubmitter() {
 	deps := submit.Deps{
-		Store: a.work, Webhook: a.config.PublicURL + event.WebhookPath + "/",
+		Store: a.work.Jobs, Webhook: a.config.PublicURL + event.WebhookPath + "/",
 		After: a.config.Reconcile.After, Horizon: a.config.Reconcile.Horizon, Log: a.log,
 	}
 	if a.vendor != nil {
@@ -48,7 +48,7 @@ func (b *backOffice) Submit(ctx context.Context, request []byte, wait time.Durat
 	if err != nil {
 		return admin.Job{}, submissionFailure(submitted, err)
 	}
-	return jobsOf([]work.Expectation{submitted})[0], nil
+	return jobsOf([]jobs.Job{submitted})[0], nil
 }
 
 // maxRequest is the length of a request whose echo still fits into a callback, also if the vendor escapes the slashes of base64.
@@ -58,7 +58,7 @@ func (a *App) maxRequest() int {
 }
 
 // submissionFailure gives the failure of a submission its meaning at the admin door.
-func submissionFailure(expected work.Expectation, err error) error {
+func submissionFailure(expected jobs.Job, err error) error {
 	if unstored, ok := errors.AsType[*submit.UnstoredError](err); ok {
 		return &problem.Error{
 			Code: problem.CodeUnknownOutcome, Err: err,

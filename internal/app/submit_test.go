@@ -22,8 +22,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
 // submitting is a receiver that submits jobs to a vendor and is called back through an address of its own.
@@ -413,9 +414,8 @@ func TestStopCallsOffASubmission(t *testing.T) {
 		if err := <-stopped; err != nil {
 			t.Errorf("stopped with %v", err)
 		}
-		store := work.Open(place.Open(t).Work, nil)
-		defer func() { _ = store.Close() }()
-		list, err := store.Expectations(t.Context(), work.Submitting, "", 10)
+		store := workflowtest.New(t, place.Open(t).Work, nil)
+		list, err := store.Jobs.List(t.Context(), jobs.Submitting, "", 10)
 		if err != nil || len(list) != 1 || !strings.Contains(list[0].Detail, "is not known") {
 			t.Errorf("left are %+v, error %v", list, err)
 		}
@@ -464,27 +464,26 @@ func TestCallbackNamesItsJobLater(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		store := work.Open(place.Open(t).Work, nil)
-		defer func() { _ = store.Close() }()
-		jobs := []string{"c0ffee", "decaf"}
-		expected, tokens := make([]work.Expectation, len(jobs)), make([]string, len(jobs))
-		for n := range jobs {
+		store := workflowtest.New(t, place.Open(t).Work, nil)
+		names := []string{"c0ffee", "decaf"}
+		expected, tokens := make([]jobs.Job, len(names)), make([]string, len(names))
+		for n := range names {
 			tokens[n] = "job-" + rand.Text()
 			var err error
-			if expected[n], err = store.Prepare(t.Context(), sha256.Sum256([]byte(tokens[n])), time.Now().Add(time.Hour)); err != nil {
+			if expected[n], err = store.Jobs.Prepare(t.Context(), sha256.Sum256([]byte(tokens[n])), time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		release := holdWork(t, place)
-		ids := make([]event.ID, len(jobs))
-		for n, job := range jobs {
+		ids := make([]event.ID, len(names))
+		for n, job := range names {
 			a := post(t, s.client, s.url("/webhooks/deep-image/"+tokens[n]), []byte(`{"job":"`+job+`","result_url":null}`))
 			if ids[n] = a.ID; a.code != http.StatusOK || a.Status != "accepted" {
 				t.Errorf("%s: answer %+v", job, a)
 			}
 		}
 		release()
-		for n, job := range jobs {
+		for n, job := range names {
 			if arrived := s.becomes(t, expected[n].ID, "arrived"); arrived.Job != job || event.ID(arrived.Event) != ids[n] {
 				t.Errorf("got %+v", arrived)
 			}

@@ -9,22 +9,22 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
 )
 
 // WithTargets lets do look at the targets of a receiver, and enable or disable them, whether it is running or
 // not. It changes no schema and, embedded, makes no file: a running receiver sees the
 // change at the next step of the target.
-func WithTargets(ctx context.Context, c config.Config, do func(context.Context, *work.Store) error) (err error) {
+func WithTargets(ctx context.Context, c config.Config, do func(context.Context, *WorkStores) error) (err error) {
 	db, closeAll, err := openBeside(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	if err := checkVersion(ctx, db, "work", work.SchemaVersion()); err != nil {
+	if err := checkVersion(ctx, db, "work", schema.Version()); err != nil {
 		return err
 	}
-	store := work.Open(db, nil) // no step is handed out here
+	store := newWorkStores(db, nil) // no step is handed out here
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return do(ctx, store)
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 // trusting is a configuration with the key of the vendor's API, and no patience.
@@ -33,13 +34,13 @@ func trust(c *config.Config, v *fakevendor.Vendor) {
 }
 
 // reaches waits until the event is in a state.
-func (r *receiver) reaches(t testing.TB, id event.ID, want event.Status) work.History {
+func (r *receiver) reaches(t testing.TB, id event.ID, want event.Status) history.Details {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(patience)
 	for {
-		h, err := r.History().Load(t.Context(), id)
+		h, err := r.Stores().History.Load(t.Context(), id)
 		if err == nil && h.Event.State == want {
 			return h
 		}
@@ -151,11 +152,11 @@ func TestImpersonatedJobIsWorkedOnOnce(t *testing.T) {
 				superseded = id
 			}
 		}
-		steps, err := r.History().Replay(t.Context(), superseded, work.Replay{Handler: "download", Finished: true})
+		steps, err := r.Stores().Workflow.Replay(t.Context(), superseded, workflow.Replay{Handler: "download", Finished: true})
 		if err != nil || steps != 2 {
 			t.Errorf("%d steps run again, error %v", steps, err)
 		}
-		if h := r.reaches(t, superseded, event.Done); len(h.Steps[0].History) < 2 || h.Steps[1].State != event.Skipped {
+		if h := r.reaches(t, superseded, event.Done); len(h.Steps[0].Attempts) < 2 || h.Steps[1].State != event.Skipped {
 			t.Errorf("got %+v", h)
 		}
 		for _, address := range addresses {

@@ -213,7 +213,7 @@ func unclean() []string {
 		"internal/thumbnail",
 		"internal/verification",
 		"internal/webhook",
-		"internal/work",
+		"internal/workflow",
 		"internal/workflow",
 	}
 }

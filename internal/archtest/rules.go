@@ -25,14 +25,14 @@ func handlerTools() []string {
 
 // core is everything behind the listeners.
 func core() []string {
-	return append(execution(), "./internal/work")
+	return append(execution(), "./internal/workflow/...", "./internal/history", "./internal/jobs", "./internal/database/...", "./internal/replay")
 }
 
 // execution is the core without the stores that the admin API reads.
 func execution() []string {
 	return []string{
-		"./internal/inbox", "./internal/relay", "./internal/queue", "./internal/database/...",
-		"./internal/executor", "./internal/replay", "./internal/submit", "./internal/handler/...",
+		"./internal/inbox", "./internal/relay", "./internal/queue", "./internal/migratedata",
+		"./internal/executor", "./internal/submit", "./internal/handler/...",
 	}
 }
 
@@ -105,12 +105,12 @@ func serviceRules() []Rule {
 		Says:   "reconciliation imports the store's types and no handler",
 		Of:     []string{"./internal/reconcile"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage", "./internal/configtypes"},
+		Allow:  []string{"./internal/jobs", "./internal/event", "./internal/deepimage", "./internal/configtypes"},
 	}, {
 		Says:   "submission imports the store's types and the vendor's API",
 		Of:     []string{"./internal/submit"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/work", "./internal/event", "./internal/deepimage"},
+		Allow:  []string{"./internal/jobs", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "the executor imports neither relay nor database",
 		Of:     []string{"./internal/executor"},
@@ -118,11 +118,11 @@ func serviceRules() []Rule {
 	}, {
 		Says:   "the inbox does not import what processes events",
 		Of:     []string{"./internal/inbox"},
-		Forbid: []string{"./internal/relay", "./internal/work", "./internal/queue", "./internal/executor", "./internal/handler/..."},
+		Forbid: []string{"./internal/relay", "./internal/workflow/...", "./internal/queue", "./internal/executor", "./internal/handler/..."},
 		Deep:   true,
 	}, {
-		Says:   "the work store imports neither inbox nor handlers",
-		Of:     []string{"./internal/work", "./internal/queue", "./internal/database/..."},
+		Says:   "the stores of the work database import neither inbox nor handlers",
+		Of:     []string{"./internal/workflow/...", "./internal/history", "./internal/jobs", "./internal/queue", "./internal/database/..."},
 		Forbid: []string{"./internal/inbox", "./internal/relay", "./internal/executor", "./internal/handler/..."},
 		Deep:   true,
 	}}
@@ -155,10 +155,10 @@ func visibilityRules() []Rule {
 	}, {
 		Says:   "test code serves commands and tests",
 		Of:     []string{"./..."},
-		Except: []string{"./cmd/..."},
+		Except: []string{"./cmd/...", "./internal/workflow/workflowtest"},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor", "./internal/handler/publish/brokertest",
+			"./internal/fakevendor", "./internal/handler/publish/brokertest", "./internal/workflow/workflowtest",
 		},
 	}}
 }
@@ -199,7 +199,7 @@ func libraryRules() []Rule {
 		{
 			Says:   "the logger is a parameter",
 			Of:     []string{"./..."},
-			Except: []string{"./internal/telemetry", "./internal/queue", "./internal/app", "./internal/fakevendor"},
+			Except: []string{"./internal/telemetry", "./internal/queue", "./internal/app", "./internal/fakevendor", "./internal/workflow/workflowtest"},
 			Forbid: []string{"log", "log/slog", "github.com/rs/zerolog/log"},
 		},
 		{

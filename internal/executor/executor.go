@@ -15,7 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -24,10 +24,10 @@ const recordTimeout = 30 * time.Second
 
 // Work is where attempts are begun and recorded, and steps parked.
 type Work interface {
-	Begin(ctx context.Context, job queue.Job) (work.Attempt, error)
-	Finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error)
+	Begin(ctx context.Context, job queue.Job) (workflow.Attempt, error)
+	Finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error)
 	Disable(ctx context.Context, handler string, reason event.Reason, detail string) error
-	Unpark(ctx context.Context, handler string, all bool, limit int) (int, error)
+	Resume(ctx context.Context, handler string, all bool, limit int) (int, error)
 }
 
 // Bodies is where the bodies of events are.
@@ -70,10 +70,10 @@ func (p *Executor) Run(ctx context.Context, job queue.Job) error {
 		return fmt.Errorf("executor: no handler %q is configured", job.Handler)
 	}
 	attempt, err := p.work.Begin(ctx, job)
-	if errors.Is(err, work.ErrFinished) || errors.Is(err, work.ErrNotFound) || errors.Is(err, work.ErrParked) {
+	if errors.Is(err, workflow.ErrFinished) || errors.Is(err, workflow.ErrNotFound) || errors.Is(err, workflow.ErrDeferred) {
 		return nil // delivered once more, as after a crash; or its target is disabled
 	}
-	if early, ok := errors.AsType[*work.NotYetError](err); ok {
+	if early, ok := errors.AsType[*workflow.NotYetError](err); ok {
 		return &queue.Later{After: early.After}
 	}
 	if err != nil {
@@ -85,9 +85,9 @@ func (p *Executor) Run(ctx context.Context, job queue.Job) error {
 }
 
 // try makes the attempt and decides what follows from it.
-func (p *Executor) try(ctx context.Context, step Step, attempt work.Attempt) work.Result {
+func (p *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt) workflow.Result {
 	if attempt.Tries > p.config.MaxAttempts { // possible when attempts end in crashes
-		return work.Result{
+		return workflow.Result{
 			State: event.Dead, Reason: event.ReasonOther,
 			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1),
 		}
@@ -96,7 +96,7 @@ func (p *Executor) try(ctx context.Context, step Step, attempt work.Attempt) wor
 	defer cancel()
 	outcome, err := p.handle(limited, step, attempt)
 	if err != nil && ctx.Err() != nil {
-		return work.Result{
+		return workflow.Result{
 			State: event.Pending, Artifacts: outcome.Artifacts, Interrupted: true,
 			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
 		}
@@ -106,7 +106,7 @@ func (p *Executor) try(ctx context.Context, step Step, attempt work.Attempt) wor
 }
 
 // handle runs the handler; a panic in it is a failed attempt and not the end of the process.
-func (p *Executor) handle(ctx context.Context, step Step, attempt work.Attempt) (outcome handler.Outcome, err error) {
+func (p *Executor) handle(ctx context.Context, step Step, attempt workflow.Attempt) (outcome handler.Outcome, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			p.log.Error().Str("event", string(attempt.Event)).Str("handler", step.Name).
@@ -122,7 +122,7 @@ func (p *Executor) handle(ctx context.Context, step Step, attempt work.Attempt) 
 }
 
 // load reads the event as it came in.
-func (p *Executor) load(ctx context.Context, attempt work.Attempt) (event.Event, error) {
+func (p *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {
 	body, err := p.bodies.Body(ctx, attempt.Sequence)
 	if errors.Is(err, inbox.ErrNotFound) {
 		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
@@ -143,11 +143,11 @@ func (p *Executor) load(ctx context.Context, attempt work.Attempt) (event.Event,
 }
 
 // record writes the outcome down. What cannot be recorded comes again.
-func (p *Executor) record(ctx context.Context, attempt work.Attempt, result work.Result) error {
+func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result workflow.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	result, err := p.finish(ctx, attempt, result)
-	if errors.Is(err, work.ErrStale) {
+	if errors.Is(err, workflow.ErrStale) {
 		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
 			Msg("outcome refused: another attempt has taken over")
 		return nil
@@ -171,7 +171,7 @@ func (p *Executor) record(ctx context.Context, attempt work.Attempt, result work
 }
 
 // finish records the outcome; before that, that the target is disabled, so that no crash can lose it.
-func (p *Executor) finish(ctx context.Context, attempt work.Attempt, result work.Result) (work.Result, error) {
+func (p *Executor) finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error) {
 	if isDisabling(result) {
 		if err := p.work.Disable(ctx, attempt.Handler, result.Reason, result.Detail); err != nil {
 			return result, err
@@ -181,4 +181,4 @@ func (p *Executor) finish(ctx context.Context, attempt work.Attempt, result work
 }
 
 // isDisabling says that the attempt was made, and that no other is wanted.
-func isDisabling(result work.Result) bool { return result.Parked && !result.Untried }
+func isDisabling(result workflow.Result) bool { return result.Parked && !result.Untried }

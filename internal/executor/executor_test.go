@@ -13,13 +13,15 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -53,7 +55,7 @@ func (s *scripted) Handle(ctx context.Context, e event.Event) (handler.Outcome, 
 // house is everything between the inbox and a handler, with real stores.
 type house struct {
 	inbox    *inbox.Inbox
-	work     *work.Store
+	work     *workflowtest.Stores
 	queue    *queue.Queue
 	relay    *relay.Relay
 	executor *executor.Executor
@@ -87,7 +89,7 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	t.Helper()
 	stores := place.Open(t)
 	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
-	must(t, first(work.Migrate(t.Context(), stores.Work)))
+	must(t, first(schema.Migrate(t.Context(), stores.Work)))
 	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
 	h := &house{log: &lockedBuffer{}}
 	var lanes []queue.Lane
@@ -104,14 +106,13 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	must(t, err)
 	h.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)
-	h.work = work.Open(stores.Work, h.queue)
-	t.Cleanup(func() { _ = h.work.Close() })
-	h.executor = executor.New(config, h.work, h.inbox, steps, zerolog.New(h.log))
+	h.work = workflowtest.New(t, stores.Work, h.queue)
+	h.executor = executor.New(config, h.work.Workflow, h.inbox, steps, zerolog.New(h.log))
 	carry := relay.New
 	if place.Kind == database.Postgres {
 		carry = relay.NewWithin
 	}
-	h.relay = carry(h.inbox, h.work, stages, zerolog.New(h.log))
+	h.relay = carry(h.inbox, h.work.Workflow, stages, zerolog.New(h.log))
 	return h
 }
 
@@ -145,23 +146,23 @@ func (h *house) accept(t *testing.T, job string) event.ID {
 }
 
 // settled waits until the event is in one of the states.
-func (h *house) settled(t *testing.T, id event.ID, want ...event.Status) work.History {
+func (h *house) settled(t *testing.T, id event.ID, want ...event.Status) history.Details {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for {
-		history, err := h.work.Load(t.Context(), id)
+		details, err := h.work.History.Load(t.Context(), id)
 		for _, state := range want {
-			if err == nil && history.Event.State == state {
-				return history
+			if err == nil && details.Event.State == state {
+				return details
 			}
 		}
 		select {
 		case <-look.C:
 		case <-deadline.C:
-			t.Fatalf("event is not %v but %+v, error %v; log:\n%s", want, history, err, h.log)
+			t.Fatalf("event is not %v but %+v, error %v; log:\n%s", want, details, err, h.log)
 		}
 	}
 }
@@ -229,10 +230,10 @@ func TestVerdicts(t *testing.T) {
 				t.Parallel()
 				h := build(t, databasetest.NewPlace(t, place.Kind), quick, shortly, []string{"download"}, row.script)
 				h.start(t)
-				history := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
-				step := history.Steps[0]
-				if history.Event.State != row.state || step.Reason != row.reason || len(step.History) != row.attempts || !strings.Contains(step.Detail, row.detail) {
-					t.Errorf("got %+v", history)
+				details := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
+				step := details.Steps[0]
+				if details.Event.State != row.state || step.Reason != row.reason || len(step.Attempts) != row.attempts || !strings.Contains(step.Detail, row.detail) {
+					t.Errorf("got %+v", details)
 				}
 				h.stop(t) // the last line is written after the last record
 				if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
@@ -252,8 +253,8 @@ func TestOldStepsAreGivenUp(t *testing.T) {
 			return handler.Outcome{}, errors.New("not yet")
 		})
 		h.start(t)
-		history := h.settled(t, h.accept(t, "job-1"), event.Dead)
-		if step := history.Steps[0]; len(step.History) != 1 || !strings.Contains(step.Detail, "given up after") {
+		details := h.settled(t, h.accept(t, "job-1"), event.Dead)
+		if step := details.Steps[0]; len(step.Attempts) != 1 || !strings.Contains(step.Detail, "given up after") {
 			t.Errorf("got %+v", step)
 		}
 	})
@@ -302,8 +303,8 @@ func TestLanesAreIndependent(t *testing.T) {
 		}
 		deadline := time.After(patience)
 		for {
-			history, err := h.work.Load(t.Context(), last)
-			if err == nil && history.Steps[0].State == event.Done {
+			details, err := h.work.History.Load(t.Context(), last)
+			if err == nil && details.Steps[0].State == event.Done {
 				break
 			}
 			select {
@@ -336,9 +337,9 @@ func TestStopInterrupts(t *testing.T) {
 		defer cancel()
 		must(t, h.queue.Stop(ctx))
 		must(t, h.inbox.Close())
-		history, err := h.work.Load(t.Context(), id)
+		details, err := h.work.History.Load(t.Context(), id)
 		must(t, err)
-		if step := history.Steps[0]; step.State != event.Pending || step.Tries != 0 {
+		if step := details.Steps[0]; step.State != event.Pending || step.Tries != 0 {
 			t.Errorf("got %+v", step)
 		}
 	})

@@ -4,12 +4,12 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
 // logFinished writes the one wide line about an attempt.
-func (p *Executor) logFinished(attempt work.Attempt, result work.Result) {
+func (p *Executor) logFinished(attempt workflow.Attempt, result workflow.Result) {
 	var bytes int64
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
@@ -24,7 +24,7 @@ func (p *Executor) logFinished(attempt work.Attempt, result work.Result) {
 }
 
 // why adds the fields that only a failed attempt has.
-func why(result work.Result) func(*zerolog.Event) {
+func why(result workflow.Result) func(*zerolog.Event) {
 	return func(line *zerolog.Event) {
 		if result.Reason != "" {
 			line.Str("reason", string(result.Reason))
@@ -44,7 +44,7 @@ func why(result work.Result) func(*zerolog.Event) {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // level is low for a step that was parked: there may be thousands, and the first failures of their target were told.
-func level(result work.Result) zerolog.Level {
+func level(result workflow.Result) zerolog.Level {
 	switch {
 	case result.Untried:
 		return zerolog.DebugLevel

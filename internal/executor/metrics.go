@@ -3,7 +3,7 @@ package executor
 import (
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 }
 
 // count counts an attempt whose outcome is recorded.
-func (m *metrics) count(attempt work.Attempt, result work.Result) {
+func (m *metrics) count(attempt workflow.Attempt, result workflow.Result) {
 	m.attempts.WithLabelValues(attempt.Handler, string(result.State), string(result.Reason)).Inc()
 	m.durations.WithLabelValues(attempt.Handler).Observe(time.Since(attempt.Started).Seconds())
 	if result.Reason == "" {

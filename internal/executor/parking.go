@@ -97,7 +97,7 @@ func (p *parking) run(ctx context.Context) {
 func (p *parking) look(ctx context.Context) (given int, err error) {
 	for _, name := range p.names {
 		all := p.isAnswering(name)
-		n, failed := p.work.Unpark(ctx, name, all, parkingFill)
+		n, failed := p.work.Resume(ctx, name, all, parkingFill)
 		if failed != nil {
 			err = failed
 		}

@@ -50,7 +50,7 @@ func TestParkedStepsComeBackTogether(t *testing.T) {
 	h.settled(t, h.accept(t, "one more"), event.Done)
 	for _, id := range ids {
 		step := h.settled(t, id, event.Done, event.Dead).Steps[0]
-		if step.State != event.Done || step.Tries != 1 || len(step.History) != 1 || step.Detail != "204" {
+		if step.State != event.Done || step.Tries != 1 || len(step.Attempts) != 1 || step.Detail != "204" {
 			t.Fatalf("got %+v", step)
 		}
 	}
@@ -80,21 +80,21 @@ func TestDisabledTargetGetsNothing(t *testing.T) {
 		h.settled(t, first, event.Retrying)
 		second := h.accept(t, "job-2")
 		h.settled(t, second, event.Retrying)
-		targets, err := h.work.Targets(t.Context())
-		if err != nil || len(targets) != 1 || targets[0].Name != "forward" || targets[0].Detail != "answered 410 Gone" || targets[0].Parked != 2 {
+		targets, err := h.work.Workflow.Targets(t.Context())
+		if err != nil || len(targets) != 1 || targets[0].Name != "forward" || targets[0].Detail != "answered 410 Gone" || targets[0].Deferred != 2 {
 			t.Errorf("targets %+v, error %v", targets, err)
 		}
 		if attempts.Load() != 1 {
 			t.Errorf("%d attempts at a target that is gone", attempts.Load())
 		}
 		gone.Store(false)
-		enabled, err := h.work.Enable(t.Context(), "forward")
+		enabled, err := h.work.Workflow.Enable(t.Context(), "forward")
 		if err != nil || !enabled {
 			t.Fatal(err)
 		}
 		for id, want := range map[event.ID]int{first: 2, second: 1} {
 			step := h.settled(t, id, event.Done, event.Dead).Steps[1]
-			if step.State != event.Done || step.Tries != 1 || len(step.History) != want {
+			if step.State != event.Done || step.Tries != 1 || len(step.Attempts) != want {
 				t.Errorf("got %+v", step)
 			}
 		}

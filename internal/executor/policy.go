@@ -7,7 +7,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 // Config is the retry policy.
@@ -30,8 +30,8 @@ func (c Config) Validate() error {
 const maxDeferral = 24 * time.Hour
 
 // decide returns the result of a finished attempt. It depends on its arguments only; random is in [0, 1).
-func decide(config Config, attempt work.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) work.Result {
-	result := work.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL}
+func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) workflow.Result {
+	result := workflow.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL}
 	failure := handler.Classify(err)
 	if failure == nil {
 		if outcome.Skipped {
@@ -74,7 +74,7 @@ func decide(config Config, attempt work.Attempt, outcome handler.Outcome, err er
 }
 
 // tooOld returns result as that of a step that has reached the maximum age.
-func tooOld(result work.Result, attempt work.Attempt) work.Result {
+func tooOld(result workflow.Result, attempt workflow.Attempt) workflow.Result {
 	result.State = event.Dead
 	result.Detail = fmt.Sprintf("%s (given up after %s)", result.Detail, attempt.Age.Round(time.Second))
 	return result

@@ -8,7 +8,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -25,85 +25,85 @@ func TestDecide(t *testing.T) {
 		age     time.Duration
 		outcome handler.Outcome
 		err     error
-		want    work.Result // Detail is compared only where err is nil
+		want    workflow.Result // Detail is compared only where err is nil
 	}{
 		{
 			name: "done", outcome: handler.Outcome{Artifacts: artifacts, Detail: "204", ResultURL: "https://host/a.png"},
-			want: work.Result{State: event.Done, Artifacts: artifacts, Detail: "204", ResultURL: "https://host/a.png"},
+			want: workflow.Result{State: event.Done, Artifacts: artifacts, Detail: "204", ResultURL: "https://host/a.png"},
 		},
 		{
 			name: "verified", outcome: handler.Outcome{ResultURL: "https://host/a.png", Verified: true},
-			want: work.Result{State: event.Done, ResultURL: "https://host/a.png", Verified: true},
+			want: workflow.Result{State: event.Done, ResultURL: "https://host/a.png", Verified: true},
 		},
-		{name: "skipped", outcome: handler.Outcome{Skipped: true}, want: work.Result{State: event.Skipped}},
+		{name: "skipped", outcome: handler.Outcome{Skipped: true}, want: workflow.Result{State: event.Skipped}},
 		{
 			name: "unclassified error", err: broken,
-			want: work.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now.Add(5 * time.Second)},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now.Add(5 * time.Second)},
 		},
 		{
 			name: "retry keeps artifacts", outcome: handler.Outcome{Artifacts: artifacts}, err: handler.Retry(event.ReasonTruncated, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonTruncated, NextAt: now.Add(5 * time.Second), Artifacts: artifacts},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonTruncated, NextAt: now.Add(5 * time.Second), Artifacts: artifacts},
 		},
 		{
 			name: "retry after a requested delay", err: handler.RetryAfter(time.Minute, event.ReasonRateLimited, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute)},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute)},
 		},
 		{
 			name: "second retry doubles", tries: 2, err: handler.Retry(event.ReasonServerError, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(10 * time.Second)},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(10 * time.Second)},
 		},
 		{
 			name: "retry: too many attempts", tries: 3, err: handler.Retry(event.ReasonServerError, broken),
-			want: work.Result{State: event.Dead, Reason: event.ReasonServerError},
+			want: workflow.Result{State: event.Dead, Reason: event.ReasonServerError},
 		},
 		{
 			name: "retry: too old", age: time.Hour - 4*time.Second, err: handler.Retry(event.ReasonServerError, broken),
-			want: work.Result{State: event.Dead, Reason: event.ReasonServerError},
+			want: workflow.Result{State: event.Dead, Reason: event.ReasonServerError},
 		},
 		{
 			name: "hold does not count attempts", tries: 1000, err: handler.Hold(20*time.Second, event.ReasonNoResult, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(20 * time.Second), Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(20 * time.Second), Interrupted: true},
 		},
 		{
 			name: "hold grows with age", age: 20 * time.Minute, err: handler.Hold(20*time.Second, event.ReasonNoResult, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(5 * time.Minute), Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(5 * time.Minute), Interrupted: true},
 		},
 		{
 			name: "hold: too old", age: time.Hour, err: handler.Hold(time.Second, event.ReasonNoResult, broken),
-			want: work.Result{State: event.Dead, Reason: event.ReasonNoResult},
+			want: workflow.Result{State: event.Dead, Reason: event.ReasonNoResult},
 		},
 		{
 			name: "defer", tries: 1000, age: 1000 * time.Hour, err: handler.Defer(time.Minute, event.CauseNone, event.ReasonServerError, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
 		},
 		{
 			name: "defer for an outage", tries: 1000, err: handler.Defer(time.Minute, event.CauseOutage, event.ReasonServerError, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
 		},
 		{
 			name: "defer this step alone", tries: 1000, err: handler.Defer(time.Minute, event.CauseStep, event.ReasonRateLimited, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute), Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute), Interrupted: true, Untried: true},
 		},
 		{
 			name: "defer is bounded", err: handler.Defer(1000*time.Hour, event.CauseNone, event.ReasonServerError, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(24 * time.Hour), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(24 * time.Hour), Parked: true, Interrupted: true, Untried: true},
 		},
 		{
 			name: "defer for a negative delay", err: handler.Defer(-time.Hour, event.CauseNone, event.ReasonServerError, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now, Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now, Parked: true, Interrupted: true, Untried: true},
 		},
-		{name: "quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken), want: work.Result{State: event.Quarantined, Reason: event.ReasonNotVerified}},
-		{name: "fail", err: handler.Fail(event.ReasonTooLarge, broken), want: work.Result{State: event.Dead, Reason: event.ReasonTooLarge}},
-		{name: "deleted at the vendor", err: handler.FailDeleted(event.ReasonExpired, broken), want: work.Result{State: event.Dead, Reason: event.ReasonExpired, Gone: true}},
+		{name: "quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken), want: workflow.Result{State: event.Quarantined, Reason: event.ReasonNotVerified}},
+		{name: "fail", err: handler.Fail(event.ReasonTooLarge, broken), want: workflow.Result{State: event.Dead, Reason: event.ReasonTooLarge}},
+		{name: "deleted at the vendor", err: handler.FailDeleted(event.ReasonExpired, broken), want: workflow.Result{State: event.Dead, Reason: event.ReasonExpired, Gone: true}},
 		{
 			name: "disable", tries: 1000, err: handler.Disable(event.ReasonOther, broken),
-			want: work.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now, Parked: true, Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now, Parked: true, Interrupted: true},
 		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			attempt := work.Attempt{Tries: max(row.tries, 1), Age: row.age}
+			attempt := workflow.Attempt{Tries: max(row.tries, 1), Age: row.age}
 			got := executor.Decide(config, attempt, row.outcome, row.err, now, 0)
 			if row.err != nil {
 				if got.Detail == "" {

@@ -1,7 +1,7 @@
 package reconcile
 
 import (
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -13,7 +13,7 @@ func newMetrics() metrics {
 	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "receiver_reconciled_total", Help: "Jobs whose callbacks did not come in time, by what was found when Deep Image was asked.",
 	}, []string{"outcome"})
-	for _, state := range []work.ExpectationState{work.Arrived, work.Reconciled, work.Failed, work.Expired, work.Lost} {
+	for _, state := range []jobs.State{jobs.Arrived, jobs.Reconciled, jobs.Failed, jobs.Expired, jobs.Lost} {
 		outcomes.WithLabelValues(string(state)) // from the beginning, so that the first one is seen
 	}
 	return metrics{outcomes}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
@@ -32,11 +32,11 @@ const (
 
 // Store is where expectations are.
 type Store interface {
-	Expect(ctx context.Context, jobs []string, first, horizon time.Time) ([]work.Expectation, error)
-	Due(ctx context.Context, lease time.Duration, limit int) ([]work.Expectation, error)
-	PutOff(ctx context.Context, id string, next time.Time, asked bool, detail string) error
-	Settle(ctx context.Context, id string, state work.ExpectationState, e event.ID, detail string) (settled bool, err error)
-	FreeDue(ctx context.Context) error
+	Track(ctx context.Context, jobs []string, first, horizon time.Time) ([]jobs.Job, error)
+	AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]jobs.Job, error)
+	Reschedule(ctx context.Context, id string, next time.Time, asked bool, detail string) error
+	Resolve(ctx context.Context, id string, state jobs.State, e event.ID, detail string) (settled bool, err error)
+	ReleaseLeases(ctx context.Context) error
 }
 
 // Inbox takes what is found.
@@ -77,14 +77,14 @@ func New(config Config, deps Deps) *Reconciler {
 }
 
 // Expect registers jobs from now on.
-func (r *Reconciler) Expect(ctx context.Context, jobs []string) ([]work.Expectation, error) {
+func (r *Reconciler) Track(ctx context.Context, jobs []string) ([]jobs.Job, error) {
 	now := time.Now()
-	return r.Store.Expect(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
+	return r.Store.Track(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
 }
 
 // Start begins to ask; Stop ends it.
 func (r *Reconciler) Start(ctx context.Context) error {
-	if err := r.Store.FreeDue(ctx); err != nil {
+	if err := r.Store.ReleaseLeases(ctx); err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
 	asking, cancel := context.WithCancel(context.Background())
@@ -130,7 +130,7 @@ func (r *Reconciler) run(ctx context.Context) {
 // round asks about the jobs whose time has come.
 func (r *Reconciler) round(ctx context.Context) (asked int, err error) {
 	over := time.Now().Add(lease)
-	due, err := r.Store.Due(ctx, lease, batch)
+	due, err := r.Store.AcquireDue(ctx, lease, batch)
 	if err != nil {
 		return 0, err
 	}
@@ -156,7 +156,7 @@ func (r *Reconciler) complain(ctx context.Context, err error) {
 }
 
 // ask finds out what became of one job.
-func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
+func (r *Reconciler) ask(ctx context.Context, expected jobs.Job) error {
 	if expected.Job == "" {
 		return r.nameless(ctx, expected)
 	}
@@ -168,9 +168,9 @@ func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
 	case deepimage.Complete:
 		return r.found(ctx, expected, verdict)
 	case deepimage.Failed:
-		return r.settle(ctx, expected, work.Failed, "", "Deep Image could not make the image. "+verdict.Message)
+		return r.settle(ctx, expected, jobs.Failed, "", "Deep Image could not make the image. "+verdict.Message)
 	case deepimage.Deleted:
-		return r.settle(ctx, expected, work.Expired, "", "Deep Image has deleted the images of the job.")
+		return r.settle(ctx, expected, jobs.Expired, "", "Deep Image has deleted the images of the job.")
 	case deepimage.Unknown:
 		return r.later(ctx, expected, "Deep Image does not know the job.")
 	default:
@@ -179,15 +179,15 @@ func (r *Reconciler) ask(ctx context.Context, expected work.Expectation) error {
 }
 
 // nameless gives up a submission at its horizon of which nobody knows what to ask for. What is said of it stays.
-func (r *Reconciler) nameless(ctx context.Context, expected work.Expectation) error {
+func (r *Reconciler) nameless(ctx context.Context, expected jobs.Job) error {
 	if time.Now().Before(expected.Horizon) {
 		return r.putOff(ctx, expected, expected.Horizon, false, expected.Detail)
 	}
-	return r.settle(ctx, expected, work.Lost, "", cmp.Or(expected.Detail, "Which job it is was never said, and its callback has not come."))
+	return r.settle(ctx, expected, jobs.Lost, "", cmp.Or(expected.Detail, "Which job it is was never said, and its callback has not come."))
 }
 
 // unanswered has the job asked about again, also beyond the horizon: only what the vendor says can make it lost.
-func (r *Reconciler) unanswered(ctx context.Context, expected work.Expectation, cause error) error {
+func (r *Reconciler) unanswered(ctx context.Context, expected jobs.Job, cause error) error {
 	if deepimage.KindOf(cause) == deepimage.KindCancelled { // the receiver stops; whoever starts next asks
 		return nil
 	}
@@ -195,18 +195,18 @@ func (r *Reconciler) unanswered(ctx context.Context, expected work.Expectation, 
 }
 
 // again is for a round in which nothing was learnt.
-func (r *Reconciler) again(ctx context.Context, expected work.Expectation, pause time.Duration, detail string) error {
+func (r *Reconciler) again(ctx context.Context, expected jobs.Job, pause time.Duration, detail string) error {
 	return r.putOff(ctx, expected, time.Now().Add(r.pause(expected, pause)), false, detail)
 }
 
 // pause is the time until the next question, at least as long as the vendor asks for.
-func (r *Reconciler) pause(expected work.Expectation, least time.Duration) time.Duration {
+func (r *Reconciler) pause(expected jobs.Job, least time.Duration) time.Duration {
 	pause := max(least, r.config.pause(expected.Polls))
 	return pause + rand.N(pause/8+1)
 }
 
 // found puts the result into the inbox, where the callback may be already.
-func (r *Reconciler) found(ctx context.Context, expected work.Expectation, verdict deepimage.Verdict) error {
+func (r *Reconciler) found(ctx context.Context, expected jobs.Job, verdict deepimage.Verdict) error {
 	e, err := callback(expected.Job, verdict.ResultURL)
 	if err != nil {
 		return err
@@ -216,9 +216,9 @@ func (r *Reconciler) found(ctx context.Context, expected work.Expectation, verdi
 		return errors.Join(err, r.again(ctx, expected, 0, "The result is found and could not be stored yet."))
 	}
 	if receipt.Duplicate {
-		return r.settle(ctx, expected, work.Arrived, receipt.ID, "")
+		return r.settle(ctx, expected, jobs.Arrived, receipt.ID, "")
 	}
-	return r.settle(ctx, expected, work.Reconciled, receipt.ID, "")
+	return r.settle(ctx, expected, jobs.Reconciled, receipt.ID, "")
 }
 
 // callback is what the vendor would have sent, so far as that can be known. Its identity is that of a callback
@@ -242,10 +242,10 @@ func callback(job, resultURL string) (event.Event, error) {
 }
 
 // later has a job asked about again that the vendor has no result of, or gives it up at the horizon.
-func (r *Reconciler) later(ctx context.Context, expected work.Expectation, detail string) error {
+func (r *Reconciler) later(ctx context.Context, expected jobs.Job, detail string) error {
 	now := time.Now()
 	if !now.Before(expected.Horizon) {
-		return r.settle(ctx, expected, work.Lost, "", detail)
+		return r.settle(ctx, expected, jobs.Lost, "", detail)
 	}
 	next := now.Add(r.pause(expected, 0))
 	if next.After(expected.Horizon) {
@@ -255,21 +255,21 @@ func (r *Reconciler) later(ctx context.Context, expected work.Expectation, detai
 }
 
 // putOff writes it down also when the receiver stops.
-func (r *Reconciler) putOff(ctx context.Context, expected work.Expectation, next time.Time, asked bool, detail string) error {
-	return r.Store.PutOff(context.WithoutCancel(ctx), expected.ID, next, asked, detail)
+func (r *Reconciler) putOff(ctx context.Context, expected jobs.Job, next time.Time, asked bool, detail string) error {
+	return r.Store.Reschedule(context.WithoutCancel(ctx), expected.ID, next, asked, detail)
 }
 
 // settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost. If its
 // callback has come meanwhile there is nothing to say; that a result was found stays to be said also when the relay was quicker
 // to write it down.
-func (r *Reconciler) settle(ctx context.Context, expected work.Expectation, state work.ExpectationState, id event.ID, detail string) error {
-	settled, err := r.Store.Settle(context.WithoutCancel(ctx), expected.ID, state, id, detail)
-	if err != nil || !settled && state != work.Reconciled {
+func (r *Reconciler) settle(ctx context.Context, expected jobs.Job, state jobs.State, id event.ID, detail string) error {
+	settled, err := r.Store.Resolve(context.WithoutCancel(ctx), expected.ID, state, id, detail)
+	if err != nil || !settled && state != jobs.Reconciled {
 		return err
 	}
 	r.outcomes.WithLabelValues(string(state)).Inc()
 	level := zerolog.WarnLevel
-	if state == work.Arrived {
+	if state == jobs.Arrived {
 		level = zerolog.DebugLevel
 	}
 	r.Log.WithLevel(level).Str("job", expected.Job).Str("event", string(id)).Str("outcome", string(state)).Str("detail", detail).

@@ -9,8 +9,8 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
-	"github.com/deepimage-receiver/receiver/internal/work"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // desk stands for everything around the reconciler: it has one job, which is due once.
 type desk struct {
-	expected work.Expectation
+	expected jobs.Job
 	verdict  deepimage.Verdict
 	failure  error
 	receipt  event.Receipt
@@ -34,36 +34,36 @@ type desk struct {
 
 // outcome is what was written down.
 type outcome struct {
-	state  work.ExpectationState // "" when it is put off
+	state  jobs.State // "" when it is put off
 	id     event.ID
 	detail string
 	next   time.Time
 	asked  bool
 }
 
-func (d *desk) Expect(context.Context, []string, time.Time, time.Time) ([]work.Expectation, error) {
+func (d *desk) Track(context.Context, []string, time.Time, time.Time) ([]jobs.Job, error) {
 	return nil, nil
 }
 
-func (d *desk) Due(context.Context, time.Duration, int) ([]work.Expectation, error) {
+func (d *desk) AcquireDue(context.Context, time.Duration, int) ([]jobs.Job, error) {
 	if d.given {
 		return nil, nil
 	}
 	d.given = true
-	return []work.Expectation{d.expected}, nil
+	return []jobs.Job{d.expected}, nil
 }
 
-func (d *desk) PutOff(_ context.Context, _ string, next time.Time, asked bool, detail string) error {
+func (d *desk) Reschedule(_ context.Context, _ string, next time.Time, asked bool, detail string) error {
 	d.outcome <- outcome{next: next, asked: asked, detail: detail}
 	return nil
 }
 
-func (d *desk) Settle(_ context.Context, _ string, state work.ExpectationState, id event.ID, detail string) (bool, error) {
+func (d *desk) Resolve(_ context.Context, _ string, state jobs.State, id event.ID, detail string) (bool, error) {
 	d.outcome <- outcome{state: state, id: id, detail: detail}
 	return !d.come, nil
 }
 
-func (d *desk) FreeDue(context.Context) error { return nil }
+func (d *desk) ReleaseLeases(context.Context) error { return nil }
 
 func (d *desk) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
 	d.accepted = e
@@ -81,26 +81,26 @@ func TestWhatBecomesOfAnExpectation(t *testing.T) {
 	rows := map[string]struct {
 		desk  desk
 		past  bool // the horizon
-		want  work.ExpectationState
+		want  jobs.State
 		after time.Duration // how long it is put off, at least
 		asked bool
 		says  string
 	}{
-		"found":              {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1"}}, want: work.Reconciled},
-		"was in the inbox":   {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1", Duplicate: true}}, want: work.Arrived},
+		"found":              {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1"}}, want: jobs.Reconciled},
+		"was in the inbox":   {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1", Duplicate: true}}, want: jobs.Arrived},
 		"inbox is full":      {desk: desk{verdict: complete, refusal: errors.New("full")}, after: time.Minute},
-		"failed":             {desk: desk{verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}}, want: work.Failed},
-		"deleted":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Deleted}}, want: work.Expired},
+		"failed":             {desk: desk{verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}}, want: jobs.Failed},
+		"deleted":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Deleted}}, want: jobs.Expired},
 		"pending":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}}, after: time.Minute, asked: true},
 		"unknown":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}}, after: time.Minute, asked: true},
-		"after many polls":   {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}, expected: work.Expectation{Polls: 3}}, after: 8 * time.Minute, asked: true},
+		"after many polls":   {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}, expected: jobs.Job{Polls: 3}}, after: 8 * time.Minute, asked: true},
 		"the API is down":    {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable, After: 30 * time.Minute}}, after: 30 * time.Minute},
-		"at the horizon":     {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending}}, past: true, want: work.Lost},
+		"at the horizon":     {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending}}, past: true, want: jobs.Lost},
 		"down, horizon":      {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable}}, past: true, after: time.Minute},
 		"full, horizon":      {desk: desk{verdict: complete, refusal: errors.New("full")}, past: true, after: time.Minute},
-		"found, horizon":     {desk: desk{verdict: complete}, past: true, want: work.Reconciled},
-		"job was never told": {desk: desk{expected: work.Expectation{State: work.Submitting}}, past: true, want: work.Lost, says: "never said"},
-		"never told, remark": {desk: desk{expected: work.Expectation{State: work.Submitting, Detail: "Not known."}}, past: true, want: work.Lost, says: "Not known."},
+		"found, horizon":     {desk: desk{verdict: complete}, past: true, want: jobs.Reconciled},
+		"job was never told": {desk: desk{expected: jobs.Job{State: jobs.Submitting}}, past: true, want: jobs.Lost, says: "never said"},
+		"never told, remark": {desk: desk{expected: jobs.Job{State: jobs.Submitting, Detail: "Not known."}}, past: true, want: jobs.Lost, says: "Not known."},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestOutcomesAreCounted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := &row.desk
-			d.outcome, d.expected = make(chan outcome, 1), work.Expectation{Job: "job-1", Horizon: time.Now().Add(time.Hour)}
+			d.outcome, d.expected = make(chan outcome, 1), jobs.Job{Job: "job-1", Horizon: time.Now().Add(time.Hour)}
 			r := reconcile.New(reconcile.Config{After: time.Minute, Horizon: time.Hour}, reconcile.Deps{
 				Store: d, Inbox: d, Vendor: d, Concurrency: 1, Log: zerolog.Nop(),
 			})

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -25,8 +25,8 @@ func New(from Inbox, to Work, stages [][]string, log zerolog.Logger) *Relay {
 		if err != nil || len(entries) == 0 {
 			return 0, err
 		}
-		found := func(context.Context, *sql.Tx) ([]work.Arrival, error) { return arrivals(entries), nil }
-		if _, err := to.AddFrom(ctx, found, stages); err != nil {
+		found := func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return arrivals(entries), nil }
+		if _, err := to.Add(ctx, found, stages); err != nil {
 			return 0, fmt.Errorf("relay: %w", err)
 		}
 		if err := from.Relayed(ctx, sequences(entries)); err != nil {
@@ -38,12 +38,12 @@ func New(from Inbox, to Work, stages [][]string, log zerolog.Logger) *Relay {
 
 // NewWithin is New for an inbox and a work store in one Postgres database.
 func NewWithin(from Inbox, to Work, stages [][]string, log zerolog.Logger) *Relay {
-	claim := func(ctx context.Context, tx *sql.Tx) ([]work.Arrival, error) {
+	claim := func(ctx context.Context, tx *sql.Tx) ([]workflow.InboxEntry, error) {
 		entries, err := inbox.Claim(ctx, tx, batch)
 		return arrivals(entries), err
 	}
 	return newRelay(from, to, stages, log, func(ctx context.Context) (int, error) {
-		carried, err := to.AddFrom(ctx, claim, stages)
+		carried, err := to.Add(ctx, claim, stages)
 		if err != nil {
 			return 0, fmt.Errorf("relay: %w", err)
 		}
@@ -55,10 +55,10 @@ func newRelay(from Inbox, to Work, stages [][]string, log zerolog.Logger, carry 
 	return &Relay{waiting: from.Waiting, carry: carry, work: to, first: stages[0], log: log, done: make(chan struct{})}
 }
 
-func arrivals(entries []inbox.Entry) []work.Arrival {
-	list := make([]work.Arrival, len(entries))
+func arrivals(entries []inbox.Entry) []workflow.InboxEntry {
+	list := make([]workflow.InboxEntry, len(entries))
 	for i, e := range entries {
-		list[i] = work.Arrival{
+		list[i] = workflow.InboxEntry{
 			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes,
 			Source: e.Source, Origin: e.Origin, Token: e.Token,
 		}

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -31,7 +31,7 @@ const (
 
 // Work is where events go.
 type Work interface {
-	AddFrom(ctx context.Context, take work.Take, stages [][]string) (int, error)
+	Add(ctx context.Context, take workflow.Take, stages [][]string) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 

@@ -12,11 +12,13 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
+	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -33,7 +35,7 @@ const patience = 30 * time.Second
 // stores are a real inbox and a real work store.
 type stores struct {
 	inbox    *inbox.Inbox
-	work     *work.Store
+	work     *workflowtest.Stores
 	database *database.DB
 }
 
@@ -43,7 +45,7 @@ func open(t *testing.T, place *databasetest.Place) *stores {
 	s := &stores{database: opened.Work}
 	for _, migrate := range []func() (int64, error){
 		func() (int64, error) { return inbox.Migrate(t.Context(), opened.Inbox) },
-		func() (int64, error) { return work.Migrate(t.Context(), opened.Work) },
+		func() (int64, error) { return schema.Migrate(t.Context(), opened.Work) },
 		func() (int64, error) { return queue.Migrate(t.Context(), opened.Queue) },
 	} {
 		if _, err := migrate(); err != nil {
@@ -61,8 +63,7 @@ func open(t *testing.T, place *databasetest.Place) *stores {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.work = work.Open(opened.Work, jobs)
-	t.Cleanup(func() { _ = s.work.Close() })
+	s.work = workflowtest.New(t, opened.Work, jobs)
 	return s
 }
 
@@ -128,12 +129,12 @@ func TestEveryEventOnceWhateverIsLostBetween(t *testing.T) {
 	source := &forgetful{Inbox: s.inbox}
 	source.left.Store(1)
 	for range 3 { // three lives of the process
-		r := relay.New(source, s.work, stages, zerolog.Nop())
+		r := relay.New(source, s.work.Workflow, stages, zerolog.Nop())
 		r.Start()
 		eventually(t, "something relayed", func() bool { return s.count(t, "SELECT count(*) FROM events") >= 200 })
 		stop(t, r)
 	}
-	r := relay.New(source, s.work, stages, zerolog.Nop())
+	r := relay.New(source, s.work.Workflow, stages, zerolog.Nop())
 	r.Start()
 	s.accept(t, 250, 300)
 	eventually(t, "an empty outbox", func() bool { return s.inbox.Backlog() == 0 })
@@ -153,7 +154,7 @@ func TestReplicasShareTheOutbox(t *testing.T) {
 	gone.accept(t, 0, 700)
 	replicas := []*stores{open(t, place), open(t, place), open(t, place)}
 	for n, s := range replicas {
-		r := relay.NewWithin(s.inbox, s.work, stages, zerolog.Nop())
+		r := relay.NewWithin(s.inbox, s.work.Workflow, stages, zerolog.Nop())
 		r.Start()
 		t.Cleanup(func() { stop(t, r) })
 		s.accept(t, 1000*(n+1), 1000*(n+1)+100)
@@ -172,7 +173,7 @@ func TestFailedClaimIsUndone(t *testing.T) {
 	s := open(t, databasetest.NewPlace(t, database.Postgres))
 	s.accept(t, 0, 3)
 	failure := errors.New("the process died here")
-	_, err := s.work.AddFrom(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]work.Arrival, error) {
+	_, err := s.work.Workflow.Add(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]workflow.InboxEntry, error) {
 		entries, err := inbox.Claim(ctx, tx, 2)
 		if err != nil || len(entries) != 2 {
 			t.Errorf("claimed %d, error %v", len(entries), err)
@@ -201,15 +202,13 @@ func backPressure(t *testing.T, place *databasetest.Place) {
 	s := open(t, place)
 	s.accept(t, 0, 1)
 	for batch := range 12 { // fill the work store directly: 12 x 200 steps that nobody works on
-		arrivals := make([]work.Arrival, 200)
+		arrivals := make([]workflow.InboxEntry, 200)
 		for n := range arrivals {
-			arrivals[n] = work.Arrival{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
+			arrivals[n] = workflow.InboxEntry{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
 		}
-		if err := s.work.Add(t.Context(), arrivals, stages); err != nil {
-			t.Fatal(err)
-		}
+		s.work.AddStages(t, stages, arrivals...)
 	}
-	source := &watched{Store: s.work, looked: make(chan struct{}, 100)}
+	source := &watched{Store: s.work.Workflow, looked: make(chan struct{}, 100)}
 	r := carry(s.inbox, source, stages, zerolog.Nop())
 	r.Start()
 	for range 3 {
@@ -218,7 +217,7 @@ func backPressure(t *testing.T, place *databasetest.Place) {
 	if s.inbox.Backlog() != 1 {
 		t.Error("a full work store was filled further")
 	}
-	if unattended, err := s.work.Unattended(t.Context(), []string{"forward"}); err != nil || unattended["download"] != 2400 {
+	if unattended, err := s.work.Workflow.Unattended(t.Context(), []string{"forward"}); err != nil || unattended["download"] != 2400 {
 		t.Errorf("unattended %v, error %v", unattended, err)
 	}
 	if _, err := s.database.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'done'"); err != nil {
@@ -230,7 +229,7 @@ func backPressure(t *testing.T, place *databasetest.Place) {
 
 // watched is a work store that tells when it was asked how full it is.
 type watched struct {
-	*work.Store
+	*workflow.Store
 	looked chan struct{}
 }
 

@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -37,34 +39,39 @@ const (
 	complainEvery = time.Minute
 )
 
-// Events are where the dead ones are.
+// Events finds the events to replay.
 type Events interface {
-	Find(ctx context.Context, filter work.Filter, before event.ID, limit int) ([]work.Line, error)
-	Replay(ctx context.Context, id event.ID, what work.Replay) (int, error)
+	Find(ctx context.Context, filter history.Filter, before event.ID, limit int) ([]history.ListItem, error)
+}
+
+// Workflow replays one event and counts the steps that wait for a worker.
+type Workflow interface {
+	Replay(ctx context.Context, id event.ID, what workflow.Replay) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
-// Reruns are where it is written down how far the replay of many has come.
-type Reruns interface {
-	BeginRerun(ctx context.Context, filter work.Filter) error
-	TakeRerun(ctx context.Context, lease time.Duration) (work.Rerun, error)
-	KeepRerun(ctx context.Context, rerun work.Rerun, lease time.Duration) error
-	EndRerun(ctx context.Context, rerun work.Rerun, failed bool) error
-	FreeRerun(ctx context.Context) error
+// BulkReplays keeps the progress of bulk replays; Store implements it.
+type BulkReplays interface {
+	Create(ctx context.Context, filter history.Filter) error
+	Acquire(ctx context.Context, lease time.Duration) (BulkReplay, error)
+	Renew(ctx context.Context, r BulkReplay, lease time.Duration) error
+	End(ctx context.Context, r BulkReplay, failed bool) error
+	ReleaseLease(ctx context.Context) error
 }
 
-// Store is both.
-type Store interface {
-	Events
-	Reruns
+// Deps is what a Replayer works with.
+type Deps struct {
+	BulkReplays BulkReplays
+	Events      Events
+	Workflow    Workflow
+	Handlers    []string // whose queues must have room before an event is replayed
+	Log         zerolog.Logger
 }
 
 // Replayer works on the replay of many events that is written down in the store: one at a time, by one replica. It is safe for
 // use by many goroutines. What it has not come to when the process ends is gone on with at the next start, or by another replica.
 type Replayer struct {
-	store    Store
-	handlers []string
-	log      zerolog.Logger
+	Deps
 
 	begun  chan struct{} // a token when there is something new
 	cancel context.CancelFunc
@@ -73,15 +80,15 @@ type Replayer struct {
 	complained time.Time // when a failure was logged last
 }
 
-// New makes a replayer for steps of these handlers. It works from Start on.
-func New(store Store, handlers []string, log zerolog.Logger) *Replayer {
-	return &Replayer{store: store, handlers: handlers, log: log, begun: make(chan struct{}, 1), done: make(chan struct{})}
+// New returns a Replayer. It works from Start on.
+func New(deps Deps) *Replayer {
+	return &Replayer{Deps: deps, begun: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // Begin has the dead steps of the events run again that a filter lets through, and returns as soon as that is written down. It
-// gives work.ErrBusy when another such replay is under way.
-func (r *Replayer) Begin(ctx context.Context, filter work.Filter) error {
-	if err := r.store.BeginRerun(ctx, filter); err != nil {
+// gives ErrBusy when another such replay is under way.
+func (r *Replayer) Begin(ctx context.Context, filter history.Filter) error {
+	if err := r.BulkReplays.Create(ctx, filter); err != nil {
 		return err
 	}
 	select {
@@ -93,7 +100,7 @@ func (r *Replayer) Begin(ctx context.Context, filter work.Filter) error {
 
 // Start begins to work, first on what an earlier process left; Stop ends it.
 func (r *Replayer) Start(ctx context.Context) error {
-	if err := r.store.FreeRerun(ctx); err != nil {
+	if err := r.BulkReplays.ReleaseLease(ctx); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
 	working, cancel := context.WithCancel(context.Background())
@@ -121,7 +128,7 @@ func (r *Replayer) work(ctx context.Context) {
 		case <-timer.C:
 		case <-r.begun:
 		}
-		taken, err := r.store.TakeRerun(ctx, lease)
+		taken, err := r.BulkReplays.Acquire(ctx, lease)
 		if err == nil {
 			r.hold(ctx, taken)
 		} else {
@@ -133,15 +140,15 @@ func (r *Replayer) work(ctx context.Context) {
 
 // complain logs a failure, but not every time while it lasts; that there is no replay is none.
 func (r *Replayer) complain(ctx context.Context, err error) {
-	if errors.Is(err, work.ErrNotFound) || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
+	if errors.Is(err, database.ErrNotFound) || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
 		return
 	}
 	r.complained = time.Now()
-	r.log.Error().Err(err).Msg("replays could not be looked for; it is tried again")
+	r.Log.Error().Err(err).Msg("replays could not be looked for; it is tried again")
 }
 
 // hold works on a replay while this replica has it.
-func (r *Replayer) hold(ctx context.Context, taken work.Rerun) {
+func (r *Replayer) hold(ctx context.Context, taken BulkReplay) {
 	working, cancel := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
 	keeping.Go(func() { r.keep(working, cancel, taken) })
@@ -150,16 +157,16 @@ func (r *Replayer) hold(ctx context.Context, taken work.Rerun) {
 	keeping.Wait()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	log := r.log.With().Str("replay", taken.ID).Logger()
+	log := r.Log.With().Str("replay", taken.ID).Logger()
 	switch {
 	case ctx.Err() != nil:
-		if err := r.store.KeepRerun(ending, taken, 0); err != nil { // whoever comes next goes on at once
+		if err := r.BulkReplays.Renew(ending, taken, 0); err != nil { // whoever comes next goes on at once
 			log.Warn().Err(err).Msg("replay of many events was not let go")
 		}
-	case errors.Is(err, work.ErrStale) || errors.Is(err, context.Canceled):
+	case errors.Is(err, workflow.ErrStale) || errors.Is(err, context.Canceled):
 		log.Warn().Msg("another replica has taken over the replay of many events")
 	default:
-		if err := errors.Join(err, r.store.EndRerun(ending, taken, err != nil)); err != nil {
+		if err := errors.Join(err, r.BulkReplays.End(ending, taken, err != nil)); err != nil {
 			log.Error().Err(err).Msg("replay of many events broke off")
 			return
 		}
@@ -168,7 +175,7 @@ func (r *Replayer) hold(ctx context.Context, taken work.Rerun) {
 }
 
 // keep keeps the lease, and ends the work when another replica has it.
-func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken work.Rerun) {
+func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken BulkReplay) {
 	ticker := time.NewTicker(lease / 3)
 	defer ticker.Stop()
 	for {
@@ -177,26 +184,26 @@ func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken work
 			return
 		case <-ticker.C:
 		}
-		if err := r.store.KeepRerun(ctx, taken, lease); errors.Is(err, work.ErrStale) {
+		if err := r.BulkReplays.Renew(ctx, taken, lease); errors.Is(err, workflow.ErrStale) {
 			lost()
 			return
 		}
 	}
 }
 
-func (r *Replayer) run(ctx context.Context, taken work.Rerun) error {
+func (r *Replayer) run(ctx context.Context, taken BulkReplay) error {
 	before := taken.Cursor
 	for {
-		var lines []work.Line
+		var lines []history.ListItem
 		err := r.insist(ctx, func() (err error) {
-			lines, err = r.store.Find(ctx, taken.Filter, before, batch)
+			lines, err = r.Events.Find(ctx, taken.Filter, before, batch)
 			return err
 		})
 		if err != nil || len(lines) == 0 {
 			return err
 		}
 		for _, line := range lines {
-			if err := r.one(ctx, line.ID, &taken); err != nil {
+			if err := r.one(ctx, line.ID, taken); err != nil {
 				return err
 			}
 			before = line.ID
@@ -205,15 +212,15 @@ func (r *Replayer) run(ctx context.Context, taken work.Rerun) error {
 }
 
 // one replays an event as soon as there is room for its steps.
-func (r *Replayer) one(ctx context.Context, id event.ID, taken *work.Rerun) error {
+func (r *Replayer) one(ctx context.Context, id event.ID, taken BulkReplay) error {
 	if err := r.await(ctx); err != nil {
 		return err
 	}
 	err := r.insist(ctx, func() error {
-		_, err := r.store.Replay(ctx, id, work.Replay{Handler: taken.Filter.Handler, Late: true, Of: taken})
+		_, err := r.Workflow.Replay(ctx, id, workflow.Replay{Handler: taken.Filter.Handler, Late: true, Progress: taken})
 		return err
 	})
-	if errors.Is(err, work.ErrNotFound) {
+	if errors.Is(err, database.ErrNotFound) {
 		return nil // it is gone since
 	}
 	return err
@@ -225,8 +232,8 @@ func (r *Replayer) await(ctx context.Context) error {
 		full := false
 		err := r.insist(ctx, func() error {
 			full = false
-			for _, name := range r.handlers {
-				n, err := r.store.Pending(ctx, name, fill)
+			for _, name := range r.Handlers {
+				n, err := r.Workflow.Pending(ctx, name, fill)
 				if err != nil {
 					return err
 				}
@@ -247,7 +254,7 @@ func (r *Replayer) await(ctx context.Context) error {
 func (r *Replayer) insist(ctx context.Context, do func() error) error {
 	for tries := 1; ; tries++ {
 		err := do()
-		if err == nil || errors.Is(err, work.ErrNotFound) || errors.Is(err, work.ErrStale) || ctx.Err() != nil || tries == failures {
+		if err == nil || errors.Is(err, database.ErrNotFound) || errors.Is(err, workflow.ErrStale) || ctx.Err() != nil || tries == failures {
 			return err
 		}
 		if err := sleep(ctx, failurePause); err != nil {

@@ -12,10 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -36,28 +38,28 @@ type store struct {
 	failing  int // calls that fail before the next that works
 	replayed []event.ID
 
-	rerun  *work.Rerun // under way
-	ended  *work.Rerun
+	rerun  *replay.BulkReplay // under way
+	ended  *replay.BulkReplay
 	holder int       // counts those who had it
 	until  time.Time // the last one has it until then
 	isTold bool      // an earlier process is known to be gone
 }
 
-func (s *store) BeginRerun(context.Context, work.Filter) error {
+func (s *store) Create(context.Context, history.Filter) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.rerun != nil {
-		return work.ErrBusy
+		return replay.ErrBusy
 	}
-	s.rerun = &work.Rerun{}
+	s.rerun = &replay.BulkReplay{}
 	return nil
 }
 
-func (s *store) TakeRerun(_ context.Context, lease time.Duration) (work.Rerun, error) {
+func (s *store) Acquire(_ context.Context, lease time.Duration) (replay.BulkReplay, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.rerun == nil || time.Now().Before(s.until) {
-		return work.Rerun{}, work.ErrNotFound
+		return replay.BulkReplay{}, database.ErrNotFound
 	}
 	s.holder++
 	s.until = time.Now().Add(lease)
@@ -66,34 +68,34 @@ func (s *store) TakeRerun(_ context.Context, lease time.Duration) (work.Rerun, e
 	return taken, nil
 }
 
-func (s *store) KeepRerun(_ context.Context, r work.Rerun, lease time.Duration) error {
+func (s *store) Renew(_ context.Context, r replay.BulkReplay, lease time.Duration) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if r.ID != strconv.Itoa(s.holder) {
-		return work.ErrStale
+		return workflow.ErrStale
 	}
 	s.until = time.Now().Add(lease)
 	return nil
 }
 
-func (s *store) EndRerun(_ context.Context, r work.Rerun, failed bool) error {
+func (s *store) End(_ context.Context, r replay.BulkReplay, failed bool) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if r.ID != strconv.Itoa(s.holder) {
-		return work.ErrStale
+		return workflow.ErrStale
 	}
 	s.ended, s.rerun = s.rerun, nil
 	s.ended.Failed = failed
 	return nil
 }
 
-func (s *store) FreeRerun(context.Context) error {
+func (s *store) ReleaseLease(context.Context) error {
 	s.isTold, s.until = true, time.Time{}
 	return nil
 }
 
 // latest is the replay that is under way, or the one that has ended.
-func (s *store) latest() (r work.Rerun, running bool) {
+func (s *store) latest() (r replay.BulkReplay, running bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.rerun != nil {
@@ -102,7 +104,7 @@ func (s *store) latest() (r work.Rerun, running bool) {
 	return *s.ended, false
 }
 
-func (s *store) Find(_ context.Context, _ work.Filter, before event.ID, limit int) (lines []work.Line, err error) {
+func (s *store) Find(_ context.Context, _ history.Filter, before event.ID, limit int) (lines []history.ListItem, err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.failing > 0 {
@@ -111,20 +113,20 @@ func (s *store) Find(_ context.Context, _ work.Filter, before event.ID, limit in
 	}
 	for n := s.events - 1; n >= 0 && len(lines) < limit; n-- {
 		if id := event.ID(fmt.Sprintf("%06d", n)); before == "" || id < before {
-			lines = append(lines, work.Line{Event: work.Event{ID: id}})
+			lines = append(lines, history.ListItem{Event: history.Event{ID: id}})
 		}
 	}
 	return lines, nil
 }
 
-func (s *store) Replay(_ context.Context, id event.ID, what work.Replay) (int, error) {
+func (s *store) Replay(_ context.Context, id event.ID, what workflow.Replay) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if !what.Late || what.Finished || what.Of == nil {
+	if !what.Late || what.Finished || what.Progress == nil {
 		return 0, errors.New("what is replayed by the many comes after new work, is dead, and is written down")
 	}
-	if what.Of.ID != strconv.Itoa(s.holder) {
-		return 0, work.ErrStale
+	if r, ok := what.Progress.(replay.BulkReplay); !ok || r.ID != strconv.Itoa(s.holder) {
+		return 0, workflow.ErrStale
 	}
 	s.rerun.Cursor = id
 	s.rerun.Events++
@@ -146,7 +148,7 @@ func (s *store) Pending(_ context.Context, _ string, limit int) (int, error) {
 
 func start(t *testing.T, s *store) *replay.Replayer {
 	t.Helper()
-	r := replay.New(s, []string{"download"}, zerolog.Nop())
+	r := replay.New(replay.Deps{BulkReplays: s, Events: s, Workflow: s, Handlers: []string{"download"}, Log: zerolog.Nop()})
 	if err := r.Start(t.Context()); err != nil || !s.isTold {
 		t.Fatal(err)
 	}
@@ -160,10 +162,10 @@ func TestReplayIsPaced(t *testing.T) {
 		s := &store{events: 1000, work: 50, failing: 3}
 		r := start(t, s)
 		defer r.Stop()
-		if err := r.Begin(t.Context(), work.Filter{}); err != nil {
+		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Begin(t.Context(), work.Filter{}); !errors.Is(err, work.ErrBusy) {
+		if err := r.Begin(t.Context(), history.Filter{}); !errors.Is(err, replay.ErrBusy) {
 			t.Errorf("a second replay: %v", err)
 		}
 		p, running := s.latest()
@@ -192,7 +194,7 @@ func TestReplayGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{events: 1000}
 		first := start(t, s)
-		if err := first.Begin(t.Context(), work.Filter{}); err != nil {
+		if err := first.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 60 { // longer than any lease
@@ -222,7 +224,7 @@ func TestReplayIsTakenOver(t *testing.T) {
 		s := &store{events: 1000}
 		paused := start(t, s)
 		defer paused.Stop()
-		if err := paused.Begin(t.Context(), work.Filter{}); err != nil {
+		if err := paused.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
 		wait(t)
@@ -247,7 +249,7 @@ func TestReplayIsGivenUp(t *testing.T) {
 		s := &store{failing: 1000}
 		r := start(t, s)
 		defer r.Stop()
-		if err := r.Begin(t.Context(), work.Filter{}); err != nil {
+		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
 		for running := true; running; _, running = s.latest() {

@@ -3,15 +3,15 @@ package replay_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
+	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 )
 
@@ -22,47 +22,33 @@ const (
 )
 
 // deadStore is a real store in which events are dead.
-func deadStore(t *testing.T, place *databasetest.Place) (*work.Store, databasetest.Stores) {
+func deadStore(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
 	t.Helper()
-	stores := place.Open(t)
-	if _, err := work.Migrate(t.Context(), stores.Work); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := queue.Migrate(t.Context(), stores.Work); err != nil {
-		t.Fatal(err)
-	}
-	jobs, err := queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := work.Open(stores.Work, jobs)
-	t.Cleanup(func() { _ = s.Close() })
-	var arrivals []work.Arrival
+	s := workflowtest.Open(t, place)
+	var entries []workflow.InboxEntry
 	for n := range dead + busy {
-		arrivals = append(arrivals, work.Arrival{Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n), Received: time.Now()})
+		entries = append(entries, workflow.InboxEntry{Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n), Received: time.Now()})
 	}
-	if err := s.Add(t.Context(), arrivals, [][]string{{"download"}}); err != nil {
-		t.Fatal(err)
-	}
+	s.AddStages(t, [][]string{{"download"}}, entries...)
 	for _, statement := range []string{
 		"UPDATE steps SET state = 'dead', reason = 'expired' WHERE event_id < 'event-020'",
 		"UPDATE events SET state = 'dead' WHERE id < 'event-020'", "DELETE FROM river_job",
 	} {
-		if _, err := stores.Work.Writer.ExecContext(t.Context(), statement); err != nil {
+		if _, err := s.DB.Writer.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s, stores
+	return s
 }
 
 // until waits for a state of the replay.
-func until(t *testing.T, s *work.Store, ok func(work.Rerun) bool) work.Rerun {
+func until(t *testing.T, bulk *replay.Store, ok func(replay.BulkReplay) bool) replay.BulkReplay {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	deadline := time.After(time.Minute)
 	for {
-		r, err := s.LatestRerun(t.Context())
+		r, err := bulk.Latest(t.Context())
 		if err == nil && ok(r) {
 			return r
 		}
@@ -78,9 +64,10 @@ func until(t *testing.T, s *work.Store, ok func(work.Rerun) bool) work.Rerun {
 func TestStoppedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s, stores := deadStore(t, place)
-		filter := work.Filter{State: event.Dead, Reason: event.ReasonExpired, Handler: "download", From: time.UnixMicro(1).UTC()}
-		first := replay.New(s, []string{"download"}, zerolog.Nop())
+		s := deadStore(t, place)
+		filter := history.Filter{State: event.Dead, Reason: event.ReasonExpired, Handler: "download", From: time.UnixMicro(1).UTC()}
+		bulk := replay.NewStore(s.Writer)
+		first := replay.New(replay.Deps{BulkReplays: bulk, Events: s.History, Workflow: s.Workflow, Handlers: []string{"download"}, Log: zerolog.Nop()})
 		if err := first.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -88,30 +75,30 @@ func TestStoppedInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		const room = dead / 2
-		until(t, s, func(r work.Rerun) bool { return r.Events == room })
+		until(t, bulk, func(r replay.BulkReplay) bool { return r.Events == room })
 		first.Stop()
-		middle := until(t, s, func(work.Rerun) bool { return true })
+		middle := until(t, bulk, func(replay.BulkReplay) bool { return true })
 		if middle.Events != room || middle.Cursor != "event-010" || !middle.Finished.IsZero() || middle.Filter != filter {
 			t.Errorf("after the stop: %+v", middle)
 		}
-		if err := first.Begin(t.Context(), filter); !errors.Is(err, work.ErrBusy) {
+		if err := first.Begin(t.Context(), filter); !errors.Is(err, replay.ErrBusy) {
 			t.Errorf("a second one: %v", err)
 		}
 		// One that was replayed is dead again by then. It has had its turn.
-		if _, err := stores.Work.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'dead', reason = 'expired' WHERE event_id = 'event-015'"); err != nil {
+		if _, err := s.DB.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'dead', reason = 'expired' WHERE event_id = 'event-015'"); err != nil {
 			t.Fatal(err)
 		}
-		second := replay.New(s, nil, zerolog.Nop()) // no handler is full
+		second := replay.New(replay.Deps{BulkReplays: bulk, Events: s.History, Workflow: s.Workflow, Log: zerolog.Nop()}) // no handler is full
 		if err := second.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		defer second.Stop()
-		end := until(t, s, func(r work.Rerun) bool { return !r.Finished.IsZero() })
+		end := until(t, bulk, func(r replay.BulkReplay) bool { return !r.Finished.IsZero() })
 		if end.Events != dead || end.Steps != dead || end.Failed || end.ID != middle.ID {
 			t.Errorf("at the end: %+v", end)
 		}
 		var jobs, several int
-		err := stores.Work.Reader.QueryRowContext(t.Context(), `SELECT count(*), count(*) - count(DISTINCT CAST(args AS TEXT)) FROM river_job`).Scan(&jobs, &several)
+		err := s.DB.Reader.QueryRowContext(t.Context(), `SELECT count(*), count(*) - count(DISTINCT CAST(args AS TEXT)) FROM river_job`).Scan(&jobs, &several)
 		if err != nil || jobs != dead || several != 0 {
 			t.Errorf("%d jobs, %d of them twice, error %v", jobs, several, err)
 		}

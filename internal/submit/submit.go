@@ -10,7 +10,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/work"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/rs/zerolog"
 )
 
@@ -28,18 +28,18 @@ const (
 
 // Store is where expectations are.
 type Store interface {
-	Prepare(ctx context.Context, token work.TokenHash, horizon time.Time) (work.Expectation, error)
-	Name(ctx context.Context, id, job string, first, horizon time.Time) (work.Expectation, error)
+	Prepare(ctx context.Context, token jobs.TokenHash, horizon time.Time) (jobs.Job, error)
+	SetJob(ctx context.Context, id, job string, first, horizon time.Time) (jobs.Job, error)
 	Forget(ctx context.Context, id string) error
-	Remark(ctx context.Context, id, detail string) error
+	SetDetail(ctx context.Context, id, detail string) error
 	Tokens
 }
 
 // Tokens is where the tokens of expectations are.
 type Tokens interface {
-	HasToken(ctx context.Context, token work.TokenHash) (bool, error)
-	TokenFits(ctx context.Context, token work.TokenHash, job string, digest event.Digest) (bool, error)
-	UseToken(ctx context.Context, token work.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
+	HasToken(ctx context.Context, token jobs.TokenHash) (bool, error)
+	AcceptsToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest) (bool, error)
+	UseToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
 }
 
 // Vendor takes jobs. Its errors are of deepimage.
@@ -85,19 +85,19 @@ func New(deps Deps) *Submitter {
 //
 // After an error of deepimage.KindOutcome, and after an *UnstoredError, the job may exist; it is never sent twice. The
 // expectation stays then, and the callback, if it comes, names the job.
-func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Duration) (work.Expectation, error) {
+func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Duration) (jobs.Job, error) {
 	if !s.begin() {
-		return work.Expectation{}, &deepimage.Error{Kind: deepimage.KindCancelled, Text: "the receiver stops; the request was not sent"}
+		return jobs.Job{}, &deepimage.Error{Kind: deepimage.KindCancelled, Text: "the receiver stops; the request was not sent"}
 	}
 	defer s.under.Done()
 	token := newToken()
 	request, err := deepimage.WithWebhook(request, s.Webhook+token)
 	if err != nil {
-		return work.Expectation{}, err
+		return jobs.Job{}, err
 	}
 	expected, err := s.prepare(ctx, token)
 	if err != nil {
-		return work.Expectation{}, err
+		return jobs.Job{}, err
 	}
 	started := time.Now()
 	job, err := s.hand(ctx, request, started.Add(wait))
@@ -117,23 +117,23 @@ func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Durati
 	return named, nil
 }
 
-func (s *Submitter) prepare(ctx context.Context, token string) (work.Expectation, error) {
+func (s *Submitter) prepare(ctx context.Context, token string) (jobs.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	expected, err := s.Store.Prepare(ctx, hashOf(token), time.Now().Add(s.Horizon))
 	if err != nil {
-		return work.Expectation{}, fmt.Errorf("submit: %w", err)
+		return jobs.Job{}, fmt.Errorf("submit: %w", err)
 	}
 	return expected, nil
 }
 
 // name writes down which job it is. A store that is away for a moment is waited for: only its callback could name it instead.
-func (s *Submitter) name(id, job string) (named work.Expectation, err error) {
+func (s *Submitter) name(id, job string) (named jobs.Job, err error) {
 	ctx, cancel := context.WithTimeout(s.sending, nameTimeout)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		now := time.Now()
-		named, err = s.Store.Name(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
+		named, err = s.Store.SetJob(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
 		if err == nil || !s.rest(ctx, pause, now.Add(nameTimeout)) {
 			return named, err
 		}
@@ -172,7 +172,7 @@ func (s *Submitter) rest(ctx context.Context, pause time.Duration, until time.Ti
 }
 
 // failed keeps the expectation if the job may exist, and only then.
-func (s *Submitter) failed(ctx context.Context, expected work.Expectation, cause error) {
+func (s *Submitter) failed(ctx context.Context, expected jobs.Job, cause error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	kind := deepimage.KindOf(cause)
@@ -183,7 +183,7 @@ func (s *Submitter) failed(ctx context.Context, expected work.Expectation, cause
 		return
 	}
 	const detail = "Whether Deep Image has taken the job is not known. It is not sent again; its callback, if it comes, names it."
-	line.AnErr("store", s.Store.Remark(ctx, expected.ID, detail)).Msg("job may be submitted")
+	line.AnErr("store", s.Store.SetDetail(ctx, expected.ID, detail)).Msg("job may be submitted")
 }
 
 func (s *Submitter) begin() bool {

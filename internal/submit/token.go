@@ -62,7 +62,7 @@ func (s *Submitter) Use(ctx context.Context, token string, e *event.Event) bool 
 	}
 	reading, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	if fits, err := s.Store.TokenFits(reading, hash, e.Job, e.Digest); err == nil && !fits {
+	if fits, err := s.Store.AcceptsToken(reading, hash, e.Job, e.Digest); err == nil && !fits {
 		return false
 	}
 	s.Log.Warn().Err(err).Str("job", e.Job).Msg("the token of a job is used up later; its callback is taken now")

@@ -1,0 +1,115 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxRows is how many rows one INSERT statement has at most.
+const maxRows = 500
+
+// ErrNotFound is a refusal: there is no such row.
+var ErrNotFound = Refuse("not found")
+
+// Refusal is the error of an operation that was not allowed and has changed nothing. It does not roll back the other
+// operations that share its transaction.
+type Refusal interface {
+	error
+	Refused()
+}
+
+type refusal string
+
+// Refuse returns a Refusal with this text.
+func Refuse(text string) error {
+	r := refusal(text)
+	return &r
+}
+
+func (r *refusal) Error() string { return string(*r) }
+
+// Refused makes it a Refusal.
+func (*refusal) Refused() {}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[Refusal](err)
+	return ok
+}
+
+// NotFound replaces sql.ErrNoRows by ErrNotFound.
+func NotFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// Wrap prefixes an error with the operation that failed, such as "history: list"; nil stays nil.
+func Wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// Querier runs a query: a pool or a transaction.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
+}
+
+// ForEachRow calls scan for every row and closes rows.
+func ForEachRow(rows *sql.Rows, scan func() error) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Insert collects rows and inserts many of them with each statement.
+type Insert struct {
+	Into    string // table and columns: events (id, job)
+	Columns int
+	Suffix  string // what follows the values, such as ON CONFLICT DO NOTHING
+	values  []any
+}
+
+// Add adds a row.
+func (i *Insert) Add(row ...any) { i.values = append(i.values, row...) }
+
+// Run inserts the rows. scan is called for every row that a statement returns; it may be nil if Suffix returns none.
+func (i *Insert) Run(ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) error) error {
+	for len(i.values) > 0 {
+		count := min(len(i.values)/i.Columns, maxRows)
+		chunk := i.values[:count*i.Columns]
+		i.values = i.values[len(chunk):]
+		//nolint:gosec // nothing but constant names and numbered parameters
+		rows, err := tx.QueryContext(ctx, "INSERT INTO "+i.Into+" VALUES "+Values(count, i.Columns)+i.Suffix, chunk...)
+		if err != nil {
+			return err
+		}
+		if err := ForEachRow(rows, func() error { return scan(rows) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FromMicros converts a column with microseconds since 1970 to UTC; 0 is the zero time.
+func FromMicros(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// SanitizeText makes untrusted text fit for a text column: valid UTF-8 without zero bytes, which Postgres refuses.
+func SanitizeText(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}

@@ -1,0 +1,214 @@
+// Package history reads events with their steps, attempts and artifacts: lists, filters, counts and single events.
+package history
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// Event is an event as the history knows it.
+type Event struct {
+	ID       event.ID
+	Sequence int64
+	Job      string
+	Received time.Time
+	Bytes    int64 // length of the body
+	State    event.Status
+
+	Source    netip.Addr   // who told us; the zero Addr for nobody
+	Origin    event.Origin // how we came to know of it
+	ResultURL string       // where the vendor itself says that the result is, signatures and all; "" if it was not asked
+	Verified  time.Time    // when it said so of the job; zero if it did not
+	Recheck   time.Time    // when a person last wanted it to be asked again
+}
+
+// Step is one handler's part of an event.
+type Step struct {
+	Handler  string
+	State    event.Status
+	Tries    int       // attempts that count against the cap
+	NextAt   time.Time // when it is tried again; zero if it is not
+	Reason   event.Reason
+	Detail   string
+	Changed  time.Time
+	Attempts []Attempt
+}
+
+// Attempt is one attempt of a step, as it went.
+type Attempt struct {
+	Number   int
+	Started  time.Time
+	Finished time.Time // zero while it runs, or when the process died in it
+	Outcome  event.Status
+	Reason   event.Reason
+	Detail   string
+}
+
+// Details is everything the store knows of one event.
+type Details struct {
+	Event     Event
+	Steps     []Step
+	Artifacts []event.Artifact
+}
+
+// ErrNotFound means that there is no such event.
+var ErrNotFound = database.ErrNotFound
+
+// Store reads the history. It is safe for use by many goroutines.
+type Store struct{ writer *database.Writer }
+
+// New returns a Store that reads the database of writer.
+func New(writer *database.Writer) *Store { return &Store{writer: writer} }
+
+// Load gives the history of one event, or ErrNotFound.
+func (s *Store) Load(ctx context.Context, id event.ID) (Details, error) {
+	var h Details
+	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
+	if err != nil {
+		return h, err
+	}
+	if len(found) == 0 {
+		return h, ErrNotFound
+	}
+	h.Event = found[0]
+	if h.Steps, err = s.steps(ctx, id); err != nil {
+		return h, err
+	}
+	h.Artifacts, err = Artifacts(ctx, s.writer.DB.Reader, id)
+	return h, err
+}
+
+// Sequence is the number of an event in the inbox, where its body is, or ErrNotFound.
+func (s *Store) Sequence(ctx context.Context, id event.ID) (int64, error) {
+	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
+	if err != nil {
+		return 0, err
+	}
+	if len(found) == 0 {
+		return 0, ErrNotFound
+	}
+	return found[0].Sequence, nil
+}
+
+// List gives the newest events that were received before the one named (all if ""), at most limit of them.
+func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, error) {
+	if before == "" {
+		return s.events(ctx, "FROM events ORDER BY id DESC LIMIT $1", limit)
+	}
+	return s.events(ctx, "FROM events WHERE id < $1 ORDER BY id DESC LIMIT $2", string(before), limit)
+}
+
+// Counts says how many events are in each state.
+func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
+	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM events GROUP BY state")
+	if err != nil {
+		return nil, fmt.Errorf("history: counts: %w", err)
+	}
+	counts := map[event.Status]int64{}
+	err = database.ForEachRow(rows, func() error {
+		var state event.Status
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return err
+		}
+		counts[state] = n
+		return nil
+	})
+	return counts, database.Wrap("history: counts", err)
+}
+
+func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
+	return queryEvents(ctx, s.writer.DB.Reader, rest, arguments...)
+}
+
+func queryEvents(ctx context.Context, from database.Querier, rest string, arguments ...any) ([]Event, error) {
+	rows, err := from.QueryContext(ctx, `SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state,
+		events.source, events.origin, events.result_url, events.verified_at, events.recheck_at `+rest, arguments...)
+	if err != nil {
+		return nil, database.Wrap("history: events", err)
+	}
+	var events []Event
+	err = database.ForEachRow(rows, func() error {
+		var e Event
+		var received int64
+		var source string
+		var verified, recheck sql.NullInt64
+		err := rows.Scan(&e.ID, &e.Sequence, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.ResultURL, &verified, &recheck)
+		if err != nil {
+			return err
+		}
+		e.Received, e.Verified, e.Recheck = database.FromMicros(received), database.FromMicros(verified.Int64), database.FromMicros(recheck.Int64)
+		e.Source, _ = netip.ParseAddr(source) // "" is nobody
+		events = append(events, e)
+		return nil
+	})
+	return events, database.Wrap("history: events", err)
+}
+
+func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
+	rows, err := s.writer.DB.Reader.QueryContext(ctx, `
+		SELECT s.handler, s.state, s.tries, s.next_at, s.reason, s.detail, s.changed_at,
+		       a.attempt, a.started_at, a.finished_at, a.outcome, a.reason, a.detail
+		FROM steps s LEFT JOIN attempts a ON a.event_id = s.event_id AND a.handler = s.handler
+		WHERE s.event_id = $1 ORDER BY s.position, s.handler, a.attempt`, string(id))
+	if err != nil {
+		return nil, database.Wrap("history: steps", err)
+	}
+	var steps []Step
+	err = database.ForEachRow(rows, func() error {
+		step, attempt, err := scanStep(rows)
+		if err != nil {
+			return err
+		}
+		if n := len(steps); n == 0 || steps[n-1].Handler != step.Handler {
+			steps = append(steps, step)
+		}
+		if attempt.Number > 0 {
+			last := &steps[len(steps)-1]
+			last.Attempts = append(last.Attempts, attempt)
+		}
+		return nil
+	})
+	return steps, database.Wrap("history: steps", err)
+}
+
+// scanStep reads a step beside one of its attempts, if it has any.
+func scanStep(rows *sql.Rows) (Step, Attempt, error) {
+	var step Step
+	var attempt Attempt
+	var changed int64
+	var next, number, started, finished sql.NullInt64
+	var outcome, reason, detail sql.NullString
+	err := rows.Scan(&step.Handler, &step.State, &step.Tries, &next, &step.Reason, &step.Detail, &changed,
+		&number, &started, &finished, &outcome, &reason, &detail)
+	step.Changed, step.NextAt = database.FromMicros(changed), database.FromMicros(next.Int64)
+	attempt.Number, attempt.Started, attempt.Finished = int(number.Int64), database.FromMicros(started.Int64), database.FromMicros(finished.Int64)
+	attempt.Outcome, attempt.Reason, attempt.Detail = event.Status(outcome.String), event.Reason(reason.String), detail.String
+	return step, attempt, err
+}
+
+// Artifacts returns the artifacts of an event, in the order of their handlers and positions.
+func Artifacts(ctx context.Context, from database.Querier, id event.ID) ([]event.Artifact, error) {
+	rows, err := from.QueryContext(ctx, `
+		SELECT handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at
+		FROM artifacts WHERE event_id = $1 ORDER BY handler, position`, string(id))
+	if err != nil {
+		return nil, database.Wrap("history: artifacts", err)
+	}
+	var stored []event.Artifact
+	err = database.ForEachRow(rows, func() error {
+		var a event.Artifact
+		var at int64
+		err := rows.Scan(&a.Handler, &a.Index, &a.Source, &a.Key, &a.URL, &a.Bytes, &a.SHA256, &a.MediaType, &a.Width, &a.Height, &at)
+		a.Stored = database.FromMicros(at)
+		stored = append(stored, a)
+		return err
+	})
+	return stored, database.Wrap("history: artifacts", err)
+}

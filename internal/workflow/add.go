@@ -1,0 +1,98 @@
+package workflow
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"net/netip"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+)
+
+// InboxEntry is an event that the relay brings: what the inbox knows of it without its body.
+type InboxEntry struct {
+	Sequence int64
+	ID       event.ID
+	Job      string
+	Digest   event.Digest
+	Received time.Time
+	Bytes    int64
+	Source   netip.Addr
+	Origin   event.Origin
+	Token    []byte // SHA-256 of the token of one job that it came with; nil without one
+}
+
+// Take returns the events that are to be added. It runs in the transaction that adds
+// them, so that claiming them in the same database is part of it.
+type Take func(ctx context.Context, tx *sql.Tx) ([]InboxEntry, error)
+
+// Add adds the events that take returns, each with one step per handler, and returns their number. stages are handlers
+// in the order in which they run: the steps of the first stage are pending and have their queue jobs, those
+// of a later one wait until all before are done. An event that exists already is not changed, so that
+// adding it again after a crash is safe.
+func (s *Store) Add(ctx context.Context, take Take, stages [][]string) (taken int, err error) {
+	err = s.writer.Write(ctx, "workflow: add", func(ctx context.Context, tx *sql.Tx) error {
+		entries, err := take(ctx, tx)
+		if taken = len(entries); err != nil || taken == 0 {
+			return err
+		}
+		added, err := insertEvents(ctx, tx, entries)
+		if err != nil {
+			return err
+		}
+		if err := s.insertSteps(ctx, tx, added, stages); err != nil || s.onAdd == nil {
+			return err
+		}
+		return s.onAdd(ctx, tx, entries)
+	})
+	return taken, err
+}
+
+// insertEvents gives the ids of those that were not there.
+func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (fresh []event.ID, err error) {
+	insert := database.Insert{Into: "events (id, seq, job, received_at, bytes, state, source, origin)", Columns: 8, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id"}
+	for _, a := range entries {
+		insert.Add(string(a.ID), a.Sequence, a.Job, a.Received.UnixMicro(), a.Bytes, string(event.Pending),
+			addressText(a.Source), string(cmp.Or(a.Origin, event.OriginCallback)))
+	}
+	err = insert.Run(ctx, tx, func(rows *sql.Rows) error {
+		var id event.ID
+		err := rows.Scan(&id)
+		fresh = append(fresh, id)
+		return err
+	})
+	return fresh, err
+}
+
+// addressText is an address as it is stored, "" for none.
+func addressText(address netip.Addr) string {
+	if !address.IsValid() {
+		return ""
+	}
+	return address.String()
+}
+
+func (s *Store) insertSteps(ctx context.Context, tx *sql.Tx, ids []event.ID, stages [][]string) error {
+	insert := database.Insert{Into: "steps (event_id, handler, position, state, since, changed_at)", Columns: 6}
+	now := time.Now().UnixMicro()
+	var jobs []queue.Job
+	for _, id := range ids {
+		state := event.Pending
+		for position, handlers := range stages {
+			for _, name := range handlers {
+				insert.Add(string(id), name, position, string(state), now, now)
+				if position == 0 {
+					jobs = append(jobs, queue.Job{Event: id, Handler: name})
+				}
+			}
+			state = event.Waiting
+		}
+	}
+	if err := insert.Run(ctx, tx, nil); err != nil {
+		return err
+	}
+	return s.queue.Insert(ctx, tx, jobs)
+}

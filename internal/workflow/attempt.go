@@ -1,0 +1,296 @@
+package workflow
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+)
+
+// Attempt is one run of one step. Its number is its right to record an outcome:
+// as soon as a later attempt has begun, this one counts no more.
+type Attempt struct {
+	Event     event.ID
+	Handler   string
+	Sequence  int64 // of the event in the inbox, where its body is
+	Job       string
+	Received  time.Time
+	Number    int           // from 1, over all runs of the step
+	Tries     int           // attempts so far that count against the cap, this one included
+	Age       time.Duration // since the first attempt began
+	Started   time.Time
+	Artifacts []event.Artifact // what handlers have stored for the event so far
+
+	Source    netip.Addr
+	Origin    event.Origin
+	ResultURL string // what the vendor itself said where the result is; "" if it was not asked
+	Recheck   bool   // a person wanted it to be asked again
+}
+
+// Begin starts an attempt: from now on every earlier attempt of the step is
+// stale. It gives ErrFinished when the step is done, dead, skipped, parked or still
+// waits for another, *NotYetError when its time has not come, as after a crash, and
+// ErrNotFound when there is no such step. ErrDeferred says that its target is disabled: it
+// is parked now.
+func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
+	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
+	var disabled bool
+	err := s.writer.WriteRow(ctx, "workflow: begin", "events", string(job.Event), func(ctx context.Context, tx *sql.Tx) (err error) {
+		if disabled, err = loadStep(ctx, tx, &attempt); err != nil {
+			return err
+		}
+		if disabled {
+			return park(ctx, tx, attempt)
+		}
+		now := attempt.Started.UnixMicro()
+		attempt.Number++
+		attempt.Tries++
+		_, err = tx.ExecContext(ctx, `UPDATE steps
+			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, changed_at = $4
+			WHERE event_id = $5 AND handler = $6`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO attempts (event_id, handler, attempt, started_at, outcome)
+			VALUES ($1, $2, $3, $4, 'running')`, job.Event, job.Handler, attempt.Number, now)
+		if err != nil {
+			return err
+		}
+		if attempt.Artifacts, err = history.Artifacts(ctx, tx, job.Event); err != nil {
+			return err
+		}
+		return refreshEvent(ctx, tx, job.Event)
+	})
+	switch {
+	case err != nil:
+		return Attempt{}, err
+	case disabled:
+		return Attempt{}, ErrDeferred
+	default:
+		return attempt, nil
+	}
+}
+
+// loadStep reads what an attempt has to know, whether there may be one, and whether the target is disabled.
+func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
+	var state event.Status
+	var since, received int64
+	var next, parked, recheck sql.NullInt64
+	var source string
+	err = tx.QueryRowContext(ctx, `
+		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at, source, origin, result_url, recheck_at,
+			EXISTS (SELECT 1 FROM targets WHERE name = handler)
+		FROM steps JOIN events ON events.id = steps.event_id
+		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, ErrNotFound
+	}
+	if err != nil {
+		return false, err
+	}
+	a.Received, a.Recheck = time.UnixMicro(received).UTC(), recheck.Valid
+	a.Source, _ = netip.ParseAddr(source) // "" is nobody
+	if a.Number > 0 {                     // before the first attempt a step only waits for us
+		a.Age = a.Started.Sub(time.UnixMicro(since))
+	}
+	switch {
+	case parked.Valid: // it gets a job of its own when its time comes
+		return false, ErrFinished
+	case state == event.Pending || state == event.Running || state == event.Retrying:
+		return disabled, tooEarly(database.FromMicros(next.Int64), a.Started)
+	default:
+		return false, ErrFinished
+	}
+}
+
+// NotYetError says that a step is to be tried again later than now.
+type NotYetError struct{ After time.Duration }
+
+// Refused makes it a database.Refusal.
+func (*NotYetError) Refused() {}
+
+// Error says how much later.
+func (e *NotYetError) Error() string { return "workflow: the step's time comes in " + e.After.String() }
+
+// tooEarly is a *NotYetError if next is ahead, by more than clocks and queues are exact.
+func tooEarly(next, now time.Time) error {
+	const slack = 100 * time.Millisecond
+	if after := next.Sub(now); !next.IsZero() && after > slack {
+		return &NotYetError{After: after}
+	}
+	return nil
+}
+
+// Result is how an attempt ended.
+type Result struct {
+	State       event.Status // Done, Skipped, Retrying, Dead, Quarantined, or Pending for an attempt that was interrupted
+	Reason      event.Reason
+	Detail      string // a sentence for a person
+	NextAt      time.Time
+	Artifacts   []event.Artifact
+	Interrupted bool // it does not count against the cap
+	Parked      bool // with Retrying: it gets no job before NextAt or Unpark, and does not age meanwhile
+	Untried     bool // nothing was done: the history keeps nothing of the attempt, and the step does not age until NextAt
+
+	ResultURL string // where the vendor itself says that the result is
+	Verified  bool   // the vendor has said so of the job: of all events of it, one is worked on for this address
+	Gone      bool   // with Dead: the vendor has removed the result, which another event of the job may have got before
+	// Superseded is set by Finish: another event of the job makes this one superfluous.
+	Superseded bool
+}
+
+// Finish records how an attempt ended, with its artifacts, and releases the next
+// step in the same transaction. It gives what was recorded: that the event is superseded, where another
+// of its job is worked on. It gives ErrStale, and records nothing, when a
+// later attempt has begun or the step was finished otherwise.
+func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Result, err error) {
+	r.Detail = database.SanitizeText(r.Detail)
+	err = s.writer.WriteRow(ctx, "workflow: finish", "events", string(a.Event), func(ctx context.Context, tx *sql.Tx) error {
+		recorded = r
+		before, err := other(ctx, tx, a, r)
+		if err != nil {
+			return err
+		}
+		if before.isAlive() {
+			recorded = superseded(r, before)
+		}
+		if err := updateStep(ctx, tx, a, recorded); err != nil {
+			return err
+		}
+		if err := endAttempt(ctx, tx, a, recorded); err != nil {
+			return err
+		}
+		if err := insertArtifacts(ctx, tx, a.Event, recorded.Artifacts); err != nil {
+			return err
+		}
+		if err := s.follow(ctx, tx, a, recorded, before); err != nil {
+			return err
+		}
+		return refreshEvent(ctx, tx, a.Event)
+	})
+	return recorded, err
+}
+
+// follow does what an outcome means for the rest of the event.
+func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) (err error) {
+	switch {
+	case r.Superseded:
+		return skipRest(ctx, tx, a.Event, r.Detail)
+	case r.Verified:
+		err = claim(ctx, tx, a, r, before)
+	case r.ResultURL != "":
+		err = keepResult(ctx, tx, a.Event, r.ResultURL)
+	}
+	if err == nil && (r.State == event.Done || r.State == event.Skipped) {
+		err = s.releaseNext(ctx, tx, a.Event)
+	}
+	return err
+}
+
+// endAttempt records an attempt in the history, or takes it out if there was none worth the name.
+func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+	const one = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
+	if r.Untried {
+		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+one, a.Event, a.Handler, a.Number)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+one,
+		a.Event, a.Handler, a.Number, time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
+	return err
+}
+
+func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+	tries := a.Tries
+	if r.Interrupted {
+		tries--
+	}
+	now := time.Now().UnixMicro()
+	var next, parked any
+	var pause int64 // in which the step does not age; for one that is parked it is added when that ends
+	if r.State == event.Retrying {
+		next = r.NextAt.UnixMicro()
+	}
+	if r.State == event.Retrying && r.Untried && !r.Parked {
+		pause = max(0, r.NextAt.UnixMicro()-now)
+	}
+	if r.Parked {
+		parked = now
+	}
+	result, err := tx.ExecContext(ctx, `UPDATE steps
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7, since = since + $11
+		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
+		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number, pause)
+	if err != nil {
+		return err
+	}
+	if rows, err := result.RowsAffected(); err != nil || rows == 0 {
+		return errors.Join(ErrStale, err)
+	}
+	return nil
+}
+
+// releaseNext makes the steps of the next stage pending, if nothing of an earlier one is unfinished.
+func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	now := time.Now().UnixMicro()
+	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
+		WHERE event_id = $2 AND state = 'waiting' AND position = (
+			SELECT min(position) FROM steps WHERE event_id = $2 AND state NOT IN ('done', 'skipped'))
+		RETURNING handler`, now, id)
+	if err != nil {
+		return err
+	}
+	return s.insertJobs(ctx, tx, id, rows)
+}
+
+// insertJobs has the steps of an event worked on whose handlers the rows name.
+func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *sql.Rows) error {
+	var jobs []queue.Job
+	err := database.ForEachRow(rows, func() error {
+		job := queue.Job{Event: id}
+		err := rows.Scan(&job.Handler)
+		jobs = append(jobs, job)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.queue.Insert(ctx, tx, jobs)
+}
+
+// refreshEvent derives the state of an event from its steps: what needs a person first.
+func refreshEvent(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	_, err := tx.ExecContext(ctx, `UPDATE events SET state = (
+		SELECT CASE
+			WHEN count(CASE WHEN state = 'quarantined' THEN 1 END) > 0 THEN 'quarantined'
+			WHEN count(CASE WHEN state = 'dead'     THEN 1 END) > 0 THEN 'dead'
+			WHEN count(CASE WHEN state = 'retrying' THEN 1 END) > 0 THEN 'retrying'
+			WHEN count(CASE WHEN state = 'running'  THEN 1 END) > 0 THEN 'running'
+			WHEN count(CASE WHEN state IN ('pending', 'waiting') THEN 1 END) > 0 THEN 'pending'
+			ELSE 'done'
+		END FROM steps WHERE event_id = events.id)
+		WHERE id = $1`, id)
+	return err
+}
+
+func insertArtifacts(ctx context.Context, tx *sql.Tx, id event.ID, artifacts []event.Artifact) error {
+	for _, a := range artifacts {
+		_, err := tx.ExecContext(ctx, `INSERT INTO artifacts
+			(event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			ON CONFLICT (event_id, handler, position) DO UPDATE SET
+				source = excluded.source, key = excluded.key, url = excluded.url, bytes = excluded.bytes, sha256 = excluded.sha256,
+				media_type = excluded.media_type, width = excluded.width, height = excluded.height, stored_at = excluded.stored_at`,
+			id, a.Handler, a.Index, database.SanitizeText(a.Source), a.Key, a.URL, a.Bytes, a.SHA256, a.MediaType, a.Width, a.Height, a.Stored.UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

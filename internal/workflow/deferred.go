@@ -1,0 +1,166 @@
+package workflow
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+)
+
+// park puts a step aside whose target is disabled: it is due as soon as that is enabled.
+func park(ctx context.Context, tx *sql.Tx, a Attempt) error {
+	now := a.Started.UnixMicro()
+	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', parked_at = $1, next_at = $1, since = $2, changed_at = $1,
+			reason = (SELECT reason FROM targets WHERE name = $4), detail = (SELECT detail FROM targets WHERE name = $4)
+		WHERE event_id = $3 AND handler = $4`, now, now-a.Age.Microseconds(), a.Event, a.Handler)
+	if err != nil {
+		return err
+	}
+	return refreshEvent(ctx, tx, a.Event)
+}
+
+// maxResumed is how many steps are given to the workers in one transaction: not so many that others
+// wait long for their turn to write.
+const maxResumed = 200
+
+// Resume gives steps of a handler that are parked to the workers again, those whose time has come
+// or all, some at a time and until limit of its steps wait for a worker; none while its target is disabled. It
+// says how many it gave. The time that a step was parked does not count for its age.
+func (s *Store) Resume(ctx context.Context, handler string, all bool, limit int) (int, error) {
+	until := time.Now()
+	if all {
+		until = until.AddDate(1, 0, 0)
+	}
+	room, err := s.room(ctx, handler, until, limit)
+	if err != nil || room == 0 {
+		return 0, err
+	}
+	given := 0
+	err = s.writer.Write(ctx, "workflow: resume", func(ctx context.Context, tx *sql.Tx) error {
+		jobs, err := s.resume(ctx, tx, handler, until, room)
+		if err != nil {
+			return err
+		}
+		given = len(jobs)
+		return s.queue.Insert(ctx, tx, jobs)
+	})
+	return given, err
+}
+
+// room is how many steps may be given to the workers: 0 also when none is due, which is most often so.
+func (s *Store) room(ctx context.Context, handler string, until time.Time, limit int) (int, error) {
+	var due int
+	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM steps
+			WHERE parked_at IS NOT NULL AND handler = $1 AND next_at <= $2
+			AND NOT EXISTS (SELECT 1 FROM targets WHERE name = $1) LIMIT 1) AS due`, handler, until.UnixMicro()).Scan(&due)
+	if err != nil || due == 0 {
+		return 0, database.Wrap("workflow: parked", err)
+	}
+	pending, err := s.Pending(ctx, handler, limit)
+	return min(limit-pending, maxResumed), err
+}
+
+func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until time.Time, limit int) ([]queue.Job, error) {
+	lock := ""
+	if s.writer.DB.Kind == database.Postgres {
+		lock = "FOR UPDATE SKIP LOCKED" // another replica gives those
+	}
+	rows, err := tx.QueryContext(ctx, `UPDATE steps
+		SET state = 'pending', since = since + ($1 - parked_at), parked_at = NULL, next_at = NULL, changed_at = $1
+		WHERE handler = $2 AND event_id IN (SELECT event_id FROM steps
+			WHERE parked_at IS NOT NULL AND handler = $2 AND next_at <= $3
+			AND NOT EXISTS (SELECT 1 FROM targets WHERE name = $2)
+			ORDER BY next_at LIMIT $4 `+lock+`)
+		RETURNING event_id`, time.Now().UnixMicro(), handler, until.UnixMicro(), limit)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []queue.Job
+	err = database.ForEachRow(rows, func() error {
+		job := queue.Job{Handler: handler}
+		err := rows.Scan(&job.Event)
+		jobs = append(jobs, job)
+		return err
+	})
+	return jobs, err
+}
+
+// Target is the other side of a step that is told apart by its name.
+type Target struct {
+	Name     string
+	Deferred int       // steps
+	NextAt   time.Time // when the first of them is tried again; zero if none is parked
+	Disabled time.Time // zero if it is enabled
+	// Why it is disabled, else why that first one is parked.
+	Reason event.Reason
+	Detail string // a sentence for a person
+}
+
+// Targets lists those that are disabled or for which steps are parked, by their names.
+func (s *Store) Targets(ctx context.Context) ([]Target, error) {
+	list, err := targets(ctx, s.writer.DB.Reader)
+	for n := range list {
+		if err == nil && list[n].Disabled.IsZero() {
+			err = s.addWhy(ctx, &list[n])
+		}
+	}
+	return list, database.Wrap("workflow: targets", err)
+}
+
+// addWhy says why the first step of a target that comes back is parked.
+func (s *Store) addWhy(ctx context.Context, t *Target) error {
+	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT reason, detail FROM steps
+		WHERE parked_at IS NOT NULL AND handler = $1 ORDER BY next_at LIMIT 1`, t.Name).Scan(&t.Reason, &t.Detail)
+	if errors.Is(err, sql.ErrNoRows) { // it is back meanwhile
+		return nil
+	}
+	return err
+}
+
+func targets(ctx context.Context, from database.Querier) (list []Target, err error) {
+	rows, err := from.QueryContext(ctx, `
+		SELECT name, sum(parked), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
+			SELECT name, 0 AS parked, 0 AS next_at, disabled_at, reason, detail FROM targets
+			UNION ALL
+			SELECT handler, count(*), min(next_at), 0, '', '' FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		) AS found GROUP BY name ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	err = database.ForEachRow(rows, func() error {
+		var t Target
+		var next, disabled int64
+		err := rows.Scan(&t.Name, &t.Deferred, &next, &disabled, &t.Reason, &t.Detail)
+		t.NextAt, t.Disabled = database.FromMicros(next), database.FromMicros(disabled)
+		list = append(list, t)
+		return err
+	})
+	return list, err
+}
+
+// Disable parks all steps of a target from now on, in every replica. One that is disabled stays so for its first reason.
+func (s *Store) Disable(ctx context.Context, name string, reason event.Reason, detail string) error {
+	return s.writer.Write(ctx, "workflow: disable", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO targets (name, disabled_at, reason, detail) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (name) DO NOTHING`, name, time.Now().UnixMicro(), string(reason), database.SanitizeText(detail))
+		return err
+	})
+}
+
+// Enable ends that, and says whether the target was disabled. What was parked meanwhile goes on at once.
+func (s *Store) Enable(ctx context.Context, name string) (was bool, err error) {
+	err = s.writer.Write(ctx, "workflow: enable", func(ctx context.Context, tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, "DELETE FROM targets WHERE name = $1", name)
+		if err != nil {
+			return err
+		}
+		rows, err := result.RowsAffected()
+		was = rows > 0
+		return err
+	})
+	return was, err
+}

@@ -1,0 +1,145 @@
+package workflow
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+// sweepRows is how many quarantined events are let out in one transaction.
+const sweepRows = 500
+
+// released is what the history says of a step that nobody verified.
+const released = "Released by a person, without verification."
+
+// VerifyAgain has a quarantined event verified once more: the vendor is asked anew, and nobody pays for it.
+// ErrNotFound says that there is no such event, ErrFinished that it is not quarantined.
+func (s *Store) VerifyAgain(ctx context.Context, id event.ID) error {
+	return s.letOut(ctx, "verify again", id, s.verifyAgain)
+}
+
+// Release lets a quarantined event go on without verification. Errors are those of VerifyAgain.
+func (s *Store) Release(ctx context.Context, id event.ID) error {
+	return s.letOut(ctx, "release", id, s.release)
+}
+
+// VerifyAllAgain is VerifyAgain for every event that is quarantined now, and says how many those are.
+func (s *Store) VerifyAllAgain(ctx context.Context) (int, error) {
+	return s.sweep(ctx, "verify all again", s.verifyAgain)
+}
+
+// Quarantined counts all events that are quarantined now.
+func (s *Store) Quarantined(ctx context.Context) (n int, err error) {
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT count(*) FROM events WHERE state = 'quarantined'").Scan(&n)
+	return n, database.Wrap("workflow: quarantined", err)
+}
+
+// ReleaseAll is Release for every event that is quarantined now, and says how many those are.
+func (s *Store) ReleaseAll(ctx context.Context) (int, error) {
+	return s.sweep(ctx, "release all", s.release)
+}
+
+// change is what becomes of one quarantined event.
+type change func(ctx context.Context, tx *sql.Tx, id event.ID) error
+
+func (s *Store) letOut(ctx context.Context, name string, id event.ID, do change) error {
+	return s.writer.WriteRow(ctx, "workflow: "+name, "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
+		var quarantined int
+		err := tx.QueryRowContext(ctx, `SELECT count(CASE WHEN steps.state = 'quarantined' THEN 1 END)
+			FROM events LEFT JOIN steps ON event_id = id WHERE id = $1 GROUP BY id`, string(id)).Scan(&quarantined)
+		if err := database.NotFound(err); err != nil {
+			return err
+		}
+		if quarantined == 0 {
+			return ErrFinished
+		}
+		return do(ctx, tx, id)
+	})
+}
+
+// sweep lets out what is quarantined when it begins. The ids only grow, so that what is quarantined anew meanwhile
+// does not come round again.
+func (s *Store) sweep(ctx context.Context, name string, do change) (count int, err error) {
+	begun := time.Now().UnixMicro()
+	var last event.ID
+	for {
+		n := 0
+		after := last
+		err := s.writer.Write(ctx, "workflow: "+name, func(ctx context.Context, tx *sql.Tx) error {
+			ids, err := s.quarantined(ctx, tx, after, begun)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := do(ctx, tx, id); err != nil {
+					return err
+				}
+				last = id
+			}
+			n = len(ids)
+			return nil
+		})
+		if err != nil || n == 0 {
+			return count, err
+		}
+		count += n
+	}
+}
+
+// quarantined takes the next events that were quarantined before a time.
+func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, before int64) (ids []event.ID, err error) {
+	lock := ""
+	if s.writer.DB.Kind == database.Postgres {
+		lock = "FOR UPDATE"
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
+		AND EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state = 'quarantined' AND changed_at <= $2)
+		ORDER BY id LIMIT $3 `+lock, string(after), before, sweepRows)
+	if err != nil {
+		return nil, err
+	}
+	err = database.ForEachRow(rows, func() error {
+		var id event.ID
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
+}
+
+func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	now := time.Now().UnixMicro()
+	if err := recheck(ctx, tx, id); err != nil {
+		return err
+	}
+	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
+		WHERE event_id = $2 AND state = 'quarantined' RETURNING handler`, now, string(id))
+	if err != nil {
+		return err
+	}
+	if err := s.insertJobs(ctx, tx, id, rows); err != nil {
+		return err
+	}
+	return refreshEvent(ctx, tx, id)
+}
+
+func (s *Store) release(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', reason = '', detail = $1, changed_at = $2
+		WHERE event_id = $3 AND state = 'quarantined'`, released, time.Now().UnixMicro(), string(id))
+	if err != nil {
+		return err
+	}
+	if err := s.releaseNext(ctx, tx, id); err != nil {
+		return err
+	}
+	return refreshEvent(ctx, tx, id)
+}
+
+// recheck writes down that a person wants the vendor to be asked anew.
+func recheck(ctx context.Context, tx *sql.Tx, id event.ID) error {
+	_, err := tx.ExecContext(ctx, "UPDATE events SET recheck_at = $1 WHERE id = $2", time.Now().UnixMicro(), string(id))
+	return err
+}

@@ -1,0 +1,78 @@
+// Package workflow is the state machine of events: it adds them with their steps, begins and finishes attempts, defers,
+// quarantines, releases and replays. It decides which attempt may record an outcome; a step that is
+// recorded as done never runs again.
+package workflow
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+)
+
+// Errors that callers decide by.
+var (
+	ErrNotFound = database.ErrNotFound
+	// ErrFinished means that there is nothing to do: the step is done, dead or skipped.
+	ErrFinished = database.Refuse("the step is finished")
+	// ErrStale means that another attempt has begun since: the outcome of this one is refused.
+	ErrStale = database.Refuse("another attempt has taken over")
+	// ErrDeferred means that a step has been deferred, because its target is disabled.
+	ErrDeferred = database.Refuse("the step is deferred")
+)
+
+// Queue inserts jobs in the transaction that makes their steps pending.
+type Queue interface {
+	Insert(ctx context.Context, tx *sql.Tx, jobs []queue.Job) error
+}
+
+// OnAdd is called in the transaction that adds entries, after their steps are inserted.
+type OnAdd func(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error
+
+// Store reads and writes the state of events and steps. It is safe for use by many goroutines.
+type Store struct {
+	writer *database.Writer
+	queue  Queue
+	onAdd  OnAdd
+}
+
+// New returns a Store that writes with writer. queue and onAdd may be nil where nothing is added or begun.
+func New(writer *database.Writer, queue Queue, onAdd OnAdd) *Store {
+	return &Store{writer: writer, queue: queue, onAdd: onAdd}
+}
+
+// Pending counts the steps of a handler that wait for a worker now, up to limit.
+func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, error) {
+	var n int
+	err := s.writer.DB.Reader.QueryRowContext(ctx,
+		"SELECT count(*) FROM (SELECT 1 FROM steps WHERE state = 'pending' AND handler = $1 LIMIT $2) AS waiting", handler, limit).Scan(&n)
+	return n, database.Wrap("workflow: pending", err)
+}
+
+// Unattended counts, by handler, the pending and deferred steps of all handlers but those given. No worker runs
+// them, as after a handler was removed from the configuration.
+func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
+	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT handler, sum(n) FROM (
+			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
+			UNION ALL
+			SELECT handler, count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		) AS found GROUP BY handler`)
+	if err != nil {
+		return nil, database.Wrap("workflow: unattended", err)
+	}
+	counts := map[string]int{}
+	err = database.ForEachRow(rows, func() error {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			return err
+		}
+		if !slices.Contains(handlers, name) {
+			counts[name] = n
+		}
+		return nil
+	})
+	return counts, database.Wrap("workflow: unattended", err)
+}

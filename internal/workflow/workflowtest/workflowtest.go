@@ -1,0 +1,111 @@
+// Package workflowtest opens the stores of the work database for tests and brings events into states.
+package workflowtest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/database/schema"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
+)
+
+// Stores are the stores of one work database, over one writer.
+type Stores struct {
+	DB       *database.DB
+	Writer   *database.Writer
+	Workflow *workflow.Store
+	History  *history.Store
+	Jobs     *jobs.Store
+}
+
+// Open migrates a new work database and returns its stores. The handlers of its queue are download and forward.
+func Open(t testing.TB, place *databasetest.Place) *Stores {
+	t.Helper()
+	opened := place.Open(t)
+	if _, err := schema.Migrate(t.Context(), opened.Work); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queue.Migrate(t.Context(), opened.Work); err != nil {
+		t.Fatal(err)
+	}
+	lanes := []queue.Lane{{Handler: "download", Concurrency: 1}, {Handler: "forward", Concurrency: 1}}
+	q, err := queue.Open(opened.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(t, opened.Work, q)
+}
+
+// New returns the stores of a migrated work database.
+func New(t testing.TB, db *database.DB, q workflow.Queue) *Stores {
+	t.Helper()
+	writer := database.NewWriter(db)
+	t.Cleanup(func() { _ = writer.Close() })
+	tracked := jobs.New(writer)
+	return &Stores{DB: db, Writer: writer, Workflow: workflow.New(writer, q, tracked.OnAdd), History: history.New(writer), Jobs: tracked}
+}
+
+// Entry returns event n: event-00n of the job job-n.
+func Entry(n int) workflow.InboxEntry {
+	return workflow.InboxEntry{
+		Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n),
+		Received: time.UnixMicro(1_700_000_000_000_000).UTC(), Bytes: 10,
+	}
+}
+
+// Take returns entries, as the relay takes them from the inbox.
+func Take(entries ...workflow.InboxEntry) workflow.Take {
+	return func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return entries, nil }
+}
+
+// Add adds entries with a step for download and, after it, one for forward.
+func (s *Stores) Add(t testing.TB, entries ...workflow.InboxEntry) {
+	t.Helper()
+	s.AddStages(t, [][]string{{"download"}, {"forward"}}, entries...)
+}
+
+// AddStages adds entries with these stages.
+func (s *Stores) AddStages(t testing.TB, stages [][]string, entries ...workflow.InboxEntry) {
+	t.Helper()
+	if _, err := s.Workflow.Add(t.Context(), Take(entries...), stages); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Begin begins an attempt of a step of event n.
+func (s *Stores) Begin(t testing.TB, n int, handler string) workflow.Attempt {
+	t.Helper()
+	attempt, err := s.Workflow.Begin(t.Context(), queue.Job{Event: Entry(n).ID, Handler: handler})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attempt
+}
+
+// Finish records the result of an attempt.
+func (s *Stores) Finish(t testing.TB, a workflow.Attempt, r workflow.Result) {
+	t.Helper()
+	if _, err := s.Workflow.Finish(t.Context(), a, r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Load returns all that is known of an event.
+func (s *Stores) Load(t testing.TB, id event.ID) history.Details {
+	t.Helper()
+	details, err := s.History.Load(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return details
+}
