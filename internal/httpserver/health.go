@@ -13,39 +13,38 @@ import (
 
 const (
 	checkTimeout  = 3 * time.Second // of all checks together
-	checkValidFor = time.Second     // so that strangers cannot make the disk busy by asking
+	checkValidFor = time.Second     // so that requests cannot keep the disk busy
 )
 
-// Check is one thing that must be in order for the receiver to be ready.
+// Check is a condition of readiness.
 type Check struct {
 	Name string                          // lower case, such as store
-	Run  func(ctx context.Context) error // must end when ctx does
+	Run  func(ctx context.Context) error // returns when ctx is done
 }
 
-// readiness runs the checks, one request at a time, and remembers for a moment how they ended.
+// readiness runs the checks for one request at a time and caches the result for checkValidFor.
 type readiness struct {
 	checks []Check
 	log    zerolog.Logger
-	turn   chan struct{} // holds a token while somebody looks
-	looked time.Time     // guarded by turn, like what follows
-	failed []string      // names of the checks that did not pass
+	mutex  chan struct{} // a mutex whose wait ends with a context
+	ran    time.Time     // guarded by mutex
+	failed []string      // guarded by mutex: names of the failed checks
 }
 
 func newReadiness(checks []Check, log zerolog.Logger) *readiness {
-	return &readiness{checks: checks, log: log, turn: make(chan struct{}, 1)}
+	return &readiness{checks: checks, log: log, mutex: make(chan struct{}, 1)}
 }
 
-// look gives the names of the checks that fail. ctx bounds the wait for others
-// who look; the checks themselves have a deadline of their own, because their
-// outcome is for everybody.
-func (c *readiness) look(ctx context.Context) ([]string, error) {
+// failures returns the names of the failed checks. ctx bounds the wait for other callers; the
+// checks have their own deadline because their result is shared.
+func (c *readiness) failures(ctx context.Context) ([]string, error) {
 	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
+	case c.mutex <- struct{}{}:
+		defer func() { <-c.mutex }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if c.looked.IsZero() || time.Since(c.looked) >= checkValidFor {
+	if c.ran.IsZero() || time.Since(c.ran) >= checkValidFor {
 		c.run(ctx)
 	}
 	return c.failed, nil
@@ -58,35 +57,34 @@ func (c *readiness) run(ctx context.Context) {
 	for _, check := range c.checks {
 		if err := check.Run(ctx); err != nil {
 			failed = append(failed, check.Name)
-			c.tell(check.Name, err)
+			c.logFailure(check.Name, err)
 		}
 	}
 	if len(failed) == 0 && len(c.failed) > 0 {
-		c.log.Info().Msg("ready again")
+		c.log.Info().Msg("readiness checks passed again")
 	}
-	c.failed, c.looked = failed, time.Now()
+	c.failed, c.ran = failed, time.Now()
 }
 
-// tell logs a failed check, unless another one had failed before: one line is
-// enough until the receiver is ready again.
-func (c *readiness) tell(name string, err error) {
+// logFailure logs a failed check, unless the receiver was not ready before.
+func (c *readiness) logFailure(name string, err error) {
 	if len(c.failed) == 0 {
-		c.log.Warn().Str("check", name).Str("error", shorten(err.Error(), maxCause)).Msg("not ready")
+		c.log.Warn().Str("check", name).Str("error", shorten(err.Error(), maxCause)).Msg("readiness check failed")
 	}
 }
 
 // ready answers GET /readyz.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		problem.Write(w, r, problem.Unavailable("The receiver is stopping.", nil))
+		problem.Write(w, r, problem.Unavailable("The receiver is shutting down.", nil))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
-	failed, err := s.readiness.look(ctx)
+	failed, err := s.readiness.failures(ctx)
 	switch {
 	case err != nil:
-		problem.Write(w, r, problem.Unavailable("Not ready: the checks take too long.", err))
+		problem.Write(w, r, problem.Unavailable("Not ready: the checks timed out.", err))
 	case len(failed) > 0:
 		problem.Write(w, r, problem.Unavailable("Not ready: "+strings.Join(failed, ", ")+".", nil))
 	default:
@@ -94,7 +92,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// passed is the answer when every check passes.
+// passed appends the answer of a ready receiver.
 func (c *readiness) passed(b []byte) []byte {
 	b = append(b, `{"status":"ready","checks":{`...)
 	for i, check := range c.checks {
@@ -107,7 +105,7 @@ func (c *readiness) passed(b []byte) []byte {
 	return append(b, "}}\n"...)
 }
 
-// live answers GET /livez and /healthz: whoever can answer, lives.
+// live answers GET /livez and GET /healthz.
 func live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, func(b []byte) []byte { return append(b, `{"status":"ok"}`+"\n"...) })
 }
@@ -116,7 +114,7 @@ func writeJSON(w http.ResponseWriter, appendTo func([]byte) []byte) {
 	body := appendTo(nil)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // a client that is gone needs no answer
+	_, _ = w.Write(body) // the client may be gone
 }
 
 func isHealth(pattern string) bool {

@@ -19,7 +19,7 @@ import (
 func handler(t *testing.T, lines logLines, checks ...httpserver.Check) http.Handler {
 	t.Helper()
 	server, err := httpserver.New(config(), httpserver.Deps{
-		Log: zerolog.New(lines).Level(zerolog.InfoLevel), Webhook: http.HandlerFunc(taken), Checks: checks,
+		Log: zerolog.New(lines).Level(zerolog.InfoLevel), Webhook: http.HandlerFunc(accept), Checks: checks,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestNotReadyNamesWhatFailsAndNothingElse(t *testing.T) {
 		for line := range lines {
 			told = append(told, line["message"].(string))
 		}
-		if got := strings.Join(told, ", "); got != "not ready, not ready, ready again" {
+		if got := strings.Join(told, ", "); got != "readiness check failed, readiness check failed, readiness checks passed again" {
 			t.Errorf("logged: %s", got) // one line for each check that failed, however often it is asked
 		}
 	})

@@ -18,25 +18,25 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must come. The server of a test waits
-// longer, so that what comes by a deadline of the server comes too late.
-const patience = 30 * time.Second
+// waitLimit is how long a test waits for an expected result. The deadlines of the server are
+// longer, so that a result caused by them comes too late.
+const waitLimit = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config() httpserver.Config {
 	return httpserver.Config{
 		ListenAddr:        "127.0.0.1:0",
-		ReadHeaderTimeout: 2 * patience,
-		ReadTimeout:       2 * patience,
-		WriteTimeout:      3 * patience,
-		IdleTimeout:       2 * patience,
+		ReadHeaderTimeout: 2 * waitLimit,
+		ReadTimeout:       2 * waitLimit,
+		WriteTimeout:      3 * waitLimit,
+		IdleTimeout:       2 * waitLimit,
 		MaxHeaderBytes:    8 << 10,
 		MaxConnections:    100,
 	}
 }
 
-// logLines receives what is logged, a line at a time.
+// logLines receives the log, one line at a time.
 type logLines chan map[string]any
 
 func (l logLines) Write(line []byte) (int, error) {
@@ -48,17 +48,29 @@ func (l logLines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// next waits for the next line that has this message.
+// next waits for the next line with this message.
 func (l logLines) next(t *testing.T, message string) map[string]any {
 	t.Helper()
+	return l.find(t, func(line map[string]any) bool { return line["message"] == message })
+}
+
+// access waits for the next line of the access log.
+func (l logLines) access(t *testing.T) map[string]any {
+	t.Helper()
+	return l.find(t, func(line map[string]any) bool { return line["duration_ms"] != nil })
+}
+
+func (l logLines) find(t *testing.T, match func(line map[string]any) bool) map[string]any {
+	t.Helper()
+	timeout := time.After(waitLimit)
 	for {
 		select {
 		case line := <-l:
-			if line["message"] == message {
+			if match(line) {
 				return line
 			}
-		case <-time.After(patience):
-			t.Fatalf("no line %q was logged", message)
+		case <-timeout:
+			t.Fatal("got no such log line, want one")
 		}
 	}
 }
@@ -68,7 +80,7 @@ type running struct {
 	*httpserver.Server
 	address string
 	url     string
-	client  *http.Client // holds every answer against the specification
+	client  *http.Client // validates every response against the specification
 	lines   logLines
 }
 
@@ -86,7 +98,7 @@ func start(t *testing.T, config httpserver.Config, webhook http.Handler, checks 
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 		defer cancel()
 		_ = server.Shutdown(ctx) // tests of the shutdown itself look at its error
 	})
@@ -94,12 +106,12 @@ func start(t *testing.T, config httpserver.Config, webhook http.Handler, checks 
 		Server:  server,
 		address: address.String(),
 		url:     "http://" + address.String(),
-		client:  &http.Client{Transport: apitest.Load(t).Transport(t, transport), Timeout: patience},
+		client:  &http.Client{Transport: apitest.Load(t).Transport(t, transport), Timeout: waitLimit},
 		lines:   lines,
 	}
 }
 
-// do sends a request and gives the answer with its body.
+// do sends a request and returns the response and its body.
 func (s *running) do(t *testing.T, method, path, body string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
@@ -119,7 +131,7 @@ func (s *running) do(t *testing.T, method, path, body string, header http.Header
 	return response, string(text)
 }
 
-// dial opens a connection that the test speaks on by itself.
+// dial opens a raw connection.
 func (s *running) dial(t *testing.T) net.Conn {
 	t.Helper()
 	var dialer net.Dialer
@@ -128,7 +140,7 @@ func (s *running) dial(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 		t.Fatal(err)
 	}
 	return connection
@@ -146,8 +158,8 @@ func networks(t testing.TB, text string) configtypes.Prefixes {
 	return prefixes
 }
 
-// taken is a webhook that reads the body and says what the specification demands.
-func taken(w http.ResponseWriter, r *http.Request) {
+// accept is a webhook that reads the body and answers as the specification says.
+func accept(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"id":"0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11","job":"j","status":"accepted"}`)

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count requests. Every label comes from a fixed set: patterns of routes, methods of the standard, statuses that we give.
+// metrics count requests. All labels come from fixed sets: route patterns, standard methods, our statuses.
 type metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
@@ -19,23 +19,23 @@ func newMetrics(listener string) *metrics {
 	labels := prometheus.Labels{"listener": listener}
 	return &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "receiver_http_requests_total", Help: "Requests that were answered.", ConstLabels: labels,
+			Name: "receiver_http_requests_total", Help: "Requests served.", ConstLabels: labels,
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "receiver_http_request_duration_seconds", Help: "Time from the header section to the end of the answer.", ConstLabels: labels,
+			Name: "receiver_http_request_duration_seconds", Help: "Time from the header section of the request to the end of the response.", ConstLabels: labels,
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}, []string{"route"}),
 	}
 }
 
-// count counts a request that was answered.
+// count records a served request.
 func (m *metrics) count(r *http.Request, pattern string, status int, took time.Duration) {
 	pattern = cmp.Or(pattern, "none")
 	m.requests.WithLabelValues(pattern, methodName(r.Method), strconv.Itoa(status)).Inc()
 	m.durations.WithLabelValues(pattern).Observe(took.Seconds())
 }
 
-// Collectors are what the listener counts, to be registered.
+// Collectors returns the metrics of the listener.
 func (s *Server) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{s.metrics.requests, s.metrics.durations}
 }

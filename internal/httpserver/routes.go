@@ -9,7 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Names of the routes of health.
+// Health routes.
 const (
 	livePath    = "/livez"
 	healthyPath = "/healthz"
@@ -21,9 +21,9 @@ type route struct {
 	handler         http.Handler
 }
 
-// routes is the whole public surface. GET routes answer HEAD as well.
+// routes is the table of the public listener. GET routes also answer HEAD.
 func (s *Server) routes() []route {
-	webhook := s.admit(s.webhook)
+	webhook := s.allow(s.webhook)
 	return []route{
 		{http.MethodPost, event.WebhookPath + "/{token}", webhook},
 		{http.MethodPost, event.WebhookPath, webhook},
@@ -33,20 +33,20 @@ func (s *Server) routes() []route {
 	}
 }
 
-// Router makes the whole surface, with all that is done around a request.
+// Router returns the routes with the middleware around them.
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
-	router.Use(s.observe)
-	router.Use(locate(s.config.TrustedProxies)...)
+	router.Use(s.logRequests)
+	router.Use(clientIP(s.config.TrustedProxies)...)
 	router.Use(s.limitHeaders)
 	router.NotFound(problem.NotFound)
-	s.mount(router) // which may say it in another way
+	s.mount(router) // may replace NotFound
 	router.MethodNotAllowed(methodNotAllowed(router))
 	return router
 }
 
-// public puts the routes of the public listener.
-func (s *Server) public(router chi.Router) {
+// mountPublic mounts the routes of the public listener.
+func (s *Server) mountPublic(router chi.Router) {
 	for _, route := range s.routes() {
 		router.Method(route.method, route.pattern, route.handler)
 		if route.method == http.MethodGet {
@@ -55,16 +55,16 @@ func (s *Server) public(router chi.Router) {
 	}
 }
 
-// methodNotAllowed answers what is known of, but not by this method. chi also
-// asks it about methods that it does not know, whatever the path.
+// methodNotAllowed answers 405 with the methods of the route. chi also calls it for unknown
+// methods of unknown paths; these get 404.
 func methodNotAllowed(router chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi takes it
+		path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi matches it
 		var allowed []string
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 			if pattern := router.Find(chi.NewRouteContext(), method, path); pattern != "" {
 				allowed = append(allowed, method)
-				chi.RouteContext(r.Context()).RoutePatterns = []string{pattern} // for the access line
+				chi.RouteContext(r.Context()).RoutePatterns = []string{pattern} // for the access log
 			}
 		}
 		if allowed == nil {

@@ -15,7 +15,7 @@ import (
 
 func TestSurface(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken))
+	server := start(t, config(), http.HandlerFunc(accept))
 	rows := []struct {
 		name, method, path string
 		status             int
@@ -66,7 +66,7 @@ func TestSurface(t *testing.T) {
 // The specification and the routes are the same, both ways.
 func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	server, err := httpserver.New(config(), httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(taken)})
+	server, err := httpserver.New(config(), httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(accept)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func list(set map[string]bool) string {
 
 func TestRequestIDIsAlwaysOurs(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken))
+	server := start(t, config(), http.HandlerFunc(accept))
 	first, _ := server.do(t, "GET", "/livez", "", http.Header{"X-Request-Id": {"forged"}})
 	second, _ := server.do(t, "GET", "/livez", "", nil)
 	one, two := first.Header.Get("X-Request-Id"), second.Header.Get("X-Request-Id")

@@ -1,6 +1,6 @@
-// Package httpserver is how the receiver listens: limits and deadlines, the access
-// line, and how a listener stops. The routes of the public listener and health are
-// here; those of the admin listener are in package admin, one table each.
+// Package httpserver runs the public and the admin listener: limits, deadlines, client IP,
+// access log, drain and shutdown. It has the route table of the public listener and the
+// health endpoints; package admin has the route table of the admin listener.
 package httpserver
 
 import (
@@ -16,22 +16,22 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// headerSlack is how much more of a header section net/http reads than we allow,
-// in bytes, so that the refusal is ours; beyond it net/http refuses in plain text.
+// headerSlack is how many bytes of a header section net/http reads beyond MaxHeaderBytes, so
+// that limitHeaders can answer. Beyond it net/http answers in plain text.
 const headerSlack = 16 << 10
 
-// Deps is what the server serves.
+// Deps are the dependencies of the public listener.
 type Deps struct {
 	Log     zerolog.Logger
-	Webhook http.Handler // takes callbacks; the token, if in the path, is chi's parameter "token"
-	Checks  []Check      // what /readyz looks at
+	Webhook http.Handler // receives callbacks; chi's URL parameter "token" may be set
+	Checks  []Check      // run by /readyz
 }
 
-// AdminDeps is what the admin listener serves.
+// AdminDeps are the dependencies of the admin listener.
 type AdminDeps struct {
 	Log   zerolog.Logger
-	Mount func(chi.Router) // puts its middleware and its routes, the whole surface
-	// End tells answers without an end, such as streams, to end: the listener stops.
+	Mount func(chi.Router) // mounts middleware and routes
+	// End ends streaming responses when the listener stops; may be nil.
 	End func()
 }
 
@@ -41,40 +41,39 @@ type Server struct {
 	log       zerolog.Logger
 	webhook   http.Handler // nil for the admin listener
 	mount     func(chi.Router)
-	routine   func(r *http.Request, pattern string, status int) bool // no access line at the usual level
+	routine   func(r *http.Request, pattern string, status int) bool // true for access log lines at debug level
 	readiness *readiness
 	metrics   *metrics
 	draining  atomic.Bool
 
 	http    *http.Server
-	cancel  context.CancelFunc // ends what requests still wait for
+	cancel  context.CancelFunc // cancels the contexts of requests
 	started atomic.Bool
-	done    chan struct{} // closed when a started server no longer listens
-	err     error         // why; to be read when done is closed
+	done    chan struct{} // closed when a started server stops listening
+	err     error         // why; valid when done is closed
 }
 
-// New makes the public listener. It does not listen yet.
+// New returns the public listener. Start makes it listen.
 func New(config Config, deps Deps) (*Server, error) {
 	if deps.Webhook == nil {
-		return nil, errors.New("httpserver: there is no handler for callbacks")
+		return nil, errors.New("httpserver: no webhook handler")
 	}
 	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, metrics: newMetrics("public")}
 	s.readiness = newReadiness(deps.Checks, deps.Log)
-	s.mount, s.routine = s.public, func(_ *http.Request, pattern string, _ int) bool { return isHealth(pattern) }
+	s.mount, s.routine = s.mountPublic, func(_ *http.Request, pattern string, _ int) bool { return isHealth(pattern) }
 	if err := s.build(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// NewAdmin makes the admin listener, at an address of its own and with the limits of the public
-// one. It does not listen yet.
+// NewAdmin returns the admin listener at its own address, with the limits of the public listener.
 func NewAdmin(config Config, address string, deps AdminDeps) (*Server, error) {
 	if deps.Mount == nil {
-		return nil, errors.New("httpserver: the admin listener has no routes")
+		return nil, errors.New("httpserver: no admin routes")
 	}
 	config.ListenAddr = address
-	s := &Server{config: config, log: deps.Log.With().Str("listener", "admin").Logger(), mount: deps.Mount, routine: isLooking, metrics: newMetrics("admin")}
+	s := &Server{config: config, log: deps.Log.With().Str("listener", "admin").Logger(), mount: deps.Mount, routine: isRead, metrics: newMetrics("admin")}
 	if err := s.build(); err != nil {
 		return nil, err
 	}
@@ -84,8 +83,8 @@ func NewAdmin(config Config, address string, deps AdminDeps) (*Server, error) {
 	return s, nil
 }
 
-// isLooking says that a person or Prometheus looked at something, which changes nothing.
-func isLooking(r *http.Request, _ string, status int) bool {
+// isRead reports whether a request only read something, as pages and Prometheus do.
+func isRead(r *http.Request, _ string, status int) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && status < http.StatusBadRequest
 }
 
@@ -111,20 +110,20 @@ func (s *Server) build() error {
 	return nil
 }
 
-// Start listens on the configured address and serves on a goroutine of its own
-// until Shutdown. It returns the address that was bound. It is called once.
+// Start listens on the configured address and serves in the background until Shutdown. It
+// returns the bound address. Call it once.
 func (s *Server) Start(ctx context.Context) (net.Addr, error) {
-	var listening net.ListenConfig
-	listener, err := listening.Listen(ctx, "tcp", s.config.ListenAddr)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.config.ListenAddr)
 	if err != nil {
-		return nil, fmt.Errorf("httpserver: %w", err)
+		return nil, fmt.Errorf("httpserver: listen: %w", err)
 	}
-	counted, err := bound(listener, s.config.MaxConnections)
+	limited, err := limitConns(listener, s.config.MaxConnections)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s.started.Store(true)
-	go s.serve(counted)
+	go s.serve(limited)
 	return listener.Addr(), nil
 }
 
@@ -135,30 +134,30 @@ func (s *Server) serve(listener net.Listener) {
 	}
 }
 
-// Done is closed when the server that was started no longer listens.
+// Done returns a channel that is closed when a started server stops listening.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Err tells, once Done is closed, why the server stopped listening; nil after Shutdown.
+// Err returns why the server stopped listening, once Done is closed; nil after Shutdown.
 func (s *Server) Err() error { return s.err }
 
-// Drain makes /readyz and new callbacks answer 503 from now on, while those that
-// are being served finish. Connections are closed after their answer.
+// Drain makes /readyz and new callbacks answer 503. Requests in progress finish, and every
+// connection closes after its response.
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.http.SetKeepAlivesEnabled(false)
 }
 
-// Shutdown drains, stops listening and waits for the requests that are being
-// served. When ctx ends first, it closes their connections and says so.
+// Shutdown drains, stops listening and waits for the requests in progress. If ctx ends first,
+// it closes their connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.Drain()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("httpserver: requests were cut off: %w", err), s.http.Close())
+		err = errors.Join(fmt.Errorf("httpserver: shutdown: requests aborted: %w", err), s.http.Close())
 	}
 	if s.started.Load() {
-		<-s.done // at once: the listener is closed
+		<-s.done // immediate: the listener is closed
 	}
 	return err
 }

@@ -24,17 +24,17 @@ func TestNewRefuses(t *testing.T) {
 	}
 	c := config()
 	c.WriteTimeout = c.ReadTimeout
-	if _, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(taken)}); err == nil {
+	if _, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(accept)}); err == nil {
 		t.Error("a server that cannot answer slow requests was made")
 	}
 }
 
 func TestStartTellsThatThePortIsTaken(t *testing.T) {
 	t.Parallel()
-	first := start(t, config(), http.HandlerFunc(taken))
+	first := start(t, config(), http.HandlerFunc(accept))
 	c := config()
 	c.ListenAddr = first.address
-	second, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(taken)})
+	second, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(accept)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestDrainRefusesNewCallbacksAndFinishesOldOnes(t *testing.T) {
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-leave
-		taken(w, r)
+		accept(w, r)
 	}))
 	old := make(chan int, 1)
 	go func() {
@@ -85,7 +85,7 @@ func TestShutdownWaitsForWhatIsServed(t *testing.T) {
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-leave
-		taken(w, r)
+		accept(w, r)
 	}))
 	status, stopped := make(chan int, 1), make(chan error, 1)
 	go func() {
@@ -133,7 +133,7 @@ func TestShutdownHasALimit(t *testing.T) {
 
 func TestServerThatDiesTellsWhy(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken))
+	server := start(t, config(), http.HandlerFunc(accept))
 	select {
 	case <-server.Done():
 		t.Error("the server is done at once")
@@ -152,7 +152,7 @@ func TestSlowHeaderSectionHasADeadline(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.ReadHeaderTimeout = 200 * time.Millisecond
-	server := start(t, c, http.HandlerFunc(taken))
+	server := start(t, c, http.HandlerFunc(accept))
 	connection := server.dial(t)
 	_, _ = io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: rec")
 	if answer, err := io.ReadAll(connection); err != nil || len(answer) > 0 {
@@ -164,7 +164,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.MaxConnections = 3
-	server := start(t, c, http.HandlerFunc(taken))
+	server := start(t, c, http.HandlerFunc(accept))
 	held := make([]net.Conn, c.MaxConnections)
 	for i := range held {
 		held[i] = server.dial(t)
@@ -176,7 +176,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	askLive(t, held[0])
 	_ = held[0].Close()
-	for began := time.Now(); time.Since(began) < patience; { // the server learns of the end a moment later
+	for began := time.Now(); time.Since(began) < waitLimit; { // the server learns of the end a moment later
 		connection := server.dial(t)
 		_, _ = io.WriteString(connection, "GET /livez HTTP/1.1\r\nHost: receiver\r\n\r\n")
 		_, err := connection.Read(make([]byte, 1))
@@ -185,7 +185,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			return
 		}
 	}
-	t.Error("no connection is taken after another one was closed")
+	t.Error("no connection is accept after another one was closed")
 }
 
 func askLive(t *testing.T, connection net.Conn) {
@@ -291,7 +291,7 @@ func TestUnreadBodyClosesTheConnection(t *testing.T) {
 // A body that was read whole leaves the connection usable.
 func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken))
+	server := start(t, config(), http.HandlerFunc(accept))
 	connection := server.dial(t)
 	reader := bufio.NewReader(connection)
 	for range 3 {

@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// answer tells a sender that its event is safe: {"id":"...","job":"...","status":"accepted"}.
+// answer writes the response to an accepted callback: {"id":"...","job":"...","status":"accepted"}.
 func answer(w http.ResponseWriter, job string, receipt event.Receipt) {
 	body := appendAnswer(make([]byte, 0, 128+len(job)), job, receipt)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	// The event is safe, whether or not the client hears of it.
+	// The event is stored, whether or not the client receives the response.
 	_, _ = w.Write(body) //nolint:gosec // JSON by its type, and nosniff: no browser runs it
 }
 
@@ -32,10 +32,9 @@ func appendAnswer(b []byte, job string, receipt event.Receipt) []byte {
 	return append(b, '}')
 }
 
-// appendText quotes text as JSON.
+// appendText appends text as a JSON string.
 func appendText(b []byte, text string) []byte {
-	// What is no UTF-8 comes out as replacement characters, beside an error; there is
-	// none in an event, whose body was checked.
+	// The error is about invalid UTF-8, which event.Decode refuses in a job.
 	b, _ = jsontext.AppendQuote(b, text)
 	return b
 }

@@ -6,47 +6,68 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
-// firstStep is the memory with which the reading of a body begins, in bytes: enough
-// for the usual callback, and little for a client that declares much and sends nothing.
-const firstStep = 4 << 10
+// initialBytes is the memory that a body gets first. It fits the usual callback, and a client
+// that declares much and sends nothing costs no more.
+const initialBytes = 4 << 10
 
-// body is what has been read of a request, in memory that is paid for from the budget.
+// budget bounds the memory of all bodies in progress, in bytes.
+type budget struct{ free atomic.Int64 }
+
+func newBudget(bytes int64) *budget {
+	b := &budget{}
+	b.free.Store(bytes)
+	return b
+}
+
+// Acquire reserves n bytes. It returns false if fewer are free.
+func (b *budget) Acquire(n int64) bool {
+	if b.free.Add(-n) >= 0 {
+		return true
+	}
+	b.free.Add(n)
+	return false
+}
+
+// Release returns n bytes.
+func (b *budget) Release(n int64) { b.free.Add(n) }
+
+// body is a request body in memory that the budget counts.
 type body struct {
-	bytes  []byte
-	budget *budget
-	paid   int64
+	bytes    []byte
+	budget   *budget
+	acquired int64
 }
 
-// release gives the memory back to the budget. The bytes must not be used any more.
+// release returns the memory to the budget. The bytes must not be used afterwards.
 func (b *body) release() {
-	b.budget.give(b.paid)
-	b.bytes, b.paid = nil, 0
+	b.budget.Release(b.acquired)
+	b.bytes, b.acquired = nil, 0
 }
 
-// readBody reads the body of a request into memory. It reads nothing if a length
-// over the limit is declared, and at most one byte over the limit otherwise. The
-// memory grows with what arrives, never with what is promised. What is returned
-// is to be released, also beside an error.
-func (i *Endpoint) readBody(r *http.Request) (*body, error) {
-	b := &body{budget: i.budget}
-	most := int64(i.config.MaxBodyBytes)
-	if r.ContentLength > most {
-		return b, tooLarge(most)
+// readBody reads the body of a request into memory. It reads nothing if the declared length is
+// over MaxBodyBytes, and at most one byte more than MaxBodyBytes otherwise. The memory grows with
+// the bytes that arrive, not with the declared length. The caller releases the body, also after an error.
+func (e *Endpoint) readBody(r *http.Request) (*body, error) {
+	b := &body{budget: e.budget}
+	limit := int64(e.config.MaxBodyBytes)
+	if r.ContentLength > limit {
+		return b, tooLarge(limit)
 	}
 	if r.ContentLength >= 0 {
-		most = r.ContentLength
+		limit = r.ContentLength
 	}
 	for {
 		if len(b.bytes) == cap(b.bytes) {
-			if int64(len(b.bytes)) == most {
-				err := b.end(r.Body, most)
+			if int64(len(b.bytes)) == limit {
+				err := checkEnd(r.Body, limit)
 				return b, err
 			}
-			if err := b.grow(most); err != nil {
+			if err := b.grow(limit); err != nil {
 				return b, err
 			}
 		}
@@ -61,28 +82,27 @@ func (i *Endpoint) readBody(r *http.Request) (*body, error) {
 	}
 }
 
-// grow doubles the memory, up to most bytes. The part that is copied is counted once,
-// because the old memory is free as soon as it is copied.
-func (b *body) grow(most int64) error {
-	held := int64(cap(b.bytes))
-	size := min(max(2*held, firstStep), most)
-	if !b.budget.take(size - held) {
-		return problem.Unavailable("Too many callbacks are being received at the same time.", nil)
+// grow doubles the memory, up to limit bytes.
+func (b *body) grow(limit int64) error {
+	size := min(max(2*int64(cap(b.bytes)), initialBytes), limit)
+	more := size - int64(cap(b.bytes))
+	if !b.budget.Acquire(more) {
+		return problem.Unavailable("Too many callbacks are in progress.", nil)
 	}
-	b.paid += size - held
+	b.acquired += more
 	grown := make([]byte, len(b.bytes), size)
 	copy(grown, b.bytes)
 	b.bytes = grown
 	return nil
 }
 
-// end makes sure that nothing follows the most bytes that a body may have.
-func (b *body) end(r io.Reader, most int64) error {
+// checkEnd returns an error unless r ends here, after limit bytes.
+func checkEnd(r io.Reader, limit int64) error {
 	var next [1]byte
 	n, err := io.ReadFull(r, next[:])
 	switch {
 	case n > 0:
-		return tooLarge(most)
+		return tooLarge(limit)
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
@@ -90,13 +110,16 @@ func (b *body) end(r io.Reader, most int64) error {
 	}
 }
 
-func tooLarge(most int64) error {
-	return &problem.Error{Code: problem.CodeTooLarge, Detail: "A body may have at most " + strconv.FormatInt(most, 10) + " bytes."}
+func tooLarge(limit int64) error {
+	return &problem.Error{
+		Code:   problem.CodeTooLarge,
+		Detail: "A body may have at most " + strconv.FormatInt(limit, 10) + " bytes. See RECEIVER_WEBHOOK_MAX_BODY_BYTES.",
+	}
 }
 
-// incomplete says why a body ended early. The cause is for the log only.
+// incomplete returns the answer to a body that ended early because of err.
 func incomplete(err error) error {
-	detail := "The body broke off. Nothing was stored; send it again."
+	detail := "The connection broke before the body was complete. Nothing was stored; send it again."
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		detail = "The body did not arrive in time. Nothing was stored; send it again."
 	}

@@ -9,17 +9,17 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// minTokenBytes is the length below which a token could be guessed.
+// minTokenBytes is the length of the shortest token.
 const minTokenBytes = 16
 
-// Config bounds what callbacks may cost.
+// Config holds the limits of callbacks.
 type Config struct {
-	MaxBodyBytes  configtypes.Size `envconfig:"MAX_BODY_BYTES" default:"33554432" range:"1KiB..1GiB" desc:"largest body of a callback; inline images may be echoed in it"`
-	InFlightBytes configtypes.Size `envconfig:"IN_FLIGHT_BYTES" default:"256MiB" range:"1KiB..64GiB" desc:"memory for the bodies of all callbacks that are being received; beyond it they get 503"`
-	AcceptTimeout time.Duration    `envconfig:"ACCEPT_TIMEOUT" default:"10s" range:"100ms..15s" desc:"time that the store has to commit a callback before it gets 503"`
+	MaxBodyBytes  configtypes.Size `envconfig:"MAX_BODY_BYTES" default:"33554432" range:"1KiB..1GiB" desc:"largest body of a callback; it may contain inline images"`
+	InFlightBytes configtypes.Size `envconfig:"IN_FLIGHT_BYTES" default:"256MiB" range:"1KiB..64GiB" desc:"memory for the bodies of all callbacks in progress; beyond it callbacks get 503"`
+	AcceptTimeout time.Duration    `envconfig:"ACCEPT_TIMEOUT" default:"10s" range:"100ms..15s" desc:"deadline of the commit of a callback; beyond it the callback gets 503"`
 }
 
-// Validate tells what in the configuration does not go together.
+// Validate returns a *configtypes.Conflict if two values contradict each other.
 func (c Config) Validate() error {
 	if c.InFlightBytes < c.MaxBodyBytes {
 		return &configtypes.Conflict{Name: "IN_FLIGHT_BYTES", Text: "must be at least MAX_BODY_BYTES, or the largest callback never fits"}
@@ -27,10 +27,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// checkTokens makes sure that nobody gets in with an empty or guessable token.
+// checkTokens returns an error if there is no token or one is too short.
 func checkTokens(tokens secret.List) error {
 	if len(tokens) == 0 {
-		return errors.New("webhook: there is no token")
+		return errors.New("webhook: no token")
 	}
 	for i, token := range tokens {
 		if len(token.Reveal()) < minTokenBytes {

@@ -11,50 +11,50 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// authorize lets in who carries one of the tokens, in constant time, or the token of a job, which is given back. An empty
-// token never matches.
-func (i *Endpoint) authorize(r *http.Request) (jobToken string, err error) {
+// authorize checks the token of r in constant time. It returns the token if it is a job token, "" if it is one of
+// Deps.Tokens. An empty token never matches.
+func (e *Endpoint) authorize(r *http.Request) (jobToken string, err error) {
 	token := presentedToken(r)
 	if token == "" {
 		return "", unauthorized()
 	}
-	if i.deps.Tokens.Match(token) {
+	if e.deps.Tokens.Match(token) {
 		return "", nil
 	}
-	if i.deps.JobTokens == nil {
+	if e.deps.JobTokens == nil {
 		return "", unauthorized()
 	}
-	ctx, cancel := i.storeContext(r.Context())
+	ctx, cancel := e.storeContext(r.Context())
 	defer cancel()
-	switch isKnown, err := i.deps.JobTokens.Known(ctx, token); {
+	switch known, err := e.deps.JobTokens.Known(ctx, token); {
 	case err != nil:
-		return "", unavailable(err, "The token could not be looked up.")
-	case !isKnown:
+		return "", unavailable(err, "The token lookup failed.")
+	case !known:
 		return "", unauthorized()
 	default:
 		return token, nil
 	}
 }
 
-// use uses up the token of a job, if it was one that opened.
-func (i *Endpoint) use(ctx context.Context, jobToken string, e *event.Event) error {
+// useJobToken marks jobToken as used for received. It returns nil if jobToken is "".
+func (e *Endpoint) useJobToken(ctx context.Context, jobToken string, received *event.Event) error {
 	if jobToken == "" {
 		return nil
 	}
-	ctx, cancel := i.storeContext(ctx)
+	ctx, cancel := e.storeContext(ctx)
 	defer cancel()
-	if !i.deps.JobTokens.Use(ctx, jobToken, e) {
+	if !e.deps.JobTokens.Use(ctx, jobToken, received) {
 		return unauthorized()
 	}
 	return nil
 }
 
 func unauthorized() error {
-	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The callback carries no token, or one that is not valid here."}
+	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The callback has no token, or a wrong one. Use the URL that \"receiver url\" prints."}
 }
 
-// presentedToken is the token of a request: the one in the path, else the Bearer
-// token, else the Basic password, else the query parameter token; "" if there is none.
+// presentedToken returns the token of r: from the path, else Bearer, else the Basic password, else
+// the query parameter "token"; "" if there is none.
 func presentedToken(r *http.Request) string {
 	if token := pathToken(r); token != "" {
 		return token
@@ -67,14 +67,13 @@ func presentedToken(r *http.Request) string {
 			return password
 		}
 	}
-	if strings.Contains(r.URL.RawQuery, "token=") { // the usual callback pays for no parsing
+	if strings.Contains(r.URL.RawQuery, "token=") { // spares the usual callback the parsing
 		return r.URL.Query().Get("token")
 	}
 	return ""
 }
 
-// pathToken is the token that the route holds. chi routes by the raw path when
-// there is one, and then leaves the decoding to us.
+// pathToken returns the token in the path. chi does not decode parameters of a raw path.
 func pathToken(r *http.Request) string {
 	token := chi.URLParam(r, "token")
 	if r.URL.RawPath == "" {
@@ -95,7 +94,7 @@ func bearerToken(authorization string) string {
 	return strings.TrimSpace(token)
 }
 
-// challenge tells a sender without a valid token how it can carry one.
+// challenge sets WWW-Authenticate if err is CodeUnauthorized.
 func challenge(w http.ResponseWriter, err error) {
 	if problem.CodeOf(err) == problem.CodeUnauthorized {
 		w.Header()["Www-Authenticate"] = []string{`Bearer realm="webhooks"`, `Basic realm="webhooks", charset="UTF-8"`}

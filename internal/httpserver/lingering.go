@@ -7,24 +7,23 @@ import (
 	"time"
 )
 
-// How long a client that still sends is listened to after its answer: in silence,
-// altogether, and in bytes. To close at once would reset the connection, and the
-// client might never see the answer.
+// Bounds of lingering: after the response, the server reads and discards what the client still
+// sends. Closing at once would reset the connection, and the client might not see the response.
 const (
-	lingerIdle  = 2 * time.Second
-	lingerTime  = 15 * time.Second
+	lingerIdle  = 2 * time.Second  // without a byte
+	lingerTime  = 15 * time.Second // in total
 	lingerBytes = 64 << 20
 )
 
-// body counts what is read of a request's body and knows whether it ended.
+// body counts the bytes of a request body and records its end.
 type body struct {
 	io.ReadCloser
 	bytes  int64
-	ended  bool // nothing is left to read
-	failed bool // reading on is of no use
+	ended  bool // read completely
+	failed bool // a read failed
 }
 
-// Read reads from the body.
+// Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
@@ -37,8 +36,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// response counts what is answered, and closes the connection after an answer
-// that was given before the whole body was read.
+// response counts the bytes of a response. It closes the connection if the response begins
+// before the whole request body was read.
 type response struct {
 	http.ResponseWriter
 	body   *body
@@ -46,19 +45,19 @@ type response struct {
 	bytes  int64
 }
 
-// Unwrap lets http.ResponseController find what the server's own writer can do.
+// Unwrap returns the server's writer, for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader sends the header section.
+// WriteHeader implements http.ResponseWriter.
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
-		w.hangUp()
+		w.closeConn()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the body.
+// Write implements http.ResponseWriter.
 func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -68,20 +67,20 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// hangUp announces that the connection will be closed if a part of the body is
-// unread. Without it net/http would read that part before it sends the answer.
-func (w *response) hangUp() {
+// closeConn announces the close of the connection if the request body is not read completely.
+// Otherwise net/http would read the rest before it sends the response.
+func (w *response) closeConn() {
 	if w.body.ended {
 		return
 	}
 	w.Header().Set("Connection", "close")
-	// A writer without deadlines, as in tests, has no client to wait for either.
+	// Writers of tests have no deadlines.
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(lingerIdle))
 }
 
-// linger sends the answer and throws away what the client still sends, within
-// bounds. A client that waits for a "100 Continue" is not going to send anything.
-func (w *response) linger(r *http.Request) {
+// lingerClose flushes the response and discards what the client still sends, within the bounds.
+// A client that waits for "100 Continue" sends nothing more.
+func (w *response) lingerClose(r *http.Request) {
 	if w.status == 0 || w.body.ended || w.body.failed || r.Header.Get("Expect") != "" {
 		return
 	}

@@ -24,7 +24,7 @@ func openDoor(t testing.TB, proxies, allowed string) door {
 	c.TrustedProxies, c.AllowedSourceCIDRs = networks(t, proxies), networks(t, allowed)
 	server, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		client = problem.RequestInfoFrom(r.Context()).Client
-		taken(w, r)
+		accept(w, r)
 	})})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestSourceAddressThroughASocket(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.AllowedSourceCIDRs = networks(t, "198.51.100.0/24")
-	server := start(t, c, http.HandlerFunc(taken))
+	server := start(t, c, http.HandlerFunc(accept))
 	if response, body := server.do(t, "POST", "/webhooks/deep-image", "{}", nil); response.StatusCode != http.StatusForbidden {
 		t.Errorf("a callback was answered %d %s", response.StatusCode, body)
 	}
@@ -128,7 +128,7 @@ func TestSourceAddressThroughASocket(t *testing.T) {
 
 func TestHeaderSection(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken)) // 8 KiB
+	server := start(t, config(), http.HandlerFunc(accept)) // 8 KiB
 	rows := []struct {
 		name        string
 		bytes       int

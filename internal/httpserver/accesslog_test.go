@@ -20,13 +20,13 @@ func TestAccessLine(t *testing.T) {
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		told := problem.RequestInfoFrom(r.Context())
 		told.Job, told.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
-		taken(w, r)
+		accept(w, r)
 	}))
 	header := http.Header{"User-Agent": {strings.Repeat("a", 200) + "\x80"}, "Authorization": {"Bearer " + someToken}}
 	response, body := server.do(t, "POST", "/webhooks/deep-image/"+someToken+"?token="+someToken, "12345", header)
-	line := server.lines.next(t, "request")
+	line := server.lines.access(t)
 	want := map[string]any{
-		"level": "info", "message": "request", "method": "POST", "route": "/webhooks/deep-image/{token}", "status": 200.0,
+		"level": "info", "message": "callback accepted", "method": "POST", "route": "/webhooks/deep-image/{token}", "status": 200.0,
 		"bytes_in": 5.0, "bytes_out": float64(len(body)), "client": "127.0.0.1", "request_id": response.Header.Get("X-Request-Id"),
 		"event": "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", "job": "job-7", "duplicate": true,
 		"user_agent": strings.Repeat("a", 120) + "...",
@@ -62,10 +62,10 @@ func TestAccessLineOfWhatIsRefused(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			server := start(t, config(), http.HandlerFunc(taken))
+			server := start(t, config(), http.HandlerFunc(accept))
 			server.Drain()
 			server.do(t, row.method, row.path, "", nil)
-			line := server.lines.next(t, "request")
+			line := server.lines.access(t)
 			if line["status"] != row.status || line["route"] != row.route || line["problem"] != row.problem || line["level"] != "info" {
 				t.Errorf("the line is %v", line)
 			}
@@ -78,10 +78,10 @@ func TestAccessLineOfWhatIsRefused(t *testing.T) {
 
 func TestHealthIsLoggedForDebuggingOnly(t *testing.T) {
 	t.Parallel()
-	server := start(t, config(), http.HandlerFunc(taken))
+	server := start(t, config(), http.HandlerFunc(accept))
 	for _, path := range []string{"/livez", "/healthz", "/readyz"} {
 		server.do(t, "GET", path, "", nil)
-		if line := server.lines.next(t, "request"); line["level"] != "debug" || line["route"] != path {
+		if line := server.lines.access(t); line["level"] != "debug" || line["route"] != path {
 			t.Errorf("the line of %s is %v", path, line)
 		}
 	}
@@ -96,12 +96,12 @@ func TestPanicIsAnswered(t *testing.T) {
 	if response.StatusCode != http.StatusInternalServerError || strings.Contains(body, "secret place") {
 		t.Errorf("answered %d %s", response.StatusCode, body)
 	}
-	line := server.lines.next(t, "a request made the receiver panic")
+	line := server.lines.next(t, "panic while serving request")
 	stack, _ := line["stack"].(string)
-	if line["level"] != "error" || line["request_id"] != response.Header.Get("X-Request-Id") || !strings.Contains(stack, "observe_test.go") {
+	if line["level"] != "error" || line["request_id"] != response.Header.Get("X-Request-Id") || !strings.Contains(stack, "accesslog_test.go") {
 		t.Errorf("the line is %v", line)
 	}
-	if line := server.lines.next(t, "request"); line["status"] != 500.0 {
+	if line := server.lines.access(t); line["status"] != 500.0 {
 		t.Errorf("the access line is %v", line)
 	}
 }
@@ -122,5 +122,5 @@ func TestPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 	if err == nil {
 		t.Error("the answer of a handler that panicked looks whole")
 	}
-	server.lines.next(t, "a request made the receiver panic")
+	server.lines.next(t, "panic while serving request")
 }

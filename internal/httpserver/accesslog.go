@@ -1,0 +1,139 @@
+package httpserver
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/go-chi/chi/v5"
+	"github.com/rs/zerolog"
+)
+
+// Longest texts in the access log, in bytes.
+const (
+	maxUserAgent = 120
+	maxCause     = 500
+	maxStack     = 16 << 10
+)
+
+// requestLog collects the access log line of one request.
+type requestLog struct {
+	info     problem.RequestInfo
+	response response
+	body     body
+	started  time.Time
+}
+
+// logRequests is the outermost middleware. It sets the request id and the security headers,
+// answers for a handler that panicked, and writes the access log line.
+func (s *Server) logRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l := &requestLog{info: problem.RequestInfo{ID: rand.Text()}, started: time.Now()}
+		r = l.wrap(w, r)
+		setSecurityHeaders(w.Header(), l.info.ID)
+		defer s.finish(l, r)
+		defer s.recoverPanic(l, r)
+		next.ServeHTTP(&l.response, r)
+	})
+}
+
+// wrap puts l around the body, the response and the context of r.
+func (l *requestLog) wrap(w http.ResponseWriter, r *http.Request) *http.Request {
+	r = r.WithContext(problem.WithRequestInfo(r.Context(), &l.info))
+	l.body = body{ReadCloser: r.Body, ended: r.ContentLength == 0}
+	l.response = response{ResponseWriter: w, body: &l.body}
+	r.Body = &l.body
+	return r
+}
+
+// setSecurityHeaders sets the headers of every response.
+func setSecurityHeaders(header http.Header, id string) {
+	header.Set("X-Request-Id", id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+}
+
+// recoverPanic answers 500 for a handler that panicked. If the response has begun, it aborts the connection.
+func (s *Server) recoverPanic(l *requestLog, r *http.Request) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	stack := debug.Stack()
+	s.log.Error().Str("request_id", l.info.ID).Str("panic", shorten(fmt.Sprint(value), maxCause)).
+		Bytes("stack", stack[:min(len(stack), maxStack)]).Msg("panic while serving request")
+	if l.response.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	problem.Write(&l.response, r, fmt.Errorf("panic: %v", value))
+}
+
+// finish counts the request, writes its access log line, and lingers for a client that still sends.
+func (s *Server) finish(l *requestLog, r *http.Request) {
+	pattern := chi.RouteContext(r.Context()).RoutePattern()
+	s.metrics.count(r, pattern, l.response.status, time.Since(l.started))
+	line := s.log.Info()
+	if s.routine(r, pattern, l.response.status) {
+		line = s.log.Debug()
+	}
+	if line.Enabled() {
+		l.describe(line, r, pattern)
+		line.Msg(l.message())
+	}
+	l.response.lingerClose(r)
+}
+
+func (l *requestLog) message() string {
+	switch {
+	case l.info.Problem != "":
+		return "request refused"
+	case l.info.Receipt.ID != "":
+		return "callback accepted"
+	default:
+		return "request served"
+	}
+}
+
+// describe adds the fields of the access log. Path and query are left out because they may contain the token.
+func (l *requestLog) describe(line *zerolog.Event, r *http.Request, pattern string) {
+	line.Str("method", methodName(r.Method)).Str("route", pattern).Int("status", l.response.status).
+		Int64("bytes_in", l.body.bytes).Int64("bytes_out", l.response.bytes).
+		Float64("duration_ms", float64(time.Since(l.started).Microseconds())/1000).
+		Str("request_id", l.info.ID).Str("client", clientIPText(l.info.Client))
+	if agent := r.UserAgent(); agent != "" {
+		line.Str("user_agent", shorten(agent, maxUserAgent))
+	}
+	if receipt := l.info.Receipt; receipt.ID != "" {
+		line.Str("event", string(receipt.ID)).Str("job", l.info.Job).Bool("duplicate", receipt.Duplicate)
+	}
+	if l.info.Problem != "" {
+		line.Str("problem", string(l.info.Problem)).Str("error", shorten(fmt.Sprint(l.info.Err), maxCause))
+	}
+}
+
+// methodName returns a standard method, or OTHER, so that the set of metric labels is fixed.
+func methodName(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	default:
+		return "OTHER"
+	}
+}
+
+// shorten returns at most limit bytes of text, with "..." behind a shortened one.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "") + "..."
+}
