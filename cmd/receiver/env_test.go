@@ -90,7 +90,7 @@ func TestEnvIsHarmlessToATerminal(t *testing.T) {
 // The manual holds the table between two markers; it is what the program says.
 func TestManualHasTheTableOfVariables(t *testing.T) {
 	t.Parallel()
-	manual, err := os.ReadFile("../../README.md")
+	manual, err := os.ReadFile("README.md")
 	if errors.Is(err, fs.ErrNotExist) {
 		return // an unpacked program without its manual; archtest looks for the file
 	}
