@@ -148,7 +148,7 @@ func New(config Config, deps Deps) (*Admin, error) {
 	if a.pages, err = newPages(a.hasThumbnail); err != nil {
 		return nil, err
 	}
-	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log, a.ending)
+	a.streams = newStreams(deps.Mark, deps.Counts.lags, deps.Log)
 	return a, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
@@ -23,10 +24,9 @@ const (
 // streams tell those who listen that something changed. Who looks for that is the first who
 // listens, and nobody while nobody listens.
 type streams struct {
-	mark   func(context.Context) (Mark, error)
-	lags   func(changed time.Time) bool // counts that were shown are older than a change
-	log    zerolog.Logger
-	ending <-chan struct{}
+	mark func(context.Context) (Mark, error)
+	lags func(changed time.Time) bool // counts that were shown are older than a change
+	log  zerolog.Logger
 
 	mutex     sync.Mutex
 	listeners map[chan Mark]struct{}
@@ -35,8 +35,8 @@ type streams struct {
 	cancel    context.CancelFunc // ends the looking
 }
 
-func newStreams(mark func(context.Context) (Mark, error), lags func(time.Time) bool, log zerolog.Logger, ending <-chan struct{}) *streams {
-	return &streams{mark: mark, lags: lags, log: log, ending: ending, listeners: map[chan Mark]struct{}{}}
+func newStreams(mark func(context.Context) (Mark, error), lags func(time.Time) bool, log zerolog.Logger) *streams {
+	return &streams{mark: mark, lags: lags, log: log, listeners: map[chan Mark]struct{}{}}
 }
 
 // join begins to listen. The channel gives the latest mark; leave ends it, and waits for nothing.
@@ -54,7 +54,7 @@ func (s *streams) join() (marks chan Mark, leave func(), ok bool) {
 	if s.cancel == nil {
 		var ctx context.Context
 		ctx, s.cancel = context.WithCancel(context.Background())
-		go s.look(ctx)
+		go s.loop().Run(ctx)
 	}
 	return marks, func() { s.leave(marks) }, true
 }
@@ -69,29 +69,19 @@ func (s *streams) leave(marks chan Mark) {
 	}
 }
 
-// look tells the listeners of every change.
-func (s *streams) look(ctx context.Context) {
-	ticker := time.NewTicker(markEvery)
-	defer ticker.Stop()
-	for {
-		limited, cancel := context.WithTimeout(ctx, markTimeout)
-		mark, err := s.mark(limited)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			s.log.Debug().Err(err).Msg("it could not be looked whether anything changed")
-		default:
-			s.tell(ctx, mark)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.ending:
-			return
-		case <-ticker.C:
-		}
+// loop returns the loop that checks for changes while there are listeners.
+func (s *streams) loop() background.Loop {
+	return background.Loop{
+		Pass: background.Every(markEvery, func(ctx context.Context) error {
+			limited, cancel := context.WithTimeout(ctx, markTimeout)
+			defer cancel()
+			mark, err := s.mark(limited)
+			if err == nil {
+				s.tell(ctx, mark)
+			}
+			return err
+		}),
+		Failed: func(err error) { s.log.Warn().Err(err).Msg("change check failed, will retry") },
 	}
 }
 

@@ -170,7 +170,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.replayer.Start(ctx); err != nil {
 		return err
 	}
-	a.cleanups.add("replayer", func(context.Context) error { a.replayer.Stop(); return nil })
+	a.cleanups.add("replayer", a.replayer.Stop)
 	if a.lookout != nil {
 		if err := a.lookout.Start(ctx); err != nil {
 			return err

@@ -71,11 +71,9 @@ func (a *App) buildWork(ctx context.Context) error {
 		}
 	}
 	a.executor = executor.New(a.config.Retry, a.work.Workflow, a.inbox, steps, a.log)
-	carry := relay.New
-	if a.config.Database.IsPostgres() {
-		carry = relay.NewWithin
-	}
-	a.relay = carry(a.inbox, a.work.Workflow, a.stages(), a.log)
+	a.relay = relay.New(relay.Config{
+		Inbox: a.inbox, Workflow: a.work.Workflow, OneDatabase: a.config.Database.IsPostgres(), Stages: a.stages(), Log: a.log,
+	})
 	a.buildLookout()
 	a.buildSubmitter()
 	return nil

@@ -12,7 +12,7 @@ func Rules() []Rule {
 
 // tools know nothing of events: any other program could use them.
 func tools() []string {
-	return append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail")
+	return append(handlerTools(), "./internal/background", "./internal/groupcommit", "./internal/thumbnail")
 }
 
 // handlerTools are the tools that a handler may import.
@@ -105,7 +105,7 @@ func serviceRules() []Rule {
 		Says:   "reconciliation imports the store's types and no handler",
 		Of:     []string{"./internal/reconcile"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/jobs", "./internal/event", "./internal/deepimage", "./internal/configtypes"},
+		Allow:  []string{"./internal/background", "./internal/jobs", "./internal/event", "./internal/deepimage", "./internal/configtypes"},
 	}, {
 		Says:   "submission imports the store's types and the vendor's API",
 		Of:     []string{"./internal/submit"},
@@ -155,10 +155,10 @@ func visibilityRules() []Rule {
 	}, {
 		Says:   "test code serves commands and tests",
 		Of:     []string{"./..."},
-		Except: []string{"./cmd/...", "./internal/workflow/workflowtest"},
+		Except: []string{"./cmd/...", "./internal/testkit/...", "./internal/workflow/workflowtest"},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor", "./internal/handler/publish/brokertest", "./internal/workflow/workflowtest",
+			"./internal/fakevendor", "./internal/handler/publish/brokertest", "./internal/testkit/...", "./internal/workflow/workflowtest",
 		},
 	}}
 }
@@ -191,15 +191,18 @@ func libraryRules() []Rule {
 		},
 		{
 			Says: "tools and the domain return errors; the caller logs",
-			Of: append(handlerTools(), "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification",
+			Of: append(handlerTools(), "./internal/background", "./internal/groupcommit", "./internal/thumbnail", "./internal/event", "./internal/notification",
 				"./internal/problem"),
 			Except: []string{"./internal/telemetry"},
 			Forbid: []string{"github.com/rs/zerolog/...", "log", "log/slog"},
 		},
 		{
-			Says:   "the logger is a parameter",
-			Of:     []string{"./..."},
-			Except: []string{"./internal/telemetry", "./internal/queue", "./internal/app", "./internal/fakevendor", "./internal/workflow/workflowtest"},
+			Says: "the logger is a parameter",
+			Of:   []string{"./..."},
+			Except: []string{
+				"./internal/telemetry", "./internal/queue", "./internal/app", "./internal/fakevendor", "./internal/testkit/storetest",
+				"./internal/workflow/workflowtest",
+			},
 			Forbid: []string{"log", "log/slog", "github.com/rs/zerolog/log"},
 		},
 		{

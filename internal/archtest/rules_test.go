@@ -68,7 +68,8 @@ func TestBinaryLinksNoTestCode(t *testing.T) {
 	}
 	for _, importPath := range linked {
 		foreign := strings.Contains(importPath, ".") && strings.HasSuffix(importPath, "test")
-		if foreign || importPath == "testing" || strings.HasPrefix(importPath, "testing/") || strings.HasSuffix(importPath, "/httptest") {
+		if foreign || importPath == "testing" || strings.HasPrefix(importPath, "testing/") || strings.HasSuffix(importPath, "/httptest") ||
+			strings.HasSuffix(importPath, "/testkit") {
 			t.Errorf("the receiver links %s, want no test code", importPath)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
@@ -44,13 +45,15 @@ type Step struct {
 
 // Executor runs steps. It is safe for use by many goroutines.
 type Executor struct {
-	config  Config
-	work    Work
-	bodies  Bodies
-	steps   map[string]Step
-	parking *parking
-	metrics *metrics
-	log     zerolog.Logger
+	*background.Service // resumes deferred steps from Start to Stop
+
+	config   Config
+	work     Work
+	bodies   Bodies
+	steps    map[string]Step
+	deferral *deferral
+	metrics  *metrics
+	log      zerolog.Logger
 }
 
 // New makes a executor of the given steps.
@@ -59,7 +62,11 @@ func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logg
 	for _, step := range steps {
 		byName[step.Name] = step
 	}
-	return &Executor{config: config, work: work, bodies: bodies, steps: byName, parking: newParking(work, steps, log), metrics: newMetrics(), log: log}
+	d := newDeferral(work, steps)
+	return &Executor{
+		Service: d.service(log),
+		config:  config, work: work, bodies: bodies, steps: byName, deferral: d, metrics: newMetrics(), log: log,
+	}
 }
 
 // Run works on one job, as the queue hands it out. The error says only whether
@@ -101,7 +108,7 @@ func (p *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt)
 			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
 		}
 	}
-	p.parking.observe(step.Name, handler.Classify(err))
+	p.deferral.observe(step.Name, handler.Classify(err))
 	return decide(p.config, attempt, outcome, err, time.Now(), rand.Float64())
 }
 

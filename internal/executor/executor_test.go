@@ -108,11 +108,9 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	must(t, err)
 	h.work = workflowtest.New(t, stores.Work, h.queue)
 	h.executor = executor.New(config, h.work.Workflow, h.inbox, steps, zerolog.New(h.log))
-	carry := relay.New
-	if place.Kind == database.Postgres {
-		carry = relay.NewWithin
-	}
-	h.relay = carry(h.inbox, h.work.Workflow, stages, zerolog.New(h.log))
+	h.relay = relay.New(relay.Config{
+		Inbox: h.inbox, Workflow: h.work.Workflow, OneDatabase: place.Kind == database.Postgres, Stages: stages, Log: zerolog.New(h.log),
+	})
 	return h
 }
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
 
@@ -25,21 +25,19 @@ type backlog struct {
 	number  atomic.Int64
 	waiting chan struct{} // one token when there is something to relay
 
-	cancel  context.CancelFunc
-	counter sync.WaitGroup
+	recounting *background.Service // nil in SQLite
 }
 
 func openBacklog(ctx context.Context, db *database.DB, most int64) (*backlog, error) {
-	b := &backlog{reader: db.Reader, most: most, waiting: make(chan struct{}, 1), cancel: func() {}}
+	b := &backlog{reader: db.Reader, most: most, waiting: make(chan struct{}, 1)}
 	n, err := b.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: backlog: %w", err)
 	}
 	b.add(n)
 	if db.Kind == database.Postgres {
-		var recounting context.Context
-		recounting, b.cancel = context.WithCancel(context.Background())
-		b.counter.Go(func() { b.recount(recounting) })
+		b.recounting = background.New("inbox", background.Loop{Pass: background.Every(recountEvery, b.recount)})
+		b.recounting.Start()
 	}
 	return b, nil
 }
@@ -66,26 +64,20 @@ func (b *backlog) wake() {
 	}
 }
 
-// recount replaces what our own commits say by what the outbox holds. A count that fails leaves the
-// last one: the store says 503 by itself then.
-func (b *backlog) recount(ctx context.Context) {
-	ticker := time.NewTicker(recountEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		limited, cancel := context.WithTimeout(ctx, recountTimeout)
-		if n, err := b.read(limited); err == nil {
-			b.number.Store(n)
-		}
-		cancel()
+// recount replaces the count of this process's commits by the size of the outbox. If it fails the last count stays: the store
+// itself refuses events then.
+func (b *backlog) recount(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, recountTimeout)
+	defer cancel()
+	n, err := b.read(limited)
+	if err == nil {
+		b.number.Store(n)
 	}
+	return err
 }
 
 func (b *backlog) close() {
-	b.cancel()
-	b.counter.Wait()
+	if b.recounting != nil {
+		_ = b.recounting.Stop(context.Background()) // fails only when its context ends
+	}
 }

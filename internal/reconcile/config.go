@@ -22,8 +22,3 @@ func (c Config) Validate() error {
 
 // longestPause bounds the pauses between two questions about a job.
 const longestPause = time.Hour
-
-// pause is how long a job is left alone after so many questions.
-func (c Config) pause(polls int) time.Duration {
-	return max(c.After, min(c.After<<min(polls, 20), longestPause))
-}

@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
@@ -26,8 +26,6 @@ const (
 	// lease is how long a replica has for its batch, before others take it over: short, because that is how long what a
 	// killed replica had in hand is left alone. A question that lasts longer may be asked twice, which costs a call.
 	lease = 20 * time.Second
-	// complainEvery is how often a failure that lasts is logged.
-	complainEvery = time.Minute
 )
 
 // Store is where expectations are.
@@ -58,22 +56,25 @@ type Deps struct {
 	Log         zerolog.Logger
 }
 
-// Reconciler asks until it is stopped.
+// Reconciler asks the vendor from Start until Stop.
 type Reconciler struct {
-	config Config
+	*background.Service
 	Deps
-
 	metrics
-	every      time.Duration
-	cancel     context.CancelFunc
-	done       chan struct{}
-	complained time.Time // when a failure was logged last
+
+	config Config
+	every  time.Duration
 }
 
-// New makes a reconciler that does not ask yet.
+// New returns a reconciler that is not started.
 func New(config Config, deps Deps) *Reconciler {
 	every := min(interval, max(config.After/4, time.Millisecond))
-	return &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: every, done: make(chan struct{})}
+	r := &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: every}
+	r.Service = background.New("reconcile", background.Loop{
+		Pass:   r.round,
+		Failed: func(err error) { deps.Log.Error().Err(err).Msg("reconciling jobs failed, will retry") },
+	})
+	return r
 }
 
 // Expect registers jobs from now on.
@@ -82,77 +83,36 @@ func (r *Reconciler) Track(ctx context.Context, jobs []string) ([]jobs.Job, erro
 	return r.Store.Track(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
 }
 
-// Start begins to ask; Stop ends it.
+// Start frees the jobs that an earlier process of this replica had leased, and begins to ask.
 func (r *Reconciler) Start(ctx context.Context) error {
 	if err := r.Store.ReleaseLeases(ctx); err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
-	asking, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go r.run(asking)
+	r.Service.Start()
 	return nil
 }
 
-// Stop ends it, or gives up waiting for that when ctx ends.
-func (r *Reconciler) Stop(ctx context.Context) error {
-	if r.cancel == nil {
-		return nil
-	}
-	r.cancel()
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("reconcile: stop: %w", ctx.Err())
-	}
-}
-
-func (r *Reconciler) run(ctx context.Context) {
-	defer close(r.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		pause := r.every
-		asked, err := r.round(ctx)
-		if asked == batch && err == nil {
-			pause = 0 // there may be more
-		}
-		r.complain(ctx, err)
-		timer.Reset(pause)
-	}
-}
-
-// round asks about the jobs whose time has come.
-func (r *Reconciler) round(ctx context.Context) (asked int, err error) {
-	over := time.Now().Add(lease)
+// round asks about the jobs that are due, and returns the pause until the next round.
+func (r *Reconciler) round(ctx context.Context) (time.Duration, error) {
+	leaseEnd := time.Now().Add(lease)
 	due, err := r.Store.AcquireDue(ctx, lease, batch)
 	if err != nil {
-		return 0, err
+		return r.every, err
 	}
 	var group errgroup.Group
 	group.SetLimit(max(r.Concurrency, 1))
 	for _, expected := range due {
 		group.Go(func() error {
-			if time.Now().After(over) {
-				return nil // it belongs to whoever takes it next
+			if time.Now().After(leaseEnd) {
+				return nil // another replica may have it now
 			}
 			return r.ask(ctx, expected)
 		})
 	}
-	return len(due), group.Wait()
-}
-
-func (r *Reconciler) complain(ctx context.Context, err error) {
-	if err == nil || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
-		return
+	if err := group.Wait(); err != nil || len(due) < batch {
+		return r.every, err
 	}
-	r.complained = time.Now()
-	r.Log.Error().Err(err).Msg("lost callbacks could not be looked for; it is tried again")
+	return 0, nil // there may be more
 }
 
 // ask finds out what became of one job.
@@ -201,8 +161,7 @@ func (r *Reconciler) again(ctx context.Context, expected jobs.Job, pause time.Du
 
 // pause is the time until the next question, at least as long as the vendor asks for.
 func (r *Reconciler) pause(expected jobs.Job, least time.Duration) time.Duration {
-	pause := max(least, r.config.pause(expected.Polls))
-	return pause + rand.N(pause/8+1)
+	return background.Jitter(max(least, background.Backoff(r.config.After, longestPause, expected.Polls)))
 }
 
 // found puts the result into the inbox, where the callback may be already.

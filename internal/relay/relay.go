@@ -1,98 +1,75 @@
-// Package relay carries accepted events from the inbox into the work store, in
-// batches, exactly once. Where both are in one database that is one transaction, which
-// any replica may make. Where each has a file of its own they are first added to the work
-// store, in one transaction and only if they are not there yet, and then marked as
-// relayed; whatever a crash leaves between the two is found again by its state.
+// Package relay carries accepted events from the inbox into the work store, in batches, exactly once. In Postgres both are in one
+// database: each batch is one transaction, which any replica may make. In SQLite each has a file of its own: a batch is first
+// added to the work store, which ignores events that it has, and then marked as relayed in the inbox. A batch that a crash
+// leaves between the two is carried again.
 package relay
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
 const (
-	// batch is how many events are carried in one transaction: many, to share its sync, but not so
-	// many that a worker waits long for its turn to write.
+	// batch is the number of events in one transaction: many, to share its sync, but not so many that a worker waits long to write.
 	batch = 200
-	// fill is how many steps may wait for a worker before the relay lets the rest wait in the
-	// inbox, where waiting costs nothing.
-	fill = 2000
-	// interval is how long the relay sleeps at most when nobody wakes it, and after a failure.
+	// maxPending is how many steps of a handler may wait for a worker before events stay in the inbox, where waiting costs nothing.
+	maxPending = 2000
+	// interval is the pause without a wake-up from the inbox, and after a failure.
 	interval = time.Second
-	// fullInterval is how often it looks whether a full work store has room again.
+	// fullInterval is the pause while the work store is full.
 	fullInterval = 20 * time.Millisecond
-	// complainEvery is how often a failure that lasts is logged.
-	complainEvery = time.Minute
 )
 
-// Work is where events go.
-type Work interface {
+// Inbox is where events come from.
+type Inbox interface {
+	Waiting() <-chan struct{}
+	Unrelayed(ctx context.Context, limit int) ([]inbox.Entry, error)
+	Relayed(ctx context.Context, sequences []int64) error
+}
+
+// Workflow is where events go.
+type Workflow interface {
 	Add(ctx context.Context, take workflow.Take, stages [][]string) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
-// Relay carries events until it is stopped.
+// Config describes what a relay connects.
+type Config struct {
+	Inbox    Inbox
+	Workflow Workflow
+	// OneDatabase is set when the inbox and the work store are in one Postgres database, so that a transaction covers both.
+	OneDatabase bool
+	// Stages are the handlers of each stage. An event gets a step for each handler; a stage waits for those before it.
+	Stages [][]string
+	Log    zerolog.Logger
+}
+
+// Relay carries events from Start until Stop.
 type Relay struct {
-	waiting func() <-chan struct{} // gives a token when there may be something to carry
-	carry   func(ctx context.Context) (carried int, err error)
-	work    Work
-	first   []string // handlers of the first stage, whose steps say how full the work store is
-	log     zerolog.Logger
-	cancel  context.CancelFunc
-	done    chan struct{}
+	*background.Service
 
-	complained time.Time // when a failure was logged last
+	config Config
 }
 
-// Start begins to carry; Stop ends it.
-func (r *Relay) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go r.run(ctx)
+// New returns a relay that is not started.
+func New(config Config) *Relay {
+	r := &Relay{config: config}
+	r.Service = background.New("relay", background.Loop{
+		Pass:   r.drain,
+		Wake:   config.Inbox.Waiting(),
+		Failed: func(err error) { config.Log.Error().Err(err).Msg("relaying events failed, will retry") },
+	})
+	return r
 }
 
-// Stop ends the relay after the batch it is carrying, or gives up waiting for that when ctx ends.
-func (r *Relay) Stop(ctx context.Context) error {
-	if r.cancel == nil {
-		return nil
-	}
-	r.cancel()
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("relay: stop: %w", ctx.Err())
-	}
-}
-
-func (r *Relay) run(ctx context.Context) {
-	defer close(r.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	waiting := r.waiting()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-waiting:
-		case <-timer.C:
-		}
-		pause, err := r.drain(ctx)
-		waiting = r.waiting()
-		if err != nil {
-			waiting = nil // whoever commits now must not make us try again at once
-			r.complain(ctx, err)
-		}
-		timer.Reset(pause)
-	}
-}
-
-// drain carries batches until nothing waits, the work store is full or something
-// fails, and says how long to sleep then.
+// drain carries batches until the inbox is empty, the work store is full or a batch fails. It returns the pause that follows.
 func (r *Relay) drain(ctx context.Context) (time.Duration, error) {
 	for ctx.Err() == nil {
 		full, err := r.isFull(ctx)
@@ -102,31 +79,58 @@ func (r *Relay) drain(ctx context.Context) (time.Duration, error) {
 		if full {
 			return fullInterval, nil
 		}
-		carried, err := r.carry(ctx)
-		if err != nil || carried < batch {
-			return interval, err
+		n, err := r.carry(ctx)
+		if err != nil {
+			return interval, fmt.Errorf("relay: %w", err)
+		}
+		if n < batch {
+			break
 		}
 	}
 	return interval, nil
 }
 
-// isFull says that every handler that begins with an event has enough to do. One that is behind
-// alone, as when its target is slow, does not keep events from the others.
+// isFull reports whether each handler of the first stage has enough to do. A single slow handler does not keep events from the others.
 func (r *Relay) isFull(ctx context.Context) (bool, error) {
-	for _, name := range r.first {
-		pending, err := r.work.Pending(ctx, name, fill)
-		if err != nil || pending < fill {
+	for _, name := range r.config.Stages[0] {
+		pending, err := r.config.Workflow.Pending(ctx, name, maxPending)
+		if err != nil || pending < maxPending {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// complain logs a failure, but not every second while it lasts.
-func (r *Relay) complain(ctx context.Context, err error) {
-	if ctx.Err() != nil || time.Since(r.complained) < complainEvery {
-		return
+// carry moves one batch and returns the number of its events.
+func (r *Relay) carry(ctx context.Context) (int, error) {
+	if r.config.OneDatabase {
+		return r.config.Workflow.Add(ctx, func(ctx context.Context, tx *sql.Tx) ([]workflow.InboxEntry, error) {
+			entries, err := inbox.Claim(ctx, tx, batch)
+			return inboxEntries(entries), err
+		}, r.config.Stages)
 	}
-	r.complained = time.Now()
-	r.log.Error().Err(err).Msg("relay failed; it tries again")
+	entries, err := r.config.Inbox.Unrelayed(ctx, batch)
+	if err != nil || len(entries) == 0 {
+		return 0, err
+	}
+	take := func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return inboxEntries(entries), nil }
+	if _, err := r.config.Workflow.Add(ctx, take, r.config.Stages); err != nil {
+		return 0, err
+	}
+	sequences := make([]int64, len(entries))
+	for i, e := range entries {
+		sequences[i] = e.Sequence
+	}
+	return len(entries), r.config.Inbox.Relayed(ctx, sequences)
+}
+
+func inboxEntries(entries []inbox.Entry) []workflow.InboxEntry {
+	list := make([]workflow.InboxEntry, len(entries))
+	for i, e := range entries {
+		list[i] = workflow.InboxEntry{
+			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes,
+			Source: e.Source, Origin: e.Origin, Token: e.Token,
+		}
+	}
+	return list
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/history"
@@ -35,8 +36,6 @@ const (
 	look = 5 * time.Second
 	// endTimeout is what it may take to write down that it ended.
 	endTimeout = 2 * time.Second
-	// complainEvery is how often a failure that lasts is logged.
-	complainEvery = time.Minute
 )
 
 // Events finds the events to replay.
@@ -71,18 +70,20 @@ type Deps struct {
 // Replayer works on the replay of many events that is written down in the store: one at a time, by one replica. It is safe for
 // use by many goroutines. What it has not come to when the process ends is gone on with at the next start, or by another replica.
 type Replayer struct {
+	*background.Service
 	Deps
 
-	begun  chan struct{} // a token when there is something new
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	complained time.Time // when a failure was logged last
+	begun chan struct{} // receives a value when there is a new replay
 }
 
-// New returns a Replayer. It works from Start on.
+// New returns a Replayer that is not started.
 func New(deps Deps) *Replayer {
-	return &Replayer{Deps: deps, begun: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &Replayer{Deps: deps, begun: make(chan struct{}, 1)}
+	r.Service = background.New("replay", background.Loop{
+		Pass: r.take, Wake: r.begun,
+		Failed: func(err error) { deps.Log.Error().Err(err).Msg("looking for a bulk replay failed, will retry") },
+	})
+	return r
 }
 
 // Begin has the dead steps of the events run again that a filter lets through, and returns as soon as that is written down. It
@@ -98,53 +99,26 @@ func (r *Replayer) Begin(ctx context.Context, filter history.Filter) error {
 	return nil
 }
 
-// Start begins to work, first on what an earlier process left; Stop ends it.
+// Start begins to work, first on what an earlier process left.
 func (r *Replayer) Start(ctx context.Context) error {
 	if err := r.BulkReplays.ReleaseLease(ctx); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	working, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go r.work(working)
+	r.Service.Start()
 	return nil
 }
 
-// Stop ends the work after the event it is at.
-func (r *Replayer) Stop() {
-	if r.cancel != nil {
-		r.cancel()
-		<-r.done
+// take works on the replay that no replica holds, if there is one, and returns the pause until it looks again.
+func (r *Replayer) take(ctx context.Context) (time.Duration, error) {
+	taken, err := r.BulkReplays.Acquire(ctx, lease)
+	if errors.Is(err, database.ErrNotFound) {
+		return look, nil
 	}
-}
-
-func (r *Replayer) work(ctx context.Context) {
-	defer close(r.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-r.begun:
-		}
-		taken, err := r.BulkReplays.Acquire(ctx, lease)
-		if err == nil {
-			r.hold(ctx, taken)
-		} else {
-			r.complain(ctx, err)
-		}
-		timer.Reset(look)
+	if err != nil {
+		return failurePause, err
 	}
-}
-
-// complain logs a failure, but not every time while it lasts; that there is no replay is none.
-func (r *Replayer) complain(ctx context.Context, err error) {
-	if errors.Is(err, database.ErrNotFound) || ctx.Err() != nil || time.Since(r.complained) < complainEvery {
-		return
-	}
-	r.complained = time.Now()
-	r.Log.Error().Err(err).Msg("replays could not be looked for; it is tried again")
+	r.hold(ctx, taken)
+	return look, nil
 }
 
 // hold works on a replay while this replica has it.
@@ -244,7 +218,7 @@ func (r *Replayer) await(ctx context.Context) error {
 		if err != nil || !full {
 			return err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := background.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -257,19 +231,8 @@ func (r *Replayer) insist(ctx context.Context, do func() error) error {
 		if err == nil || errors.Is(err, database.ErrNotFound) || errors.Is(err, workflow.ErrStale) || ctx.Err() != nil || tries == failures {
 			return err
 		}
-		if err := sleep(ctx, failurePause); err != nil {
+		if err := background.Sleep(ctx, failurePause); err != nil {
 			return err
 		}
-	}
-}
-
-func sleep(ctx context.Context, duration time.Duration) error {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -25,6 +26,15 @@ import (
 func TestMain(m *testing.M) {
 	databasetest.Prepare()
 	goleak.VerifyTestMain(m)
+}
+
+func stop(t *testing.T, r *replay.Replayer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // store is a work store of dead events whose workers are as slow and whose disk is as broken as a test wants;
@@ -161,7 +171,7 @@ func TestReplayIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{events: 1000, work: 50, failing: 3}
 		r := start(t, s)
-		defer r.Stop()
+		defer stop(t, r)
 		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
@@ -203,13 +213,13 @@ func TestReplayGoesOn(t *testing.T) {
 		if s.holder != 1 {
 			t.Errorf("it was taken %d times", s.holder)
 		}
-		first.Stop()
+		stop(t, first)
 		if p, running := s.latest(); !running || p.Events != 300 || time.Now().Before(s.until) {
 			t.Errorf("%+v, running %t", p, running)
 		}
 		s.work = 50
 		second := start(t, s)
-		defer second.Stop()
+		defer stop(t, second)
 		for running := true; running; _, running = s.latest() {
 			wait(t)
 		}
@@ -223,7 +233,7 @@ func TestReplayIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{events: 1000}
 		paused := start(t, s)
-		defer paused.Stop()
+		defer stop(t, paused)
 		if err := paused.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +242,7 @@ func TestReplayIsTakenOver(t *testing.T) {
 		s.work, s.until = 50, time.Time{} // its lease is over, as after a long pause
 		s.mutex.Unlock()
 		other := start(t, s)
-		defer other.Stop()
+		defer stop(t, other)
 		for running := true; running; _, running = s.latest() {
 			wait(t)
 		}
@@ -248,7 +258,7 @@ func TestReplayIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{failing: 1000}
 		r := start(t, s)
-		defer r.Stop()
+		defer stop(t, r)
 		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 		}
 		const room = dead / 2
 		until(t, bulk, func(r replay.BulkReplay) bool { return r.Events == room })
-		first.Stop()
+		stop(t, first)
 		middle := until(t, bulk, func(replay.BulkReplay) bool { return true })
 		if middle.Events != room || middle.Cursor != "event-010" || !middle.Finished.IsZero() || middle.Filter != filter {
 			t.Errorf("after the stop: %+v", middle)
@@ -92,7 +92,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 		if err := second.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		defer second.Stop()
+		defer stop(t, second)
 		end := until(t, bulk, func(r replay.BulkReplay) bool { return !r.Finished.IsZero() })
 		if end.Events != dead || end.Steps != dead || end.Failed || end.ID != middle.ID {
 			t.Errorf("at the end: %+v", end)
