@@ -28,7 +28,7 @@ func TestExpect(t *testing.T) {
 		contains(t, "file", run(t, env, "expect", "--file", list).expect(t, 0).stdout, "job-1  waiting\njob-2  waiting\n")
 		piped := receiver(t, call{env: env, args: []string{"expect", "--file", "-", "--json", "job-1"}, stdin: "job-3"}).expect(t, 0).stdout
 		contains(t, "standard input", piped, `"job": "job-1"`, `"job": "job-3"`, `"state": "waiting"`)
-		if n := count(t, place.Open(t).Work.Reader, "SELECT count(*) FROM expectations"); n != 3 {
+		if n := count(t, place.Open(t).Work.Reader, "SELECT count(*) FROM tracked_jobs"); n != 3 {
 			t.Errorf("%d jobs are waited for", n)
 		}
 		for name, text := range map[string]string{"empty": "\n \n", "no text": "\xff", "zero byte": "a\x00b"} {

@@ -123,7 +123,7 @@ func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 	defer look.Stop()
 	deadline := time.After(2 * trustWait()) // in Postgres leases of the killed run out first
 	for {
-		waiting, expected := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM expectations WHERE settled_at IS NULL")
+		waiting, expected := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM tracked_jobs WHERE resolved_at IS NULL")
 		open := count(t, work, "SELECT count(*) FROM events WHERE state NOT IN ('done', 'dead', 'quarantined')")
 		if expected == 0 && waiting == 0 && open == 0 && count(t, inbox, "SELECT count(*) FROM callbacks") == count(t, work, "SELECT count(*) FROM events") {
 			return

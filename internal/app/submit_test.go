@@ -430,7 +430,7 @@ func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := held.ExecContext(t.Context(), "UPDATE expectations SET polls = polls"); err != nil {
+	if _, err := held.ExecContext(t.Context(), "UPDATE tracked_jobs SET polls = polls"); err != nil {
 		t.Fatal(err)
 	}
 	return func() {

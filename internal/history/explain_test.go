@@ -74,9 +74,9 @@ var newest = regexp.MustCompile(`FROM events (WHERE (.*events\.job \|\| .* AND )
 
 var (
 	// scanned are tables, and indexes of all their rows, that are read from one end to the other.
-	scanned = regexp.MustCompile(`^SCAN (events|steps|attempts|artifacts|expectations)( USING .*)?$`)
+	scanned = regexp.MustCompile(`^SCAN (events|steps|attempts|artifacts|tracked_jobs)( USING .*)?$`)
 	// small are indexes of few rows, all of which may be read.
-	small = regexp.MustCompile(`INDEX steps_(trouble|pending|parked|running)$`)
+	small = regexp.MustCompile(`INDEX steps_(trouble|pending|deferred|running)$`)
 	// paged are queries for a part of a list. They find its rows in their order, but for the jobs that begin alike, which are few.
 	paged = regexp.MustCompile(`^SELECT events\..* ORDER BY .* LIMIT \$\d+$`)
 	few   = regexp.MustCompile(`AS found CROSS JOIN events`)

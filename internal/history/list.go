@@ -92,7 +92,7 @@ func (s *Store) StepCounts(ctx context.Context) (map[string]*StepCounts, error) 
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `
 		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
 		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
-		UNION ALL SELECT handler, 'parked', '', count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+		UNION ALL SELECT handler, 'parked', '', count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 		UNION ALL SELECT handler, 'running', '', count(*) FROM steps WHERE state = 'running' GROUP BY handler`)
 	if err != nil {
 		return nil, database.Wrap("history: counts", err)
@@ -196,7 +196,7 @@ func (s *Store) ChangeToken(ctx context.Context) (m ChangeToken, err error) {
 	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
 		m.Counts[state] = count("events WHERE state = $2", string(state))
 	}
-	m.Deferred, m.Disabled = count("steps WHERE parked_at IS NOT NULL"), count("targets")
+	m.Deferred, m.Disabled = count("steps WHERE deferred_at IS NOT NULL"), count("targets")
 	if err != nil {
 		return ChangeToken{}, err
 	}

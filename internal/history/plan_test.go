@@ -211,10 +211,10 @@ func fillPlanned(t *testing.T, db *database.DB) {
 	t.Helper()
 	tables := []*table{
 		{name: "events", columns: "id, seq, job, received_at, bytes, state"},
-		{name: "steps", columns: "event_id, handler, position, state, since, next_at, parked_at, reason, changed_at"},
+		{name: "steps", columns: "event_id, handler, position, state, since, next_at, deferred_at, reason, changed_at"},
 		{name: "attempts", columns: "event_id, handler, attempt, started_at, outcome"},
 		{name: "artifacts", columns: "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"},
-		{name: "expectations", columns: "id, job, origin, state, created_at, next_at, horizon_at"},
+		{name: "tracked_jobs", columns: "id, job, origin, state, created_at, next_at, horizon_at"},
 	}
 	count := planEvents
 	if db.Kind == database.SQLite {

@@ -68,7 +68,7 @@ const MaxTracked = 1000
 // maxJobsPerQuery bounds the parameters of one statement.
 const maxJobsPerQuery = 500
 
-const columns = "id, job, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, settled_at"
+const columns = "id, job, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, resolved_at"
 
 // Track waits for the callbacks of jobs: from first on the vendor is asked, until horizon. A job that is expected already
 // stays as it is, one whose callback has come has arrived. It gives all of them as they are now, in no order.
@@ -105,7 +105,7 @@ func register(ctx context.Context, tx *sql.Tx, jobs []string, first, horizon tim
 		known[e.Job] = true
 	}
 	insert := database.Insert{
-		Into: "expectations (id, job, origin, state, created_at, next_at, horizon_at)", Columns: 7, Suffix: " ON CONFLICT DO NOTHING",
+		Into: "tracked_jobs (id, job, origin, state, created_at, next_at, horizon_at)", Columns: 7, Suffix: " ON CONFLICT DO NOTHING",
 	}
 	for _, job := range jobs {
 		if known[job] {
@@ -126,9 +126,9 @@ func resolveArrived(ctx context.Context, tx *sql.Tx, jobs []string, state State)
 		some := jobs[:min(len(jobs), maxJobsPerQuery)]
 		jobs = jobs[len(some):]
 		//nolint:gosec // nothing but numbered parameters is added
-		text := fmt.Sprintf(`UPDATE expectations SET state = $%d, settled_at = $%d, next_at = NULL, lease_until = NULL, detail = '',
-				event_id = (SELECT min(id) FROM events WHERE events.job = expectations.job)
-			WHERE job IN %s AND state NOT IN ('arrived', 'reconciled') AND EXISTS (SELECT 1 FROM events WHERE events.job = expectations.job)`,
+		text := fmt.Sprintf(`UPDATE tracked_jobs SET state = $%d, resolved_at = $%d, next_at = NULL, lease_until = NULL, detail = '',
+				event_id = (SELECT min(id) FROM events WHERE events.job = tracked_jobs.job)
+			WHERE job IN %s AND state NOT IN ('arrived', 'reconciled') AND EXISTS (SELECT 1 FROM events WHERE events.job = tracked_jobs.job)`,
 			len(some)+1, len(some)+2, database.Values(1, len(some)))
 		if _, err := tx.ExecContext(ctx, text, append(toAny(some), string(state), time.Now().UnixMicro())...); err != nil {
 			return err
@@ -176,7 +176,7 @@ func toAny(texts []string) []any {
 func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]Job, error) {
 	now := time.Now()
 	var some int // most often there is nothing, and then nothing is written
-	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM expectations
+	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM tracked_jobs
 		WHERE next_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1) AS due`, now.UnixMicro()).Scan(&some)
 	if err != nil || some == 0 {
 		return nil, database.Wrap("jobs: due", err)
@@ -187,8 +187,8 @@ func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) 
 	}
 	var due []Job
 	err = s.writer.Write(ctx, "jobs: due", func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE expectations SET lease_until = $1 WHERE id IN (
-				SELECT id FROM expectations WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+		rows, err := tx.QueryContext(ctx, `UPDATE tracked_jobs SET lease_until = $1 WHERE id IN (
+				SELECT id FROM tracked_jobs WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
 				ORDER BY next_at LIMIT $3 `+lock+`) RETURNING `+columns,
 			now.Add(lease).UnixMicro(), now.UnixMicro(), limit)
 		if err != nil {
@@ -209,7 +209,7 @@ func (s *Store) Reschedule(ctx context.Context, id string, next time.Time, asked
 	if asked {
 		polls = 1
 	}
-	return s.change(ctx, "put off", `UPDATE expectations SET next_at = $2, lease_until = NULL, polls = polls + $3, detail = $4
+	return s.change(ctx, "put off", `UPDATE tracked_jobs SET next_at = $2, lease_until = NULL, polls = polls + $3, detail = $4
 		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, next.UnixMicro(), polls, database.SanitizeText(detail))
 }
 
@@ -221,8 +221,8 @@ func (s *Store) Resolve(ctx context.Context, id string, state State, e event.ID,
 	}
 	var rows int64
 	err = s.writer.Write(ctx, "jobs: settle", func(ctx context.Context, tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, `UPDATE expectations
-			SET state = $2, event_id = $3, detail = $4, settled_at = $5, next_at = NULL, lease_until = NULL
+		done, err := tx.ExecContext(ctx, `UPDATE tracked_jobs
+			SET state = $2, event_id = $3, detail = $4, resolved_at = $5, next_at = NULL, lease_until = NULL
 			WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, string(state), found, database.SanitizeText(detail), time.Now().UnixMicro())
 		if err != nil {
 			return err
@@ -248,7 +248,7 @@ func (s *Store) ReleaseLeases(ctx context.Context) error {
 	if s.writer.DB.Kind == database.Postgres {
 		return nil
 	}
-	return s.change(ctx, "free", "UPDATE expectations SET lease_until = NULL WHERE lease_until IS NOT NULL")
+	return s.change(ctx, "free", "UPDATE tracked_jobs SET lease_until = NULL WHERE lease_until IS NOT NULL")
 }
 
 // Expectations lists those in a state (all if ""), the newest first, made before the one named (all if ""), at most limit of them.
@@ -266,7 +266,7 @@ const afterAll = "g"
 
 // Counts says how many there are in each state.
 func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM expectations GROUP BY state")
+	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM tracked_jobs GROUP BY state")
 	if err != nil {
 		return nil, database.Wrap("jobs: expectations", err)
 	}
@@ -282,7 +282,7 @@ func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
 }
 
 func queryJobs(ctx context.Context, from database.Querier, rest string, arguments ...any) ([]Job, error) {
-	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM expectations "+rest, arguments...)
+	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM tracked_jobs "+rest, arguments...)
 	if err != nil {
 		return nil, err
 	}

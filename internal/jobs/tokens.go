@@ -24,7 +24,7 @@ func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time)
 	}
 	var prepared Job // read only when the transaction is settled: one that is given up may still come to its end
 	err = s.writer.Write(ctx, "jobs: prepare", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO expectations (id, token_hash, origin, state, created_at, next_at, horizon_at)
+		_, err := tx.ExecContext(ctx, `INSERT INTO tracked_jobs (id, token_hash, origin, state, created_at, next_at, horizon_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
 			id.String(), token[:], string(Submitted), string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro())
 		if err != nil {
@@ -41,12 +41,12 @@ func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time)
 
 // Forget removes the expectation of a job that was not submitted after all.
 func (s *Store) Forget(ctx context.Context, id string) error {
-	return s.change(ctx, "forget", "DELETE FROM expectations WHERE id = $1 AND job IS NULL", id)
+	return s.change(ctx, "forget", "DELETE FROM tracked_jobs WHERE id = $1 AND job IS NULL", id)
 }
 
 // SetDetail says something to a person about the expectation of a job that has no name.
 func (s *Store) SetDetail(ctx context.Context, id, detail string) error {
-	return s.change(ctx, "remark", "UPDATE expectations SET detail = $2 WHERE id = $1 AND job IS NULL", id, database.SanitizeText(detail))
+	return s.change(ctx, "remark", "UPDATE tracked_jobs SET detail = $2 WHERE id = $1 AND job IS NULL", id, database.SanitizeText(detail))
 }
 
 // Name says which job an expectation is of, about which the vendor is asked from first until horizon. What is known of the job
@@ -54,8 +54,8 @@ func (s *Store) SetDetail(ctx context.Context, id, detail string) error {
 func (s *Store) SetJob(ctx context.Context, id, job string, first, horizon time.Time) (Job, error) {
 	var named Job
 	err := s.writer.Write(ctx, "jobs: name", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE expectations
-			SET job = $2, state = 'waiting', next_at = $3, horizon_at = $4, detail = '', settled_at = NULL
+		_, err := tx.ExecContext(ctx, `UPDATE tracked_jobs
+			SET job = $2, state = 'waiting', next_at = $3, horizon_at = $4, detail = '', resolved_at = NULL
 			WHERE id = $1 AND (job IS NULL OR job <> $2)`, id, job, first.UnixMicro(), horizon.UnixMicro())
 		if err != nil {
 			return err
@@ -74,13 +74,13 @@ func (s *Store) SetJob(ctx context.Context, id, job string, first, horizon time.
 
 // HasToken says whether there is an expectation with a token.
 func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err error) {
-	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM expectations WHERE token_hash = $1)", token[:]).Scan(&found)
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs WHERE token_hash = $1)", token[:]).Scan(&found)
 	return found, database.Wrap("jobs: token", err)
 }
 
 // AcceptsToken says whether UseToken would be true, as far as is written down now. It waits for no writer.
 func (s *Store) AcceptsToken(ctx context.Context, token TokenHash, job string, digest event.Digest) (fits bool, err error) {
-	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM expectations "+tokenFits+")", token[:], job, digest[:]).Scan(&fits)
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs "+tokenFits+")", token[:], job, digest[:]).Scan(&fits)
 	return fits, database.Wrap("jobs: token", err)
 }
 
@@ -102,10 +102,10 @@ func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, diges
 }
 
 func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
-	used, err := tx.ExecContext(ctx, `UPDATE expectations SET job = $2, token_digest = $3, token_used = coalesce(token_used, $4),
+	used, err := tx.ExecContext(ctx, `UPDATE tracked_jobs SET job = $2, token_digest = $3,
 			state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
-			next_at = CASE state WHEN 'submitting' THEN $5 ELSE next_at END `+tokenFits,
-		token, job, digest[:], time.Now().UnixMicro(), first.UnixMicro())
+			next_at = CASE state WHEN 'submitting' THEN $4 ELSE next_at END `+tokenFits,
+		token, job, digest[:], first.UnixMicro())
 	if err != nil {
 		return false, err
 	}

@@ -38,16 +38,16 @@ type table struct{ name, columns, selected, where string }
 // The tables besides those of events. Nobody holds a lease in the target.
 var (
 	targets     = table{name: "targets", columns: "name, disabled_at, reason, detail"}
-	trackedJobs = table{name: "expectations", columns: "id, job, token_hash, token_used, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, settled_at"}
+	trackedJobs = table{name: "tracked_jobs", columns: "id, job, token_hash, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, resolved_at"}
 	bulkReplays = table{
-		name: "reruns", columns: "id, slot, filter, cursor, events, steps, begun_at, failed, holder, lease_until",
+		name: "bulk_replays", columns: "id, slot, filter, cursor, events, steps, begun_at, failed, holder, lease_until",
 		selected: "id, slot, filter, cursor, events, steps, begun_at, failed, '', 0", where: " AND slot = 1",
 	}
 )
 
 // The tables that hang on an event, with the column that names it first.
 const (
-	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, parked_at, reason, detail, changed_at"
+	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, deferred_at, reason, detail, changed_at"
 	attemptColumns  = "event_id, handler, attempt, started_at, finished_at, outcome, reason, detail"
 	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
 )
@@ -338,7 +338,7 @@ func insertTable(ctx context.Context, tx *sql.Tx, table, columns string, rows []
 // job when that is over.
 func openJobs(steps [][]any, fresh map[string]bool) []queue.Job {
 	columns := strings.Split(stepColumns, ", ")
-	stateColumn, nextColumn, parkedColumn := slices.Index(columns, "state"), slices.Index(columns, "next_at"), slices.Index(columns, "parked_at")
+	stateColumn, nextColumn, parkedColumn := slices.Index(columns, "state"), slices.Index(columns, "next_at"), slices.Index(columns, "deferred_at")
 	var jobs []queue.Job
 	for _, row := range steps {
 		id, name := fmt.Sprint(row[0]), fmt.Sprint(row[1])

@@ -50,7 +50,7 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 	if err != nil {
 		return database.Wrap("replay: create", err)
 	}
-	added, err := s.change(ctx, `INSERT INTO reruns (id, slot, filter, cursor, events, steps, begun_at, holder, lease_until, failed)
+	added, err := s.change(ctx, `INSERT INTO bulk_replays (id, slot, filter, cursor, events, steps, begun_at, holder, lease_until, failed)
 		VALUES ($1, 1, $2, '', 0, 0, $3, '', 0, 0) ON CONFLICT (slot) DO NOTHING`, id.String(), string(asked), time.Now().UnixMicro())
 	switch {
 	case err != nil:
@@ -58,7 +58,7 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 	case !added:
 		return ErrBusy
 	}
-	_, err = s.change(ctx, "DELETE FROM reruns WHERE slot IS NULL AND id < $1", id.String()) // they are told of no more
+	_, err = s.change(ctx, "DELETE FROM bulk_replays WHERE slot IS NULL AND id < $1", id.String()) // they are told of no more
 	return database.Wrap("replay: create", err)
 }
 
@@ -66,22 +66,22 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 // there is nothing to take. It goes on after its cursor.
 func (s *Store) Acquire(ctx context.Context, lease time.Duration) (BulkReplay, error) {
 	now := time.Now()
-	const free = "FROM reruns WHERE slot = 1 AND lease_until <= $1"
+	const free = "FROM bulk_replays WHERE slot = 1 AND lease_until <= $1"
 	if _, err := s.load(ctx, free, now.UnixMicro()); err != nil {
 		return BulkReplay{}, err // most often there is nothing, and then nothing is written
 	}
 	holder := uuid.NewString()
-	_, err := s.change(ctx, "UPDATE reruns SET holder = $1, lease_until = $2 WHERE slot = 1 AND lease_until <= $3",
+	_, err := s.change(ctx, "UPDATE bulk_replays SET holder = $1, lease_until = $2 WHERE slot = 1 AND lease_until <= $3",
 		holder, now.Add(lease).UnixMicro(), now.UnixMicro())
 	if err != nil {
 		return BulkReplay{}, database.Wrap("replay: acquire", err)
 	}
-	return s.load(ctx, "FROM reruns WHERE slot = 1 AND holder = $1", holder)
+	return s.load(ctx, "FROM bulk_replays WHERE slot = 1 AND holder = $1", holder)
 }
 
 // Renew has the holder keep it for another lease; without one, anybody can take it. It gives workflow.ErrStale when another has it.
 func (s *Store) Renew(ctx context.Context, r BulkReplay, lease time.Duration) error {
-	return s.held(ctx, "UPDATE reruns SET lease_until = $1 WHERE id = $2 AND holder = $3",
+	return s.held(ctx, "UPDATE bulk_replays SET lease_until = $1 WHERE id = $2 AND holder = $3",
 		time.Now().Add(lease).UnixMicro(), r.ID, r.holder)
 }
 
@@ -91,7 +91,7 @@ func (s *Store) End(ctx context.Context, r BulkReplay, failed bool) error {
 	if failed {
 		given = 1
 	}
-	return s.held(ctx, "UPDATE reruns SET slot = NULL, finished_at = $1, failed = $2 WHERE id = $3 AND holder = $4 AND slot = 1",
+	return s.held(ctx, "UPDATE bulk_replays SET slot = NULL, finished_at = $1, failed = $2 WHERE id = $3 AND holder = $4 AND slot = 1",
 		time.Now().UnixMicro(), given, r.ID, r.holder)
 }
 
@@ -100,22 +100,22 @@ func (s *Store) ReleaseLease(ctx context.Context) error {
 	if s.writer.DB.Kind == database.Postgres {
 		return nil
 	}
-	_, err := s.change(ctx, "UPDATE reruns SET lease_until = 0 WHERE slot = 1")
+	_, err := s.change(ctx, "UPDATE bulk_replays SET lease_until = 0 WHERE slot = 1")
 	return database.Wrap("replay: release lease", err)
 }
 
 // Latest is the one that is under way, or else the latest, or database.ErrNotFound.
 func (s *Store) Latest(ctx context.Context) (BulkReplay, error) {
-	return s.load(ctx, "FROM reruns ORDER BY id DESC LIMIT 1")
+	return s.load(ctx, "FROM bulk_replays ORDER BY id DESC LIMIT 1")
 }
 
 // Lock returns workflow.ErrStale if another process has the bulk replay, and keeps it from taking it until the transaction ends.
 func (r BulkReplay) Lock(ctx context.Context, tx *sql.Tx) error {
-	if err := r.db.Lock(ctx, tx, "reruns", r.ID); err != nil {
+	if err := r.db.Lock(ctx, tx, "bulk_replays", r.ID); err != nil {
 		return err
 	}
 	var held int
-	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM reruns WHERE id = $1 AND holder = $2 AND slot = 1", r.ID, r.holder).Scan(&held)
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM bulk_replays WHERE id = $1 AND holder = $2 AND slot = 1", r.ID, r.holder).Scan(&held)
 	if err == nil && held == 0 {
 		return workflow.ErrStale
 	}
@@ -124,7 +124,7 @@ func (r BulkReplay) Lock(ctx context.Context, tx *sql.Tx) error {
 
 // Advance records, in the transaction that replays an event, that the bulk replay has come to it.
 func (r BulkReplay) Advance(ctx context.Context, tx *sql.Tx, id event.ID, steps int) error {
-	_, err := tx.ExecContext(ctx, "UPDATE reruns SET cursor = $1, events = events + 1, steps = steps + $2 WHERE id = $3", string(id), steps, r.ID)
+	_, err := tx.ExecContext(ctx, "UPDATE bulk_replays SET cursor = $1, events = events + 1, steps = steps + $2 WHERE id = $3", string(id), steps, r.ID)
 	return err
 }
 

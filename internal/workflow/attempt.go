@@ -84,7 +84,7 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err e
 	var next, parked, recheck sql.NullInt64
 	var source string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, parked_at, seq, job, received_at, source, origin, result_url, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, seq, job, received_at, source, origin, result_url, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
@@ -224,7 +224,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 		parked = now
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
-		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, parked_at = $6, changed_at = $7, since = since + $11
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, deferred_at = $6, changed_at = $7, since = since + $11
 		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
 		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number, pause)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // park puts a step aside whose target is disabled: it is due as soon as that is enabled.
 func park(ctx context.Context, tx *sql.Tx, a Attempt) error {
 	now := a.Started.UnixMicro()
-	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', parked_at = $1, next_at = $1, since = $2, changed_at = $1,
+	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', deferred_at = $1, next_at = $1, since = $2, changed_at = $1,
 			reason = (SELECT reason FROM targets WHERE name = $4), detail = (SELECT detail FROM targets WHERE name = $4)
 		WHERE event_id = $3 AND handler = $4`, now, now-a.Age.Microseconds(), a.Event, a.Handler)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Store) Resume(ctx context.Context, handler string, all bool, limit int)
 func (s *Store) room(ctx context.Context, handler string, until time.Time, limit int) (int, error) {
 	var due int
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM steps
-			WHERE parked_at IS NOT NULL AND handler = $1 AND next_at <= $2
+			WHERE deferred_at IS NOT NULL AND handler = $1 AND next_at <= $2
 			AND NOT EXISTS (SELECT 1 FROM targets WHERE name = $1) LIMIT 1) AS due`, handler, until.UnixMicro()).Scan(&due)
 	if err != nil || due == 0 {
 		return 0, database.Wrap("workflow: parked", err)
@@ -70,9 +70,9 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 		lock = "FOR UPDATE SKIP LOCKED" // another replica gives those
 	}
 	rows, err := tx.QueryContext(ctx, `UPDATE steps
-		SET state = 'pending', since = since + ($1 - parked_at), parked_at = NULL, next_at = NULL, changed_at = $1
+		SET state = 'pending', since = since + ($1 - deferred_at), deferred_at = NULL, next_at = NULL, changed_at = $1
 		WHERE handler = $2 AND event_id IN (SELECT event_id FROM steps
-			WHERE parked_at IS NOT NULL AND handler = $2 AND next_at <= $3
+			WHERE deferred_at IS NOT NULL AND handler = $2 AND next_at <= $3
 			AND NOT EXISTS (SELECT 1 FROM targets WHERE name = $2)
 			ORDER BY next_at LIMIT $4 `+lock+`)
 		RETURNING event_id`, time.Now().UnixMicro(), handler, until.UnixMicro(), limit)
@@ -114,7 +114,7 @@ func (s *Store) Targets(ctx context.Context) ([]Target, error) {
 // addWhy says why the first step of a target that comes back is parked.
 func (s *Store) addWhy(ctx context.Context, t *Target) error {
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT reason, detail FROM steps
-		WHERE parked_at IS NOT NULL AND handler = $1 ORDER BY next_at LIMIT 1`, t.Name).Scan(&t.Reason, &t.Detail)
+		WHERE deferred_at IS NOT NULL AND handler = $1 ORDER BY next_at LIMIT 1`, t.Name).Scan(&t.Reason, &t.Detail)
 	if errors.Is(err, sql.ErrNoRows) { // it is back meanwhile
 		return nil
 	}
@@ -126,7 +126,7 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 		SELECT name, sum(parked), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
 			SELECT name, 0 AS parked, 0 AS next_at, disabled_at, reason, detail FROM targets
 			UNION ALL
-			SELECT handler, count(*), min(next_at), 0, '', '' FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+			SELECT handler, count(*), min(next_at), 0, '', '' FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY name ORDER BY name`)
 	if err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func TestParkedStepsDoNotAge(t *testing.T) {
 		s.Finish(t, s.Begin(t, 1, "download"), parkedFor(0))
 		const hour = int64(time.Hour / time.Microsecond)
 		// As if it had been tried an hour and parked for three.
-		if _, err := db.Writer.ExecContext(t.Context(), "UPDATE steps SET since = since - $1, parked_at = parked_at - $2 WHERE handler = 'download'", 4*hour, 3*hour); err != nil {
+		if _, err := db.Writer.ExecContext(t.Context(), "UPDATE steps SET since = since - $1, deferred_at = deferred_at - $2 WHERE handler = 'download'", 4*hour, 3*hour); err != nil {
 			t.Fatal(err)
 		}
 		unpark(t, s, "download", false, 1, 1)

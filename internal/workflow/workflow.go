@@ -57,7 +57,7 @@ func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]i
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT handler, sum(n) FROM (
 			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
 			UNION ALL
-			SELECT handler, count(*) FROM steps WHERE parked_at IS NOT NULL GROUP BY handler
+			SELECT handler, count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY handler`)
 	if err != nil {
 		return nil, database.Wrap("workflow: unattended", err)
