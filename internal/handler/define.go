@@ -6,19 +6,19 @@ import (
 	"io"
 )
 
-// Definition is a handler as package builtin lists it: its name and how it is made.
+// Definition is a handler in the list of package builtin.
 type Definition struct {
-	// Name is lower case; the configuration variables of the handler start with
-	// RECEIVER_ and this name in upper case, its queue bears it.
+	// Name is lower case. It names the queue; RECEIVER_ and this name in upper case is the prefix of the handler's
+	// variables.
 	Name string
-	// NewConfig gives a pointer to a zero configuration struct, for package config to fill.
+	// NewConfig returns a pointer to a zero configuration struct, which package config fills.
 	NewConfig func() Config
-	// New makes the handler from a filled configuration, for the step that deps names. If what
-	// it makes is an io.Closer, it is closed when the receiver stops.
+	// New makes the handler for the step that deps names. A handler that is an io.Closer is closed when the receiver
+	// stops.
 	New func(ctx context.Context, config Config, deps Deps) (Handler, error)
 }
 
-// Define lists a handler by its name and its constructor.
+// Define returns the definition of a handler with this name and constructor.
 func Define[C any, P interface {
 	*C
 	Config
@@ -40,8 +40,8 @@ func Define[C any, P interface {
 	}
 }
 
-// Steps are those that an event goes through for the handler, all of them at the same time:
-// one with the handler's own name, unless its configuration is Targeted.
+// Steps returns the steps of an event for this handler, which run at the same time: one with the handler's own name,
+// unless the configuration is Targeted.
 func (d Definition) Steps(config Config) []Step {
 	if targeted, ok := config.(Targeted); ok {
 		return targeted.Steps()
@@ -49,7 +49,7 @@ func (d Definition) Steps(config Config) []Step {
 	return []Step{{Name: d.Name, Limits: config.Limits()}}
 }
 
-// Close closes h if it can be closed.
+// Close closes h if it is an io.Closer.
 func Close(h Handler) error {
 	if closer, ok := h.(io.Closer); ok {
 		return closer.Close()

@@ -1,6 +1,6 @@
-// Package handler is the contract between the pipeline and what is done for an
-// event. A handler is a package with a Config, a New and a Handle, and one line
-// in package builtin; handlertest.Run is the suite that every one passes.
+// Package handler is the contract between the executor and the handlers, and what handlers share: how errors are
+// classified, how an image is fetched, how an expired result URL is replaced. A handler is a package with a Config, a
+// New and a Handle, and one line in package builtin. handlertest.Run is the suite that every handler passes.
 package handler
 
 import (
@@ -13,95 +13,84 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Handler does one thing for an event. It is called from many goroutines, may be
-// called again for an event it has already finished, and must then change nothing.
-// The context carries the deadline of the attempt. What the error says decides
-// what happens next: nil, Permanent, RetryAfter, or anything else for a retry by policy.
+// Handler does one thing for an event. It is called concurrently. It may be called again for an event that it has
+// finished, and must then change nothing. The context carries the deadline of the attempt. The error decides what
+// follows, see Error; errors that are not classified are retried.
 //
-// The outcome counts also beside an error: artifacts that were stored before the
-// failure are recorded and come back in event.Event.Artifacts at the next attempt.
-// An error's text is shown to people: it never holds a token, a key or a signed query.
+// The outcome counts also beside an error: its artifacts are recorded and are in event.Event.Artifacts at the next
+// attempt. The text of an error is shown to people: it must not contain a token, a key or a signed query.
 type Handler interface {
 	Handle(ctx context.Context, e event.Event) (Outcome, error)
 }
 
 // Outcome is what an attempt achieved.
 type Outcome struct {
-	Artifacts []event.Artifact // stored by this attempt, safe in the bucket
+	Artifacts []event.Artifact // stored by this attempt, durable in the bucket
 	Skipped   bool             // there was nothing to do for this event
-	// Detail is what the history shows of an attempt that succeeded, if there is anything to
-	// say, such as what the other side answered. As little secret as an error's text.
-	Detail string
-	// ResultURL is where the vendor itself says that the result is. The event has it instead of
-	// what its body says, for all attempts that begin from now on.
+	Detail    string           // for the history of a successful attempt, such as the response of a target; holds no secret
+	// ResultURL is the result URL that the vendor reports. It replaces that of the body in all later attempts.
 	ResultURL string
-	// Verified says that the vendor, asked about the job, named ResultURL. Of all events of the job one
-	// is worked on for it: if another is already, the rest of this one is skipped.
+	// Verified reports that the vendor knows the job and named ResultURL. Only one event of a job is processed for a
+	// result: if another event has claimed it, the rest of this one is skipped.
 	Verified bool
 }
 
-// Limits bound the work of one handler.
+// Limits bound the attempts of one step.
 type Limits struct {
 	Concurrency int           // attempts at the same time
 	Timeout     time.Duration // of one attempt
 }
 
-// Config is what a handler's configuration struct can say about itself.
+// Config is implemented by the configuration of every handler.
 type Config interface {
-	// Limits are the bounds the pipeline keeps for the handler.
+	// Limits returns the bounds of the handler's steps.
 	Limits() Limits
 }
 
-// Step is one step that an event goes through: it has a name, a queue and bounds of its own.
+// Step is one step of an event, with its own name, queue and limits.
 type Step struct {
-	Name   string // as it is recorded and shown; lower-case letters, digits and single hyphens, at most 60 bytes
+	Name   string // lower-case letters, digits and single hyphens, at most 60 bytes
 	Limits Limits
 }
 
-// Targeted is what the Config of a handler has that does its work for each of several
-// targets: each is a step of its own, so that one that is down delays no other. New
-// is called once for each.
+// Targeted is implemented by the Config of a handler with several targets. Each target is a step of its own, so that
+// one that is down delays no other. New is called once for each.
 type Targeted interface {
-	// Steps are never none. A name stays the same when targets are added, removed or put in another order.
+	// Steps returns at least one step. Names do not change when targets are added, removed or reordered.
 	Steps() []Step
 }
 
-// ImageKeeper is what the Config of a handler has that brings the images themselves to safety: then they may be deleted at the vendor.
+// ImageKeeper is implemented by the Config of a handler that keeps the images. Only then may they be deleted at the
+// vendor.
 type ImageKeeper interface {
-	// KeepsImages says whether it does so as it is configured.
+	// KeepsImages reports whether the handler keeps images as it is configured.
 	KeepsImages() bool
 }
 
-// Artifacts is what handlers have stored, for those that come after them. A handler
-// that stores files is one.
+// Artifacts gives access to stored files. A handler that stores files implements it.
 type Artifacts interface {
-	// Open reads an artifact, or gives blobstore.ErrNotFound.
+	// Open opens an artifact. It returns blobstore.ErrNotFound if there is none.
 	Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
-	// Link is an address under which anybody can read the artifact for a while, or "" where
-	// the bucket cannot make one.
+	// Link returns a URL under which anyone can read the artifact for a limited time, or "" if the bucket has none.
 	Link(ctx context.Context, artifact event.Artifact) (string, error)
 }
 
-// Refresh asks the vendor where the result of a job is now. What it gives may be no address that can be fetched,
-// such as storage://. Its errors have their meaning: an outage of the vendor's API is a wait, a job that failed is permanent.
-type Refresh func(ctx context.Context, job string) (address string, err error)
+// Refresh returns the result URL of a job as the vendor reports it. The URL may be one that cannot be fetched, such as
+// storage://. The error is classified: an outage of the API defers, a failed job fails.
+type Refresh func(ctx context.Context, job string) (url string, err error)
 
-// Deps is what the house lends to a handler.
+// Deps are the dependencies that a handler gets from the application.
 type Deps struct {
-	Step  string         // the name of the step that it is made for: its own, or one of Targeted.Steps
-	Fetch *fetch.Client  // for URLs that came in a payload
-	Log   zerolog.Logger // carries the step's name
-	// Artifacts finds the handler that stored an artifact. It gives blobstore.ErrNotFound when
-	// that handler is not enabled. It is of use in Handle, not in New.
+	Step  string         // name of the step: that of the handler, or one of Targeted.Steps
+	Fetch *fetch.Client  // for URLs of a payload
+	Log   zerolog.Logger // has the name of the step
+	// Artifacts finds the handler that stored an artifact. It returns blobstore.ErrNotFound if that handler is not
+	// enabled. It must not be used before Handle.
 	Artifacts Artifacts
-	// Refresh asks the vendor for a fresh address of a job's result. It is nil when there is no key of its API.
-	Refresh Refresh
-	// DefaultBucketURL is where files go when the handler's own bucket is not set:
-	// file:// of the images folder in the data folder.
+	Refresh   Refresh // nil without an API key
+	// DefaultBucketURL is where files go if the handler has no bucket of its own: file:// of the images folder.
 	DefaultBucketURL string
-	// SpoolFolder is a local folder for content on its way to an object store.
-	SpoolFolder string
-	// Redact makes a body fit to be shown or stored beside an image: no webhook URL,
-	// no token, no signed query, long strings shortened.
+	SpoolFolder      string // local folder for content on its way to an object store
+	// Redact returns a body without webhook URLs, tokens and signed queries, and with long strings shortened.
 	Redact func(body []byte) ([]byte, error)
 }

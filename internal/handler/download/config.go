@@ -9,18 +9,18 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// Config says where images go and how large they may be.
+// Config sets where images go and how large they may be.
 type Config struct {
 	BucketURL   string           `envconfig:"BUCKET_URL" unset:"file:// and DATA_DIR/images" desc:"where images are stored: file:///var/lib/images, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX; the manual has their parameters"`
-	KeyTemplate Template         `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; parts that are not safe are changed and marked with a hash"`
+	KeyTemplate Template         `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; unsafe parts are changed and marked with a hash"`
 	MaxBytes    configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is stored"`
 	MaxPixels   int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that an image may have"`
-	LinkExpiry  time.Duration    `envconfig:"LINK_EXPIRY" default:"24h" range:"1m..168h" desc:"time for which the signed link to an image works that other handlers pass on, where the bucket can make one"`
+	LinkExpiry  time.Duration    `envconfig:"LINK_EXPIRY" default:"24h" range:"1m..168h" desc:"lifetime of the signed image links in notifications, if the bucket supports them"`
 	Timeout     time.Duration    `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"longest attempt, all images of an event together"`
 	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"events that are downloaded at the same time"`
 }
 
-// Validate says whether the bucket has an address that can be understood.
+// Validate returns an error if the URL of the bucket is not valid.
 func (c Config) Validate() error {
 	if c.BucketURL == "" {
 		return nil
@@ -31,10 +31,10 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// KeepsImages is always so: they are in the bucket.
+// KeepsImages returns true: the images are in the bucket.
 func (Config) KeepsImages() bool { return true }
 
-// Limits are the bounds the pipeline keeps for the handler.
+// Limits returns the bounds of the step.
 func (c Config) Limits() handler.Limits {
 	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}
 }

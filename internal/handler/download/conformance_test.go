@@ -17,8 +17,8 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
 		t.Helper()
-		house := openHouse(t, download.Config{}, environment.Log)
-		return subject(t, house, environment, house.effects)
+		fx := openFixture(t, download.Config{}, environment.Log)
+		return subject(t, fx, environment, fx.effects)
 	})
 }
 
@@ -27,24 +27,24 @@ func TestConformanceOverS3(t *testing.T) {
 	handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
 		t.Helper()
 		service := startS3(t)
-		house := openHouse(t, download.Config{BucketURL: service.url}, environment.Log)
-		return subject(t, house, environment, service.effects)
+		fx := openFixture(t, download.Config{BucketURL: service.url}, environment.Log)
+		return subject(t, fx, environment, service.effects)
 	})
 }
 
 // subject is the handler with events of every sort.
 func subject(
-	t *testing.T, house *house, environment handlertest.Environment, effects func(*testing.T) map[string]string,
+	t *testing.T, fx *fixture, environment handlertest.Environment, effects func(*testing.T) map[string]string,
 ) handlertest.Subject {
 	t.Helper()
 	with := func(options fakevendor.JobOptions) event.Event {
 		options.Width, options.Height = 40, 30
 		options.Query = "X-Amz-Signature=" + environment.Secret
-		job, err := house.NewJob(options)
+		job, err := fx.NewJob(options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return house.eventOf(t, house.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
+		return fx.eventOf(t, fx.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
 	}
 	failing := func(fault fakevendor.Fault) event.Event {
 		return with(fakevendor.JobOptions{Faults: []fakevendor.Fault{fault}})
@@ -54,7 +54,7 @@ func subject(
 		Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
 	})
 	return handlertest.Subject{
-		Handler: house.handler,
+		Handler: fx.handler,
 		Good: []event.Event{
 			with(fakevendor.JobOptions{}),
 			with(fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultMap}),
@@ -82,7 +82,7 @@ func subject(
 }
 
 // effects tells the files, and when each was written.
-func (h *house) effects(t *testing.T) map[string]string {
+func (h *fixture) effects(t *testing.T) map[string]string {
 	t.Helper()
 	effects := h.files(t)
 	for key, sum := range effects {

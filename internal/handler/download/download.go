@@ -1,6 +1,5 @@
-// Package download is the handler that stores the images of an event: each is
-// fetched into a spool, checked there, and gets its name in the bucket only when it
-// is whole. A manifest beside them says what was stored and why.
+// Package download is the handler that stores the images of an event. Each image is fetched into a spool and checked
+// there; it gets its name in the bucket only when it is whole. A manifest beside the images lists what was stored.
 package download
 
 import (
@@ -16,22 +15,21 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// Name is the handler's name, as it is listed, configured and recorded.
+// Name is the name of the handler and of its step.
 const Name = "download"
 
-// Handler stores images. It is safe for use by many goroutines.
+// Handler stores images. It is safe for concurrent use.
 type Handler struct {
 	fetch      *fetch.Client
-	refresh    handler.Refresh // nil without a key of the vendor's API
+	refresh    handler.Refresh // nil without an API key
 	bucket     blobstore.Bucket
 	template   Template
-	maxBytes   int64
-	maxPixels  int64
+	limits     handler.ImageLimits
 	linkExpiry time.Duration
 	redact     func(body []byte) ([]byte, error)
 }
 
-// New opens the bucket that config names, or else the default one.
+// New opens the bucket of the configuration, or the default one.
 func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error) {
 	template := config.KeyTemplate
 	if template.segments == nil {
@@ -48,30 +46,29 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		return nil, err
 	}
 	return &Handler{
-		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template,
-		maxBytes: int64(config.MaxBytes), maxPixels: config.MaxPixels, linkExpiry: config.LinkExpiry, redact: deps.Redact,
+		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
+		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD"},
 	}, nil
 }
 
-// Check tries whether the bucket takes images.
+// Check returns an error if the bucket does not accept images.
 func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
 
-// Close closes the bucket; no Handle may be under way.
+// Close closes the bucket. It must not be called during Handle.
 func (h *Handler) Close() error { return h.bucket.Close() }
 
-// Handle stores every image that the event offers and that is not stored yet, and
-// then the manifest. An image that fails does not keep the others from being
-// stored. The artifacts in the outcome are safe in the bucket.
+// Handle stores every image of the event that is not stored yet, and then the manifest. An image that fails does not
+// keep the others from being stored. The artifacts of the outcome are durable in the bucket.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
-	renewal := &renewal{refresh: h.refresh, job: e.Job}
+	renewal := handler.NewRenewal(h.refresh, e.Job)
 	results, omitted := e.Images()
 	outcome := handler.Outcome{}
 	if len(results) == 0 {
-		address, err := renewal.missing(ctx, e)
+		result, err := renewal.Missing(ctx, e)
 		if err != nil {
 			return outcome, err
 		}
-		results, outcome.ResultURL = []event.Result{{URL: address}}, address
+		results, outcome.ResultURL = []event.Result{result}, result.URL
 	}
 	stored, failures := h.images(ctx, e, results, renewal)
 	outcome.Artifacts = stored
@@ -79,7 +76,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 	case ctx.Err() != nil:
 		return outcome, interruption(ctx, failures)
 	case len(failures) > 0:
-		return outcome, verdict(failures, len(results))
+		return outcome, combine(failures, len(results))
 	case omitted > 0:
 		return outcome, tooMany(len(results), omitted)
 	case has(e.Artifacts, manifestIndex, ""):
@@ -93,8 +90,8 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 	return outcome, nil
 }
 
-// images stores what is missing, until the context ends.
-func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result, renewal *renewal) (stored []event.Artifact, failures []failure) {
+// images stores the images that are not stored yet, until the context ends.
+func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result, renewal *handler.Renewal) (stored []event.Artifact, failures []failure) {
 	names := namesOf(results)
 	for index, result := range results {
 		source := event.RedactURL(result.URL)
@@ -104,11 +101,11 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 		if ctx.Err() != nil {
 			break
 		}
-		at := place{event: e, index: index, name: names[index]}
-		artifact, err := h.image(ctx, at, result.URL)
-		if isExpired(err) && result.IsRenewable(len(results)) {
-			artifact, err = h.renewed(ctx, at, result.URL, renewal, err)
-		}
+		var artifact event.Artifact
+		err := renewal.Fetch(ctx, result, len(results), func(url string) (err error) {
+			artifact, err = h.image(ctx, place{event: e, index: index, name: names[index]}, url)
+			return err
+		})
 		if err != nil {
 			failures = append(failures, failure{index, err})
 			continue
@@ -119,8 +116,7 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 	return stored, failures
 }
 
-// has says whether an artifact of this handler is recorded already. That an address has
-// another signature, or none, makes it no other image.
+// has reports whether an artifact of this handler is recorded already. A URL with another signature is the same image.
 func has(artifacts []event.Artifact, index int, source string) bool {
 	for _, a := range artifacts {
 		if a.Handler == Name && a.Index == index && withoutQuery(a.Source) == withoutQuery(source) {
@@ -130,17 +126,17 @@ func has(artifacts []event.Artifact, index int, source string) bool {
 	return false
 }
 
-func withoutQuery(address string) string {
-	path, _, _ := strings.Cut(address, "?")
+func withoutQuery(url string) string {
+	path, _, _ := strings.Cut(url, "?")
 	return path
 }
 
-// Open reads a stored image, for the handlers that come after.
+// Open opens a stored image for the handlers that follow.
 func (h *Handler) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
-// Link is an address under which anybody can read a stored image for a while, or "" where the bucket cannot make one.
+// Link returns a URL under which anyone can read a stored image for a limited time, or "" if the bucket has none.
 func (h *Handler) Link(ctx context.Context, artifact event.Artifact) (string, error) {
 	link, err := h.bucket.SignedURL(ctx, artifact.Key, h.linkExpiry)
 	if errors.Is(err, blobstore.ErrUnsupported) {

@@ -32,18 +32,18 @@ func TestMain(m *testing.M) {
 	handlertest.Main(m)
 }
 
-// house is a handler with a bucket and the vendor it downloads from.
-type house struct {
+// fixture is a handler with a bucket and the vendor it downloads from.
+type fixture struct {
 	*fakevendor.Vendor
 	handler *download.Handler
 	folder  string
 	events  int
 }
 
-// newHouse makes a house whose handler is closed at the end of the test.
-func newHouse(t *testing.T, config download.Config) *house {
+// newFixture makes a fx whose handler is closed at the end of the test.
+func newFixture(t *testing.T, config download.Config) *fixture {
 	t.Helper()
-	made := openHouse(t, config, zerolog.Nop())
+	made := openFixture(t, config, zerolog.Nop())
 	t.Cleanup(func() {
 		if err := made.handler.Close(); err != nil {
 			t.Error(err)
@@ -52,7 +52,7 @@ func newHouse(t *testing.T, config download.Config) *house {
 	return made
 }
 
-func openHouse(t *testing.T, config download.Config, log zerolog.Logger) *house {
+func openFixture(t *testing.T, config download.Config, log zerolog.Logger) *fixture {
 	t.Helper()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	if err != nil {
@@ -64,7 +64,7 @@ func openHouse(t *testing.T, config download.Config, log zerolog.Logger) *house 
 		}
 	})
 	folder := t.TempDir()
-	return &house{Vendor: vendor, handler: newHandler(t, config, folder, log), folder: folder}
+	return &fixture{Vendor: vendor, handler: newHandler(t, config, folder, log), folder: folder}
 }
 
 func newHandler(t testing.TB, config download.Config, folder string, log zerolog.Logger) *download.Handler {
@@ -93,7 +93,7 @@ func newHandler(t testing.TB, config download.Config, folder string, log zerolog
 }
 
 // event makes a job and the event of its callback.
-func (h *house) event(t *testing.T, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
+func (h *fixture) event(t *testing.T, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
 	t.Helper()
 	job, err := h.NewJob(options)
 	if err != nil {
@@ -103,7 +103,7 @@ func (h *house) event(t *testing.T, options fakevendor.JobOptions) (event.Event,
 }
 
 // eventOf is the event of a body, received in the order of calls.
-func (h *house) eventOf(t *testing.T, body []byte) event.Event {
+func (h *fixture) eventOf(t *testing.T, body []byte) event.Event {
 	t.Helper()
 	h.events++
 	return newEvent(t, body, h.events)
@@ -122,7 +122,7 @@ func newEvent(t testing.TB, body []byte, n int) event.Event {
 
 // files lists what the bucket holds: the SHA-256 of each file by its key. A
 // spool that was left behind is a fault.
-func (h *house) files(t *testing.T) map[string]string {
+func (h *fixture) files(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(h.folder, func(path string, entry fs.DirEntry, err error) error {
@@ -145,7 +145,7 @@ func (h *house) files(t *testing.T) map[string]string {
 	return found
 }
 
-func (h *house) handle(t *testing.T, e event.Event) handler.Outcome {
+func (h *fixture) handle(t *testing.T, e event.Event) handler.Outcome {
 	t.Helper()
 	outcome, err := h.handler.Handle(t.Context(), e)
 	if err != nil {
@@ -170,17 +170,17 @@ func TestImagesAndManifest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			house := newHouse(t, download.Config{})
-			e, job := house.event(t, options)
-			outcome := house.handle(t, e)
+			fx := newFixture(t, download.Config{})
+			e, job := fx.event(t, options)
+			outcome := fx.handle(t, e)
 			if len(outcome.Artifacts) != len(job.Images)+1 {
 				t.Fatalf("%d artifacts", len(outcome.Artifacts))
 			}
-			files := house.files(t)
+			files := fx.files(t)
 			for n, want := range job.Images {
 				checkImage(t, want, n, outcome.Artifacts[n], files)
 			}
-			checkManifest(t, house, e, outcome.Artifacts)
+			checkManifest(t, fx, e, outcome.Artifacts)
 		})
 	}
 }
@@ -200,13 +200,13 @@ func checkImage(t *testing.T, want fakevendor.Image, index int, got event.Artifa
 	}
 }
 
-func checkManifest(t *testing.T, house *house, e event.Event, artifacts []event.Artifact) {
+func checkManifest(t *testing.T, fx *fixture, e event.Event, artifacts []event.Artifact) {
 	t.Helper()
 	got := artifacts[len(artifacts)-1]
 	if got.Index != -1 || got.Key != "2026-01-02/"+e.Job+"/event.json" || got.MediaType != "application/json" {
 		t.Errorf("%+v", got)
 	}
-	text, err := os.ReadFile(filepath.Join(house.folder, got.Key))
+	text, err := os.ReadFile(filepath.Join(fx.folder, got.Key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,20 +246,20 @@ func checkManifest(t *testing.T, house *house, e event.Event, artifacts []event.
 
 func TestResume(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
+	fx := newFixture(t, download.Config{})
 	broken := []fakevendor.Fault{{Kind: fakevendor.Break, Percent: 50, Times: 1}}
-	e, job := house.event(t, fakevendor.JobOptions{Faults: broken})
-	house.handle(t, e)
-	if got := house.Requests(job.ResultURL); got != 2 {
+	e, job := fx.event(t, fakevendor.JobOptions{Faults: broken})
+	fx.handle(t, e)
+	if got := fx.Requests(job.ResultURL); got != 2 {
 		t.Errorf("%d requests for a transfer that broke once", got)
 	}
-	e, job = house.event(t, fakevendor.JobOptions{Faults: broken, NoETag: true})
-	_, err := house.handler.Handle(t.Context(), e)
+	e, job = fx.event(t, fakevendor.JobOptions{Faults: broken, NoETag: true})
+	_, err := fx.handler.Handle(t.Context(), e)
 	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonTruncated {
 		t.Errorf("without a validator: %v", err)
 	}
-	house.handle(t, e)
-	if got := house.Requests(job.ResultURL); got != 2 {
+	fx.handle(t, e)
+	if got := fx.Requests(job.ResultURL); got != 2 {
 		t.Errorf("%d requests for a transfer that had to begin again", got)
 	}
 }
@@ -337,14 +337,14 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			house := newHouse(t, row.config)
-			host := strings.TrimPrefix(house.URL(), "http://")
+			fx := newFixture(t, row.config)
+			host := strings.TrimPrefix(fx.URL(), "http://")
 			row.options.Results = bytes.ReplaceAll(row.options.Results, []byte("$HOST"), []byte(host))
 			if len(row.options.Results) == 0 {
 				row.options.Results = nil
 			}
-			e, _ := house.event(t, row.options)
-			outcome, err := house.handler.Handle(t.Context(), e)
+			e, _ := fx.event(t, row.options)
+			outcome, err := fx.handler.Handle(t.Context(), e)
 			failure := handler.Classify(err)
 			if failure == nil || failure.Reason != row.reason || (failure.Action == event.ActionFail) != row.permanent || failure.Delay != row.after {
 				t.Fatalf("got %+v, want %+v", failure, row)
@@ -352,7 +352,7 @@ func TestFailures(t *testing.T) {
 			if !strings.Contains(err.Error(), row.says) {
 				t.Errorf("%q does not say %q", err, row.says)
 			}
-			if files := house.files(t); len(files) > 0 || len(outcome.Artifacts) > 0 {
+			if files := fx.files(t); len(files) > 0 || len(outcome.Artifacts) > 0 {
 				t.Errorf("%v was stored, %v recorded", files, outcome.Artifacts)
 			}
 		})
@@ -361,8 +361,8 @@ func TestFailures(t *testing.T) {
 
 func TestBlockedAddress(t *testing.T) {
 	t.Parallel()
-	house := openHouse(t, download.Config{}, zerolog.Nop())
-	if err := house.handler.Close(); err != nil {
+	fx := openFixture(t, download.Config{}, zerolog.Nop())
+	if err := fx.handler.Close(); err != nil {
 		t.Fatal(err)
 	}
 	client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{"*", "127.0.0.1"}, AllowHTTP: true})
@@ -370,18 +370,18 @@ func TestBlockedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
-	made, err := download.New(t.Context(), download.Config{MaxBytes: 1 << 20}, handler.Deps{Fetch: client, DefaultBucketURL: "file://" + house.folder})
+	made, err := download.New(t.Context(), download.Config{MaxBytes: 1 << 20}, handler.Deps{Fetch: client, DefaultBucketURL: "file://" + fx.folder})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = made.Close() }()
-	e, job := house.event(t, fakevendor.JobOptions{})
+	e, job := fx.event(t, fakevendor.JobOptions{})
 	_, err = made.Handle(t.Context(), e)
 	failure := handler.Classify(err)
 	if failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonBlockedAddress || !strings.Contains(err.Error(), "RECEIVER_FETCH_ALLOWED_CIDRS") {
 		t.Errorf("%v", err)
 	}
-	if house.Requests(job.ResultURL) != 0 {
+	if fx.Requests(job.ResultURL) != 0 {
 		t.Error("it was dialled")
 	}
 }
@@ -389,15 +389,15 @@ func TestBlockedAddress(t *testing.T) {
 // TestOneFailureAmongImages: the others are stored, and the next attempt fetches only what is missing.
 func TestOneFailureAmongImages(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
-	e, job := house.event(t, fakevendor.JobOptions{
+	fx := newFixture(t, download.Config{})
+	e, job := fx.event(t, fakevendor.JobOptions{
 		Images: 3, Shape: fakevendor.ResultStrings,
 		Faults: []fakevendor.Fault{
 			{Kind: fakevendor.Status, Status: 404, Image: 0, Times: 1},
 			{Kind: fakevendor.Status, Status: 503, RetryAfter: time.Minute, Image: 1, Times: 1},
 		},
 	})
-	outcome, err := house.handler.Handle(t.Context(), e)
+	outcome, err := fx.handler.Handle(t.Context(), e)
 	failure := handler.Classify(err)
 	if failure == nil || failure.Action == event.ActionFail || failure.Delay != time.Minute || !strings.HasPrefix(err.Error(), "image 2 of 3: ") {
 		t.Fatalf("%+v", failure)
@@ -406,17 +406,17 @@ func TestOneFailureAmongImages(t *testing.T) {
 		t.Fatalf("%v, %+v", err, outcome)
 	}
 	e.Artifacts = outcome.Artifacts
-	outcome = house.handle(t, e)
-	if len(outcome.Artifacts) != 3 || house.Requests(job.Images[2].URL) != 1 {
-		t.Errorf("%+v, %d requests", outcome, house.Requests(job.Images[2].URL))
+	outcome = fx.handle(t, e)
+	if len(outcome.Artifacts) != 3 || fx.Requests(job.Images[2].URL) != 1 {
+		t.Errorf("%+v, %d requests", outcome, fx.Requests(job.Images[2].URL))
 	}
-	checkManifest(t, house, e, []event.Artifact{outcome.Artifacts[0], outcome.Artifacts[1], e.Artifacts[0], outcome.Artifacts[2]})
+	checkManifest(t, fx, e, []event.Artifact{outcome.Artifacts[0], outcome.Artifacts[1], e.Artifacts[0], outcome.Artifacts[2]})
 }
 
 func TestMoreImagesThanAreFetched(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
-	_, job := house.event(t, fakevendor.JobOptions{Width: 8, Height: 8})
+	fx := newFixture(t, download.Config{})
+	_, job := fx.event(t, fakevendor.JobOptions{Width: 8, Height: 8})
 	var addresses []string
 	for n := range event.MaxResults + 5 {
 		addresses = append(addresses, fmt.Sprintf("%s?%d", job.ResultURL, n))
@@ -425,7 +425,7 @@ func TestMoreImagesThanAreFetched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcome, err := house.handler.Handle(t.Context(), house.eventOf(t, body))
+	outcome, err := fx.handler.Handle(t.Context(), fx.eventOf(t, body))
 	failure := handler.Classify(err)
 	if failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonTooLarge || len(outcome.Artifacts) != event.MaxResults {
 		t.Errorf("%v, %d artifacts", err, len(outcome.Artifacts))
@@ -435,38 +435,38 @@ func TestMoreImagesThanAreFetched(t *testing.T) {
 // TestConflicts: different files want the same key, and none replaces another.
 func TestConflicts(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
-	first, one := house.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 1})
-	_, two := house.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 2})
-	body := bytes.ReplaceAll(house.Callback(two, "https://me/"), []byte(two.ID), []byte(one.ID))
-	second := house.eventOf(t, body) // the same job with another result
+	fx := newFixture(t, download.Config{})
+	first, one := fx.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 1})
+	_, two := fx.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 2})
+	body := bytes.ReplaceAll(fx.Callback(two, "https://me/"), []byte(two.ID), []byte(one.ID))
+	second := fx.eventOf(t, body) // the same job with another result
 
-	house.handle(t, first)
-	outcome := house.handle(t, second)
+	fx.handle(t, first)
+	outcome := fx.handle(t, second)
 	folder := "2026-01-02/" + one.ID + "/"
 	wantImage := folder + "photo-" + two.Images[0].SHA256[:12] + ".png"
 	wantManifest := folder + "event-" + string(second.ID) + ".json"
 	if outcome.Artifacts[0].Key != wantImage || outcome.Artifacts[1].Key != wantManifest {
 		t.Errorf("%q and %q", outcome.Artifacts[0].Key, outcome.Artifacts[1].Key)
 	}
-	files := house.files(t)
+	files := fx.files(t)
 	if files[folder+"photo.png"] != one.Images[0].SHA256 || files[wantImage] != two.Images[0].SHA256 || len(files) != 4 {
 		t.Errorf("%v", files)
 	}
-	again := house.handle(t, second) // as after a crash
-	if again.Artifacts[0].Key != wantImage || again.Artifacts[1].Key != wantManifest || len(house.files(t)) != 4 {
+	again := fx.handle(t, second) // as after a crash
+	if again.Artifacts[0].Key != wantImage || again.Artifacts[1].Key != wantManifest || len(fx.files(t)) != 4 {
 		t.Errorf("%+v", again)
 	}
 }
 
 func TestKeyTakenForGood(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
-	e, _ := house.event(t, fakevendor.JobOptions{})
-	if err := os.WriteFile(filepath.Join(house.folder, "2026-01-02"), nil, 0o600); err != nil {
+	fx := newFixture(t, download.Config{})
+	e, _ := fx.event(t, fakevendor.JobOptions{})
+	if err := os.WriteFile(filepath.Join(fx.folder, "2026-01-02"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := house.handler.Handle(t.Context(), e)
+	_, err := fx.handler.Handle(t.Context(), e)
 	if failure := handler.Classify(err); failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonStorage {
 		t.Errorf("%v", err)
 	}
@@ -474,16 +474,16 @@ func TestKeyTakenForGood(t *testing.T) {
 
 func TestStorageFailureIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, download.Config{})
-	e, _ := house.event(t, fakevendor.JobOptions{})
-	spools, err := filepath.Glob(filepath.Join(house.folder, ".spool", "*", "lock"))
+	fx := newFixture(t, download.Config{})
+	e, _ := fx.event(t, fakevendor.JobOptions{})
+	spools, err := filepath.Glob(filepath.Join(fx.folder, ".spool", "*", "lock"))
 	if err != nil || len(spools) != 1 {
 		t.Fatalf("%v, %v", spools, err)
 	}
 	if err := os.RemoveAll(filepath.Dir(spools[0])); err != nil {
 		t.Fatal(err)
 	}
-	_, err = house.handler.Handle(t.Context(), e)
+	_, err = fx.handler.Handle(t.Context(), e)
 	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonStorage {
 		t.Errorf("%v", err)
 	}

@@ -5,10 +5,10 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// SetRefresh gives a handler, before its first attempt, somebody to ask for fresh addresses.
+// SetRefresh sets the function that renews URLs. It must be called before the first attempt.
 func (h *Handler) SetRefresh(refresh handler.Refresh) { h.refresh = refresh }
 
-// Keys is where the images of an event want to be whose files have the extension ext.
+// Keys returns the preferred keys of the results of an event, for files with the extension ext.
 func Keys(template Template, e event.Event, results []event.Result, ext string) []string {
 	var keys []string
 	for index, named := range namesOf(results) {
@@ -17,11 +17,11 @@ func Keys(template Template, e event.Event, results []event.Result, ext string) 
 	return keys
 }
 
-// WithHash is where an image goes whose key is taken.
+// WithHash exports withHash.
 func WithHash(key, sha256 string) string { return withHash(key, sha256) }
 
-// DefaultTemplate is what the zero Template stands for.
+// DefaultTemplate is the pattern of the zero Template.
 const DefaultTemplate = defaultTemplate
 
-// Written is the last segment of an address.
+// Written exports lastSegment.
 func Written(address string) string { return lastSegment(address) }

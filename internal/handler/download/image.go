@@ -8,29 +8,24 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
-// place is where an image belongs, whatever address it comes from.
+// place is where an image belongs, whatever URL it comes from.
 type place struct {
 	event event.Event
 	index int // among the event's results
 	name  name
 }
 
-// image stores one result. The artifact lacks its source.
-func (h *Handler) image(ctx context.Context, p place, address string) (event.Artifact, error) {
+// image fetches and stores one result. The artifact lacks its source. The error is classified.
+func (h *Handler) image(ctx context.Context, p place, url string) (event.Artifact, error) {
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {
 		return event.Artifact{}, storeFailure(err)
 	}
-	defer func() { _ = spool.Close() }() // what it leaves is removed at the next start
-	if err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: h.maxBytes}, spool); err != nil {
-		return event.Artifact{}, fetchFailure(err)
-	}
-	image, err := h.inspect(spool)
+	defer func() { _ = spool.Close() }() // leftover files are removed at the next start
+	image, err := handler.FetchImage(ctx, h.fetch, url, h.limits, spool)
 	if err != nil {
 		return event.Artifact{}, err
 	}
@@ -40,19 +35,7 @@ func (h *Handler) image(ctx context.Context, p place, address string) (event.Art
 	return artifact, err
 }
 
-// inspect lets through what is a whole image of a kind we know, with no more pixels than allowed.
-func (h *Handler) inspect(spool *blobstore.Spool) (imagefile.Image, error) {
-	image, err := imagefile.Inspect(spool, spool.Size())
-	if err != nil {
-		return imagefile.Image{}, handler.ImageFailure(err, spool)
-	}
-	if image.Pixels() > h.maxPixels {
-		return imagefile.Image{}, tooManyPixels(image, h.maxPixels)
-	}
-	return image, nil
-}
-
-// put stores the spool under the first of the keys that does not hold something else.
+// put stores the spool under the first of the keys that is free or has the same content.
 func (h *Handler) put(ctx context.Context, spool *blobstore.Spool, mediaType string, keys ...string) (event.Artifact, error) {
 	attributes := blobstore.Attributes{MediaType: mediaType, SHA256: spool.SHA256()}
 	var err error
@@ -70,4 +53,9 @@ func (h *Handler) put(ctx context.Context, spool *blobstore.Spool, mediaType str
 		}
 	}
 	return event.Artifact{}, storeFailure(err)
+}
+
+// storeFailure classifies an error of the bucket: a key that is taken or not valid stays so.
+func storeFailure(err error) error {
+	return handler.StorageFailure(err, blobstore.ErrKey, blobstore.ErrConflict)
 }

@@ -9,23 +9,23 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// extensions of images that an address can end with. A group is one kind of file.
+// extensions returns the extensions of image files. A group is one kind of file.
 func extensions() [][]string {
 	return [][]string{
 		{"png"}, {"jpg", "jpeg"}, {"webp"}, {"gif"}, {"tif", "tiff"}, {"bmp"}, {"avif"}, {"heic", "heif"}, {"jxl"}, {"svg"},
 	}
 }
 
-// name is what the address of a result calls it, taken apart.
+// name is the file name in the URL of a result.
 type name struct {
-	written   string // the last segment of the address
-	stem      string // safe, and different from that of every other result of the event
-	changed   bool   // stem is not as written
-	extension string // as written, "" if it is none of an image
+	written   string // the last segment of the URL
+	stem      string // safe, and unique among the results of the event
+	changed   bool   // stem differs from what is written
+	extension string // as written; "" if it is not that of an image
 }
 
-// namesOf names the results of an event. Where two have the same name, the later one
-// gets a number: what a result is called depends on nothing but the event.
+// namesOf returns the names of the results of an event. If two have the same name, the later one gets a number. The
+// names depend on the event only.
 func namesOf(results []event.Result) []name {
 	names := make([]name, len(results))
 	used := make(map[string]bool, len(results))
@@ -50,7 +50,7 @@ func nameOf(address string) name {
 	return name{written: written, stem: tidy(stem, maxStemBytes, "image"), changed: true, extension: extension}
 }
 
-// lastSegment is what stands after the last slash of an address's path, unescaped.
+// lastSegment returns the last segment of the path of a URL, unescaped.
 func lastSegment(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {
@@ -72,9 +72,8 @@ func splitExtension(written string) (stem, extension string) {
 	return written[:dot], written[dot+1:]
 }
 
-// as is the name of a file that turned out to have the extension ext. An
-// extension that says the same is kept; a wrong or missing one is corrected, and
-// the name marked as every changed one is.
+// as returns the file name for content with the extension ext. An equivalent extension is kept. A wrong or missing one
+// is corrected, and the name is marked like every changed name.
 func (n name) as(ext string) string {
 	same := n.extension == ext || slices.ContainsFunc(extensions(), func(group []string) bool {
 		return slices.Contains(group, ext) && slices.Contains(group, n.extension)
@@ -89,8 +88,7 @@ func (n name) as(ext string) string {
 	}
 }
 
-// keyOf is where an image wants to be: result number index, from 0, of an event,
-// a file with the extension ext.
+// keyOf returns the preferred key of an image: result number index, from 0, of an event, with the extension ext.
 func (t Template) keyOf(e event.Event, named name, index int, ext string) string {
 	received := e.Received.UTC()
 	return t.expand(map[field]string{
@@ -106,8 +104,7 @@ func (t Template) keyOf(e event.Event, named name, index int, ext string) string
 	})
 }
 
-// withHash puts the beginning of a content's SHA-256 before the extension of a key
-// that holds something else already.
+// withHash returns a key that is unique to its content: the start of the SHA-256 precedes the extension.
 func withHash(key, sha256 string) string {
 	const digits = 12
 	dot := strings.LastIndexByte(key, '.')

@@ -15,8 +15,8 @@ import (
 // manifestIndex is the index of the manifest among an event's artifacts.
 const manifestIndex = -1
 
-// manifest is what event.json says. Nothing in it depends on when or how often it is
-// written: after a crash the same bytes are made again.
+// manifest is the content of event.json. It does not depend on when or how often it is written: an attempt after a
+// crash makes the same bytes.
 type manifest struct {
 	Event     event.ID        `json:"event"`
 	Job       string          `json:"job"`
@@ -25,7 +25,7 @@ type manifest struct {
 	Payload   json.RawMessage `json:"payload"` // redacted
 }
 
-// stored is an image in the manifest. Its key is that in the manifest's own bucket.
+// stored is an image in the manifest. Its key is that in the bucket of the manifest.
 type stored struct {
 	Source    string `json:"source"` // redacted
 	Key       string `json:"key"`
@@ -36,17 +36,17 @@ type stored struct {
 	Height    int    `json:"height"`
 }
 
-// manifest stores the manifest of an event whose images are all stored, by this attempt or before.
+// manifest stores the manifest of an event whose images are all stored: now by this attempt, or before.
 func (h *Handler) manifest(ctx context.Context, e event.Event, now []event.Artifact) (event.Artifact, error) {
 	payload, err := h.redact(e.Body)
 	if err != nil {
-		return event.Artifact{}, handler.Fail(event.ReasonOther, fmt.Errorf("the payload cannot be made fit for the manifest: %w", err))
+		return event.Artifact{}, handler.Fail(event.ReasonOther, fmt.Errorf("redact the payload for the manifest: %w", err))
 	}
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {
 		return event.Artifact{}, storeFailure(err)
 	}
-	defer func() { _ = spool.Close() }() // what it leaves is removed at the next start
+	defer func() { _ = spool.Close() }() // leftover files are removed at the next start
 	written := manifest{Event: e.ID, Job: e.Job, Received: e.Received.UTC(), Artifacts: inOrder(e.Artifacts, now), Payload: payload}
 	if err := written.encode(spool); err != nil {
 		return event.Artifact{}, storeFailure(err)
@@ -65,7 +65,7 @@ func (m manifest) encode(w io.Writer) error {
 	return encoder.Encode(m)
 }
 
-// inOrder lists the images in the order of the event's results.
+// inOrder returns the images in the order of the event's results.
 func inOrder(before, now []event.Artifact) []stored {
 	all := slices.DeleteFunc(slices.Concat(before, now), func(a event.Artifact) bool {
 		return a.Handler != Name || a.Index == manifestIndex

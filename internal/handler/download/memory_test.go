@@ -17,11 +17,11 @@ import (
 //nolint:paralleltest // see above
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
 	const size, bound = 16 << 20, 4 << 20
-	house := newHouse(t, download.Config{MaxBytes: 2 * size, MaxPixels: size})
-	e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
+	fx := newFixture(t, download.Config{MaxBytes: 2 * size, MaxPixels: size})
+	e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	house.handle(t, e)
+	fx.handle(t, e)
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; used > bound {
 		t.Errorf("allocated %d bytes for an image of %d, want at most %d", used, size, bound)

@@ -104,9 +104,9 @@ func (s *s3) get(t *testing.T, key string) string {
 func TestStoreInS3(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
-	house := newHouse(t, download.Config{BucketURL: service.url})
-	e, job := house.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings, Query: "X-Amz-Signature=signed"})
-	outcome := house.handle(t, e)
+	fx := newFixture(t, download.Config{BucketURL: service.url})
+	e, job := fx.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings, Query: "X-Amz-Signature=signed"})
+	outcome := fx.handle(t, e)
 	if len(outcome.Artifacts) != 3 {
 		t.Fatalf("%d artifacts", len(outcome.Artifacts))
 	}
@@ -126,7 +126,7 @@ func TestStoreInS3(t *testing.T) {
 	if !strings.Contains(manifest, `"key": "`+outcome.Artifacts[1].Key+`"`) || strings.Contains(manifest, "signed") || strings.Contains(manifest, service.endpoint) {
 		t.Errorf("the manifest is %s", manifest)
 	}
-	if left, err := filepath.Glob(filepath.Join(house.folder, ".spool-remote", ".spool", "*", "[0-9]*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(fx.folder, ".spool-remote", ".spool", "*", "[0-9]*")); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
 	}
 }
@@ -135,12 +135,12 @@ func TestStoreInS3(t *testing.T) {
 func TestS3IsAway(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
-	house := newHouse(t, download.Config{BucketURL: service.url})
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	fx := newFixture(t, download.Config{BucketURL: service.url})
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	service.mutex.Lock()
 	service.away = 1000
 	service.mutex.Unlock()
-	_, err := house.handler.Handle(t.Context(), e)
+	_, err := fx.handler.Handle(t.Context(), e)
 	if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonStorage || !strings.Contains(err.Error(), "503") {
 		t.Errorf("%+v", failure)
 	}
@@ -150,18 +150,18 @@ func TestS3IsAway(t *testing.T) {
 	if stored := service.effects(t); len(stored) > 0 {
 		t.Errorf("%v was stored", stored)
 	}
-	house.handle(t, e)
+	fx.handle(t, e)
 }
 
 func TestCheckTriesTheBucket(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
-	house := newHouse(t, download.Config{BucketURL: service.url})
-	if err := house.handler.Check(t.Context()); err != nil {
+	fx := newFixture(t, download.Config{BucketURL: service.url})
+	if err := fx.handler.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	house = newHouse(t, download.Config{BucketURL: strings.Replace(service.url, "//images", "//nowhere", 1)})
-	if err := house.handler.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere cannot be used") {
+	fx = newFixture(t, download.Config{BucketURL: strings.Replace(service.url, "//images", "//nowhere", 1)})
+	if err := fx.handler.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "nowhere cannot be used") {
 		t.Errorf("check: %v", err)
 	}
 }

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// defaultTemplate is what the zero Template stands for.
+// defaultTemplate is used for the zero Template.
 const defaultTemplate = "{date}/{job}/{name}"
 
-// Template is the pattern of an image's key: text and fields in braces, in
-// segments between slashes. Whatever a stranger's job and address say, the key is a
-// relative path whose segments are safe on every common file system.
+// Template is the pattern of an image's key: text and fields in braces, in segments between slashes. For any job and URL
+// the key is a relative path whose segments are safe on every common file system.
 type Template struct{ segments [][]part }
 
 // part is a piece of a segment: a field, or text if field is "".
@@ -22,7 +21,7 @@ type part struct {
 	text  string
 }
 
-// field names what stands in its place.
+// field is a placeholder.
 type field string
 
 const (
@@ -32,20 +31,20 @@ const (
 	fieldDay   field = "day"   // 01 to 31
 	fieldJob   field = "job"   // the vendor's job id, made safe
 	fieldEvent field = "event" // our id of the event
-	fieldName  field = "name"  // last segment of the address, made safe, with the extension of what the file is
+	fieldName  field = "name"  // last segment of the URL, made safe, with the extension of the content
 	fieldIndex field = "index" // position among the event's results, from 1
-	fieldExt   field = "ext"   // extension of what the file is, without a dot
+	fieldExt   field = "ext"   // extension of the content, without a dot
 )
 
-// The bounds of a template and of what it can grow to. They leave room for the
-// marks of collisions within the 255 bytes of a file's name.
+// The bounds of a template and of its keys. They leave room for the marks of collisions within the 255 bytes of a file
+// name.
 const (
 	maxTemplateBytes = 256
 	maxSegmentBytes  = 225
 	maxPathBytes     = 800
 )
 
-// longest says how long a field can become, in bytes.
+// longest returns the maximum length of a field in bytes, and 0 for an unknown field.
 func (f field) longest() int {
 	switch f {
 	case fieldDate:
@@ -63,7 +62,7 @@ func (f field) longest() int {
 	}
 }
 
-// Decode reads a template. The error says what is wrong in words that follow the name of the variable.
+// Decode parses a template. The text of the error follows the name of the variable.
 func (t *Template) Decode(text string) error {
 	if text == "" || len(text) > maxTemplateBytes {
 		return fmt.Errorf("is not a template of 1 to %d bytes", maxTemplateBytes)
@@ -110,7 +109,7 @@ func parseSegment(written string) (segment []part, longest int, err error) {
 	return segment, longest, nil
 }
 
-// parsePart takes a field or a run of text from the front.
+// parsePart parses a field or a run of text at the start.
 func parsePart(written string) (next part, rest string, err error) {
 	if written[0] != '{' {
 		end := strings.IndexByte(written, '{')
@@ -142,9 +141,8 @@ func checkText(text string) error {
 	return nil
 }
 
-// checkFields makes sure that every key has an extension and that different
-// events have different keys as a rule. Keys that are the same all the same are
-// told apart when they are stored.
+// checkFields ensures that every key has an extension and that the keys of events differ as a rule. Equal keys get a
+// hash when they are stored.
 func checkFields(segments [][]part) error {
 	last := segments[len(segments)-1]
 	end := last[len(last)-1]
@@ -157,10 +155,10 @@ func checkFields(segments [][]part) error {
 			return nil
 		}
 	}
-	return errors.New("has none of {name}, {job} and {event}, so that all images would want the same key")
+	return errors.New("has none of {name}, {job} and {event}, so all images would have the same key")
 }
 
-// expand puts values in place of fields.
+// expand returns the key with the values of the fields.
 func (t Template) expand(values map[field]string) string {
 	var key strings.Builder
 	for n, segment := range t.segments {

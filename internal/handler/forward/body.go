@@ -10,26 +10,26 @@ import (
 	"sync"
 )
 
-// body is what a call carries while it is sent: one piece after the other. The transport reads and
-// closes it in a goroutine of its own, which can outlive the answer.
+// body is the body of a request: its pieces in order. The transport reads and closes it in a goroutine of its own, which
+// can outlive the response.
 type body struct {
-	ctx    context.Context // of the call; a source is read as long as it lives
-	rest   []piece
-	open   io.ReadCloser  // of the piece at hand; nil between two
-	begin  func()         // called before a source is read
-	end    func(all bool) // called after: whether there is nothing more to read
-	closed chan struct{}
-	once   sync.Once
+	ctx        context.Context // of the call, for opening pieces
+	rest       []piece
+	open       io.ReadCloser // current piece; nil between two
+	beforeRead func()
+	afterRead  func(isLast bool) // isLast: there is nothing more to read
+	closed     chan struct{}
+	once       sync.Once
 
 	mutex  sync.Mutex
-	failed error // of a source
+	failed error // of a piece
 }
 
-// Read reads on. A source that fails, or does not give what was announced, breaks the call
-// off before its last byte.
+// Read reads the pieces in order. A piece that fails, or differs from what was announced, ends the body before its last
+// byte.
 func (b *body) Read(p []byte) (int, error) {
-	b.begin()
-	defer func() { b.end(len(b.rest) == 0 && b.open == nil) }()
+	b.beforeRead()
+	defer func() { b.afterRead(len(b.rest) == 0 && b.open == nil) }()
 	for {
 		if b.open == nil && !b.next() {
 			return 0, b.outcome()
@@ -49,7 +49,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// next opens the next piece. It is false when there is none, or it cannot be opened.
+// next opens the next piece. It returns false if there is none or it cannot be opened.
 func (b *body) next() bool {
 	if len(b.rest) == 0 || b.failure() != nil {
 		return false
@@ -68,7 +68,7 @@ func (b *body) next() bool {
 	return true
 }
 
-// outcome ends the body: in order, or with what went wrong.
+// outcome returns io.EOF, or the error of a piece.
 func (b *body) outcome() error {
 	if err := b.failure(); err != nil {
 		return err
@@ -84,14 +84,14 @@ func (b *body) fail(err error) {
 	}
 }
 
-// failure is what went wrong with a source, or nil.
+// failure returns the error of a piece, or nil.
 func (b *body) failure() error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return b.failed
 }
 
-// Close is the transport's last word.
+// Close closes the current piece. The transport calls it once it no longer reads.
 func (b *body) Close() error {
 	b.once.Do(func() {
 		if b.open != nil {
@@ -102,10 +102,10 @@ func (b *body) Close() error {
 	return nil
 }
 
-// errChanged says that a source gave something else than was announced.
+// errChanged reports that a stored image differs from its record.
 var errChanged = errors.New("the stored image is not the one that was recorded: its length or its SHA-256 differs")
 
-// exact is a source that must have a length and a hash. Its last piece is given out only when both are right.
+// exact is a reader with an expected length and hash. It returns the last bytes only if both are right.
 type exact struct {
 	io.ReadCloser
 	left int64
@@ -113,7 +113,7 @@ type exact struct {
 	want string
 }
 
-// Read reads on.
+// Read reads up to the expected length.
 func (e *exact) Read(p []byte) (int, error) {
 	if e.left == 0 {
 		return 0, io.EOF
@@ -127,7 +127,7 @@ func (e *exact) Read(p []byte) (int, error) {
 	case e.left > 0 && errors.Is(err, io.EOF):
 		return n, errChanged
 	case errors.Is(err, io.EOF):
-		return n, nil // the next call gives the end
+		return n, nil // the next call returns io.EOF
 	}
 	return n, err
 }

@@ -3,7 +3,8 @@ package forward
 import (
 	"context"
 	"errors"
-	"maps"
+	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -13,14 +14,14 @@ import (
 )
 
 const (
-	answerTime  = 5 * time.Second // to read what is said beside the status
-	idleTime    = 90 * time.Second
-	maxAnswer   = 4 << 10  // bytes of an answer's body that are read
-	writeBuffer = 64 << 10 // bytes that are read of an image at once
+	responseTime     = 5 * time.Second // to read the body of a response
+	idleTime         = 90 * time.Second
+	maxResponseBytes = 4 << 10  // of a response's body
+	writeBuffer      = 64 << 10 // bytes of an image that are read at once
 )
 
-// newTransport makes connections to one target. Targets are the operator's: a proxy from the
-// environment is used, private addresses are dialled.
+// newTransport returns a transport for one target. Targets are configured by the operator: a proxy of the environment
+// is used, and private addresses are dialled.
 func newTransport(config Config) *http.Transport {
 	transport := httpclient.NewTransport(nil)
 	transport.Proxy = http.ProxyFromEnvironment
@@ -30,67 +31,78 @@ func newTransport(config Config) *http.Transport {
 	return transport
 }
 
-// errSilent is the cause of the end of a call whose target does nothing.
-var errSilent = errors.New("the target does nothing")
+// errStalled is the cause of a context that ended because the target neither read nor responded.
+var errStalled = errors.New("the target stalled")
 
-// call sends the message and says what the answer means. When it returns, nobody reads the
-// message any more.
-func (h *Handler) call(ctx context.Context, e event.Event, m *message) (handler.Outcome, error) {
+// call is a request under way. Its context ends when the target stalls for the timeout. The time in which the body is
+// read from a bucket does not count.
+type call struct {
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	stall   *time.Timer
+	timeout time.Duration
+	body    *body
+}
+
+func newCall(ctx context.Context, m *message, timeout time.Duration) *call {
 	limited, cancel := context.WithCancelCause(ctx)
-	silence := time.AfterFunc(h.config.Timeout, func() { cancel(errSilent) })
-	sent := &body{
+	c := &call{ctx: limited, cancel: cancel, timeout: timeout}
+	c.stall = time.AfterFunc(timeout, func() { cancel(errStalled) })
+	c.body = &body{
 		ctx: limited, rest: m.pieces, closed: make(chan struct{}),
-		begin: func() { silence.Stop() },
-		end: func(all bool) {
-			if all {
-				silence.Reset(h.config.Timeout + underWay(m.length()))
+		beforeRead: func() { c.stall.Stop() },
+		afterRead: func(isLast bool) {
+			if isLast {
+				c.stall.Reset(timeout + bufferedTime(m.length()))
 			} else {
-				silence.Reset(h.config.Timeout)
+				c.stall.Reset(timeout)
 			}
 		},
 	}
-	defer func() {
-		cancel(nil)
-		<-sent.closed // RoundTrip closes it in any case, perhaps later than it returns
-		silence.Stop()
-	}()
-	request, err := h.request(limited, e, m, sent)
-	if err != nil {
-		_ = sent.Close()
-		return handler.Outcome{}, err
-	}
-	response, err := h.transport.RoundTrip(request)
-	if err != nil {
-		return handler.Outcome{}, h.callFailure(limited, sent, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	said := h.read(response, silence)
-	if err := sent.failure(); err != nil { // it spoke too early, and cannot have got all
-		return handler.Outcome{}, h.callFailure(limited, sent, err)
-	}
-	return h.verdict(response, said)
+	return c
 }
 
-// underWay is how long the end of a body of this length may still be in the buffers of the
-// network when all is written, on a slow line.
-func underWay(length int64) time.Duration {
+// close ends the call. When it returns, the message is no longer read.
+func (c *call) close() {
+	c.cancel(nil)
+	<-c.body.closed // RoundTrip always closes it, perhaps after it has returned
+	c.stall.Stop()
+}
+
+// read returns the start of a response's body. Errors are ignored: the status decides.
+func (c *call) read(response io.Reader) []byte {
+	c.stall.Reset(min(responseTime, c.timeout))
+	content, _, _ := httpclient.ReadAtMost(response, maxResponseBytes)
+	return content
+}
+
+// bufferedTime returns how long the end of a body of this length may be in network buffers after it was written, on a
+// slow connection.
+func bufferedTime(length int64) time.Duration {
 	const buffers, bytesPerSecond = 4 << 20, 64 << 10
 	return time.Duration(min(length, buffers)) * time.Second / bytesPerSecond
 }
 
-func (h *Handler) request(ctx context.Context, e event.Event, m *message, sent *body) (*http.Request, error) {
-	request := (&http.Request{
-		Method: http.MethodPost, URL: h.target.address, Host: h.target.address.Host,
-		Header: h.header.Clone(), Body: sent, ContentLength: m.length(),
-	}).WithContext(ctx)
-	maps.Copy(request.Header, m.header)
-	return request, h.signer.sign(request.Header, e.ID, time.Now(), m.signed)
-}
-
-// read gives the beginning of what the target says beside the status. What cannot be read in
-// time does not count: the status says all.
-func (h *Handler) read(response *http.Response, silence *time.Timer) []byte {
-	silence.Reset(min(answerTime, h.config.Timeout))
-	said, _, _ := httpclient.ReadAtMost(response.Body, maxAnswer)
-	return said
+// callFailure classifies a call without a response. The text of the transport is not shown: it can quote what was sent.
+func (h *Handler) callFailure(c *call, err error) error {
+	host := h.target.host
+	switch source := c.body.failure(); {
+	case errors.Is(context.Cause(c.ctx), errStalled):
+		return handler.Retry(event.ReasonTimeout, fmt.Errorf("%s stalled for %s (RECEIVER_FORWARD_TIMEOUT)", host, h.config.Timeout))
+	case errors.Is(c.ctx.Err(), context.DeadlineExceeded):
+		return handler.Retry(event.ReasonTimeout, fmt.Errorf("%s did not respond before the deadline: %w", host, c.ctx.Err()))
+	case c.ctx.Err() != nil:
+		return fmt.Errorf("the request to %s was cancelled: %w", host, c.ctx.Err())
+	case source != nil:
+		return &sourceError{sourceFailure(source)}
+	}
+	network := httpclient.Classify(err)
+	reason := event.ReasonOther
+	switch {
+	case network.Class == httpclient.ClassTimeout:
+		reason = event.ReasonTimeout
+	case network.IsUnreachable():
+		reason = event.ReasonUnreachable
+	}
+	return handler.Retry(reason, fmt.Errorf("%s %s", host, network.Text))
 }

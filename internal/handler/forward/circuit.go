@@ -14,21 +14,20 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// spacing is the time between two parked steps that come back: many of them must not keep the
-// store busy while their target is down.
+// spacing is the time between two deferred steps: many of them must not keep the store busy while their target is down.
 const spacing = 50 * time.Millisecond
 
-// circuit leaves a target alone after failures in a row. What is to be sent meanwhile is parked;
-// after a pause the first that comes is a probe, and the others are parked until that has an answer.
+// circuit is the circuit breaker of a target. It opens after failures in a row and defers all steps. After a pause one
+// step is a probe; the others are deferred until it has a response.
 type circuit struct {
 	breaker *gobreaker.CircuitBreaker[handler.Outcome]
 	host    string
 	pause   time.Duration
 
 	mutex sync.Mutex
-	last  *handler.Error // the latest failure
-	probe time.Time      // when the target is tried again; zero while it is not left alone
-	turn  time.Time      // when the latest of those that are parked comes back
+	last  *handler.Error // the last failure of the target
+	probe time.Time      // of the next probe; zero while the circuit is closed
+	next  time.Time      // when the last deferred step runs again
 }
 
 func newCircuit(host string, config Config, log zerolog.Logger) *circuit {
@@ -45,67 +44,63 @@ func newCircuit(host string, config Config, log zerolog.Logger) *circuit {
 			c.changed(to)
 		},
 		IsSuccessful: func(err error) bool { return !isFailure(err) },
-		IsExcluded:   saysNothing,
+		IsExcluded:   isInconclusive,
 	})
 	return c
 }
 
-// isFailure says whether the target is to be blamed. Who refuses a call has answered it.
+// isFailure reports whether an error counts against the target. A target that refuses an event works.
 func isFailure(err error) bool {
 	failure := handler.Classify(err)
 	return failure != nil && (failure.Action == event.ActionRetry || failure.Action == event.ActionHold)
 }
 
-// saysNothing is for errors by which nobody can tell how the target is.
-func saysNothing(err error) bool {
-	source, ok := errors.AsType[*sourceError](err)
+// isInconclusive reports whether an error says nothing about the health of the target.
+func isInconclusive(err error) bool {
+	_, isSource := errors.AsType[*sourceError](err)
 	failure := handler.Classify(err)
-	return ok && source != nil || errors.Is(err, context.Canceled) || failure != nil && failure.Action == event.ActionDefer
+	return isSource || errors.Is(err, context.Canceled) || failure != nil && failure.Action == event.ActionDefer
 }
 
-// changed keeps in mind when the target is tried again.
+// changed records when the next probe is due.
 func (c *circuit) changed(to gobreaker.State) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	c.probe, c.turn = time.Time{}, time.Time{}
+	c.probe, c.next = time.Time{}, time.Time{}
 	if to != gobreaker.StateClosed {
 		c.probe = time.Now().Add(c.pause)
 	}
 }
 
-// do makes a call, or parks it.
+// do makes a call, or defers it while the circuit is open.
 func (c *circuit) do(call func() (handler.Outcome, error)) (handler.Outcome, error) {
 	outcome, err := c.breaker.Execute(call)
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return handler.Outcome{}, c.park(time.Now())
+		return handler.Outcome{}, c.deferred(time.Now())
 	}
-	if isFailure(err) && !saysNothing(err) {
-		c.remember(err)
+	if isFailure(err) && !isInconclusive(err) {
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		c.last = handler.Classify(err)
 	}
 	return outcome, err
 }
 
-func (c *circuit) remember(err error) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.last = handler.Classify(err)
-}
-
-// park gives a call its time to come back: no sooner than the target is tried again, and one after the other.
-func (c *circuit) park(now time.Time) error {
+// deferred returns an error that defers a step until the next probe or later, spaced from the one before.
+func (c *circuit) deferred(now time.Time) error {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	earliest := c.probe
-	if earliest.Before(now) { // the probe is under way, and takes its time
+	if earliest.Before(now) { // the probe is under way
 		earliest = now.Add(c.pause / 2)
 	}
-	if c.turn = c.turn.Add(spacing); c.turn.Before(earliest) {
-		c.turn = earliest
+	if c.next = c.next.Add(spacing); c.next.Before(earliest) {
+		c.next = earliest
 	}
-	reason, why := event.ReasonOther, errors.New("it failed")
+	reason, cause := event.ReasonOther, errors.New("it failed")
 	if c.last != nil {
-		reason, why = c.last.Reason, c.last
+		reason, cause = c.last.Reason, c.last
 	}
-	wait := c.turn.Sub(now) + rand.N(spacing)
-	return handler.Defer(wait, event.CauseNone, reason, fmt.Errorf("%s is left alone until it works again; the last call failed: %w", c.host, why))
+	delay := c.next.Sub(now) + rand.N(spacing)
+	return handler.Defer(delay, event.CauseNone, reason, fmt.Errorf("requests to %s are deferred until it works again; the last one failed: %w", c.host, cause))
 }

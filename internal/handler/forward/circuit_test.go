@@ -32,11 +32,11 @@ func TestCircuit(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	house := newHouse(t, zerolog.Nop())
+	fx := newFixture(t, zerolog.Nop())
 	config := to(target.URL)
 	config.CircuitFailures, config.CircuitPause = failures, pause
-	h := house.open(t, config)
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	h := fx.open(t, config)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	handle := func() *handler.Error {
 		_, err := h.Handle(t.Context(), e)
 		return handler.Classify(err)
@@ -87,11 +87,11 @@ func TestCircuit(t *testing.T) {
 // Those that are parked come back one after the other.
 func TestParkedCallsAreSpread(t *testing.T) {
 	t.Parallel()
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(500, ""))
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(500, ""))
 	config := to(target.URL)
 	config.CircuitFailures, config.CircuitPause = 1, time.Minute
-	h := house.open(t, config)
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	h := fx.open(t, config)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	var last time.Duration
 	for n := range 200 {
 		_, err := h.Handle(t.Context(), e)
@@ -112,12 +112,12 @@ func TestParkedCallsAreSpread(t *testing.T) {
 // Who refuses a call has answered it, and a source that fails says nothing of the target.
 func TestCircuitCountsFailuresOfTheTargetOnly(t *testing.T) {
 	t.Parallel()
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(404, ""))
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(404, ""))
 	config := to(target.URL)
 	config.Mode, config.CircuitFailures = "raw", 1
-	h := house.open(t, config)
-	refused, _ := house.event(t, fakevendor.JobOptions{})
-	broken, _ := house.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
+	h := fx.open(t, config)
+	refused, _ := fx.event(t, fakevendor.JobOptions{})
+	broken, _ := fx.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
 	for _, e := range []event.Event{refused, broken, refused, broken} {
 		if _, err := h.Handle(t.Context(), e); err == nil || handler.Classify(err).Action == event.ActionDefer {
 			t.Errorf("got %v", err)

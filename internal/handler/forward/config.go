@@ -10,57 +10,56 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// What is sent to a target.
+// The modes: what is sent to a target.
 const (
 	ModeEvent = "event" // the JSON document
-	ModeImage = "image" // a form: the document and the images
-	ModeRaw   = "raw"   // the one image, with what is told of it in a header
+	ModeImage = "image" // a form with the document and the images
+	ModeRaw   = "raw"   // the single image, with the document in a header
 )
 
-// Config says where events go and how.
+// Config sets where and how events are sent.
 type Config struct {
-	URLs            secret.List      `envconfig:"URLS" desc:"where events are sent; each address is a step of its own with its own queue and circuit, and may have a name in front of it, as in crm=https://crm.example.com/hook"`
-	Mode            string           `envconfig:"MODE" default:"event" range:"event|image|raw" desc:"what is sent: event is a JSON document, image a form (multipart/form-data) with the document and the images, raw the single image with the document in a header"`
-	Secrets         secret.List      `envconfig:"SECRETS" unset:"calls are not signed" desc:"whsec_ secrets that calls are signed with (Standard Webhooks); every one signs, for rotation"`
-	Headers         secret.List      `envconfig:"HEADERS" desc:"headers that every call carries, each written as Name: value; a value cannot hold a comma"`
-	BearerToken     secret.Value     `envconfig:"BEARER_TOKEN" desc:"token that every call carries as Authorization: Bearer"`
-	AllowHTTP       bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"send over plain http also to other addresses than private ones"`
-	Timeout         time.Duration    `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time that a target has to answer, and to take each piece of an image; a call with images may take half an hour in all"`
-	Concurrency     int              `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"calls to each target at the same time, by each replica"`
-	Rate            int              `envconfig:"RATE" default:"100" range:"1..10000" desc:"calls to each target in a second, by each replica"`
-	CircuitFailures int              `envconfig:"CIRCUIT_FAILURES" default:"5" range:"1..1000" desc:"failed calls in a row after which a target is left alone; what is to be sent to it waits and uses up no attempts"`
-	CircuitPause    time.Duration    `envconfig:"CIRCUIT_PAUSE" default:"30s" range:"1s..1h" desc:"time after which one call tries whether the target is back"`
-	MaxBytes        configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is fetched to be sent, when download has not stored it before"`
-	MaxPixels       int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that such an image may have"`
+	URLs            secret.List      `envconfig:"URLS" desc:"target URLs; each is a step with its own queue and circuit breaker, and may have a name in front, as in crm=https://crm.example.com/hook"`
+	Mode            string           `envconfig:"MODE" default:"event" range:"event|image|raw" desc:"what is sent: event is a JSON document, image a form (multipart/form-data) with document and images, raw the single image with the document in a header"`
+	Secrets         secret.List      `envconfig:"SECRETS" unset:"requests are not signed" desc:"whsec_ secrets that sign requests (Standard Webhooks); each one signs, for rotation"`
+	Headers         secret.List      `envconfig:"HEADERS" desc:"headers of every request, each as Name: value; a value cannot contain a comma"`
+	BearerToken     secret.Value     `envconfig:"BEARER_TOKEN" desc:"token of every request, as Authorization: Bearer"`
+	AllowHTTP       bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"allow plain http to other than private addresses"`
+	Timeout         time.Duration    `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time for a target to respond, and to accept each piece of an image; a request with images may take half an hour"`
+	Concurrency     int              `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"concurrent requests to each target, per replica"`
+	Rate            int              `envconfig:"RATE" default:"100" range:"1..10000" desc:"requests to each target per second, per replica"`
+	CircuitFailures int              `envconfig:"CIRCUIT_FAILURES" default:"5" range:"1..1000" desc:"failed requests in a row that open the circuit breaker of a target; its steps are deferred and use no attempts"`
+	CircuitPause    time.Duration    `envconfig:"CIRCUIT_PAUSE" default:"30s" range:"1s..1h" desc:"time until one request probes whether the target works again"`
+	MaxBytes        configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is fetched to be sent, if download has not stored it"`
+	MaxPixels       int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"maximum number of pixels (width times height) of such an image"`
 }
 
-// transferTime is the longest attempt that carries images: their way from where they are included.
+// transferTime is the longest attempt with images, including the time to get them.
 const transferTime = 30 * time.Minute
 
-// KeepsImages is so where the targets get the images and not only their addresses.
+// KeepsImages reports whether the targets get the images and not only their URLs.
 func (c Config) KeepsImages() bool { return c.Mode != ModeEvent }
 
-// Limits are the bounds for each target. A call that waits for its turn in the rate does not
-// do so in the time that the target has to answer.
+// Limits returns the bounds of each target. Waiting for the rate limit does not count as time of the target.
 func (c Config) Limits() handler.Limits {
-	limits := handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout + c.longestTurn()}
+	limits := handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout + c.longestWait()}
 	if c.Mode != ModeEvent {
-		limits.Timeout = transferTime + c.longestTurn()
+		limits.Timeout = transferTime + c.longestWait()
 	}
 	return limits
 }
 
-// longestTurn is how long the last of all calls that may be under way waits for its turn, and a margin.
-func (c Config) longestTurn() time.Duration {
+// longestWait returns how long the last of all concurrent requests waits for the rate limit, plus a margin.
+func (c Config) longestWait() time.Duration {
 	const margin = 5 * time.Second
 	return time.Duration(c.Concurrency)*time.Second/time.Duration(max(c.Rate, 1)) + margin
 }
 
-// Steps are one for each target.
+// Steps returns one step for each target.
 func (c Config) Steps() []handler.Step {
 	targets, err := c.targets()
 	if err != nil {
-		return nil // Validate has told of it
+		return nil // Validate reports it
 	}
 	steps := make([]handler.Step, len(targets))
 	for i, t := range targets {
@@ -69,7 +68,7 @@ func (c Config) Steps() []handler.Step {
 	return steps
 }
 
-// Validate tells what no single tag can say.
+// Validate checks what the tags cannot.
 func (c Config) Validate() error {
 	if _, err := c.targets(); err != nil {
 		return &configtypes.Conflict{Name: "URLS", Text: err.Error()}
@@ -89,7 +88,7 @@ func (c Config) Validate() error {
 // maxTargets bounds the queues and connections.
 const maxTargets = 32
 
-// targets reads the addresses. The error goes on from the variable's name and shows no address.
+// targets parses the URLs. The text of the error follows the name of the variable and contains no URL.
 func (c Config) targets() ([]target, error) {
 	switch {
 	case len(c.URLs) == 0:

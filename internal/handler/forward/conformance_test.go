@@ -65,7 +65,7 @@ func TestConformance(t *testing.T) {
 
 func subject(t *testing.T, mode string, environment handlertest.Environment) handlertest.Subject {
 	t.Helper()
-	house := newHouse(t, environment.Log)
+	fx := newFixture(t, environment.Log)
 	reached := make(chan struct{})
 	target := planted(t, environment.Secret, sync.OnceFunc(func() { close(reached) }))
 	config := to(target.URL + "/hooks/" + environment.Secret + "?key=" + environment.Secret)
@@ -79,12 +79,12 @@ func subject(t *testing.T, mode string, environment handlertest.Environment) han
 		options.ID = kind + "." + strings.Repeat("x", number)
 		options.Query = "X-Amz-Signature=" + environment.Secret
 		options.Width, options.Height = 40, 30
-		job, err := house.NewJob(options)
+		job, err := fx.NewJob(options)
 		must(t, err)
-		return house.eventOf(t, house.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
+		return fx.eventOf(t, fx.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
 	}
 	made := handlertest.Subject{
-		Handler: house.handler(t, config),
+		Handler: fx.handler(t, config),
 		Good:    []event.Event{with("good", fakevendor.JobOptions{}), with("good", fakevendor.JobOptions{Format: fakevendor.WebP})},
 		Failing: map[string]event.Event{},
 		Permanent: map[string]event.Event{

@@ -7,13 +7,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// Trust lets h talk to servers with certificates of these authorities.
+// Trust sets the certificate authorities of targets.
 func (h *Handler) Trust(roots *x509.CertPool) {
 	h.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
-// Shown is what people see of an answer.
-func (h *Handler) Shown(said []byte) string { return h.veil.shown(said, h.redact) }
+// ResponseText returns the text of a response that is shown.
+func (h *Handler) ResponseText(content []byte) string { return h.redactor.text(content) }
 
-// SetRefresh gives a handler, before its first attempt, somebody to ask for fresh addresses.
+// SetRefresh sets the function that renews URLs. It must be called before the first attempt.
 func (h *Handler) SetRefresh(refresh handler.Refresh) { h.refresh = refresh }

@@ -14,7 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// formMessage is a form: the document, then one part for each image in the order of the document.
+// formMessage returns a form: the document, then one part for each image in the order of the document.
 func (h *Handler) formMessage(e event.Event, found *images) (*message, error) {
 	document, err := h.document(e)
 	if err != nil {
@@ -26,7 +26,7 @@ func (h *Handler) formMessage(e event.Event, found *images) (*message, error) {
 	}
 	text, err := json.Marshal(document)
 	if err != nil {
-		return nil, cannotBeTold(err)
+		return nil, documentFailure(err)
 	}
 	form := newForm(text)
 	form.text(part("event", "", "application/json"), text)
@@ -35,7 +35,7 @@ func (h *Handler) formMessage(e event.Event, found *images) (*message, error) {
 	}
 	form.end()
 	if form.err != nil {
-		return nil, cannotBeTold(form.err)
+		return nil, documentFailure(form.err)
 	}
 	return &message{
 		header: http.Header{"Content-Type": {form.writer.FormDataContentType()}, headerSigned: {signedPart}},
@@ -45,8 +45,8 @@ func (h *Handler) formMessage(e event.Event, found *images) (*message, error) {
 	}, nil
 }
 
-// form is a multipart/form-data body on its way into pieces: what is between the images is
-// text, so that the length of all is known before anything is sent.
+// form builds a multipart/form-data body as pieces: everything but the images is text, so the length of the body is known
+// in advance.
 type form struct {
 	between bytes.Buffer
 	writer  *multipart.Writer
@@ -54,8 +54,8 @@ type form struct {
 	err     error // the first one
 }
 
-// newForm makes a form whose boundary depends on the document and nothing else. No image can hold
-// it by design, since the document has the hash of every image.
+// newForm returns a form whose boundary depends only on the document. No image can be made to contain it, because the
+// document has the hash of every image.
 func newForm(document []byte) *form {
 	f := &form{}
 	f.writer = multipart.NewWriter(&f.between)
@@ -95,7 +95,7 @@ func (f *form) keep(err error) {
 	}
 }
 
-// part is the header of a part (RFC 7578). Only files have a file name.
+// part returns the header of a part (RFC 7578). Only files have a file name.
 func part(name, file, mediaType string) textproto.MIMEHeader {
 	disposition := fmt.Sprintf("form-data; name=%q", name)
 	if file != "" {
@@ -104,7 +104,7 @@ func part(name, file, mediaType string) textproto.MIMEHeader {
 	return textproto.MIMEHeader{"Content-Disposition": {disposition}, "Content-Type": {mediaType}}
 }
 
-// fileName is the index and the kind of an image, such as 0.png: names of strangers never travel in a header.
+// fileName returns a name such as 0.png. File names of the payload are not used in headers.
 func fileName(image *image) string {
 	_, kind, _ := strings.Cut(image.MediaType, "/")
 	return fmt.Sprintf("%d.%s", image.Index, kind)

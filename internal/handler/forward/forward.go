@@ -1,14 +1,14 @@
-// Package forward is the handler that sends events to other systems by HTTP: to each
-// target as a step of its own, signed by Standard Webhooks, as a JSON document, as a form
-// with the images, or as the image itself. A target that fails again and again is
-// left alone until a probe succeeds.
+// Package forward is the handler that sends events to other systems over HTTP. Each target is a step of its own. A
+// request is signed (Standard Webhooks) and carries a JSON document, a form with the images, or the image itself. A
+// circuit breaker defers the steps of a target that keeps failing.
 package forward
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -17,28 +17,28 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Name is the handler's name, as it is listed and configured; the names of its steps begin with it.
+// Name is the name of the handler. The names of its steps begin with it.
 const Name = "forward"
 
-// Handler sends events to one target. It is safe for use by many goroutines.
+// Handler sends events to one target. It is safe for concurrent use.
 type Handler struct {
 	target    target
 	config    Config
-	header    http.Header // of every call
+	header    http.Header // of every request
 	signer    signer
 	transport *http.Transport
 	circuit   *circuit
-	turns     *rate.Limiter
-	veil      veil
-	redact    func(body []byte) ([]byte, error)
+	limiter   *rate.Limiter
+	redactor  redactor
 
 	fetch     *fetch.Client
-	refresh   handler.Refresh // nil without a key of the vendor's API
+	refresh   handler.Refresh // nil without an API key
 	artifacts handler.Artifacts
-	spools    blobstore.Bucket // for images that are fetched; nil in mode event
+	spools    blobstore.Bucket // for fetched images; nil in mode event
+	redact    func(body []byte) ([]byte, error)
 }
 
-// New makes the handler for the target whose step deps names. It connects to nothing yet.
+// New makes the handler for the target of the step that deps names. It does not connect.
 func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		target: target, config: config, header: header, signer: signer,
 		transport: newTransport(config),
 		circuit:   newCircuit(target.host, config, deps.Log),
-		turns:     rate.NewLimiter(rate.Limit(config.Rate), 1),
-		veil:      newVeil(target, config),
+		limiter:   rate.NewLimiter(rate.Limit(config.Rate), 1),
+		redactor:  newRedactor(target, config, deps.Redact),
 		redact:    deps.Redact, fetch: deps.Fetch, refresh: deps.Refresh, artifacts: deps.Artifacts,
 	}
 	if config.Mode != ModeEvent {
@@ -71,21 +71,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	return h, nil
 }
 
-// target is the one whose step has this name.
-func (c Config) target(step string) (target, error) {
-	targets, err := c.targets()
-	if err != nil {
-		return target{}, err
-	}
-	for _, t := range targets {
-		if t.step == step {
-			return t, nil
-		}
-	}
-	return target{}, fmt.Errorf("no target has the step %q", step)
-}
-
-// Close drops idle connections; no Handle may be under way.
+// Close closes idle connections. It must not be called during Handle.
 func (h *Handler) Close() error {
 	h.transport.CloseIdleConnections()
 	if h.spools == nil {
@@ -94,8 +80,8 @@ func (h *Handler) Close() error {
 	return h.spools.Close()
 }
 
-// Handle sends the event, unless the target is left alone at the moment. The target may get it
-// more than once, always under the same webhook-id.
+// Handle sends the event, unless the circuit breaker defers it. The target may get an event more than once, always with
+// the same webhook-id.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return handler.Outcome{}, err
@@ -103,28 +89,64 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 	return h.circuit.do(func() (handler.Outcome, error) { return h.send(ctx, e) })
 }
 
-// send makes the call when its turn comes. What it needs of elsewhere is fetched before.
+// send makes the message, waits for the rate limit and posts it.
 func (h *Handler) send(ctx context.Context, e event.Event) (handler.Outcome, error) {
 	message, err := h.message(ctx, e)
 	if err != nil {
 		return handler.Outcome{}, &sourceError{err}
 	}
 	defer message.close()
-	if err := h.turn(ctx); err != nil {
+	if err := h.waitForRate(ctx); err != nil {
 		return handler.Outcome{}, err
 	}
-	return h.call(ctx, e, message)
+	return h.post(ctx, e, message)
 }
 
-// turn waits for this call's turn in the rate.
-func (h *Handler) turn(ctx context.Context) error {
-	err := h.turns.Wait(ctx)
+// sourceError is a failure before the request was complete. It says nothing about the health of the target.
+type sourceError struct{ error }
+
+func (e *sourceError) Unwrap() error { return e.error }
+
+func (h *Handler) waitForRate(ctx context.Context) error {
+	err := h.limiter.Wait(ctx)
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return &sourceError{ctx.Err()}
-	default: // the limiter knows already that the time will not be enough
-		return handler.Defer(h.config.longestTurn(), event.CauseNone, event.ReasonRateLimited, errors.New("its turn would not have come in time (RECEIVER_FORWARD_RATE)"))
+	default: // the limiter knows that the deadline comes first
+		return handler.Defer(h.config.longestWait(), event.CauseNone, event.ReasonRateLimited,
+			fmt.Errorf("more requests to %s wait than RECEIVER_FORWARD_RATE allows before the deadline", h.target.host))
 	}
+}
+
+// post sends the message and returns what the response means.
+func (h *Handler) post(ctx context.Context, e event.Event, m *message) (handler.Outcome, error) {
+	call := newCall(ctx, m, h.config.Timeout)
+	defer call.close()
+	request, err := h.request(call.ctx, e, m, call.body)
+	if err != nil {
+		_ = call.body.Close()
+		return handler.Outcome{}, err
+	}
+	response, err := h.transport.RoundTrip(request)
+	if err != nil {
+		return handler.Outcome{}, h.callFailure(call, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content := call.read(response.Body)
+	if err := call.body.failure(); err != nil { // the response came early: the target cannot have the whole message
+		return handler.Outcome{}, h.callFailure(call, err)
+	}
+	return h.outcome(response, content)
+}
+
+// request returns the signed request.
+func (h *Handler) request(ctx context.Context, e event.Event, m *message, body *body) (*http.Request, error) {
+	request := (&http.Request{
+		Method: http.MethodPost, URL: h.target.address, Host: h.target.address.Host,
+		Header: h.header.Clone(), Body: body, ContentLength: m.length(),
+	}).WithContext(ctx)
+	maps.Copy(request.Header, m.header)
+	return request, h.signer.sign(request.Header, e.ID, time.Now(), m.signed)
 }

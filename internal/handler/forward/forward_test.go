@@ -28,13 +28,13 @@ import (
 
 func TestEvent(t *testing.T) {
 	t.Parallel()
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, always(200, `{"ok": true}`))
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(200, `{"ok": true}`))
 	config := to(target.URL + "/hook?a=b")
 	config.Headers = list("X-One: 1", "x-two: two words", "User-Agent: mine")
 	config.BearerToken.Decode("t0ken")
-	e, job := house.event(t, fakevendor.JobOptions{})
-	e = house.store(t, e, job)
-	outcome, err := house.open(t, config).Handle(t.Context(), e)
+	e, job := fx.event(t, fakevendor.JobOptions{})
+	e = fx.store(t, e, job)
+	outcome, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
 	if want := strings.TrimPrefix(target.URL, "http://") + ` answered 200 OK: {"ok":true}`; outcome.Detail != want {
 		t.Errorf("it is told as %q, want %q", outcome.Detail, want)
@@ -80,10 +80,10 @@ func parts(t *testing.T, c call) (texts []string, files [][]byte) {
 
 func TestImage(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(*house, event.Event, fakevendor.Job) event.Event{
-		"stored":  func(h *house, e event.Event, job fakevendor.Job) event.Event { return h.store(t, e, job) },
-		"fetched": func(_ *house, e event.Event, _ fakevendor.Job) event.Event { return e },
-		"stored in part, and by a handler that is not there any more": func(h *house, e event.Event, job fakevendor.Job) event.Event {
+	for name, prepare := range map[string]func(*fixture, event.Event, fakevendor.Job) event.Event{
+		"stored":  func(h *fixture, e event.Event, job fakevendor.Job) event.Event { return h.store(t, e, job) },
+		"fetched": func(_ *fixture, e event.Event, _ fakevendor.Job) event.Event { return e },
+		"stored in part, and by a handler that is not there any more": func(h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			e = h.store(t, e, job)
 			e.Artifacts = e.Artifacts[:2]
 			e.Artifacts[1].Key = "gone"
@@ -92,11 +92,11 @@ func TestImage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+			fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 			config := to(target.URL)
 			config.Mode = "image"
-			e, job := house.event(t, fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultStrings})
-			_, err := house.open(t, config).Handle(t.Context(), prepare(house, e, job))
+			e, job := fx.event(t, fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultStrings})
+			_, err := fx.open(t, config).Handle(t.Context(), prepare(fx, e, job))
 			must(t, err)
 			got := target.the(t)
 			texts, files := parts(t, got)
@@ -119,11 +119,11 @@ func TestImage(t *testing.T) {
 
 func TestRaw(t *testing.T) {
 	t.Parallel()
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 	config := to(target.URL)
 	config.Mode = "raw"
-	h := house.open(t, config)
-	e, job := house.event(t, fakevendor.JobOptions{ID: "job \"ä\" 😀", Format: fakevendor.JPEG})
+	h := fx.open(t, config)
+	e, job := fx.event(t, fakevendor.JobOptions{ID: "job \"ä\" 😀", Format: fakevendor.JPEG})
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)
 	got := target.the(t)
@@ -134,7 +134,7 @@ func TestRaw(t *testing.T) {
 	if kind := got.header.Get("Content-Type"); kind != "image/jpeg" || d.Artifact.MediaType != kind || sha(got.body) != job.Images[0].SHA256 {
 		t.Errorf("the body is another one, %s", kind)
 	}
-	several, _ := house.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
+	several, _ := fx.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
 	_, err = h.Handle(t.Context(), several)
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonOther)
 }
@@ -142,8 +142,8 @@ func TestRaw(t *testing.T) {
 // What an answer means: the whole table.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, zerolog.Nop())
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	fx := newFixture(t, zerolog.Nop())
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	for status, want := range map[int]handler.Error{
 		300: {Action: event.ActionFail, Reason: event.ReasonOther},
 		301: {Action: event.ActionFail, Reason: event.ReasonOther},
@@ -167,7 +167,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			target := newTarget(t, always(status, ""))
-			_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+			_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 			if status < 300 {
 				must(t, err)
 				return
@@ -185,8 +185,8 @@ func TestAnswers(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, zerolog.Nop())
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	fx := newFixture(t, zerolog.Nop())
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	rows := []struct {
 		value    string
 		min, max time.Duration
@@ -207,7 +207,7 @@ func TestRetryAfter(t *testing.T) {
 					w.Header().Set("Retry-After", row.value)
 					w.WriteHeader(status)
 				})
-				_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+				_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 				if got := handler.Classify(err); got == nil || got.Delay < row.min || got.Delay > row.max {
 					t.Errorf("%+v", got)
 				}
@@ -219,12 +219,12 @@ func TestRetryAfter(t *testing.T) {
 // A redirect is not followed, and tells no more than the host.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
-	house, elsewhere := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	fx, elsewhere := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 	target := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, elsewhere.URL+"/path?token=t0ken", http.StatusTemporaryRedirect)
 	})
-	e, _ := house.event(t, fakevendor.JobOptions{})
-	_, err := house.open(t, to(target.URL)).Handle(t.Context(), e)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
+	_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(elsewhere.URL, "http://")) || strings.Contains(err.Error(), "t0ken") {
 		t.Errorf("got %v", err)
 	}
@@ -268,13 +268,13 @@ func TestStrangeAnswers(t *testing.T) {
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			house, target := newHouse(t, zerolog.Nop()), newTarget(t, row.respond)
+			fx, target := newFixture(t, zerolog.Nop()), newTarget(t, row.respond)
 			config := to(target.URL + "/hooks/T0000000/B0000000?to=" + "a-secret-word")
 			config.BearerToken.Decode("bearer-t0ken")
 			config.Headers = list("X-Key: header-t0ken")
 			config.Timeout = time.Second
-			e, _ := house.event(t, fakevendor.JobOptions{})
-			outcome, err := house.open(t, config).Handle(t.Context(), e)
+			e, _ := fx.event(t, fakevendor.JobOptions{})
+			outcome, err := fx.open(t, config).Handle(t.Context(), e)
 			must(t, err)
 			if !strings.Contains(outcome.Detail, row.want) || len(outcome.Detail) > 1100 {
 				t.Errorf("it is told as %q", outcome.Detail)
@@ -295,7 +295,7 @@ func FuzzAnswerIsFitForPeople(f *testing.F) {
 	f.Add([]byte(strings.Repeat(known, 500)))
 	f.Add([]byte(`{"a":"t0p\u002ds3cret"}`))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		shown := h.Shown(said)
+		shown := h.ResponseText(said)
 		switch {
 		case strings.Contains(shown, known):
 			t.Errorf("%q tells the secret", shown)
@@ -312,45 +312,45 @@ func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
 	for _, status := range []int{204, 413} {
-		house := newHouse(t, zerolog.Nop())
+		fx := newFixture(t, zerolog.Nop())
 		server := httptest.NewServer(always(status, ""))
 		config := to(server.URL)
 		config.Mode, config.MaxBytes, config.MaxPixels = "raw", 2*size, size
-		e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
-		_, err := house.open(t, config).Handle(t.Context(), e)
+		e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
+		_, err := fx.open(t, config).Handle(t.Context(), e)
 		server.Close()
 		if status == 204 && err != nil && handler.Classify(err).Action == event.ActionFail || status == 413 && err == nil {
 			t.Errorf("%d: %v", status, err)
 		}
 		t.Logf("%d: %v", status, err)
-		noSpools(t, house)
+		noSpools(t, fx)
 	}
 }
 
 // A target that takes the call and says nothing is given up after its own time, not that of the attempt.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, zerolog.Nop())
+	fx := newFixture(t, zerolog.Nop())
 	target := newTarget(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	config := to(target.URL)
 	config.Timeout = 50 * time.Millisecond
-	e, _ := house.event(t, fakevendor.JobOptions{})
-	_, err := house.open(t, config).Handle(t.Context(), e)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
+	_, err := fx.open(t, config).Handle(t.Context(), e)
 	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
 }
 
 // No connection and no TLS are one reason, which says where to look.
 func TestUnreachableTarget(t *testing.T) {
 	t.Parallel()
-	house := newHouse(t, zerolog.Nop())
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	fx := newFixture(t, zerolog.Nop())
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	down := httptest.NewServer(nil)
 	down.Close()
 	untrusted := httptest.NewTLSServer(nil)
 	defer untrusted.Close()
 	for name, address := range map[string]string{"no listener": down.URL, "untrusted certificate": untrusted.URL} {
 		t.Run(name, func(t *testing.T) {
-			_, err := house.open(t, to(address)).Handle(t.Context(), e)
+			_, err := fx.open(t, to(address)).Handle(t.Context(), e)
 			handlertest.WantError(t, err, event.ActionRetry, event.ReasonUnreachable)
 		})
 	}
@@ -360,7 +360,7 @@ func TestUnreachableTarget(t *testing.T) {
 func TestSlowTargetIsNoSilentOne(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20
-	house := newHouse(t, zerolog.Nop())
+	fx := newFixture(t, zerolog.Nop())
 	var pieces atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pause := time.NewTicker(20 * time.Millisecond)
@@ -380,8 +380,8 @@ func TestSlowTargetIsNoSilentOne(t *testing.T) {
 	defer server.Close()
 	config := to(server.URL)
 	config.Mode, config.MaxBytes, config.MaxPixels, config.Timeout = "raw", 2*size, size, 250*time.Millisecond
-	e, _ := house.event(t, fakevendor.JobOptions{Bytes: size})
-	_, err := house.open(t, config).Handle(t.Context(), e)
+	e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
+	_, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
 	if pieces.Load() < 16 {
 		t.Errorf("%d pieces", pieces.Load())
@@ -392,11 +392,11 @@ func TestSlowTargetIsNoSilentOne(t *testing.T) {
 func TestRate(t *testing.T) {
 	t.Parallel()
 	const calls, perSecond = 6, 20
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 	config := to(target.URL)
 	config.Rate = perSecond
-	h := house.open(t, config)
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	h := fx.open(t, config)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	started := time.Now()
 	var group sync.WaitGroup
 	for range calls {

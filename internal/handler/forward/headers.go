@@ -9,7 +9,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-// headers are those that every call carries. The error goes on from the name of the variable.
+// headers returns the headers of every request. The text of the error follows the name of the variable.
 func (c Config) headers() (http.Header, error) {
 	made := http.Header{"User-Agent": {httpclient.UserAgent()}}
 	for i, item := range c.Headers {
@@ -18,7 +18,7 @@ func (c Config) headers() (http.Header, error) {
 		if !found || !isHeaderName(name) || !isHeaderValue(value) || value == "" {
 			return nil, fmt.Errorf("has an item, number %d, that is not written as Name: value", i+1)
 		}
-		if err := mayBeSet(name); err != nil {
+		if err := checkHeader(name); err != nil {
 			return nil, fmt.Errorf("has an item, number %d, that %w", i+1, err)
 		}
 		if name == "User-Agent" {
@@ -35,8 +35,8 @@ func (c Config) headers() (http.Header, error) {
 	return made, nil
 }
 
-// mayBeSet refuses what belongs to the connection (RFC 9110, 7.6.1), to the body or to us.
-func mayBeSet(name string) error {
+// checkHeader returns an error for headers of the connection (RFC 9110, 7.6.1), of the body and of the receiver.
+func checkHeader(name string) error {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Host", "Expect", "Accept-Encoding":
@@ -50,7 +50,7 @@ func mayBeSet(name string) error {
 	return nil
 }
 
-// isHeaderName says whether a text is a token (RFC 9110, 5.6.2).
+// isHeaderName reports whether a text is a token (RFC 9110, 5.6.2).
 func isHeaderName(name string) bool {
 	isToken := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
@@ -58,7 +58,7 @@ func isHeaderName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool { return !isToken(r) })
 }
 
-// isHeaderValue says whether a text is plain ASCII without control characters.
+// isHeaderValue reports whether a text is ASCII without control characters.
 func isHeaderValue(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
 }

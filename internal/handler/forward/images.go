@@ -8,20 +8,18 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/imagefile"
 	"github.com/deepimage-receiver/receiver/internal/notification"
 )
 
-// images are those of one event: stored by an earlier handler, or fetched and in spools. All is
-// known of them before the first byte is sent.
+// images are the images of one event: stored by an earlier handler, or fetched into spools. Their properties are known
+// before the first byte is sent.
 type images struct {
 	list   []*image
 	spools []*blobstore.Spool
 }
 
-// image is one of them.
+// image is one image of an event.
 type image struct {
 	notification.Artifact
 	open func(ctx context.Context) (io.ReadCloser, error)
@@ -29,59 +27,66 @@ type image struct {
 
 func (i *images) close() {
 	for _, spool := range i.spools {
-		_ = spool.Close() // what it leaves is removed at the next start
+		_ = spool.Close() // leftover files are removed at the next start
 	}
 }
 
-// images gets every image that the event offers.
+// sourceFailure classifies an error of an image: one that is missing or was changed fails.
+func sourceFailure(err error) error {
+	return handler.StorageFailure(err, blobstore.ErrNotFound, errChanged)
+}
+
+// images returns every image of the event. Its error is classified.
 func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 	results, omitted := e.Images()
 	if omitted > 0 {
 		return nil, handler.Fail(event.ReasonTooLarge, fmt.Errorf(
 			"the event offers %d images; at most %d are sent", len(results)+omitted, len(results)))
 	}
-	isFresh := len(results) == 0 // the vendor's word of now: there is no other to ask for
-	if isFresh {
-		var err error
-		if results, err = h.missing(ctx, e); err != nil {
+	renewal := handler.NewRenewal(h.refresh, e.Job)
+	if len(results) == 0 {
+		result, err := renewal.Missing(ctx, e)
+		if err != nil {
 			return nil, err
 		}
+		results = []event.Result{result}
 	}
 	if h.config.Mode == ModeRaw && len(results) > 1 {
 		return nil, handler.Fail(event.ReasonOther, fmt.Errorf(
-			"the event has %d images, and a call in the mode raw carries one; RECEIVER_FORWARD_MODE=image carries all", len(results)))
+			"the event has %d images, and mode raw sends one; RECEIVER_FORWARD_MODE=image sends all", len(results)))
 	}
 	found := &images{}
 	for index, result := range results {
-		made, err := h.image(ctx, e, index, result, found)
-		if isExpired(err) && !isFresh && result.IsRenewable(len(results)) {
-			made, err = h.renewed(ctx, e, index, result.URL, found, err)
-		}
+		var made *image
+		err := renewal.Fetch(ctx, result, len(results), func(url string) (err error) {
+			made, err = h.image(ctx, e, index, url, found)
+			return err
+		})
 		if err != nil {
 			found.close()
-			return nil, sourceFailure(err)
+			return nil, err
 		}
 		found.list = append(found.list, made)
 	}
 	return found, nil
 }
 
-// image finds one image where it is stored, or fetches it.
-func (h *Handler) image(ctx context.Context, e event.Event, index int, result event.Result, found *images) (*image, error) {
+// image returns one image from the bucket, or fetches it.
+func (h *Handler) image(ctx context.Context, e event.Event, index int, url string, found *images) (*image, error) {
 	for _, a := range e.Artifacts {
-		if a.Index != index || a.Source != event.RedactURL(result.URL) || h.artifacts == nil {
+		if a.Index != index || a.Source != event.RedactURL(url) || h.artifacts == nil {
 			continue
 		}
 		stored, err := h.stored(ctx, a)
 		if !errors.Is(err, blobstore.ErrNotFound) {
-			return stored, err
+			return stored, sourceFailure(err)
 		}
 	}
-	return h.fetched(ctx, index, result.URL, found)
+	return h.fetched(ctx, index, url, found)
 }
 
-// stored is an image in the bucket. It is opened once before, so that what is gone or was changed
-// does not break a call that has begun.
+// stored returns an image in the bucket. It is opened once in advance, so that a missing or changed image does not break
+// a request under way.
 func (h *Handler) stored(ctx context.Context, a event.Artifact) (*image, error) {
 	object, err := h.artifacts.Open(ctx, a)
 	if err != nil {
@@ -102,24 +107,17 @@ func (h *Handler) stored(ctx context.Context, a event.Artifact) (*image, error) 
 	}, nil
 }
 
-// fetched is an image that is not stored: it is spooled, so that nothing is sent of one that breaks
-// off or turns out to be something else.
-func (h *Handler) fetched(ctx context.Context, index int, address string, found *images) (*image, error) {
+// fetched returns an image that is not stored. It is spooled, so that only whole and checked images are sent.
+func (h *Handler) fetched(ctx context.Context, index int, url string, found *images) (*image, error) {
 	spool, err := h.spools.Spool(ctx)
 	if err != nil {
-		return nil, err
+		return nil, sourceFailure(err)
 	}
 	found.spools = append(found.spools, spool)
-	if err := h.fetch.Get(ctx, fetch.Request{URL: address, MaxBytes: int64(h.config.MaxBytes)}, spool); err != nil {
-		return nil, err
-	}
-	inspected, err := imagefile.Inspect(spool, spool.Size())
+	limits := handler.ImageLimits{MaxBytes: int64(h.config.MaxBytes), MaxPixels: h.config.MaxPixels, Variables: "RECEIVER_FORWARD"}
+	inspected, err := handler.FetchImage(ctx, h.fetch, url, limits, spool)
 	if err != nil {
-		return nil, handler.ImageFailure(err, spool)
-	}
-	if inspected.Pixels() > h.config.MaxPixels {
-		return nil, handler.Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d "+
-			"(RECEIVER_FORWARD_MAX_PIXELS is the limit)", inspected.Width, inspected.Height, h.config.MaxPixels))
+		return nil, err
 	}
 	return &image{
 		Artifact: notification.Artifact{
@@ -132,7 +130,7 @@ func (h *Handler) fetched(ctx context.Context, index int, address string, found 
 	}, nil
 }
 
-// link sets the signed addresses of images, where the bucket can make one.
+// link sets the signed links of images, if the bucket supports them.
 func (h *Handler) link(ctx context.Context, e event.Event, artifacts []notification.Artifact) error {
 	if h.artifacts == nil {
 		return nil

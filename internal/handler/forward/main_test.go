@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { handlertest.Main(m) }
 
-// patience is how long a test waits for something that has to happen.
-const patience = 20 * time.Second
+// timeout is how long a test waits for something that has to happen.
+const timeout = 20 * time.Second
 
 // call is one call that a target got whole.
 type call struct {
@@ -133,20 +133,20 @@ func list(items ...string) (l secret.List) {
 // to is a configuration that sends to an address, with bounds that are in nobody's way.
 func to(address string) forward.Config {
 	return forward.Config{
-		URLs: list(address), Mode: "event", Timeout: patience, Concurrency: 8, Rate: 10_000,
+		URLs: list(address), Mode: "event", Timeout: timeout, Concurrency: 8, Rate: 10_000,
 		CircuitFailures: 1000, CircuitPause: time.Second, MaxBytes: 1 << 20, MaxPixels: 1_000_000,
 	}
 }
 
-// house is what a handler is lent: a vendor to fetch from, and a bucket.
-type house struct {
+// fixture is what a handler is lent: a vendor to fetch from, and a bucket.
+type fixture struct {
 	*fakevendor.Vendor
 	bucket blobstore.Bucket
 	deps   handler.Deps
 	events int
 }
 
-func newHouse(t testing.TB, log zerolog.Logger) *house {
+func newFixture(t testing.TB, log zerolog.Logger) *fixture {
 	t.Helper()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	must(t, err)
@@ -160,23 +160,23 @@ func newHouse(t testing.TB, log zerolog.Logger) *house {
 	bucket, err := blobstore.Open(t.Context(), folder)
 	must(t, err)
 	t.Cleanup(func() { must(t, bucket.Close()) })
-	made := &house{Vendor: vendor, bucket: bucket}
+	made := &fixture{Vendor: vendor, bucket: bucket}
 	made.deps = handler.Deps{Fetch: client, Log: log, DefaultBucketURL: folder, Redact: event.Redact, Artifacts: made}
 	return made
 }
 
 // Open reads what store stored.
-func (h *house) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
+func (h *fixture) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
 // Link is an address that says for how long, as a signed one does.
-func (h *house) Link(_ context.Context, artifact event.Artifact) (string, error) {
+func (h *fixture) Link(_ context.Context, artifact event.Artifact) (string, error) {
 	return "https://bucket/" + artifact.Key + "?X-Amz-Signature=s1gnature", nil
 }
 
 // handler makes the handler of a configuration with one target; the caller closes it.
-func (h *house) handler(t testing.TB, config forward.Config) *forward.Handler {
+func (h *fixture) handler(t testing.TB, config forward.Config) *forward.Handler {
 	t.Helper()
 	must(t, config.Validate())
 	deps := h.deps
@@ -187,7 +187,7 @@ func (h *house) handler(t testing.TB, config forward.Config) *forward.Handler {
 }
 
 // open is handler, closed at the end of the test.
-func (h *house) open(t testing.TB, config forward.Config) *forward.Handler {
+func (h *fixture) open(t testing.TB, config forward.Config) *forward.Handler {
 	t.Helper()
 	made := h.handler(t, config)
 	t.Cleanup(func() { must(t, made.Close()) })
@@ -195,14 +195,14 @@ func (h *house) open(t testing.TB, config forward.Config) *forward.Handler {
 }
 
 // event makes a job and the event of its callback.
-func (h *house) event(t testing.TB, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
+func (h *fixture) event(t testing.TB, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
 	t.Helper()
 	job, err := h.NewJob(options)
 	must(t, err)
 	return h.eventOf(t, h.Callback(job, "https://me/webhooks/deep-image/token")), job
 }
 
-func (h *house) eventOf(t testing.TB, body []byte) event.Event {
+func (h *fixture) eventOf(t testing.TB, body []byte) event.Event {
 	t.Helper()
 	e, err := event.Decode(body)
 	must(t, err)
@@ -213,7 +213,7 @@ func (h *house) eventOf(t testing.TB, body []byte) event.Event {
 }
 
 // store stores the images of a job, as the handler download does, and records them in the event.
-func (h *house) store(t testing.TB, e event.Event, job fakevendor.Job) event.Event {
+func (h *fixture) store(t testing.TB, e event.Event, job fakevendor.Job) event.Event {
 	t.Helper()
 	for index, image := range job.Images {
 		spool, err := h.bucket.Spool(t.Context())

@@ -15,7 +15,7 @@ import (
 )
 
 // sink is a target that keeps nothing, and a handler that sends images of about so many bytes to it.
-func sink(t testing.TB, mode string, size int64) (*house, *forward.Handler) {
+func sink(t testing.TB, mode string, size int64) (*fixture, *forward.Handler) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n, err := io.Copy(io.Discard, r.Body); err != nil || n != r.ContentLength || n < size/2 {
@@ -27,7 +27,7 @@ func sink(t testing.TB, mode string, size int64) (*house, *forward.Handler) {
 	config.Mode = mode
 	must(t, config.MaxBytes.Decode("1GiB"))
 	config.MaxPixels = 2 * size
-	made := newHouse(t, zerolog.Nop())
+	made := newFixture(t, zerolog.Nop())
 	h := made.open(t, config)
 	return made, h
 }
@@ -39,10 +39,10 @@ func sink(t testing.TB, mode string, size int64) (*house, *forward.Handler) {
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
 	const size, bound = 12 << 20, 4 << 20
 	for mode, stored := range map[string]bool{"image": true, "raw": false} {
-		house, h := sink(t, mode, size)
-		e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
+		fx, h := sink(t, mode, size)
+		e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
 		if stored {
-			e = house.store(t, e, job)
+			e = fx.store(t, e, job)
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -64,13 +64,13 @@ func BenchmarkLargeImages(b *testing.B) {
 			name = "stored"
 		}
 		b.Run(name, func(b *testing.B) {
-			house, h := sink(b, "image", size)
+			fx, h := sink(b, "image", size)
 			b.SetBytes(size * together)
 			events := make([]event.Event, together)
 			for n := range events {
-				e, job := house.event(b, fakevendor.JobOptions{Bytes: size, Seed: 1})
+				e, job := fx.event(b, fakevendor.JobOptions{Bytes: size, Seed: 1})
 				if events[n] = e; stored {
-					events[n] = house.store(b, e, job)
+					events[n] = fx.store(b, e, job)
 				}
 			}
 			for b.Loop() {

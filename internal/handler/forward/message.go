@@ -15,25 +15,25 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/notification"
 )
 
-// Headers of calls that carry images. The signature is over a JSON text that holds the SHA-256 of
-// each of them, because who signs a whole body would have to hold it.
+// Headers of requests with images. The signature covers a JSON text with the SHA-256 of each image, because signing a
+// whole body would need all of it in memory.
 const (
 	headerEvent  = "Receiver-Event"  // the JSON text, in mode raw
-	headerSigned = "Receiver-Signed" // where the JSON text is that is signed
+	headerSigned = "Receiver-Signed" // where the signed JSON text is
 
 	signedPart   = "part event"
 	signedHeader = "header Receiver-Event"
 )
 
-// message is what a call carries.
+// message is the content of a request.
 type message struct {
 	header http.Header
-	signed []byte  // what the signature is over
-	pieces []piece // of the body, in their order
-	images *images // where some of the pieces are; nil in mode event
+	signed []byte  // the text that is signed
+	pieces []piece // of the body, in order
+	images *images // sources of pieces; nil in mode event
 }
 
-// piece is a part of a body: a text, or an image that is read when its turn comes.
+// piece is a part of a body: a text, or an image that is opened when it is sent.
 type piece struct {
 	text  []byte
 	image *image
@@ -66,8 +66,8 @@ func (m *message) close() {
 	}
 }
 
-// message makes what the mode says of an event. The same event gives the same bytes, unless an
-// address in it is signed anew.
+// message returns the message of an event in the configured mode. The same event makes the same bytes, apart from links
+// that are signed anew.
 func (h *Handler) message(ctx context.Context, e event.Event) (*message, error) {
 	if h.config.Mode == ModeEvent {
 		return h.eventMessage(ctx, e)
@@ -88,7 +88,7 @@ func (h *Handler) message(ctx context.Context, e event.Event) (*message, error) 
 	return made, nil
 }
 
-// eventMessage is the document, with links to the images where the bucket can sign them.
+// eventMessage returns the JSON document, with links to the images if the bucket supports them.
 func (h *Handler) eventMessage(ctx context.Context, e event.Event) (*message, error) {
 	document, err := h.document(e)
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *Handler) eventMessage(ctx context.Context, e event.Event) (*message, er
 	}
 	text, err := json.Marshal(document)
 	if err != nil {
-		return nil, cannotBeTold(err)
+		return nil, documentFailure(err)
 	}
 	return &message{
 		header: http.Header{"Content-Type": {"application/json"}},
@@ -111,24 +111,24 @@ func (h *Handler) eventMessage(ctx context.Context, e event.Event) (*message, er
 func (h *Handler) document(e event.Event) (notification.Event, error) {
 	made, err := notification.Of(e, h.redact)
 	if err != nil {
-		return made, cannotBeTold(err)
+		return made, documentFailure(err)
 	}
 	return made, nil
 }
 
-// cannotBeTold is for an event that makes no document. It stays as it is.
-func cannotBeTold(err error) error {
-	return handler.Fail(event.ReasonOther, fmt.Errorf("the event cannot be told of: %w", err))
+// documentFailure reports an event that cannot be made a document.
+func documentFailure(err error) error {
+	return handler.Fail(event.ReasonOther, fmt.Errorf("make the document of the event: %w", err))
 }
 
-// rawMessage is the one image that there is, with what is told of it in a header.
+// rawMessage returns the single image of the event, with the document in a header.
 func (h *Handler) rawMessage(e event.Event, found *images) (*message, error) {
 	one := found.list[0]
 	text, err := json.Marshal(rawEvent{e.ID, e.Job, e.Received.UTC(), rawArtifact{
 		one.Index, one.Bytes, one.SHA256, one.MediaType, one.Width, one.Height,
 	}})
 	if err != nil {
-		return nil, cannotBeTold(err)
+		return nil, documentFailure(err)
 	}
 	text = ascii(text)
 	return &message{
@@ -139,7 +139,7 @@ func (h *Handler) rawMessage(e event.Event, found *images) (*message, error) {
 	}, nil
 }
 
-// rawEvent is what the header of a call in the mode raw says: of the document what is short.
+// rawEvent is the short form of the document in the header of mode raw.
 type rawEvent struct {
 	ID         event.ID    `json:"id"`
 	Job        string      `json:"job"`
@@ -156,7 +156,7 @@ type rawArtifact struct {
 	Height    int    `json:"height"`
 }
 
-// ascii writes a JSON text so that a header can carry it.
+// ascii escapes a JSON text for a header.
 func ascii(text []byte) []byte {
 	var plain []byte
 	for _, r := range string(text) {

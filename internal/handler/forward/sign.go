@@ -13,19 +13,19 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// What the specification of Standard Webhooks asks of a secret.
+// The rules of Standard Webhooks for secrets.
 const (
 	secretPrefix   = "whsec_"
 	minSecretBytes = 24
 	maxSecretBytes = 64
-	maxSecrets     = 8 // each makes the header of a call longer
+	maxSecrets     = 8 // each makes the header longer
 )
 
-// signer signs calls with every secret there is.
+// signer signs requests with every secret.
 type signer []*standardwebhooks.Webhook
 
-// newSigner reads the secrets. The error goes on from the name of the variable. The library
-// itself would take an empty secret, with which anybody can sign.
+// newSigner parses the secrets. The text of the error follows the name of the variable. The length is checked here because
+// the library accepts an empty secret.
 func newSigner(secrets secret.List) (signer, error) {
 	if len(secrets) > maxSecrets {
 		return nil, fmt.Errorf("has %d secrets, and may have at most %d", len(secrets), maxSecrets)
@@ -50,8 +50,8 @@ func newSigner(secrets secret.List) (signer, error) {
 	return made, nil
 }
 
-// sign sets the headers of Standard Webhooks for content. The id is that of the event: the same
-// for every attempt and every replay. The time is that of the attempt.
+// sign sets the headers of Standard Webhooks for content. The id is that of the event, the same for every attempt and
+// replay. The time is that of the attempt.
 func (s signer) sign(header http.Header, id event.ID, at time.Time, content []byte) error {
 	header.Set(standardwebhooks.HeaderWebhookID, string(id))
 	header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
@@ -59,7 +59,7 @@ func (s signer) sign(header http.Header, id event.ID, at time.Time, content []by
 	for i, webhook := range s {
 		var err error
 		if signatures[i], err = webhook.Sign(string(id), at, content); err != nil {
-			return fmt.Errorf("the call cannot be signed: %w", err)
+			return fmt.Errorf("sign the request: %w", err)
 		}
 	}
 	if len(signatures) > 0 {

@@ -44,7 +44,7 @@ func seen(t *testing.T, name, secret string, c call, valid bool) signed {
 // history makes calls over a retry, two rotations of secrets and a replay, in every mode.
 func history(t *testing.T) []signed {
 	t.Helper()
-	house := newHouse(t, zerolog.Nop())
+	fx := newFixture(t, zerolog.Nop())
 	var all []signed
 	for _, mode := range []string{"event", "image", "raw"} {
 		fail := true
@@ -54,11 +54,11 @@ func history(t *testing.T) []signed {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		})
-		e, _ := house.event(t, fakevendor.JobOptions{Data: json.RawMessage(`{"prompt":"Größe 😀   \u0000"}`)})
+		e, _ := fx.event(t, fakevendor.JobOptions{Data: json.RawMessage(`{"prompt":"Größe 😀   \u0000"}`)})
 		for _, secrets := range [][]string{{whsec("a")}, {whsec("a")}, {whsec("b"), whsec("a")}, {whsec("b")}} {
 			config := to(target.URL)
 			config.Mode, config.Secrets = mode, list(secrets...)
-			_, err := house.open(t, config).Handle(t.Context(), e)
+			_, err := fx.open(t, config).Handle(t.Context(), e)
 			if first := len(target.got()) == 1; first != (err != nil) {
 				t.Fatalf("%s: %v", mode, err)
 			}
@@ -144,11 +144,11 @@ func TestSignaturesWithTheLibraryForNode(t *testing.T) {
 // The time of a call is that of the attempt: an old signature is worth nothing.
 func TestTimestamp(t *testing.T) {
 	t.Parallel()
-	house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 	config := to(target.URL)
 	config.Secrets = list(whsec("a"))
-	h := house.open(t, config)
-	e, _ := house.event(t, fakevendor.JobOptions{})
+	h := fx.open(t, config)
+	e, _ := fx.event(t, fakevendor.JobOptions{})
 	e.Received = time.Now().Add(-24 * time.Hour)
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)

@@ -24,15 +24,15 @@ import (
 func TestBrokenSources(t *testing.T) {
 	t.Parallel()
 	const size = 256 << 10
-	change := func(t *testing.T, h *house, e event.Event, by func(path string) error) event.Event {
+	change := func(t *testing.T, h *fixture, e event.Event, by func(path string) error) event.Event {
 		t.Helper()
 		must(t, by(h.path(t, h.bucket.URL(e.Artifacts[0].Key))))
 		return e
 	}
 	rows := map[string]struct {
 		options   fakevendor.JobOptions
-		pixels    int64                                                                       // the limit; 0 is none
-		prepare   func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
+		pixels    int64                                                                         // the limit; 0 is none
+		prepare   func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
 		reason    event.Reason
 		permanent bool
 	}{
@@ -49,11 +49,11 @@ func TestBrokenSources(t *testing.T) {
 		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, permanent: true},
 		"is a page for a while": {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}, reason: event.ReasonWrongType},
 		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, permanent: true},
-		"is stored and was cut": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event {
+		"is stored and was cut": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error { return os.Truncate(path, size/2) })
 		}},
-		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, permanent: true, prepare: func(t *testing.T, h *house, e event.Event, job fakevendor.Job) event.Event {
+		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, permanent: true, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error {
 				file, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -69,16 +69,16 @@ func TestBrokenSources(t *testing.T) {
 		for _, mode := range []string{"image", "raw"} {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				t.Parallel()
-				house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+				fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 				config := to(target.URL)
 				config.Mode = mode
 				if row.pixels > 0 {
 					config.MaxPixels = row.pixels
 				}
-				h := house.open(t, config)
-				e, job := house.event(t, row.options)
+				h := fx.open(t, config)
+				e, job := fx.event(t, row.options)
 				if row.prepare != nil {
-					e = row.prepare(t, house, e, job)
+					e = row.prepare(t, fx, e, job)
 				}
 				_, err := h.Handle(t.Context(), e)
 				if got := handler.Classify(err); got == nil || got.Reason != row.reason || (got.Action == event.ActionFail) != row.permanent {
@@ -87,14 +87,14 @@ func TestBrokenSources(t *testing.T) {
 				if calls := target.got(); len(calls) != 0 {
 					t.Errorf("%d calls came whole", len(calls))
 				}
-				noSpools(t, house)
+				noSpools(t, fx)
 			})
 		}
 	}
 }
 
 // path is the file or folder that a file:// URL names.
-func (h *house) path(t *testing.T, address string) string {
+func (h *fixture) path(t *testing.T, address string) string {
 	t.Helper()
 	u, err := url.Parse(address)
 	must(t, err)
@@ -102,7 +102,7 @@ func (h *house) path(t *testing.T, address string) string {
 }
 
 // noSpools finds files that were left behind.
-func noSpools(t *testing.T, h *house) {
+func noSpools(t *testing.T, h *fixture) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(h.path(t, h.deps.DefaultBucketURL), ".spool", "*", "[0-9]*"))
 	if err != nil || len(left) > 0 {
@@ -112,13 +112,13 @@ func noSpools(t *testing.T, h *house) {
 
 // brokenBucket fails in the middle of every object.
 type brokenBucket struct {
-	*house
+	*fixture
 	after int64
 }
 
 // Open gives an object that breaks.
 func (b *brokenBucket) Open(ctx context.Context, a event.Artifact) (*blobstore.Object, error) {
-	object, err := b.house.Open(ctx, a)
+	object, err := b.fixture.Open(ctx, a)
 	if err == nil {
 		object.ReadCloser = &brokenReader{object.ReadCloser, b.after}
 	}
@@ -133,14 +133,14 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 	const size = 256 << 10
 	for _, mode := range []string{"image", "raw"} {
 		for _, left := range []int64{size, size / 2, 1} {
-			house, target := newHouse(t, zerolog.Nop()), newTarget(t, nil)
+			fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 			config := to(target.URL)
 			config.Mode = mode
-			e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
-			e = house.store(t, e, job)
+			e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
+			e = fx.store(t, e, job)
 			after := max(0, job.Images[0].Bytes-left)
-			house.deps.Artifacts = &brokenBucket{house, after}
-			_, err := house.open(t, config).Handle(t.Context(), e)
+			fx.deps.Artifacts = &brokenBucket{fx, after}
+			_, err := fx.open(t, config).Handle(t.Context(), e)
 			if got := handler.Classify(err); got == nil || got.Reason != event.ReasonStorage || got.Action == event.ActionFail || !errors.Is(err, errBucket) {
 				t.Errorf("%s after %d: %v", mode, after, err)
 			}
@@ -155,7 +155,7 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	const size = 256 << 10
-	house, target := newHouse(t, zerolog.Nop()), &target{}
+	fx, target := newFixture(t, zerolog.Nop()), &target{}
 	target.Server = httptest.NewUnstartedServer(target)
 	target.EnableHTTP2 = true
 	target.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the certificate that is refused
@@ -165,21 +165,21 @@ func TestHTTP2(t *testing.T) {
 	roots.AddCert(target.Certificate())
 	config := to(target.URL + "/hook")
 	config.Mode = "image"
-	h := house.open(t, config)
-	e, job := house.event(t, fakevendor.JobOptions{Bytes: size})
+	h := fx.open(t, config)
+	e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
 	if _, err := h.Handle(t.Context(), e); err == nil || !strings.Contains(err.Error(), "signed by an unknown authority") || strings.Contains(err.Error(), "hook") {
 		t.Errorf("a certificate of a stranger: %v", err)
 	}
-	h = house.open(t, config)
+	h = fx.open(t, config)
 	h.Trust(roots)
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)
 	if c := target.the(t); len(c.body) < size || c.protocol != 2 {
 		t.Errorf("%d bytes over HTTP/%d", len(c.body), c.protocol)
 	}
-	stored := house.store(t, e, job)
-	house.deps.Artifacts = &brokenBucket{house, size / 2}
-	broken := house.open(t, config)
+	stored := fx.store(t, e, job)
+	fx.deps.Artifacts = &brokenBucket{fx, size / 2}
+	broken := fx.open(t, config)
 	broken.Trust(roots)
 	if _, err := broken.Handle(t.Context(), stored); !errors.Is(err, errBucket) {
 		t.Errorf("a bucket that breaks: %v", err)

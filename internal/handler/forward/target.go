@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -13,8 +14,8 @@ import (
 // target is where events are sent.
 type target struct {
 	step    string   // name of its step
-	host    string   // with the port, if it says one: all of the address that is shown
-	address *url.URL // its path and query may be as good as a password
+	host    string   // with the port, if there is one: the only part of the URL that is shown
+	address *url.URL // path and query may be secret
 }
 
 const (
@@ -22,13 +23,13 @@ const (
 	maxSlugBytes    = 40 // of a host in the name of a step
 )
 
-// named is an address with its name in front.
+// named matches a URL with a name in front.
 var named = regexp.MustCompile(`^([a-z0-9]+(?:-[a-z0-9]+)*)=(https?://.*)$`)
 
 const notURL = "is not a URL such as https://example.com/hook, nor one with a name of small letters, " +
 	"digits and hyphens in front of it, as in crm=https://example.com/hook"
 
-// parseTarget reads an address, with its name in front or without. The error goes on from "an address that".
+// parseTarget parses a URL with or without a name in front. The text of the error follows "an address that".
 func parseTarget(text string, plainHTTP bool) (target, error) {
 	name := ""
 	if parts := named.FindStringSubmatch(text); parts != nil {
@@ -51,7 +52,7 @@ func parseTarget(text string, plainHTTP bool) (target, error) {
 	return made, nil
 }
 
-// checkAddress says what is wrong with an address.
+// checkAddress returns an error for a URL that is not accepted.
 func checkAddress(address *url.URL, plainHTTP bool) error {
 	switch {
 	case address.Scheme != "https" && address.Scheme != "http" || address.Hostname() == "":
@@ -61,13 +62,13 @@ func checkAddress(address *url.URL, plainHTTP bool) error {
 	case address.Fragment != "":
 		return errors.New("has a fragment (#), which is never sent")
 	case address.Scheme == "http" && !plainHTTP && !isPrivate(address.Hostname()):
-		return errors.New("is a plain http address of another network, where everybody on the way can read along; " +
+		return errors.New("is a plain http address of another network, where others can read the traffic; " +
 			"https is needed, or RECEIVER_FORWARD_ALLOW_HTTP=true")
 	}
 	return nil
 }
 
-// isPrivate says that a host is this machine or an address of a private network. Of other names nobody can tell.
+// isPrivate reports whether a host is this machine or an address of a private network. Other names are not resolved.
 func isPrivate(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
@@ -76,7 +77,7 @@ func isPrivate(host string) bool {
 	return err == nil && (address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast())
 }
 
-// slug makes a part of a name of a host. Its length leaves room for what stands around it.
+// slug returns a host as part of a step name, short enough for prefix and fingerprint.
 func slug(host string) string {
 	host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
 	words := strings.FieldsFunc(host, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
@@ -87,14 +88,14 @@ func slug(host string) string {
 	return strings.TrimRight(joined[:min(len(joined), maxSlugBytes)], "-")
 }
 
-// fingerprint tells addresses of one host apart. The query, where tokens are and change, is not in it.
+// fingerprint distinguishes URLs of one host. It ignores the query, which may hold a token that changes.
 func fingerprint(address *url.URL) string {
 	const digits = 8
 	sum := sha256.Sum256([]byte(address.Scheme + "://" + strings.ToLower(address.Host) + address.EscapedPath()))
 	return hex.EncodeToString(sum[:])[:digits]
 }
 
-// differs says why two targets cannot be told apart; the error goes on from "two addresses that".
+// differs returns an error for targets that cannot be distinguished. Its text follows "two addresses that".
 func (t target) differs(other target) error {
 	switch {
 	case t.address.String() == other.address.String():
@@ -105,4 +106,18 @@ func (t target) differs(other target) error {
 		return errors.New("have the same name")
 	}
 	return nil
+}
+
+// target returns the target of a step.
+func (c Config) target(step string) (target, error) {
+	targets, err := c.targets()
+	if err != nil {
+		return target{}, err
+	}
+	for _, t := range targets {
+		if t.step == step {
+			return t, nil
+		}
+	}
+	return target{}, fmt.Errorf("no target has the step %q", step)
 }

@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +15,18 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
 )
 
-// FetchFailure gives a failed transfer of a result its meaning. limit is the variable that bounds its size. What is not
-// named here may be better at the next attempt: networks are repaired, certificates renewed, disks emptied.
-func FetchFailure(failed *fetch.Error, limit string) error {
+// FetchFailure classifies an error of fetch.Client.Get. limit is the variable that bounds the size. Kinds that are not
+// listed are retried: networks, certificates and disks get repaired.
+func FetchFailure(err error, limit string) error {
+	failed, ok := errors.AsType[*fetch.Error](err)
+	if !ok {
+		return Retry(event.ReasonOther, err)
+	}
 	switch failed.Kind {
 	case fetch.KindBlockedAddress:
 		return Fail(event.ReasonBlockedAddress, Advise(failed, "RECEIVER_FETCH_ALLOWED_CIDRS allows private networks"))
 	case fetch.KindHostNotAllowed:
-		return Fail(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP say what is allowed"))
+		return Fail(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP set what is allowed"))
 	case fetch.KindInvalidURL:
 		return Fail(event.ReasonOther, failed)
 	case fetch.KindTooLarge:
@@ -42,8 +48,8 @@ func FetchFailure(failed *fetch.Error, limit string) error {
 	}
 }
 
-// resultStatus is for the status of a result's host. What is forbidden or gone stays so at the same address; object
-// stores answer 403 for what has expired or is missing.
+// resultStatus classifies the status of the host of a result. Object stores respond 403 for objects that have expired
+// or are missing.
 func resultStatus(failed *fetch.Error) error {
 	switch failed.Status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone:
@@ -53,15 +59,16 @@ func resultStatus(failed *fetch.Error) error {
 	}
 }
 
-// StatusFailure gives the status of an error its meaning: what may pass is tried again, not before the other side asks for it.
-func StatusFailure(status int, after time.Duration, err error) error {
+// StatusFailure classifies an HTTP status of 400 or more. A status that may pass is retried, after at least the delay
+// of the Retry-After header.
+func StatusFailure(status int, retryAfter time.Duration, err error) error {
 	switch {
 	case status == http.StatusRequestTimeout:
-		return RetryAfter(after, event.ReasonTimeout, err)
+		return RetryAfter(retryAfter, event.ReasonTimeout, err)
 	case status == http.StatusTooEarly || status == http.StatusTooManyRequests:
-		return RetryAfter(after, event.ReasonRateLimited, err)
+		return RetryAfter(retryAfter, event.ReasonRateLimited, err)
 	case status >= http.StatusInternalServerError:
-		return RetryAfter(after, event.ReasonServerError, err)
+		return RetryAfter(retryAfter, event.ReasonServerError, err)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusProxyAuthRequired:
 		return Fail(event.ReasonAuth, err)
 	case status == http.StatusRequestEntityTooLarge:
@@ -71,13 +78,27 @@ func StatusFailure(status int, after time.Duration, err error) error {
 	}
 }
 
-// describedBytes is how much of a file is enough to say what it looks like.
+// StorageFailure classifies an error of a bucket or spool. It fails for the listed errors and retries all others. Nil,
+// the end of a context and errors that are classified already stay as they are.
+func StorageFailure(err error, permanent ...error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if slices.ContainsFunc(permanent, func(target error) bool { return errors.Is(err, target) }) {
+		return Fail(event.ReasonStorage, err)
+	}
+	return Retry(event.ReasonStorage, err)
+}
+
+// describedBytes is how many bytes imagefile.Describe needs.
 const describedBytes = 512
 
-// ImageFailure gives a file that is no whole image its meaning: err is what package imagefile says of it. One that is known
-// to be something else stays so. A page or text of any kind may stand there for a while only: that is how servers speak
-// of maintenance when they forget the status.
-func ImageFailure(err error, spool *blobstore.Spool) error {
+// imageFailure classifies an error of imagefile.Inspect. Text is retried, because servers send a maintenance page with
+// status 200; a file of any other type fails.
+func imageFailure(err error, spool *blobstore.Spool) error {
 	switch {
 	case errors.Is(err, imagefile.ErrTruncated):
 		return Retry(event.ReasonTruncated, errors.New(sentence(err)))
@@ -96,8 +117,15 @@ func ImageFailure(err error, spool *blobstore.Spool) error {
 	return Fail(event.ReasonWrongType, err)
 }
 
-// sentence is an error of package imagefile without the package's name.
+// sentence returns the text of an error without the name of package imagefile.
 func sentence(err error) string { return strings.TrimPrefix(err.Error(), "imagefile: ") }
 
-// Advise appends what a person can do or should know.
-func Advise(err error, advice string) error { return fmt.Errorf("%w (%s)", err, advice) }
+// Advise appends what a person can do to the text of err. Its classification stays.
+func Advise(err error, advice string) error {
+	if failure, ok := errors.AsType[*Error](err); ok {
+		advised := *failure
+		advised.Err = Advise(failure.Err, advice)
+		return &advised
+	}
+	return fmt.Errorf("%w (%s)", err, advice)
+}

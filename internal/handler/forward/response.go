@@ -12,14 +12,14 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-// verdict says what an answer means.
-func (h *Handler) verdict(response *http.Response, said []byte) (handler.Outcome, error) {
+// outcome returns what a response means. content is the start of its body.
+func (h *Handler) outcome(response *http.Response, content []byte) (handler.Outcome, error) {
 	text := fmt.Sprintf("%s answered %d", h.target.host, response.StatusCode)
 	if name := http.StatusText(response.StatusCode); name != "" {
 		text += " " + name
 	}
-	if shown := h.veil.shown(said, h.redact); shown != "" {
-		text += ": " + shown
+	if readable := h.redactor.text(content); readable != "" {
+		text += ": " + readable
 	}
 	switch status := response.StatusCode; {
 	case status >= 200 && status < 300:
@@ -34,14 +34,14 @@ func (h *Handler) verdict(response *http.Response, said []byte) (handler.Outcome
 	}
 }
 
-// redirected says where to. A redirect is not followed: what is sent is meant for the address that
-// was configured, and a call that became a GET on its way would count as delivered.
+// redirected returns an error with the host of a redirect. Redirects are not followed: the message is meant for the
+// configured URL, and a POST that became a GET would count as delivered.
 func redirected(text string, response *http.Response) error {
 	to, err := url.Parse(response.Header.Get("Location"))
 	if err == nil && to.Host != "" {
-		text += fmt.Sprintf(" (a redirect to the host %q, which is not followed; RECEIVER_FORWARD_URLS must hold the last address)", to.Host)
+		text += fmt.Sprintf(" (a redirect to the host %q, which is not followed; set RECEIVER_FORWARD_URLS to the final address)", to.Host)
 	} else {
-		text += " (a redirect, which is not followed; RECEIVER_FORWARD_URLS must hold the last address)"
+		text += " (a redirect, which is not followed; set RECEIVER_FORWARD_URLS to the final address)"
 	}
 	return errors.New(text)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The lengths to which strangers' strings are cut, in bytes, the mark included.
+// The maximum lengths of strings of a payload, in bytes, the mark included.
 const (
 	maxJobBytes   = 90
 	maxEventBytes = 40
@@ -14,15 +14,14 @@ const (
 	maxNameBytes  = maxStemBytes + len("-100") + 1 + markDigits + 1 + maxShortBytes
 	maxShortBytes = 6 // of an extension, an index, a year
 
-	// markDigits is how many hexadecimal digits of its hash mark a changed string. It
-	// is not 12, as which a UUID ends: an ordinary job must not look marked.
+	// markDigits is the number of hexadecimal digits of the hash that marks a changed string. It is not 12, the length
+	// of the last group of a UUID: an ordinary job must not look marked.
 	markDigits = 10
 )
 
-// safe gives text as a part of a file's name. What is a safe name of at most limit
-// bytes already is left as it is. Anything else is changed and then marked with a
-// hash of the original, so that two strings never become one, not even where
-// upper and lower case are the same. Where nothing is left, otherwise stands for it.
+// safe returns text as a part of a file name. A safe name of at most limit bytes is not changed. Any other is changed
+// and marked with a hash of the original, so that two strings never become one, even on file systems that ignore case.
+// If nothing is left, otherwise is used.
 func safe(text string, limit int, otherwise string) string {
 	if isSafe(text, limit) {
 		return text
@@ -30,7 +29,7 @@ func safe(text string, limit int, otherwise string) string {
 	return tidy(text, limit, otherwise) + "-" + mark(text)
 }
 
-// tidy is what safe keeps of text before the mark.
+// tidy returns what safe keeps of text before the mark.
 func tidy(text string, limit int, otherwise string) string {
 	cleaned := clean(text, limit-len("_-")-markDigits)
 	if cleaned == "" {
@@ -39,8 +38,8 @@ func tidy(text string, limit int, otherwise string) string {
 	return unreserved(cleaned)
 }
 
-// isSafe also refuses what looks marked: a stranger could write it so that it
-// meets the marked name of something else.
+// isSafe reports whether text needs no change. A name that looks marked does: it could be made to collide with the
+// marked name of another string.
 func isSafe(text string, limit int) bool {
 	if text == "" || len(text) > limit || isMarked(text) {
 		return false
@@ -53,8 +52,7 @@ func isMarked(text string) bool {
 	return dash >= 0 && text[dash] == '-' && strings.Trim(text[dash+1:], "0123456789abcdef") == ""
 }
 
-// clean puts a dash for every run of what is not plain, and takes what a name must
-// not begin or end with from its ends.
+// clean replaces every run of characters that are not plain with a dash, and removes dots and dashes at both ends.
 func clean(text string, limit int) string {
 	cleaned := make([]byte, 0, min(len(text), limit))
 	for n := 0; n < len(text) && len(cleaned) < limit; n++ {
@@ -77,14 +75,13 @@ func isPlain(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '_' || r == '-'
 }
 
-// mark is the beginning of the SHA-256 of text.
+// mark returns the start of the SHA-256 of text.
 func mark(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:markDigits]
 }
 
-// unreserved puts an underscore before a name that is a device on Windows, with or
-// without an extension.
+// unreserved puts an underscore before a device name of Windows, with or without an extension.
 func unreserved(name string) string {
 	stem, _, _ := strings.Cut(strings.ToLower(name), ".")
 	switch stem {

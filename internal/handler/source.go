@@ -1,0 +1,117 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/imagefile"
+)
+
+// ImageLimits bound the images that a handler fetches.
+type ImageLimits struct {
+	MaxBytes  int64
+	MaxPixels int64
+	Variables string // prefix of the variables that set them, for errors: RECEIVER_DOWNLOAD
+}
+
+// FetchImage fetches url into the spool and inspects the image. Its error is classified.
+func FetchImage(ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool) (imagefile.Image, error) {
+	if err := client.Get(ctx, fetch.Request{URL: url, MaxBytes: limits.MaxBytes}, spool); err != nil {
+		return imagefile.Image{}, FetchFailure(err, limits.Variables+"_MAX_BYTES")
+	}
+	image, err := imagefile.Inspect(spool, spool.Size())
+	if err != nil {
+		return imagefile.Image{}, imageFailure(err, spool)
+	}
+	if image.Pixels() > limits.MaxPixels {
+		return imagefile.Image{}, Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d (%s_MAX_PIXELS is the limit)",
+			image.Width, image.Height, limits.MaxPixels, limits.Variables))
+	}
+	return image, nil
+}
+
+// Renewal replaces the result URL of a job that has expired or is missing. It asks the vendor at most once. It belongs
+// to one attempt and is not safe for concurrent use.
+type Renewal struct {
+	refresh Refresh // nil without an API key
+	job     string
+
+	asked bool
+	url   string
+	err   error
+}
+
+// NewRenewal returns a Renewal for a job. A nil refresh stands for a receiver without an API key.
+func NewRenewal(refresh Refresh, job string) *Renewal { return &Renewal{refresh: refresh, job: job} }
+
+// keyAdvice is for a receiver without an API key.
+const keyAdvice = "with RECEIVER_DEEPIMAGE_API_KEY the receiver asks Deep Image for the address"
+
+// current returns what the vendor reports as the result URL.
+func (r *Renewal) current(ctx context.Context) (string, error) {
+	if !r.asked {
+		r.asked = true
+		r.url, r.err = r.refresh(ctx, r.job)
+	}
+	return r.url, r.err
+}
+
+// Missing returns the result of an event that names no image URL itself.
+func (r *Renewal) Missing(ctx context.Context, e event.Event) (event.Result, error) {
+	if r.refresh == nil {
+		return event.Result{}, Advise(noResult(e.ResultURL), keyAdvice)
+	}
+	url, err := r.current(ctx)
+	if err != nil {
+		return event.Result{}, err
+	}
+	results, _ := event.Event{ResultURL: url}.Images()
+	if len(results) == 0 {
+		return event.Result{}, noResult(url)
+	}
+	return results[0], nil
+}
+
+// noResult reports that url is not one that can be fetched. A callback that names another URL is another event.
+func noResult(url string) error {
+	text := "the callback names no address of an image"
+	if strings.HasPrefix(url, "storage://") {
+		text = "the result is in the storage that the request named (storage://), not at an address that can be fetched"
+	}
+	return Fail(event.ReasonNoResult, errors.New(text))
+}
+
+// Fetch calls fetch with the URL of a result, which is one of count results of its event. If that has expired and the
+// vendor reports another URL, it calls fetch once more. The errors of fetch must be classified.
+func (r *Renewal) Fetch(ctx context.Context, result event.Result, count int, fetch func(url string) error) error {
+	expired := fetch(result.URL)
+	if !isExpired(expired) || !result.IsRenewable(count) {
+		return expired
+	}
+	if r.refresh == nil {
+		return Advise(expired, keyAdvice)
+	}
+	url, err := r.current(ctx)
+	if err != nil {
+		return err
+	}
+	if url == result.URL {
+		return Retry(event.ReasonExpired, fmt.Errorf("%w; Deep Image reports the same address", expired))
+	}
+	if err := fetch(url); isExpired(err) {
+		return Retry(event.ReasonExpired, fmt.Errorf("the current address at Deep Image: %w", err))
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func isExpired(err error) bool {
+	failure := Classify(err)
+	return failure != nil && failure.Reason == event.ReasonExpired
+}
