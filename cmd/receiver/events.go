@@ -17,9 +17,9 @@ When nobody listens there, the store that the configuration names is opened inst
 receiver has it, or Postgres. What is to run again or goes on does so as soon as a receiver runs.`,
 		Example: "  receiver events list --status dead\n  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11",
 	}
-	var office officeOptions
-	command.PersistentFlags().StringVar(&office.url, "url", "", "address of the admin listener (default: on this machine, by RECEIVER_ADMIN_ADDR)")
-	command.AddCommand(newEventsList(&office), newEventsShow(&office), newEventsReplay(&office), newEventsRelease(&office), newEventsExport(&office))
+	var options adminOptions
+	options.add(command)
+	command.AddCommand(newEventsList(&options), newEventsShow(&options), newEventsReplay(&options), newEventsRelease(&options), newEventsExport(&options))
 	return command
 }
 

@@ -13,41 +13,63 @@ func TestEvents(t *testing.T) {
 	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
 	env := []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
 	if got := run(t, env, "events", "list").expect(t, 0); !strings.HasPrefix(got.stdout, "ID ") || strings.Count(got.stdout, "\n") != 1 {
-		t.Errorf("an empty list is %q", got.stdout)
+		t.Errorf("empty list = %q, want only the head", got.stdout)
 	}
 	for _, job := range []string{"first", "=second"} {
 		run(t, []string{r.listening(), "RECEIVER_WEBHOOK_TOKENS=" + knownToken}, "send", "--job", job).expect(t, 0)
 	}
-	type line struct{ ID, Job, Status, Reason string }
-	var events []line
+	var events []struct{ ID, Job, Status, Reason string }
 	deadline := time.Now().Add(crashWait)
-	for len(events) < 2 { // the sample is dead as soon as it was tried
+	for len(events) < 2 { // the sample is dead after its first attempt
 		events = nil
 		got := run(t, env, "events", "list", "--status", "dead", "--reason", "host_not_allowed", "--json").expect(t, 0)
 		if err := json.Unmarshal([]byte(got.stdout), &events); err != nil || time.Now().After(deadline) {
-			t.Fatalf("%v: %s", err, got.stdout)
+			t.Fatalf("dead events = %+v, error %v, want 2", events, err)
 		}
 	}
 	id := events[1].ID
-	contains(t, "show", run(t, env, "events", "show", id).expect(t, 0).stdout, "job       first", "download  dead  host_not_allowed: ", "attempt 1")
-	contains(t, "show --json", run(t, env, "events", "show", id, "--json").expect(t, 0).stdout, `"payload": {`, `"attempts": [`)
-	contains(t, "list", run(t, env, "events", "list", "--q", "fir").expect(t, 0).stdout, id+"  first  dead", "download: host_not_allowed")
-	table, err := csv.NewReader(strings.NewReader(run(t, env, "events", "export", "--format", "csv").expect(t, 0).stdout)).ReadAll()
-	if err != nil || len(table) != 3 || table[1][1] != "'=second" {
-		t.Errorf("exported %v, error %v", table, err)
+	t.Run("show", func(t *testing.T) {
+		contains(t, "show", run(t, env, "events", "show", id).expect(t, 0).stdout, id, "first", "host_not_allowed")
+		const want = "download dead host_not_allowed 1"
+		got := readEvent(t, run(t, env, "events", "show", id, "--json").expect(t, 0).stdout)
+		if got.ID != id || len(got.Payload) == 0 || got.lastStep(t) != want {
+			t.Errorf("event = %+v, want id %s, a payload and last step %s", got, id, want)
+		}
+	})
+	t.Run("list", func(t *testing.T) {
+		contains(t, "list", run(t, env, "events", "list", "--q", "fir").expect(t, 0).stdout, id+"  first  dead", "download: host_not_allowed")
+	})
+	t.Run("export", func(t *testing.T) {
+		table, err := csv.NewReader(strings.NewReader(run(t, env, "events", "export", "--format", "csv").expect(t, 0).stdout)).ReadAll()
+		if err != nil || len(table) != 3 || table[1][1] != "'=second" {
+			t.Errorf("rows = %v, error %v, want 3 with '=second first", table, err)
+		}
+		if got := strings.Count(run(t, env, "events", "export", "--job", "first").expect(t, 0).stdout, "\n"); got != 1 {
+			t.Errorf("lines of one job = %d, want 1", got)
+		}
+	})
+	for _, row := range []struct {
+		name, args, member string
+		want               int
+	}{
+		{name: "replay one", args: "replay " + id, member: "steps", want: 1},
+		{name: "count for bulk replay", args: "replay --all --job =second", member: "events", want: 1},
+		{name: "bulk replay", args: "replay --all --job =second --yes", member: "events", want: 1},
+		{name: "release all", args: "release --all", member: "events", want: 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := run(t, env, append([]string{"events"}, strings.Fields(row.args+" --json")...)...).expect(t, 0)
+			if n := jsonNumber(t, got.stdout, row.member); n != row.want {
+				t.Errorf("%s = %d, want %d", row.member, n, row.want)
+			}
+		})
 	}
-	if lines := strings.Count(run(t, env, "events", "export", "--job", "first").expect(t, 0).stdout, "\n"); lines != 1 {
-		t.Errorf("exported %d lines", lines)
-	}
-	contains(t, "replay", run(t, env, "events", "replay", id).expect(t, 0).stdout, "1 steps run again")
-	contains(t, "replay", run(t, env, "events", "replay", "--all", "--job", "=second").expect(t, 0).stdout, "1 events would run again")
-	contains(t, "replay", run(t, env, "events", "replay", "--all", "--job", "=second", "--yes").expect(t, 0).stdout, "1 events run again")
-	contains(t, "release", run(t, env, "events", "release", "--all").expect(t, 0).stdout, "0 events released")
-
 	for args, code := range map[string]int{
 		"list --limit 0": 2, "list --status lost": 2, "show": 2, "show x": 1, "replay": 2, "replay --all x": 2, "export --format xml": 2,
 		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1,
 	} {
-		run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)
+		t.Run(args, func(t *testing.T) {
+			run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)
+		})
 	}
 }

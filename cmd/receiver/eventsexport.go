@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -9,14 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/spf13/cobra"
 )
 
 // maxExported bounds an export, in events; one goes on from the last with --to.
 const maxExported = 10_000_000
 
-func newEventsExport(options *officeOptions) *cobra.Command {
+func newEventsExport(options *adminOptions) *cobra.Command {
 	var filter filterFlags
 	var format string
 	command := &cobra.Command{
@@ -29,8 +30,8 @@ func newEventsExport(options *officeOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = options.use(command, func(o *office) error {
-				return o.walk(command.Context(), filter.values(), maxExported, write)
+			err = options.use(command, func(ctx context.Context, client *adminclient.Client) error {
+				return client.ListEvents(ctx, filter.values(), maxExported, write)
 			})
 			if err != nil {
 				return err
@@ -44,12 +45,12 @@ func newEventsExport(options *officeOptions) *cobra.Command {
 }
 
 // exporter writes one event after the other.
-func exporter(out io.Writer, format string) (write func(admin.Summary) error, flush func() error, err error) {
+func exporter(out io.Writer, format string) (write func(adminclient.EventSummary) error, flush func() error, err error) {
 	switch format {
 	case "ndjson":
 		encoder := json.NewEncoder(out)
 		encoder.SetEscapeHTML(false)
-		return func(e admin.Summary) error { return encoder.Encode(e) }, func() error { return nil }, nil
+		return func(e adminclient.EventSummary) error { return encoder.Encode(e) }, func() error { return nil }, nil
 	case "csv":
 		table := csv.NewWriter(out)
 		err := table.Write([]string{"id", "job", "status", "received_at", "bytes", "images", "handler", "reason", "detail"})
@@ -60,13 +61,13 @@ func exporter(out io.Writer, format string) (write func(admin.Summary) error, fl
 			table.Flush()
 			return table.Error()
 		}
-		return func(e admin.Summary) error { return table.Write(cellsOf(e)) }, flush, nil
+		return func(e adminclient.EventSummary) error { return table.Write(cellsOf(e)) }, flush, nil
 	default:
 		return nil, nil, wrongUsage("--format must be ndjson or csv")
 	}
 }
 
-func cellsOf(e admin.Summary) []string {
+func cellsOf(e adminclient.EventSummary) []string {
 	return []string{
 		string(e.ID), harmlessCell(e.Job), string(e.Status), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
 		strconv.Itoa(e.Images), harmlessCell(e.Handler), string(e.Reason), harmlessCell(e.Detail),

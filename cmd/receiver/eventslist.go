@@ -4,23 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/admin"
-	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/spf13/cobra"
 )
 
-const (
-	maxListed = 10_000 // events of one list
-	pageSize  = 200    // events of one request
-)
+// maxListed bounds a list, in rows.
+const maxListed = 10_000
 
-func newEventsList(options *officeOptions) *cobra.Command {
+func newEventsList(options *adminOptions) *cobra.Command {
 	var filter filterFlags
 	var limit int
 	var asJSON bool
@@ -30,12 +25,12 @@ func newEventsList(options *officeOptions) *cobra.Command {
 		Example: "  receiver events list\n  receiver events list --status dead --reason expired --json",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if limit < 1 || limit > maxListed {
-				return wrongUsage("--limit must be from 1 to %d", maxListed)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
-			events := []admin.Summary{}
-			err := options.use(command, func(o *office) error {
-				return o.walk(command.Context(), filter.values(), limit, func(e admin.Summary) error {
+			events := []adminclient.EventSummary{}
+			err := options.use(command, func(ctx context.Context, client *adminclient.Client) error {
+				return client.ListEvents(ctx, filter.values(), limit, func(e adminclient.EventSummary) error {
 					events = append(events, e)
 					return nil
 				})
@@ -50,37 +45,24 @@ func newEventsList(options *officeOptions) *cobra.Command {
 		},
 	}
 	filter.add(command)
-	command.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	addLimit(command, &limit)
 	addJSON(command, &asJSON)
 	return command
 }
 
-// walk goes through the list, newest first, until limit events were seen.
-func (o *office) walk(ctx context.Context, filter url.Values, limit int, see func(admin.Summary) error) error {
-	for limit > 0 {
-		filter.Set("limit", strconv.Itoa(min(limit, pageSize)))
-		var page struct {
-			Events []admin.Summary
-			Cursor event.ID
-		}
-		if err := o.ask(ctx, http.MethodGet, "/events", filter, &page); err != nil {
-			return err
-		}
-		for _, e := range page.Events {
-			if err := see(e); err != nil {
-				return err
-			}
-		}
-		if page.Cursor == "" {
-			return nil
-		}
-		limit -= len(page.Events)
-		filter.Set("cursor", string(page.Cursor))
+// addLimit adds the flag that bounds a list.
+func addLimit(command *cobra.Command, limit *int) {
+	command.Flags().IntVar(limit, "limit", 50, "maximum number of rows")
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > maxListed {
+		return wrongUsage("--limit must be from 1 to %d", maxListed)
 	}
 	return nil
 }
 
-func printEvents(out io.Writer, events []admin.Summary) error {
+func printEvents(out io.Writer, events []adminclient.EventSummary) error {
 	rows := [][]string{{"ID", "JOB", "STATE", "RECEIVED", "IMAGES", "WHY"}}
 	for _, e := range events {
 		why := ""
@@ -92,7 +74,7 @@ func printEvents(out io.Writer, events []admin.Summary) error {
 	return printColumns(out, rows)
 }
 
-// printColumns writes rows as a table whose columns are as wide as they must be.
+// printColumns prints rows as a table whose columns are as wide as their longest cell.
 func printColumns(out io.Writer, rows [][]string) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -14,54 +15,75 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
-// desk is a receiver that runs at times, and the commands that look into its store.
-type desk struct {
+// offlineSetup is a receiver that can be started and stopped, and the commands that use its store.
+type offlineSetup struct {
 	folder string
 	env    []string
-	store  string // as commands name it
 }
 
-// newDesk is for a receiver that believes nobody: the jobs of the events that it gets are unknown.
-func newDesk(t *testing.T, place *databasetest.Place) *desk {
+// newOfflineSetup quarantines every event: its vendor knows no job.
+func newOfflineSetup(t *testing.T, place *databasetest.Place) *offlineSetup {
 	t.Helper()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = vendor.Close() })
-	d := &desk{folder: t.TempDir(), store: "the store in "}
-	d.env = []string{
-		"RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + d.folder,
+	s := &offlineSetup{folder: t.TempDir()}
+	s.env = []string{
+		"RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + s.folder,
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	if place.Kind == database.Postgres {
-		d.env = append(d.env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())
+		s.env = append(s.env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())
 	}
-	return d
+	return s
 }
 
-func (d *desk) events(t *testing.T, args ...string) result {
+func (s *offlineSetup) events(t *testing.T, args ...string) result {
 	t.Helper()
-	return run(t, d.env, append([]string{"events"}, args...)...)
+	return run(t, s.env, append([]string{"events"}, args...)...)
 }
 
-// offline wants a command to do its work in the store, and to say so.
-func (d *desk) offline(t *testing.T, args ...string) string {
+// offline runs a command that must succeed in offline mode, which it reports on stderr.
+func (s *offlineSetup) offline(t *testing.T, args ...string) string {
 	t.Helper()
-	got := d.events(t, args...).expect(t, 0)
-	contains(t, "stderr", got.stderr, "nobody listens at 127.0.0.1:", d.store, "is opened instead")
+	got := s.events(t, args...).expect(t, 0)
+	if got.stderr == "" {
+		t.Errorf("stderr of events %s is empty, want a line about offline mode", strings.Join(args, " "))
+	}
 	return got.stdout
 }
 
-// ids are the events in a state, by their jobs, once there are so many.
-func (d *desk) ids(t *testing.T, status string, count int) map[string]string {
+// count runs a command in offline mode and returns a number of its JSON result.
+func (s *offlineSetup) count(t *testing.T, member string, args ...string) int {
+	t.Helper()
+	return jsonNumber(t, s.offline(t, append(args, "--json")...), member)
+}
+
+// jsonNumber returns a number of a JSON object.
+func jsonNumber(t *testing.T, text, member string) int {
+	t.Helper()
+	var got map[string]any
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("unmarshal %q: %v", text, err)
+	}
+	n, ok := got[member].(float64)
+	if !ok {
+		t.Errorf("%s in %s is %v, want a number", member, text, got[member])
+	}
+	return int(n)
+}
+
+// ids waits for that many events in a state and returns them by their jobs.
+func (s *offlineSetup) ids(t *testing.T, status string, count int) map[string]string {
 	t.Helper()
 	deadline := time.Now().Add(crashWait)
 	for {
 		var events []struct{ ID, Job string }
-		got := d.events(t, "list", "--status", status, "--json").expect(t, 0)
+		got := s.events(t, "list", "--status", status, "--json").expect(t, 0)
 		if err := json.Unmarshal([]byte(got.stdout), &events); err != nil || time.Now().After(deadline) {
-			t.Fatalf("%v: %s", err, got.stdout)
+			t.Fatalf("%d events are %s, error %v, want %d", len(events), status, err, count)
 		}
 		if len(events) == count {
 			ids := map[string]string{}
@@ -73,68 +95,109 @@ func (d *desk) ids(t *testing.T, status string, count int) map[string]string {
 	}
 }
 
-// While no receiver runs, the commands do their work in its store, and what they ask for is done when it is back.
+// eventDetails is an event as "events show --json" prints it.
+type eventDetails struct {
+	ID, Job, Status string
+	Payload         json.RawMessage
+	Steps           []struct {
+		Handler, Status, Reason string
+		Attempts                []struct{ Number int }
+	}
+}
+
+func readEvent(t *testing.T, text string) (e eventDetails) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		t.Fatalf("unmarshal %q: %v", text, err)
+	}
+	return e
+}
+
+// lastStep returns the state of the last step, its reason and the number of its attempts.
+func (e eventDetails) lastStep(t *testing.T) string {
+	t.Helper()
+	if len(e.Steps) == 0 {
+		t.Fatalf("event %s has no steps, want some", e.ID)
+	}
+	step := e.Steps[len(e.Steps)-1]
+	return fmt.Sprintf("%s %s %s %d", step.Handler, step.Status, step.Reason, len(step.Attempts))
+}
+
+// In offline mode the commands use the store, and what they start is done when a receiver runs.
 func TestEventsOffline(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		d := newDesk(t, place)
-		r := start(t, d.folder, d.env...)
+		s := newOfflineSetup(t, place)
+		r := start(t, s.folder, s.env...)
 		for _, job := range []string{"first", "second"} {
 			run(t, []string{r.listening(), "RECEIVER_WEBHOOK_TOKENS=" + knownToken}, "send", "--job", job).expect(t, 0)
 		}
-		ids := d.ids(t, "quarantined", 2)
+		ids := s.ids(t, "quarantined", 2)
 		r.stop(t, syscall.SIGTERM).expect(t, 0)
 
-		contains(t, "list", d.offline(t, "list", "--status", "quarantined"), ids["first"], ids["second"])
-		contains(t, "release", d.offline(t, "release", ids["first"]), "1 events released; they go on as soon as a receiver runs")
-		contains(t, "release", d.offline(t, "release", "--all"), "1 events released")
-		r = start(t, d.folder, d.env...)
-		d.ids(t, "dead", 2) // nothing may be fetched from there
-		d.lookBeside(t, place)
-		r.stop(t, syscall.SIGTERM).expect(t, 0)
-
-		contains(t, "show", d.offline(t, "show", ids["first"]), "job       first", "download  dead  host_not_allowed: ", "attempt 1")
-		table, err := csv.NewReader(strings.NewReader(d.offline(t, "export", "--format", "csv"))).ReadAll()
-		if err != nil || len(table) != 3 {
-			t.Errorf("exported %v, error %v", table, err)
+		contains(t, "list", s.offline(t, "list", "--status", "quarantined"), ids["first"], ids["second"])
+		if got := s.count(t, "events", "release", ids["first"]); got != 1 {
+			t.Errorf("released events = %d, want 1", got)
 		}
-		contains(t, "replay", d.offline(t, "replay", ids["first"]), "1 steps run again as soon as a receiver runs")
-		contains(t, "replay", d.offline(t, "replay", "--all", "--job", "second"), "1 events would run again")
-		contains(t, "replay", d.offline(t, "replay", "--all", "--job", "second", "--yes"), "1 events run again", "as soon as a receiver runs")
-		d.events(t, "replay", "--all", "--yes").expect(t, 1) // another is to be done first
-		start(t, d.folder, d.env...)
-		for _, id := range ids {
+		if got := s.count(t, "events", "release", "--all"); got != 1 {
+			t.Errorf("released events = %d, want 1", got)
+		}
+		r = start(t, s.folder, s.env...)
+		s.ids(t, "dead", 2) // the host is not allowed
+		s.wrongAddress(t, place)
+		r.stop(t, syscall.SIGTERM).expect(t, 0)
+
+		const dead = "download dead host_not_allowed 1"
+		if got := readEvent(t, s.offline(t, "show", ids["first"], "--json")); got.Job != "first" || got.lastStep(t) != dead {
+			t.Errorf("event = %+v, want job first and last step %s", got, dead)
+		}
+		table, err := csv.NewReader(strings.NewReader(s.offline(t, "export", "--format", "csv"))).ReadAll()
+		if err != nil || len(table) != 3 {
+			t.Errorf("exported rows = %v, error %v, want 3 rows", table, err)
+		}
+		if got := s.count(t, "steps", "replay", ids["first"]); got != 1 {
+			t.Errorf("replayed steps = %d, want 1", got)
+		}
+		for _, args := range [][]string{{"replay", "--all", "--job", "second"}, {"replay", "--all", "--job", "second", "--yes"}} {
+			if got := s.count(t, "events", args...); got != 1 {
+				t.Errorf("events of %v = %d, want 1", args, got)
+			}
+		}
+		s.events(t, "replay", "--all", "--yes").expect(t, 1) // the first bulk replay has not run yet
+		start(t, s.folder, s.env...)
+		for job, id := range ids {
+			const replayed = "download dead host_not_allowed 2"
 			deadline := time.Now().Add(crashWait)
-			for text := ""; !strings.Contains(text, "attempt 2"); text = d.events(t, "show", id).expect(t, 0).stdout {
+			for got := ""; got != replayed; got = readEvent(t, s.events(t, "show", id, "--json").expect(t, 0).stdout).lastStep(t) {
 				if time.Now().After(deadline) {
-					t.Fatalf("it did not run again:\n%s", text)
+					t.Fatalf("last step of %s = %s, want %s", job, got, replayed)
 				}
 			}
 		}
 	})
 }
 
-// lookBeside looks for a receiver that runs at an address where it is not.
-func (d *desk) lookBeside(t *testing.T, place *databasetest.Place) {
+// wrongAddress looks for a running receiver at an address where it does not listen.
+func (s *offlineSetup) wrongAddress(t *testing.T, place *databasetest.Place) {
 	t.Helper()
-	got := run(t, append(d.env, "RECEIVER_ADMIN_ADDR="+freeAddress(t)), "events", "list")
+	got := run(t, append(s.env, "RECEIVER_ADMIN_ADDR="+freeAddress(t)), "events", "list")
 	if place.Kind == database.Postgres {
-		contains(t, "stderr", got.expect(t, 0).stderr, "in Postgres is opened instead")
+		got.expect(t, 0)
 		return
 	}
-	contains(t, "stderr", got.expect(t, 1).stderr, "a receiver is running with the store in "+d.folder, "RECEIVER_ADMIN_ADDR")
+	contains(t, "stderr", got.expect(t, 1).stderr, s.folder, "RECEIVER_ADMIN_ADDR") // the store is in use
 }
 
-// Nothing is made where there is no store, and whoever names a listener means that one.
-func TestEventsWithoutAStore(t *testing.T) {
+// Without a store nothing is created. With --url there is no offline mode.
+func TestEventsWithoutStore(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	env := []string{"RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_DATA_DIR=" + folder}
-	contains(t, "stderr", run(t, env, "events", "list").expect(t, 1).stderr, "nobody listens at 127.0.0.1:", "there is no receiver's store at "+folder)
-	contains(t, "stderr", run(t, env, "events", "list", "--url", "http://"+freeAddress(t)).expect(t, 1).stderr, "no answer from the admin listener")
-	if made, err := os.ReadDir(folder); err != nil || len(made) > 0 {
-		t.Errorf("it made %v, error %v", made, err)
+	contains(t, "stderr", run(t, env, "events", "list").expect(t, 1).stderr, folder)
+	run(t, env, "events", "list", "--url", "http://"+freeAddress(t)).expect(t, 1)
+	if created, err := os.ReadDir(folder); err != nil || len(created) > 0 {
+		t.Errorf("files in the data folder = %v, error %v, want none", created, err)
 	}
 	env = append(env, "RECEIVER_INBOX_MAX_BATCH=0")
-	contains(t, "stderr", run(t, env, "events", "list").expect(t, 2).stderr, "nobody listens at 127.0.0.1:", "RECEIVER_INBOX_MAX_BATCH")
+	contains(t, "stderr", run(t, env, "events", "list").expect(t, 2).stderr, "RECEIVER_INBOX_MAX_BATCH")
 }

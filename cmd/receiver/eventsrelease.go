@@ -1,58 +1,59 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/spf13/cobra"
 )
 
-func newEventsRelease(options *officeOptions) *cobra.Command {
+func newEventsRelease(options *adminOptions) *cobra.Command {
 	var all, verify, asJSON bool
 	command := &cobra.Command{
 		Use:   "release [ID]",
-		Short: "Let a quarantined event go on, or all of them",
-		Long: `Let a quarantined event go on though Deep Image does not vouch for it, or with --all every one. With --verify Deep
-Image is only asked once more, and what it knows by now goes on.`,
+		Short: "Release a quarantined event, or all of them",
+		Long: `Release a quarantined event, or all with --all, although Deep Image did not confirm them.
+With --verify, ask Deep Image again instead, and release only what it confirms.`,
 		Example: "  receiver events release 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11\n  receiver events release --all --verify",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			if all == (len(arguments) == 1) {
-				return wrongUsage("name one event, or say --all")
+			id, err := oneOrAll(arguments, all)
+			if err != nil {
+				return err
 			}
-			action, path := "release", "/quarantine/"
-			if verify {
-				action = "verify"
-			}
-			told := struct {
-				ID     string `json:"id,omitempty"`
-				Events int    `json:"events"`
-				Action string `json:"action"`
-			}{Events: 1}
-			if !all {
-				path = "/events/" + url.PathEscape(arguments[0]) + "/"
-			}
-			return options.use(command, func(o *office) error {
-				if err := o.ask(command.Context(), http.MethodPost, path+action, nil, &told); err != nil {
+			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
+				result, err := client.Release(ctx, id, verify)
+				if err != nil {
 					return err
 				}
 				if asJSON {
-					return printJSON(command.OutOrStdout(), told)
+					return printJSON(command.OutOrStdout(), result)
 				}
-				text := fmt.Sprintf("%d events released", told.Events)
+				text := fmt.Sprintf("%d events released", result.Events)
 				switch {
 				case verify:
-					text = fmt.Sprintf("Deep Image is asked again about %d events%s", told.Events, o.later())
-				case o.later() != "":
-					text += "; they go on" + o.later()
+					text = fmt.Sprintf("%d events will be verified again%s", result.Events, whenOnline(client))
+				case client.IsOffline():
+					text += "; they continue" + whenOnline(client)
 				}
 				return printResult(command.OutOrStdout(), text+"\n")
 			})
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "every event that is quarantined now")
-	command.Flags().BoolVar(&verify, "verify", false, "only ask Deep Image once more")
+	command.Flags().BoolVar(&all, "all", false, "every quarantined event")
+	command.Flags().BoolVar(&verify, "verify", false, "ask Deep Image again instead of releasing")
 	addJSON(command, &asJSON)
 	return command
+}
+
+// oneOrAll returns the id that is the only argument, or none with --all.
+func oneOrAll(arguments []string, all bool) (id string, err error) {
+	if all == (len(arguments) == 1) {
+		return "", wrongUsage("pass the id of one event, or --all")
+	}
+	if all {
+		return "", nil
+	}
+	return arguments[0], nil
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/spf13/cobra"
 )
 
@@ -15,82 +15,66 @@ type replayOptions struct {
 	json               bool
 }
 
-func newEventsReplay(desk *officeOptions) *cobra.Command {
+func newEventsReplay(admin *adminOptions) *cobra.Command {
 	var options replayOptions
 	command := &cobra.Command{
 		Use:   "replay [ID]",
-		Short: "Run dead steps again, of one event or of many",
-		Long: `Run the dead steps of an event again, or with --all those of every event that the flags let through. What is
-under way already is left alone, so asking twice changes nothing. Many are replayed little by little and
-after new work; without --yes it is only said how many that would be.`,
+		Short: "Run the dead steps of one event, or of many, again",
+		Long: `Run the dead steps of an event again, or with --all those of every event that matches the flags.
+Steps that are running or done are not changed, so a second replay does no harm.
+
+A bulk replay works in batches, after new events. Without --yes it only counts the events.`,
 		Example: "  receiver events replay 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11\n  receiver events replay --all --reason expired --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			if options.all == (len(arguments) == 1) {
-				return wrongUsage("name one event, or say --all")
+			id, err := oneOrAll(arguments, options.all)
+			switch {
+			case err != nil:
+				return err
+			case options.all && options.finished:
+				return wrongUsage("--finished needs the id of one event")
 			}
-			return desk.use(command, func(o *office) error {
+			return admin.use(command, func(ctx context.Context, client *adminclient.Client) error {
 				if options.all {
-					return options.many(command, o)
+					return options.replayAll(ctx, command, client)
 				}
-				return options.one(command, o, arguments[0])
+				return options.replayOne(ctx, command, client, id)
 			})
 		},
 	}
 	options.filter.add(command)
-	command.Flags().BoolVar(&options.all, "all", false, "all events that the other flags let through")
-	command.Flags().BoolVar(&options.yes, "yes", false, "with --all: do it")
-	command.Flags().BoolVar(&options.finished, "finished", false, "of one event: also steps that are done or skipped")
+	command.Flags().BoolVar(&options.all, "all", false, "every event that matches the other flags")
+	command.Flags().BoolVar(&options.yes, "yes", false, "with --all: start the replay instead of counting")
+	command.Flags().BoolVar(&options.finished, "finished", false, "with ID: also steps that are done or skipped")
 	addJSON(command, &options.json)
 	return command
 }
 
-func (r *replayOptions) one(command *cobra.Command, o *office, id string) error {
-	query := url.Values{}
-	if r.filter.handler != "" {
-		query.Set("handler", r.filter.handler)
-	}
-	if r.finished {
-		query.Set("finished", "true")
-	}
-	var told struct {
-		ID    string `json:"id"`
-		Steps int    `json:"steps"`
-	}
-	if err := o.ask(command.Context(), http.MethodPost, "/events/"+url.PathEscape(id)+"/replay", query, &told); err != nil {
+func (r *replayOptions) replayOne(ctx context.Context, command *cobra.Command, client *adminclient.Client, id string) error {
+	result, err := client.Replay(ctx, id, r.filter.handler, r.finished)
+	if err != nil {
 		return err
 	}
 	if r.json {
-		return printJSON(command.OutOrStdout(), told)
+		return printJSON(command.OutOrStdout(), result)
 	}
-	return printResult(command.OutOrStdout(), fmt.Sprintf("%d steps run again%s\n", told.Steps, o.later()))
+	return printResult(command.OutOrStdout(), fmt.Sprintf("%d steps will run again%s\n", result.Steps, whenOnline(client)))
 }
 
-func (r *replayOptions) many(command *cobra.Command, o *office) error {
-	if r.finished {
-		return wrongUsage("--finished is for one event")
-	}
-	query := r.filter.values()
-	if !r.yes {
-		query.Set("dry_run", "true")
-	}
-	var told struct {
-		Events int  `json:"events"`
-		More   bool `json:"more"`
-		DryRun bool `json:"dry_run"`
-	}
-	if err := o.ask(command.Context(), http.MethodPost, "/replays", query, &told); err != nil {
+func (r *replayOptions) replayAll(ctx context.Context, command *cobra.Command, client *adminclient.Client) error {
+	result, err := client.ReplayAll(ctx, r.filter.values(), !r.yes)
+	if err != nil {
 		return err
 	}
 	if r.json {
-		return printJSON(command.OutOrStdout(), told)
+		return printJSON(command.OutOrStdout(), result)
 	}
-	count := fmt.Sprintf("%d events", told.Events)
-	if told.More {
+	count := fmt.Sprintf("%d events", result.Events)
+	if result.More {
 		count = "more than " + count
 	}
-	if told.DryRun {
-		return printResult(command.OutOrStdout(), count+" would run again; --yes does it\n")
+	if result.DryRun {
+		return printResult(command.OutOrStdout(), count+" match; pass --yes to replay them\n")
 	}
-	return printResult(command.OutOrStdout(), count+" run again, little by little and after new work"+o.later()+"\n")
+	return printResult(command.OutOrStdout(), count+" will be replayed"+whenOnline(client)+"\n")
 }

@@ -1,49 +1,42 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
 
-func newEventsShow(options *officeOptions) *cobra.Command {
+func newEventsShow(options *adminOptions) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:     "show ID",
-		Short:   "Show everything about one event",
+		Short:   "Show one event with its steps, attempts and files",
 		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
-			var content json.RawMessage
-			err := options.use(command, func(o *office) error {
-				return o.ask(command.Context(), http.MethodGet, "/events/"+url.PathEscape(arguments[0]), nil, &content)
+			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
+				e, raw, err := client.Event(ctx, arguments[0])
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(command.OutOrStdout(), raw)
+				}
+				return printResult(command.OutOrStdout(), describeEvent(e))
 			})
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(command.OutOrStdout(), content)
-			}
-			var e admin.Event
-			if err := json.Unmarshal(content, &e); err != nil {
-				return fmt.Errorf("the answer is not that of a receiver: %w", err)
-			}
-			return printResult(command.OutOrStdout(), describeEvent(e))
 		},
 	}
 	addJSON(command, &asJSON)
 	return command
 }
 
-func describeEvent(e admin.Event) string {
+func describeEvent(e adminclient.Event) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "event     %s\njob       %s\nstate     %s\nreceived  %s, %s\n",
 		e.ID, printable(e.Job), e.Status, e.Received.UTC().Format(time.RFC3339), humanize.IBytes(uint64(max(e.Bytes, 0))))
@@ -64,7 +57,7 @@ func describeEvent(e admin.Event) string {
 	return text.String()
 }
 
-func describeAttempt(a admin.Attempt) string {
+func describeAttempt(a adminclient.Attempt) string {
 	took := "not ended"
 	if a.Finished != nil {
 		took = a.Finished.Sub(a.Started).Round(time.Millisecond).String()

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,49 +94,73 @@ func TestSendToForward(t *testing.T) {
 	})
 }
 
-// A target that answers 410 is disabled; a person enables it, beside the running receiver, and what was
-// parked is sent within seconds.
+// A target that answers 410 is disabled. When a person enables it, its deferred events are sent within seconds.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	status := answering(http.StatusGone)
 	address, verified := endpoint(t, status)
-	forwarding := []string{
-		"RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_HANDLERS=forward",
+	env := []string{
+		"RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_HANDLERS=forward", "RECEIVER_ADMIN_ADDR=" + freeAddress(t),
 		"RECEIVER_FORWARD_URLS=crm=" + address, "RECEIVER_FORWARD_SECRETS=" + signingSecret,
 	}
 	folder := t.TempDir()
 	targets := func(code int, args ...string) result {
 		t.Helper()
-		return receiver(t, call{args: append([]string{"targets"}, args...), env: forwarding, folder: folder}).expect(t, code)
+		return receiver(t, call{args: append([]string{"targets"}, args...), env: env, folder: folder}).expect(t, code)
 	}
-	contains(t, "stderr", targets(1).stderr, "there is no receiver's work store at")
-	r := start(t, folder, forwarding...)
+	type target struct {
+		Enabled  bool
+		Deferred int
+		Disabled *time.Time `json:"disabled_at"`
+	}
+	crm := func() target {
+		t.Helper()
+		var list []struct {
+			Name string
+			target
+		}
+		if err := json.Unmarshal([]byte(targets(0, "list", "--json").stdout), &list); err != nil || len(list) != 1 || list[0].Name != "forward-crm" {
+			t.Fatalf("targets = %+v, error %v, want only forward-crm", list, err)
+		}
+		return list[0].target
+	}
+	targets(1, "list") // there is neither a receiver nor a store
+	r := start(t, folder, env...)
 	send := func(job string) {
 		t.Helper()
 		run(t, []string{r.listening(), "RECEIVER_WEBHOOK_TOKENS=" + knownToken}, "send", "--job", job).expect(t, 0)
 	}
 	send("first")
-	r.stderr.await(t, `"reason":"other","detail":"127[^"]* answered 410 Gone: thanks","(disabled)":true`)
+	until(t, func() bool { return !crm().Enabled })
 	send("second")
-	until(t, func() bool { return strings.Contains(targets(0).stdout, "forward-crm  disabled  2") })
-	contains(t, "list", targets(0).stdout, "NAME         STATE     PARKED\n", "answered 410 Gone: thanks")
-	contains(t, "list", targets(0, "--json").stdout, `"enabled": false`, `"parked": 2`)
-	contains(t, "stderr", targets(2, "enable", "forward-crn").stderr, "there is no target forward-crn; there is forward-crm")
-	if n := verified.Load(); n != 1 {
-		t.Errorf("%d calls to a target that is gone", n)
+	until(t, func() bool { return crm().Deferred == 2 })
+	if got := crm(); got.Disabled == nil {
+		t.Errorf("target = %+v, want the time since when it is disabled", got)
 	}
+	targets(2, "enable", "forward-crn")
+	if got := verified.Load(); got != 1 {
+		t.Errorf("calls of the target = %d, want 1", got)
+	}
+
 	status.Store(http.StatusOK)
-	if got := targets(0, "enable", "forward-crm"); got.stdout != "forward-crm is enabled\n" {
-		t.Errorf("got %q", got.stdout)
-	}
+	targets(0, "enable", "forward-crm")
 	until(t, func() bool { return verified.Load() == 3 })
-	until(t, func() bool { return strings.Contains(targets(0).stdout, "forward-crm  enabled   0\n") })
-	contains(t, "answer", targets(0, "enable", "forward-crm").stdout, "was enabled already")
-	contains(t, "answer", targets(0, "disable", "forward-crm").stdout, "forward-crm is disabled")
-	contains(t, "list", targets(0).stdout, "disabled  0", "disabled by a person")
+	until(t, func() bool { return crm() == target{Enabled: true} })
+	targets(0, "enable", "forward-crm")
+	targets(0, "disable", "forward-crm")
+
+	r.stop(t, syscall.SIGTERM).expect(t, 0)
+	if got := crm(); got.Enabled {
+		t.Errorf("offline target = %+v, want it disabled", got)
+	}
+	targets(0, "enable", "forward-crm")
+	if got := crm(); !got.Enabled {
+		t.Errorf("offline target = %+v, want it enabled", got)
+	}
+	contains(t, "list", targets(0, "list").stdout, "NAME ", "\nforward-crm ")
 }
 
-// until waits until is says so.
+// until waits until ok returns true.
 func until(t *testing.T, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
@@ -145,7 +170,7 @@ func until(t *testing.T, ok func() bool) {
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatal("it never came to that")
+			t.Fatalf("condition is false after %s, want true", patience)
 		}
 	}
 }

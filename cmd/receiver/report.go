@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/deepimage-receiver/receiver/internal/config"
 )
 
@@ -37,6 +38,7 @@ func wrongUsage(format string, values ...any) error {
 func report(w io.Writer, command string, err error) int {
 	var started *startedError
 	var usage *usageError
+	var input *adminclient.InputError
 	var faults *config.Faults
 	switch {
 	case err == nil:
@@ -44,7 +46,7 @@ func report(w io.Writer, command string, err error) int {
 	case errors.As(err, &faults):
 		printFaults(w, faults)
 		return exitWrong
-	case errors.As(err, &usage), !errors.As(err, &started):
+	case errors.As(err, &usage), errors.As(err, &input), !errors.As(err, &started):
 		printTo(w, "receiver: %s\nSee \"%s --help\".\n", strings.TrimSpace(err.Error()), command)
 		return exitWrong
 	case errors.Is(err, context.Canceled):

@@ -20,7 +20,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newTargets(), newSubmit(), newExpect(),
+		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newTargets(), newSubmit(), newJobs(),
 		newMigrate(), newHealthcheck(), newVersion(),
 	)
 	markStarts(root)

@@ -72,8 +72,8 @@ func write(t *testing.T, path, text string) {
 }
 
 type submittedImage struct {
-	Source, Expectation, Job, State, Event, Error string
-	Artifacts                                     []struct{ URL, SHA256 string }
+	Source, ID, Job, State, Event, Error string
+	Artifacts                            []struct{ URL, SHA256 string }
 }
 
 func readSubmitted(t *testing.T, text string) (list []submittedImage) {
@@ -127,18 +127,28 @@ func TestSubmitUntilStored(t *testing.T) {
 	})
 }
 
-func TestSubmitForPeople(t *testing.T) {
+func TestSubmitAsText(t *testing.T) {
 	t.Parallel()
 	_, env := submitter(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{Processing: fakevendor.Processing{Credits: 2}})
 	image := filepath.Join(photos(t), "a.png")
-	contains(t, "stdout", run(t, env, "submit", image).expect(t, 0).stdout, "done       "+image+"  job ", "\n           file://")
-	contains(t, "stdout", run(t, env, "submit", image, "--detach").expect(t, 0).stdout, "submitted  "+image)
-	poor := run(t, env, "submit", image, "--wait", "0s").expect(t, 1)
-	contains(t, "stdout", poor.stdout, "failed     "+image, "402", "too few credits")
-	contains(t, "stderr", poor.stderr, "1 of 1 images are not stored")
-	both := run(t, env, "submit", image, image, "--detach", "--parallel", "1").expect(t, 1)
-	contains(t, "stdout", both.stdout, "failed     "+image, "not submitted: it would be refused like the one before")
-	contains(t, "stderr", both.stderr, "2 of 2 images are not submitted")
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		want []string // parts of stdout
+	}{
+		{name: "stored", args: []string{image}, code: 0, want: []string{"done       " + image + "  job ", "\n           file://"}},
+		{name: "detached", args: []string{image, "--detach"}, code: 0, want: []string{"submitted  " + image}},
+		{name: "no credits", args: []string{image, "--wait", "0s"}, code: 1, want: []string{"failed     " + image, "402"}},
+		{
+			name: "failure that all would have", args: []string{image, image, "--detach", "--parallel", "1"},
+			code: 1, want: []string{"failed     " + image + "\n", "402"},
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			contains(t, "stdout", run(t, env, append([]string{"submit"}, row.args...)...).expect(t, row.code).stdout, row.want...)
+		})
+	}
 }
 
 // No receiver runs yet when the command begins, and the one that comes is killed and started anew while the result is waited for.
@@ -208,7 +218,7 @@ func TestKilledWhileSubmitting(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := run(t, env, "submit", "https://example.com/a.png").expect(t, 1)
-		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "whether the image was submitted is not known")
+		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "receiver jobs list")
 		serve(t, folder, env...)
 		awaitArrival(t, "http://"+door)
 		if n := vendor.Calls(fakevendor.CallProcess); n != 1 {
@@ -286,27 +296,27 @@ func TestSubmitRefuses(t *testing.T) {
 	write(t, cut, string(content[:len(content)-4]))
 	withURL := filepath.Join(t.TempDir(), "request.json")
 	write(t, withURL, `{"url": "https://example.com"}`)
-	rows := []struct {
+	const imageURL = "https://example.com/a.png"
+	for _, row := range []struct {
 		name string
 		args []string
 		code int
-		says string
+		want []string // names in stderr
 	}{
-		{"nothing", nil, 2, "requires at least 1 arg"},
-		{"no file", []string{"missing.jpg"}, 2, "missing.jpg: no such file"},
-		{"no image", []string{filepath.Join(folder, "notes.txt")}, 2, "notes.txt: not a png"},
-		{"cut image", []string{cut}, 2, "cut.png: the image is cut off"},
-		{"several faults", []string{cut, "missing.jpg", folder}, 2, "missing.jpg: no such file"},
-		{"empty folder", []string{empty}, 2, "there is no image in "},
-		{"a size that is none", []string{"https://example.com/a.png", "--width", "wide"}, 2, "--width must be a number"},
-		{"a request with a url", []string{"https://example.com/a.png", "--request", withURL}, 2, "leave url out"},
-		{"too many at once", []string{"https://example.com/a.png", "--parallel", "9"}, 2, "--parallel must be from 1 to 4"},
-		{"no receiver", []string{"https://example.com/a.png", "--url", "http://127.0.0.1:1", "--wait", "0s"}, 1, "1 of 1 images are not stored"},
-	}
-	for _, row := range rows {
+		{name: "no argument", code: 2},
+		{name: "no file", args: []string{"missing.jpg"}, code: 2, want: []string{"missing.jpg"}},
+		{name: "no image", args: []string{filepath.Join(folder, "notes.txt")}, code: 2, want: []string{"notes.txt"}},
+		{name: "truncated image", args: []string{cut}, code: 2, want: []string{"cut.png"}},
+		{name: "several faults", args: []string{cut, "missing.jpg", folder}, code: 2, want: []string{"cut.png", "missing.jpg"}},
+		{name: "empty folder", args: []string{empty}, code: 2, want: []string{empty}},
+		{name: "malformed width", args: []string{imageURL, "--width", "wide"}, code: 2, want: []string{"--width"}},
+		{name: "request with url", args: []string{imageURL, "--request", withURL}, code: 2, want: []string{"--request", "url"}},
+		{name: "too many in parallel", args: []string{imageURL, "--parallel", "9"}, code: 2, want: []string{"--parallel"}},
+		{name: "no receiver", args: []string{imageURL, "--url", "http://127.0.0.1:1", "--wait", "0s"}, code: 1},
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			contains(t, "stderr", run(t, nil, append([]string{"submit"}, row.args...)...).expect(t, row.code).stderr, row.says)
+			contains(t, "stderr", run(t, nil, append([]string{"submit"}, row.args...)...).expect(t, row.code).stderr, row.want...)
 		})
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// submitResults prints what becomes of images, in the order of their ends.
+// submitResults prints the outcome of each image, in the order in which they end.
 type submitResults struct {
 	out      io.Writer
 	errors   io.Writer // for people
@@ -20,55 +20,53 @@ type submitResults struct {
 	mutex  sync.Mutex
 	ended  int
 	good   int
-	broken error // why nothing can be printed any more
+	failed error // of a write to out
 	noted  bool
 }
 
-// submitResult is one image as a program reads it.
+// submitResult is the outcome of one image as JSON.
 type submitResult struct {
-	Source      string           `json:"source"`
-	Expectation string           `json:"expectation,omitempty"`
-	Job         string           `json:"job,omitempty"`
-	State       string           `json:"state"` // submitted, done or failed
-	Event       event.ID         `json:"event,omitempty"`
-	Artifacts   []admin.Artifact `json:"artifacts,omitempty"`
-	Error       string           `json:"error,omitempty"`
+	Source    string                 `json:"source"`
+	ID        string                 `json:"id,omitempty"` // of the tracked job
+	Job       string                 `json:"job,omitempty"`
+	State     string                 `json:"state"` // submitted, done or failed
+	Event     event.ID               `json:"event,omitempty"`
+	Artifacts []adminclient.Artifact `json:"artifacts,omitempty"`
+	Error     string                 `json:"error,omitempty"`
 }
 
-func resultOf(done submitted) submitResult {
-	result := submitResult{
-		Source: done.source, Expectation: done.expected.ID, Job: done.expected.Job, State: "submitted", Event: done.event.ID, Artifacts: done.event.Artifacts,
-	}
+func newSubmitResult(s adminclient.Submitted) submitResult {
+	result := submitResult{Source: s.Source, ID: s.Job.ID, Job: s.Job.Job, State: "submitted", Event: s.Event.ID, Artifacts: s.Event.Artifacts}
 	switch {
-	case done.err != nil:
-		result.State, result.Error = "failed", strings.TrimSpace(done.err.Error())
-	case done.event.Status == event.Done:
+	case s.Err != nil:
+		result.State, result.Error = "failed", strings.TrimSpace(s.Err.Error())
+	case s.Event.Status == event.Done:
 		result.State = "done"
 	}
 	return result
 }
 
-func (r *submitResults) add(done submitted) {
-	result := resultOf(done)
+func (r *submitResults) add(s adminclient.Submitted) {
+	result := newSubmitResult(s)
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.ended++
-	if done.err == nil {
+	if s.Err == nil {
 		r.good++
 	}
-	if r.broken != nil {
+	if r.failed != nil {
 		return
 	}
 	r.progress.clear()
 	if r.asJSON {
-		r.broken = printJSON(r.out, result)
+		r.failed = printJSON(r.out, result)
 	} else {
-		r.broken = printResult(r.out, result.text())
+		r.failed = printResult(r.out, result.text())
 	}
 	r.progress.set(r.ended)
 }
 
-// text is one line, and one below it for each file.
+// text returns one line, and below it one for each stored file.
 func (r submitResult) text() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%-9s  %s", r.State, printable(r.Source))
@@ -86,8 +84,8 @@ func (r submitResult) text() string {
 	return text.String() + "\n"
 }
 
-// note tells a person, once, why it takes so long.
-func (r *submitResults) note(cause error) {
+// waiting reports once why a submission is delayed.
+func (r *submitResults) waiting(cause error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if r.noted {
@@ -99,12 +97,12 @@ func (r *submitResults) note(cause error) {
 	r.progress.set(r.ended)
 }
 
-// verdict is nil if every image came to its end well.
-func (r *submitResults) verdict(all int, detached bool) error {
+// err returns an error if an image failed, or if a result could not be printed.
+func (r *submitResults) err(all int, detached bool) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.broken != nil || r.good == all {
-		return r.broken
+	if r.failed != nil || r.good == all {
+		return r.failed
 	}
 	what := "stored"
 	if detached {

@@ -47,7 +47,7 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	}
 	folder, address := t.TempDir(), freeAddress(t)
 	env := []string{
-		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 		"RECEIVER_DEEPIMAGE_CALLS_PER_SECOND=1000", "RECEIVER_DEEPIMAGE_UNKNOWN_PER_MINUTE=10000", "RECEIVER_RECONCILE_AFTER=2s",
 		"RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 	}
@@ -66,7 +66,7 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 		jobs, ids = append(jobs, job), append(ids, job.ID)
 	}
 	p := serve(t, folder, env...)
-	run(t, env, append([]string{"expect"}, ids...)...).expect(t, 0)
+	run(t, env, append([]string{"jobs", "track"}, ids...)...).expect(t, 0)
 	deliveries := make(chan []fakevendor.Delivery, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), trustWait())
 	defer cancel()

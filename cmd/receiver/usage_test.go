@@ -8,7 +8,7 @@ import (
 )
 
 func commands() []string {
-	return []string{"serve", "demo", "send", "check", "env", "events", "targets", "submit", "expect", "migrate", "healthcheck", "version"}
+	return []string{"serve", "demo", "send", "check", "env", "events", "targets", "submit", "jobs", "migrate", "healthcheck", "version"}
 }
 
 func TestEveryCommandHelps(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/deepimage-receiver/receiver/internal/replay"
 )
 
 // What an embedded receiver has done and still has to do goes on in Postgres, under the same ids.
@@ -67,10 +68,13 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 // beginReplay writes down in a store that nobody has open that events are to run again.
 func beginReplay(t *testing.T, c config.Config) {
 	t.Helper()
-	err := app.WithTargets(t.Context(), c, func(ctx context.Context, stores *app.WorkStores) error {
-		return stores.BulkReplays.Create(ctx, history.Filter{State: event.Dead, Job: "none"})
-	})
+	db, err := database.OpenSQLite(t.Context(), c.WorkFile())
 	if err != nil {
+		t.Fatal(err)
+	}
+	writer := database.NewWriter(db)
+	err = replay.NewStore(writer).Create(t.Context(), history.Filter{State: event.Dead, Job: "none"})
+	if err := errors.Join(err, writer.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/rs/zerolog"
 )
 
@@ -38,6 +39,9 @@ func OpenOffice(ctx context.Context, c config.Config) (_ *Office, err error) {
 	a.cleanups.add("stores", stores.close)
 	if err := a.useStores(ctx, stores); err != nil {
 		return nil, err
+	}
+	if c.DeepImage.Enabled() { // it registers jobs; the receiver looks them up
+		a.lookout = reconcile.New(c.Reconcile, reconcile.Deps{Store: a.work.Jobs})
 	}
 	if err := a.openAdmin(a.answering()); err != nil {
 		return nil, err

@@ -140,7 +140,8 @@ func visibilityRules() []Rule {
 		Says: "only the wiring imports the listeners",
 		Of:   []string{"./internal/..."},
 		Except: []string{
-			"./internal/app", "./internal/config", "./internal/webhook", "./internal/admin", "./internal/httpserver/...", "./internal/problem",
+			"./internal/adminclient", "./internal/app", "./internal/config", "./internal/webhook", "./internal/admin", "./internal/httpserver/...",
+			"./internal/problem",
 		},
 		Forbid: []string{"./internal/webhook", "./internal/admin", "./internal/httpserver/..."},
 	}, {

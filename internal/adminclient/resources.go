@@ -1,0 +1,181 @@
+package adminclient
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/deepimage-receiver/receiver/internal/admin"
+)
+
+const (
+	pageSize     = 200  // items of one request for a list
+	maxTrackJobs = 1000 // jobs of one request to track
+)
+
+// Resources of the admin API.
+type (
+	// EventSummary is an event in a list.
+	EventSummary = admin.Summary
+	// Event is an event with its steps and artifacts.
+	Event = admin.Event
+	// Attempt is one attempt of a step.
+	Attempt = admin.Attempt
+	// Artifact is a stored file.
+	Artifact = admin.Artifact
+	// Job is a tracked job.
+	Job = admin.Job
+	// Target is a step that can be disabled.
+	Target = admin.Target
+)
+
+// ListEvents calls yield with at most limit events, newest first, until it returns an error.
+func (c *Client) ListEvents(ctx context.Context, filter url.Values, limit int, yield func(EventSummary) error) error {
+	return list(ctx, filter, limit, yield, func(query url.Values) ([]EventSummary, string, error) {
+		var page struct {
+			Events []EventSummary
+			Cursor string
+		}
+		err := c.get(ctx, "/events", query, &page)
+		return page.Events, page.Cursor, err
+	})
+}
+
+// ListJobs calls yield with at most limit tracked jobs, newest first. An empty state stands for all states.
+func (c *Client) ListJobs(ctx context.Context, state string, limit int, yield func(Job) error) error {
+	filter := url.Values{}
+	if state != "" {
+		filter.Set("state", state)
+	}
+	return list(ctx, filter, limit, yield, func(query url.Values) ([]Job, string, error) {
+		var page struct {
+			Jobs   []Job
+			Cursor string
+		}
+		err := c.get(ctx, "/jobs", query, &page)
+		return page.Jobs, page.Cursor, err
+	})
+}
+
+// list reads page after page until there are limit items, or no more.
+func list[T any](ctx context.Context, filter url.Values, limit int, yield func(T) error, read func(url.Values) ([]T, string, error)) error {
+	for limit > 0 && ctx.Err() == nil {
+		filter.Set("limit", strconv.Itoa(min(limit, pageSize)))
+		items, cursor, err := read(filter)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if err := yield(item); err != nil {
+				return err
+			}
+		}
+		if cursor == "" {
+			return nil
+		}
+		limit -= len(items)
+		filter.Set("cursor", cursor)
+	}
+	return ctx.Err()
+}
+
+// Event returns one event, also as the JSON that the API sent.
+func (c *Client) Event(ctx context.Context, id string) (e Event, raw json.RawMessage, err error) {
+	if err := c.get(ctx, "/events/"+url.PathEscape(id), nil, &raw); err != nil {
+		return e, nil, err
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return e, nil, fmt.Errorf("the response of %s is not that of a receiver's admin API: %w", c.base.Host, err)
+	}
+	return e, raw, nil
+}
+
+// Replayed is the result of a replay of one event.
+type Replayed struct {
+	ID    string `json:"id"`
+	Steps int    `json:"steps"`
+}
+
+// Replay runs the dead steps of an event again: those of one handler, or all if it is empty. With finished, also
+// those that are done or skipped.
+func (c *Client) Replay(ctx context.Context, id, handler string, finished bool) (result Replayed, err error) {
+	query := url.Values{}
+	if handler != "" {
+		query.Set("handler", handler)
+	}
+	if finished {
+		query.Set("finished", "true")
+	}
+	err = c.post(ctx, "/events/"+url.PathEscape(id)+"/replay", query, nil, &result)
+	return result, err
+}
+
+// BulkReplay is the result of a bulk replay.
+type BulkReplay struct {
+	Events int  `json:"events"`
+	More   bool `json:"more"` // Events is only a lower bound
+	DryRun bool `json:"dry_run"`
+}
+
+// ReplayAll starts a bulk replay of the events that match the filter; with dryRun it only counts them.
+func (c *Client) ReplayAll(ctx context.Context, filter url.Values, dryRun bool) (result BulkReplay, err error) {
+	if dryRun {
+		filter.Set("dry_run", "true")
+	}
+	err = c.post(ctx, "/replays", filter, nil, &result)
+	return result, err
+}
+
+// Released is the result of releasing or verifying quarantined events.
+type Released struct {
+	ID     string `json:"id,omitempty"` // empty for all events
+	Events int    `json:"events"`
+	Action string `json:"action"`
+}
+
+// Release releases a quarantined event, or all if id is empty. With verify, Deep Image is asked again instead.
+func (c *Client) Release(ctx context.Context, id string, verify bool) (result Released, err error) {
+	action, path := "release", "/quarantine/"
+	if verify {
+		action = "verify"
+	}
+	if id != "" {
+		path = "/events/" + url.PathEscape(id) + "/"
+		result.Events = 1 // the API does not count a single event
+	}
+	err = c.post(ctx, path+action, nil, nil, &result)
+	return result, err
+}
+
+// Targets returns the configured steps in their order, then those that only the store knows.
+func (c *Client) Targets(ctx context.Context) ([]Target, error) {
+	var result struct{ Targets []Target }
+	err := c.get(ctx, "/targets", nil, &result)
+	return result.Targets, err
+}
+
+// SetTarget enables or disables a target.
+func (c *Client) SetTarget(ctx context.Context, name string, enabled bool) error {
+	action := "/disable"
+	if enabled {
+		action = "/enable"
+	}
+	var result struct{ Enabled bool }
+	return c.post(ctx, "/targets/"+url.PathEscape(name)+action, nil, nil, &result)
+}
+
+// TrackJobs registers jobs whose callbacks are expected, and returns their states. It is idempotent.
+func (c *Client) TrackJobs(ctx context.Context, jobs []string) ([]Job, error) {
+	var tracked []Job
+	for chunk := range slices.Chunk(jobs, maxTrackJobs) {
+		var result struct{ Jobs []Job }
+		if err := c.post(ctx, "/jobs/track", nil, map[string][]string{"jobs": chunk}, &result); err != nil {
+			return tracked, err
+		}
+		tracked = append(tracked, result.Jobs...)
+	}
+	return tracked, nil
+}
