@@ -113,11 +113,11 @@ func (b *backOffice) Load(ctx context.Context, id event.ID) (admin.Event, error)
 
 // Body gives the body of an event.
 func (b *backOffice) Body(ctx context.Context, id event.ID) ([]byte, error) {
-	sequence, err := b.app.work.History.Sequence(ctx, id)
+	job, err := b.app.work.History.Job(ctx, id)
 	if err != nil {
 		return nil, missing(err)
 	}
-	body, err := b.app.inbox.Body(ctx, sequence)
+	body, err := b.app.inbox.Body(ctx, job, id)
 	return body, missing(err)
 }
 

@@ -84,6 +84,12 @@ func (a *App) buildStores(ctx context.Context) error {
 	for _, store := range stores.versions {
 		a.log.Debug().Str("store", store.Store).Int64("version", store.Version).Msg("schema is up to date")
 	}
+	if n := stores.match.Requeued; n > 0 {
+		a.log.Warn().Int64("events", n).Msg("work store lacked events, restored from the inbox")
+	}
+	if n := stores.match.Bodiless; n > 0 {
+		a.log.Error().Int64("events", n).Msg("inbox lacks bodies of events, restore it from a backup")
+	}
 	return a.useStores(ctx, stores)
 }
 

@@ -74,7 +74,7 @@ func (b *backOffice) awaitRelayed(ctx context.Context, id event.ID) error {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
-		_, err := b.app.work.History.Sequence(ctx, id)
+		_, err := b.app.work.History.Job(ctx, id)
 		if err == nil || !errors.Is(err, history.ErrNotFound) {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/relay"
 )
 
 // stores are the databases behind the inbox, the work store and the queue, with their schemas up
@@ -22,6 +23,7 @@ type stores struct {
 	work     *database.DB
 	queue    *database.DB
 	versions []Migration
+	match    relay.Match // how the two files of SQLite belong together
 	cleanups cleanups
 }
 
@@ -67,6 +69,9 @@ func (s *stores) openFiles(ctx context.Context, c config.Config) error {
 		return err
 	}
 	if err := s.migrate(ctx, s.inbox, s.work); err != nil {
+		return err
+	}
+	if s.match, err = relay.MatchStores(ctx, s.inbox, s.work); err != nil {
 		return err
 	}
 	return folder.sync()

@@ -31,11 +31,14 @@ type DB struct {
 	Pool *pgxpool.Pool
 }
 
-// Close closes the pools; in SQLite the last one to close moves the log into the file.
+// Close closes the pools. In SQLite it writes the log back into the file first, so that a copy of the file alone has everything.
 func (db *DB) Close() error {
 	var err error
 	if db.Reader != db.Writer {
 		err = db.Reader.Close()
+	}
+	if db.Kind == SQLite {
+		err = errors.Join(err, checkpoint(db.Writer))
 	}
 	err = errors.Join(err, db.Writer.Close())
 	if db.Pool != nil {

@@ -1,7 +1,9 @@
 package database_test
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,5 +137,89 @@ func TestValues(t *testing.T) {
 	t.Parallel()
 	if got := database.Values(2, 3); got != "($1,$2,$3),($4,$5,$6)" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// A copy of the file alone, made after a clean stop, has everything that was committed.
+func TestCloseWritesTheLogBack(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := database.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{"CREATE TABLE rows (n INTEGER)", "INSERT INTO rows VALUES (1), (2), (3)"} {
+		if _, err := db.Writer.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := filepath.Join(t.TempDir(), "alone.db")
+	if err := os.WriteFile(alone, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := database.OpenSQLite(t.Context(), alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = copied.Close() }()
+	var got int
+	if err := copied.Reader.QueryRowContext(t.Context(), "SELECT count(*) FROM rows").Scan(&got); err != nil || got != 3 {
+		t.Errorf("rows in the copy = %d, error %v; want 3", got, err)
+	}
+}
+
+func TestOpenRefusesADamagedFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := database.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)",
+		"WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000) INSERT INTO rows SELECT n, hex(randomblob(50)) FROM n",
+	} {
+		if _, err := db.Writer.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name   string
+		damage func([]byte)
+	}{
+		{name: "header", damage: func(file []byte) { copy(file, "not a database at all") }},
+		{name: "a page in the middle", damage: func(file []byte) { clear(file[5*4096 : 6*4096]) }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			file := bytes.Clone(whole)
+			row.damage(file)
+			path := filepath.Join(t.TempDir(), "damaged.db")
+			if err := os.WriteFile(path, file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			opened, err := database.OpenSQLite(t.Context(), path)
+			if !errors.Is(err, database.ErrDamaged) {
+				t.Errorf("error = %v, want ErrDamaged", err)
+			}
+			if err == nil {
+				_ = opened.Close()
+			}
+		})
 	}
 }

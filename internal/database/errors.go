@@ -11,10 +11,12 @@ import (
 // Codes of SQLite, https://www.sqlite.org/rescode.html.
 const (
 	sqliteError      = 1 // such as a missing table
+	sqliteCorrupt    = 11
 	sqliteFull       = 13
 	sqliteConstraint = 19
 	sqliteMismatch   = 20
 	sqliteTooBig     = 18
+	sqliteNotADB     = 26
 )
 
 // Codes of Postgres, https://www.postgresql.org/docs/current/errcodes-appendix.html.
@@ -50,6 +52,12 @@ func isMissingTable(err error) bool {
 func IsFull(err error) bool {
 	code := postgresCode(err)
 	return sqliteCode(err) == sqliteFull || code == postgresDiskFull || code == postgresReadOnly
+}
+
+// isDamaged reports whether a statement failed because the structure of the file is damaged.
+func isDamaged(err error) bool {
+	code := sqliteCode(err)
+	return code == sqliteCorrupt || code == sqliteNotADB
 }
 
 // IsOwnFault says that what a statement asked for was at fault, or that it was the one to

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"time"
 
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
@@ -43,13 +44,62 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	writer, err := openFile(ctx, dsn(path, "rwc", writerPragmas()), 1)
 	if err != nil {
-		return nil, fmt.Errorf("database: open %s: %w", path, err)
+		return nil, fmt.Errorf("database: open %s: %w", path, damaged(err))
 	}
 	reader, err := openFile(ctx, dsn(path, "ro", readerPragmas()), max(2, runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
 	}
-	return &DB{Kind: SQLite, Writer: writer, Reader: reader}, nil
+	db := &DB{Kind: SQLite, Writer: writer, Reader: reader}
+	if err := quickCheck(ctx, reader); err != nil {
+		return nil, errors.Join(fmt.Errorf("database: open %s: %w", path, damaged(err)), db.Close())
+	}
+	return db, nil
+}
+
+// checkpointTimeout bounds the wait for the log to be written back.
+const checkpointTimeout = 30 * time.Second
+
+// checkpoint writes the log back into the file and empties it. What another process reads, or a full disk has no room for, stays in the log.
+func checkpoint(writer *sql.DB) error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkpointTimeout)
+	defer cancel()
+	if _, err := writer.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil && !IsFull(err) && !isDamaged(err) {
+		return fmt.Errorf("database: checkpoint: %w", err)
+	}
+	return nil
+}
+
+// quickCheckTimeout bounds the look at a file's integrity when it is opened: both files of a receiver within a second.
+const quickCheckTimeout = 500 * time.Millisecond
+
+// ErrDamaged reports a file whose structure is damaged.
+var ErrDamaged = errors.New("the database file is damaged; restore it from a backup, together with the other files of its folder")
+
+// damaged adds ErrDamaged to an error that means it.
+func damaged(err error) error {
+	if isDamaged(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// quickCheck looks at the integrity of a file until its time is over: a large file is not read to its end.
+func quickCheck(ctx context.Context, reader *sql.DB) error {
+	limited, cancel := context.WithTimeout(ctx, quickCheckTimeout)
+	defer cancel()
+	var found string
+	err := reader.QueryRowContext(limited, "PRAGMA quick_check(1)").Scan(&found)
+	switch {
+	case err != nil && limited.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return err
+	case found != "ok":
+		return fmt.Errorf("%w: %s", ErrDamaged, found)
+	default:
+		return nil
+	}
 }
 
 // create makes an empty file for its owner alone; SQLite gives the files beside it the same mode.

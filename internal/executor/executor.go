@@ -33,7 +33,7 @@ type Work interface {
 
 // Bodies is where the bodies of events are.
 type Bodies interface {
-	Body(ctx context.Context, sequence int64) ([]byte, error)
+	Body(ctx context.Context, job string, id event.ID) ([]byte, error)
 }
 
 // Step is a handler with its name and bounds.
@@ -130,9 +130,9 @@ func (p *Executor) handle(ctx context.Context, step Step, attempt workflow.Attem
 
 // load reads the event as it came in.
 func (p *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {
-	body, err := p.bodies.Body(ctx, attempt.Sequence)
+	body, err := p.bodies.Body(ctx, attempt.Job, attempt.Event)
 	if errors.Is(err, inbox.ErrNotFound) {
-		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of the event any more"))
+		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of this event: it was lost, or restored from an older copy"))
 	}
 	if err != nil {
 		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("the body of the event could not be read from the inbox"))

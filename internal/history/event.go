@@ -84,16 +84,16 @@ func (s *Store) Load(ctx context.Context, id event.ID) (Details, error) {
 	return h, err
 }
 
-// Sequence is the number of an event in the inbox, where its body is, or ErrNotFound.
-func (s *Store) Sequence(ctx context.Context, id event.ID) (int64, error) {
+// Job returns the job of an event, or ErrNotFound.
+func (s *Store) Job(ctx context.Context, id event.ID) (string, error) {
 	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	if len(found) == 0 {
-		return 0, ErrNotFound
+		return "", ErrNotFound
 	}
-	return found[0].Sequence, nil
+	return found[0].Job, nil
 }
 
 // List gives the newest events that were received before the one named (all if ""), at most limit of them.

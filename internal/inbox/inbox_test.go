@@ -170,7 +170,7 @@ func TestRelayedLeavesTheOutboxOnce(t *testing.T) {
 			t.Fatalf("got %d entries, error %v", len(entries), err)
 		}
 		for _, e := range entries {
-			body, err := s.Body(t.Context(), e.Sequence)
+			body, err := s.Body(t.Context(), e.Job, e.ID)
 			if err != nil || string(body) != want[e.ID] || e.Bytes != int64(len(body)) {
 				t.Errorf("entry %+v has body %q, error %v", e, body, err)
 			}

@@ -14,7 +14,7 @@ import (
 
 // Entry is an accepted event that waits to be relayed, without its body.
 type Entry struct {
-	Sequence int64 // the event's number in the inbox, by which Body finds it
+	Sequence int64 // the event's number in the inbox
 	ID       event.ID
 	Job      string
 	Digest   event.Digest
@@ -75,10 +75,11 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	return entries, nil
 }
 
-// Body gives the body of an event byte for byte.
-func (i *Inbox) Body(ctx context.Context, sequence int64) ([]byte, error) {
+// Body returns the body of an event of a job byte for byte, or ErrNotFound. It finds the body by what identifies the
+// event and not by its number: an inbox that was lost or restored from an older copy gives numbers anew.
+func (i *Inbox) Body(ctx context.Context, job string, id event.ID) ([]byte, error) {
 	var body []byte
-	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM callbacks WHERE seq = $1", sequence).Scan(&body)
+	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM callbacks WHERE job = $1 AND id = $2", job, string(id)).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNotFound
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
@@ -45,6 +46,7 @@ const (
 	sqlOutbox   = "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq > $1"
 	sqlFirst    = "SELECT id FROM callbacks WHERE job = $1 AND digest = $2"
 	sqlRelayed  = "DELETE FROM outbox WHERE seq = $1"
+	sqlAdvance  = database.AdvanceMark
 	sqlProbe    = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
 	sqlReject   = "INSERT INTO rejections (received_at, code, detail, body) VALUES ($1, $2, $3, $4)"
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
@@ -80,7 +82,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 		}
 		w.inserts = append(w.inserts, insert{rows, statement})
 	}
-	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlProbe, sqlReject, sqlOldest, sqlForget} {
+	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
 			return fmt.Errorf("inbox: prepare: %w", err)
@@ -92,23 +94,32 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 
 // resume reads where an earlier run left off.
 func (w *sqliteWriter) resume(ctx context.Context) error {
-	row := w.connection.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM callbacks")
-	if err := row.Scan(&w.sequence); err != nil {
-		return fmt.Errorf("inbox: last event: %w", err)
+	var err error
+	if w.sequence, err = lastNumber(ctx, w.connection); err != nil {
+		return err
 	}
-	row = w.connection.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(length(body)), 0) FROM rejections")
+	row := w.connection.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(length(body)), 0) FROM rejections")
 	if err := row.Scan(&w.rejections.count, &w.rejections.bytes); err != nil {
 		return fmt.Errorf("inbox: rejections: %w", err)
 	}
 	return nil
 }
 
-// close gives the connection back; closing twice is no error.
+// close closes the statements and returns the connection; closing twice is no error. A statement that stays open keeps
+// its connection half open, and the log would not be written back into the file at the end.
 func (w *sqliteWriter) close() error {
-	if err := w.connection.Close(); !errors.Is(err, sql.ErrConnDone) {
-		return err
+	var errs []error
+	for _, insert := range w.inserts {
+		errs = append(errs, insert.statement.Close())
 	}
-	return nil
+	for _, statement := range w.statements {
+		errs = append(errs, statement.Close())
+	}
+	w.inserts, w.statements = nil, nil
+	if err := w.connection.Close(); !errors.Is(err, sql.ErrConnDone) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // write settles a batch in one transaction. Either all of it is safe when write
@@ -188,5 +199,9 @@ func (w *sqliteWriter) removeRelayed(ctx context.Context, e *relayedEntry) error
 		}
 		w.outbox -= removed
 	}
-	return nil
+	if len(e.sequences) == 0 {
+		return nil
+	}
+	_, err := w.statements[sqlAdvance].ExecContext(ctx, slices.Max(e.sequences))
+	return err
 }

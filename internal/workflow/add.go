@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -43,12 +44,37 @@ func (s *Store) Add(ctx context.Context, take Take, stages [][]string) (taken in
 		if err != nil {
 			return err
 		}
+		if err := s.advanceMark(ctx, tx, entries); err != nil {
+			return err
+		}
 		if err := s.insertSteps(ctx, tx, added, stages); err != nil || s.onAdd == nil {
 			return err
 		}
 		return s.onAdd(ctx, tx, entries)
 	})
 	return taken, err
+}
+
+// advanceMark records up to which number the work store has the events of an inbox in another file.
+func (s *Store) advanceMark(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error {
+	if s.writer.DB.Kind == database.Postgres {
+		return nil
+	}
+	last := slices.MaxFunc(entries, func(a, b InboxEntry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	_, err := tx.ExecContext(ctx, database.AdvanceMark, last.Sequence)
+	return err
+}
+
+// LastSequence returns the highest number of an event in the work store, 0 if it has none.
+func LastSequence(ctx context.Context, db *database.DB) (last int64, err error) {
+	err = db.Reader.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&last)
+	return last, database.Wrap("workflow: last sequence", err)
+}
+
+// CountAfter counts the events whose numbers are higher than the one given.
+func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, err error) {
+	err = db.Reader.QueryRowContext(ctx, "SELECT count(*) FROM events WHERE seq > $1", sequence).Scan(&n)
+	return n, database.Wrap("workflow: count after", err)
 }
 
 // insertEvents gives the ids of those that were not there.
