@@ -2,7 +2,7 @@
 
 ARG GO_VERSION=1.26
 
-# The toolchain runs on the builder's own platform and compiles for the image's.
+# Cross-compiles: the toolchain runs on the platform of the builder.
 FROM --platform=$BUILDPLATFORM golang:${GO_VERSION}-bookworm AS build
 WORKDIR /src
 ENV CGO_ENABLED=0
@@ -28,7 +28,7 @@ RUN --mount=type=bind,target=. \
 
 RUN mkdir /out/data
 
-# Holds CA certificates, /etc/passwd and /tmp, and neither a shell nor a package manager.
+# Contains CA certificates, /etc/passwd and /tmp; no shell, no package manager.
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=""
 ARG COMMIT=""
@@ -42,10 +42,10 @@ LABEL org.opencontainers.image.title="Deep Image webhook receiver" \
       org.opencontainers.image.created="${DATE}"
 
 COPY --from=build /out/receiver /receiver
-# The data folder belongs to the user of the image (65532 is its nonroot).
+# The user of the image (65532, nonroot) owns the data folder.
 COPY --from=build --chown=65532:65532 --chmod=0750 /out/data /data
 
-# All that is written is below /data: the root may be read-only.
+# Only /data is written; the root may be read-only.
 ENV RECEIVER_DATA_DIR=/data
 VOLUME /data
 USER 65532:65532

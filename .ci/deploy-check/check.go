@@ -1,8 +1,8 @@
-// Package deploycheck examines the files that a site is set up with, without a
-// cluster, an engine or a registry: it loads the compose file as Docker Compose
-// does, builds every kustomization, decodes and validates every object with the
-// API server's own code, and holds both to the rules of this house and to the
-// variables that the program really has. Its test is the check.
+// Package deploycheck checks the Dockerfile and the deployment files without a
+// cluster, an engine or a registry. It loads the compose file with the loader of
+// Docker Compose, builds every kustomization, validates every object with the
+// code of the API server, and compares both with the rules of this project and
+// with the variables of the program. Its test is the check.
 package deploycheck
 
 import (
@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// check gives all faults of a folder.
+// check returns all faults of a folder.
 func check(ctx context.Context, folder string, receiver program) []error {
 	r := &report{}
 	receiver.checkNames(r, folder)
@@ -23,12 +23,12 @@ func check(ctx context.Context, folder string, receiver program) []error {
 // report collects faults.
 type report struct{ faults []error }
 
-// add notes a fault of what where names.
+// add records a fault at a place.
 func (r *report) add(where, format string, arguments ...any) {
 	r.faults = append(r.faults, fmt.Errorf("%s: "+format, append([]any{where}, arguments...)...))
 }
 
-// require notes a fault unless the condition holds.
+// require records a fault unless the condition holds.
 func (r *report) require(holds bool, where, format string, arguments ...any) {
 	if !holds {
 		r.add(where, format, arguments...)

@@ -12,7 +12,7 @@ import (
 
 const top = "../.."
 
-// built is the receiver, once for all tests.
+// built is the receiver that all tests share.
 var built program
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -91,7 +91,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"images in the container", compose, "    RECEIVER_DOWNLOAD_BUCKET_URL: s3://images?endpoint=http://s3:7070&region=us-east-1&path_style=true\n", "", "keeps images in a folder of its own"},
 		{"trusts another network", compose, "RECEIVER_TRUSTED_PROXIES: ${FRONT_SUBNET:-10.213.53.0/28}", "RECEIVER_TRUSTED_PROXIES: 10.0.0.0/8", "trusts the proxies in"},
 		{"receiver that gets nothing", compose, "RECEIVERS: receiver-1:8080 receiver-2:8080", "RECEIVERS: receiver-1:8080", "balances over [receiver-1:8080]"},
-		{"port that nobody listens on", compose, "receiver-2:8080", "receiver-2:80", "balances over"},
+		{"port without a listener", compose, "receiver-2:8080", "receiver-2:80", "balances over"},
 		{"body limit below the receiver's", proxy, "max_size 33MiB", "max_size 10MiB", "cuts bodies at 10MiB"},
 		{"fast and loose", compose, "[postgres, -c, shared", "[postgres, -c, synchronous_commit=off, -c, shared", "changes synchronous_commit"},
 		{"too few connections", compose, "max_connections=100", "max_connections=40", "lets 40 connections in; the receivers may need 49"},
@@ -132,7 +132,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"images in the pod", base, "RECEIVER_DOWNLOAD_BUCKET_URL=s3://example-images", "RECEIVER_DOWNLOAD_BUCKET_URL=file:///data/images", "keeps images in a folder of its own"},
 		{"data on the root", base, "RECEIVER_DATA_DIR=/data", "RECEIVER_DATA_DIR=/var/data", "which is no volume"},
 		{"all on one node", deployment, spreading, "", "all replicas may be on one node"},
-		{"probe of a port of nobody", deployment, "httpGet: { path: /readyz, port: http }", "httpGet: { path: /readyz, port: web }", "the readiness probe asks the port web"},
+		{"unknown probe of a port", deployment, "httpGet: { path: /readyz, port: http }", "httpGet: { path: /readyz, port: web }", "the readiness probe asks the port web"},
 		{"kind that nothing validates", deployment, "kind: Deployment", "kind: StatefulSet", "nothing here validates this kind"},
 
 		// References.
@@ -141,14 +141,14 @@ func TestPlantedFaults(t *testing.T) {
 		{"policy of nothing", "kubernetes/base/networkpolicy.yaml", "component: receiver", "component: receivers", "NetworkPolicy receiver: selects no pods"},
 		{"spreads others", deployment, "matchLabelKeys: [pod-template-hash]\n          labelSelector:\n            matchLabels: { app.kubernetes.io/component: receiver }\n        - ", "matchLabelKeys: [pod-template-hash]\n          labelSelector:\n            matchLabels: { app.kubernetes.io/component: other }\n        - ", "spreads pods that are not its own"},
 		{"scales nothing", "kubernetes/base/autoscaler.yaml", "kind: Deployment, name: receiver", "kind: Deployment, name: other", "the Deployment other does not exist"},
-		{"port of nobody", "kubernetes/base/service.yaml", "targetPort: http", "targetPort: web", "its port web is none of"},
-		{"policy for a port of nobody", "kubernetes/base/networkpolicy.yaml", "port: http", "port: web", "on a port that"},
+		{"unknown port", "kubernetes/base/service.yaml", "targetPort: http", "targetPort: web", "its port web is none of"},
+		{"unknown policy for a port", "kubernetes/base/networkpolicy.yaml", "port: http", "port: web", "on a port that"},
 		{"route to nowhere", "kubernetes/base/ingress.yaml", "service: { name: receiver, ", "service: { name: receivers, ", "the Service receivers does not exist"},
-		{"route to a port of nobody", "kubernetes/base/ingress.yaml", "port: { name: http }", "port: { number: 8080 }", "has no port 8080"},
+		{"unknown route to a port", "kubernetes/base/ingress.yaml", "port: { name: http }", "port: { number: 8080 }", "has no port 8080"},
 		{"without TLS", overlay, "path: /spec/tls/0/hosts/0, value: hooks.example.com", "path: /spec/tls/0/hosts/0, value: other.example.com", "is served without TLS"},
-		{"settings of nobody", deployment, "configMapRef: { name: receiver }", "configMapRef: { name: settings }", "the ConfigMap settings does not exist"},
-		{"account of nobody", deployment, "serviceAccountName: receiver", "serviceAccountName: other", `the ServiceAccount "other" does not exist`},
-		{"secret of nobody", deployment, "secretName: receiver", "secretName: other", "no example shows the Secret other"},
+		{"unknown settings", deployment, "configMapRef: { name: receiver }", "configMapRef: { name: settings }", "the ConfigMap settings does not exist"},
+		{"unknown account", deployment, "serviceAccountName: receiver", "serviceAccountName: other", `the ServiceAccount "other" does not exist`},
+		{"unknown secret", deployment, "secretName: receiver", "secretName: other", "no example shows the Secret other"},
 		{"key that the example lacks", secret, "  webhook-tokens: TOKEN\n", "", "has no key webhook-tokens"},
 		{"file that is not mounted", deployment, "value: /run/secrets/receiver/database-url", "value: /run/secrets/database-url", "which is not mounted"},
 		{"secret in the kustomization", overlay, "  - namespace.yaml", "  - namespace.yaml\n  - secret.example.yaml", "a secret is no part of a kustomization"},
@@ -177,7 +177,7 @@ func checkPart(t *testing.T, folder, file string) []error {
 	return r.faults
 }
 
-// spreading is what a deployment says of where its pods are.
+// spreading is the placement of the pods in the deployment.
 const spreading = `      topologySpreadConstraints:
         - topologyKey: topology.kubernetes.io/zone
           maxSkew: 1
@@ -193,7 +193,7 @@ const spreading = `      topologySpreadConstraints:
             matchLabels: { app.kubernetes.io/component: receiver }
 `
 
-// plant gives a copy of the files in which one text is another.
+// plant returns a copy of the files in which one text is replaced.
 func plant(t *testing.T, file, old, replacement string) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -19,8 +19,8 @@ import (
 )
 
 // checkCompose loads the compose file, which validates it against the Compose
-// specification, and holds each service to the rules. No variable is set: what is
-// checked is what a newcomer gets.
+// specification, and checks each service. No variable is set, as in a new
+// installation.
 func checkCompose(ctx context.Context, r *report, file string, receiver program) {
 	warnings := &logHook{}
 	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {warnings}})
@@ -51,7 +51,7 @@ func checkCompose(ctx context.Context, r *report, file string, receiver program)
 	c.configs()
 }
 
-// logHook makes faults of what the loader only warns of.
+// logHook records the warnings of the loader as faults.
 type logHook struct{ messages []string }
 
 func (h *logHook) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel} }
@@ -67,7 +67,7 @@ type composeCheck struct {
 	program program
 }
 
-// services gives the services by name, so that the same faults come in the same order.
+// services returns the services sorted by name, so that faults have a stable order.
 func (c composeCheck) services() []types.ServiceConfig {
 	services := slices.Collect(maps.Values(c.project.Services))
 	slices.SortFunc(services, func(a, b types.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
@@ -76,7 +76,7 @@ func (c composeCheck) services() []types.ServiceConfig {
 
 func where(service types.ServiceConfig) string { return "compose service " + service.Name }
 
-// endsByItself tells whether a service does its work once.
+// endsByItself reports whether a service runs once.
 func endsByItself(service types.ServiceConfig) bool { return service.Restart == "no" }
 
 func (c composeCheck) hardening(s types.ServiceConfig) {
@@ -88,7 +88,7 @@ func (c composeCheck) hardening(s types.ServiceConfig) {
 	}
 	c.require(slices.Contains(s.SecurityOpt, "no-new-privileges:true"), where(s), "may gain privileges: no-new-privileges is missing")
 	c.require(!s.Privileged && s.Pid == "" && s.Ipc == "" && s.NetworkMode != "host" && !s.UseAPISocket, where(s), "shares something of the machine")
-	// The receiver's image says its user itself; what ends by itself has volumes to prepare.
+	// The image of the receiver sets its user; a service that runs once prepares volumes as root.
 	c.require(s.Build != nil || endsByItself(s) || (s.User != "" && !strings.HasPrefix(s.User, "0")), where(s), "runs as root: user is missing")
 	for _, volume := range s.Volumes {
 		c.require(volume.Type != types.VolumeTypeBind, where(s), "mounts %s of the machine", volume.Source)
@@ -108,7 +108,7 @@ func (c composeCheck) limits(s types.ServiceConfig) {
 	c.require(s.Restart == "unless-stopped" || s.Restart == "always" || endsByItself(s), where(s), "is not started again after a crash")
 }
 
-// memory sees that Go's own limit, if there is one, is below the container's.
+// memory checks that GOMEMLIMIT, if set, is below the limit of the container.
 func (c composeCheck) memory(s types.ServiceConfig, limit int64) {
 	soft := environmentOf(s)["GOMEMLIMIT"]
 	if soft == "" {
@@ -126,7 +126,7 @@ func (c composeCheck) health(s types.ServiceConfig) {
 	for name, dependency := range s.DependsOn {
 		other, err := c.project.GetService(name)
 		if err != nil {
-			continue // the loader has told
+			continue // the loader has reported it
 		}
 		want := types.ServiceConditionHealthy
 		if endsByItself(other) {
@@ -136,7 +136,7 @@ func (c composeCheck) health(s types.ServiceConfig) {
 	}
 }
 
-// exposure lets the world, and at first only this machine, see the proxy and nothing else.
+// exposure checks that only the proxy publishes ports, by default on loopback.
 func (c composeCheck) exposure(s types.ServiceConfig) {
 	for _, port := range s.Ports {
 		c.require(s.Name == "proxy", where(s), "publishes its port %d", port.Target)
@@ -151,7 +151,7 @@ func (c composeCheck) exposure(s types.ServiceConfig) {
 
 var secretName = regexp.MustCompile(`PASSWORD|SECRET|TOKEN|ACCESS_KEY`)
 
-// secrets keeps secrets out of the environment, which "docker inspect" shows.
+// secrets checks that no secret is in the environment, which "docker inspect" shows.
 func (c composeCheck) secrets(s types.ServiceConfig) {
 	for name := range environmentOf(s) {
 		inFile := strings.HasSuffix(name, fileSuffix)
@@ -169,7 +169,7 @@ func environmentOf(s types.ServiceConfig) map[string]string {
 	return settings
 }
 
-// isReceiver tells whether a service is built from this repository.
+// isReceiver reports whether a service is built from this repository.
 func (c composeCheck) isReceiver(s types.ServiceConfig) bool { return s.Build != nil }
 
 func (c composeCheck) receivers(ctx context.Context) {
@@ -189,7 +189,7 @@ func (c composeCheck) receivers(ctx context.Context) {
 	}
 }
 
-// trust sees that the receiver believes the proxy, and nobody outside their network.
+// trust checks that the receiver trusts the network of the proxy and no other.
 func (c composeCheck) trust(s types.ServiceConfig, networks string) {
 	for name := range c.project.Services["proxy"].Networks {
 		for _, pool := range c.project.Networks[name].Ipam.Config {
@@ -202,7 +202,7 @@ func (c composeCheck) trust(s types.ServiceConfig, networks string) {
 
 var bodyLimit = regexp.MustCompile(`max_size\s+(\S+)`)
 
-// proxy sees that every receiver gets its share, and that bodies the receiver takes get through.
+// proxy checks that every receiver gets callbacks, and that the body limit is above the receiver's.
 func (c composeCheck) proxy() {
 	s, err := c.project.GetService("proxy")
 	if err != nil {
@@ -235,7 +235,7 @@ func (c composeCheck) proxy() {
 	c.require(err == nil && bytes > most, where(s), "cuts bodies at %s, before the receiver's own limit of %d bytes", limit[1], most)
 }
 
-// durability sees that nobody made Postgres faster at the price of lost events.
+// durability checks that no setting of Postgres risks committed events.
 func (c composeCheck) durability() {
 	for _, s := range c.services() {
 		for _, word := range slices.Concat([]string(s.Command), []string(s.Entrypoint)) {
@@ -248,7 +248,7 @@ func (c composeCheck) durability() {
 
 var maxConnections = regexp.MustCompile(`^max_connections=(\d+)$`)
 
-// connections sees that Postgres has room for the pools of all receivers, and for a person.
+// connections checks that Postgres allows the connections of all receivers and one more.
 func (c composeCheck) connections() {
 	needed := 1
 	for _, s := range c.services() {
@@ -268,7 +268,7 @@ func (c composeCheck) connections() {
 	}
 }
 
-// configs sees that the files which are mounted exist; Docker would make folders of them.
+// configs checks that mounted files exist; Docker would create folders instead.
 func (c composeCheck) configs() {
 	for name, config := range c.project.Configs {
 		info, err := os.Stat(config.File)

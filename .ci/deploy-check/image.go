@@ -2,7 +2,7 @@ package deploycheck
 
 import "strings"
 
-// isPinned tells whether an image reference names one version: a digest, or a tag
+// isPinned reports whether an image reference names one version: a digest, or a tag
 // that begins with a number, unlike latest or edge.
 func isPinned(image string) bool {
 	if strings.Contains(image, "@sha256:") {

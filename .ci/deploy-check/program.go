@@ -16,14 +16,14 @@ import (
 const (
 	prefix     = "RECEIVER_"
 	fileSuffix = "_FILE"
-	// closing is what the program may take beyond its time to stop.
+	// closing is the time that the program may need beyond its shutdown timeout.
 	closing = 2 * time.Second
 )
 
-// variableName is a variable of ours wherever it is written, in a comment too.
+// variableName matches a variable of the receiver, also in a comment.
 var variableName = regexp.MustCompile(`\bRECEIVER_[A-Z0-9_]*[A-Z0-9]\b`)
 
-// program is the receiver, as far as it tells of itself.
+// program is the built receiver and its variables.
 type program struct {
 	path      string
 	variables map[string]variable
@@ -62,14 +62,14 @@ func newProgram(ctx context.Context, path string) (program, error) {
 	return p, nil
 }
 
-// receiverEnv asks for the table of variables, with nothing in the environment but these.
+// receiverEnv prints the table of variables with this environment alone.
 func receiverEnv(ctx context.Context, path string, environment ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, path, "env", "--json")
-	command.Env = append([]string{}, environment...) // nil would hand down ours
+	command.Env = append([]string{}, environment...) // nil would pass our own
 	return command
 }
 
-// checkNames looks for variables, also in comments, that the program does not have.
+// checkNames reports variables that the program does not have, also in comments.
 func (p program) checkNames(r *report, folder string) {
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -99,8 +99,7 @@ func (p program) has(name string) bool {
 	return ok && p.variables[inFile].Secret
 }
 
-// accepts lets the program itself judge the settings. What is in files is left
-// out: secrets are not here.
+// accepts runs the program with the settings, without those in files.
 func (p program) accepts(ctx context.Context, r *report, where string, settings map[string]string) {
 	var environment []string
 	for name, value := range settings {
@@ -116,7 +115,7 @@ func (p program) accepts(ctx context.Context, r *report, where string, settings 
 	}
 }
 
-// value is what a setting is in force with.
+// value returns a setting or its default.
 func (p program) value(settings map[string]string, name string) string {
 	if value, ok := settings[name]; ok {
 		return value
@@ -124,7 +123,7 @@ func (p program) value(settings map[string]string, name string) string {
 	return p.variables[name].Default
 }
 
-// checkStop sees that a receiver is not killed while it stops.
+// checkStop checks that a receiver is not killed while it stops.
 func (p program) checkStop(r *report, where string, settings map[string]string, grace, pause time.Duration) {
 	name := prefix + "SHUTDOWN_TIMEOUT"
 	timeout, err := time.ParseDuration(p.value(settings, name))
@@ -136,7 +135,7 @@ func (p program) checkStop(r *report, where string, settings map[string]string, 
 		"is killed after %v, though it may take %v before the signal, %v (%s) and %v to stop", grace, pause, timeout, name, closing)
 }
 
-// checkStores sees that a receiver that can be replaced keeps nothing beside its stores.
+// checkStores checks that a receiver that can be replaced keeps nothing beside its stores.
 func (p program) checkStores(r *report, where string, settings map[string]string) {
 	_, plain := settings[prefix+"DATABASE_URL"]
 	_, inFile := settings[prefix+"DATABASE_URL"+fileSuffix]

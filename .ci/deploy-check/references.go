@@ -19,17 +19,17 @@ import (
 
 type scaler = *autoscalingv2.HorizontalPodAutoscaler
 
-// cluster is what one kustomization would make.
+// cluster has the objects of one kustomization.
 type cluster struct {
 	*report
 	folder   string
 	program  program
-	examples []*corev1.Secret // not made by it, but told to be made
+	examples []*corev1.Secret // shown as an example, not built
 
 	deployments []*appsv1.Deployment
 	configs     []*corev1.ConfigMap
 	accounts    []*corev1.ServiceAccount
-	doors       []*corev1.Service
+	serviceList []*corev1.Service
 	routes      []*networkingv1.Ingress
 	policies    []*networkingv1.NetworkPolicy
 	budgets     []*policyv1.PodDisruptionBudget
@@ -45,7 +45,7 @@ func (c *cluster) put(object runtime.Object) {
 	case *corev1.ServiceAccount:
 		c.accounts = append(c.accounts, o)
 	case *corev1.Service:
-		c.doors = append(c.doors, o)
+		c.serviceList = append(c.serviceList, o)
 	case *networkingv1.Ingress:
 		c.routes = append(c.routes, o)
 	case *networkingv1.NetworkPolicy:
@@ -104,7 +104,7 @@ func (c *cluster) settings(d *appsv1.Deployment) map[string]string {
 	return settings
 }
 
-// secretKey sees that an example says how to make what is referred to.
+// secretKey checks that an example says how to make what is referred to.
 func (c *cluster) secretKey(name, secret, key string) {
 	example, ok := named(c.examples, secret)
 	if !ok {
@@ -115,7 +115,7 @@ func (c *cluster) secretKey(name, secret, key string) {
 	c.require(ok, name, "the example of the Secret %s has no key %s", secret, key)
 }
 
-// mounts sees that the account, the folder that is written to and the files that
+// mounts checks that the account, the folder that is written to and the files that
 // variables name exist.
 func (c *cluster) mounts(name string, d *appsv1.Deployment, settings map[string]string) {
 	spec := d.Spec.Template.Spec
@@ -154,9 +154,9 @@ func secretFiles(spec corev1.PodSpec, container corev1.Container) (files []strin
 	return files
 }
 
-// services sees that each service leads to pods and their port.
+// services checks that each service leads to pods and their port.
 func (c *cluster) services() {
-	for _, s := range c.doors {
+	for _, s := range c.serviceList {
 		pods := c.selected(s, s.Namespace, labels.SelectorFromSet(s.Spec.Selector))
 		for _, d := range pods {
 			for _, port := range s.Spec.Ports {
@@ -176,7 +176,7 @@ func listens(container corev1.Container, port intstr.IntOrString) bool {
 	})
 }
 
-// ingresses sees that each route leads to a port of a service, under TLS.
+// ingresses checks that each route leads to a port of a service, under TLS.
 func (c *cluster) ingresses() {
 	for _, route := range c.routes {
 		var secured []string
@@ -200,7 +200,7 @@ func (c *cluster) backend(route *networkingv1.Ingress, backend networkingv1.Ingr
 		c.add(c.name(route), "leads to something that is no service")
 		return
 	}
-	service, ok := named(c.doors, backend.Service.Name)
+	service, ok := named(c.serviceList, backend.Service.Name)
 	if !ok {
 		c.add(c.name(route), "the Service %s does not exist", backend.Service.Name)
 		return
@@ -212,7 +212,7 @@ func (c *cluster) backend(route *networkingv1.Ingress, backend networkingv1.Ingr
 	c.require(ok, c.name(route), "the Service %s has no port %s%d", service.Name, want.Name, max(want.Number, 0))
 }
 
-// selectors sees that what guards pods finds them.
+// selectors checks that what guards pods finds them.
 func (c *cluster) selectors() {
 	for _, p := range c.policies {
 		pods := c.selectedBy(p, p.Namespace, &p.Spec.PodSelector)
@@ -238,9 +238,9 @@ func (c *cluster) selectors() {
 	}
 }
 
-// guarded sees that nothing is missing around a deployment.
+// guarded checks that nothing is missing around a deployment.
 func (c *cluster) guarded(d *appsv1.Deployment) {
-	c.require(len(c.doors) > 0, c.name(d), "has no Service")
+	c.require(len(c.serviceList) > 0, c.name(d), "has no Service")
 	c.require(len(c.budgets) > 0, c.name(d), "has no PodDisruptionBudget")
 	c.require(len(c.policies) > 0, c.name(d), "has no NetworkPolicy")
 }
@@ -254,7 +254,7 @@ func (c *cluster) selectedBy(object runtime.Object, namespace string, selector *
 	return c.selected(object, namespace, s)
 }
 
-// selected gives the deployments whose pods are selected. None is a fault.
+// selected returns the deployments whose pods are selected. None is a fault.
 func (c *cluster) selected(object runtime.Object, namespace string, selector labels.Selector) (found []*appsv1.Deployment) {
 	for _, d := range c.deployments {
 		if d.Namespace == namespace && !selector.Empty() && selector.Matches(labels.Set(d.Spec.Template.Labels)) {
@@ -265,7 +265,7 @@ func (c *cluster) selected(object runtime.Object, namespace string, selector lab
 	return found
 }
 
-// autoscalers sees that each scales a deployment, and keeps enough of it for one to go.
+// autoscalers checks that each scales a deployment, and keeps enough of it for one to go.
 func (c *cluster) autoscalers() {
 	for _, s := range c.scalers {
 		d, ok := named(c.deployments, s.Spec.ScaleTargetRef.Name)

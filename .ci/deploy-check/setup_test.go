@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// installation is a folder in which setup.sh works as in its container.
+// installation is a folder with the volumes of the setup container.
 type installation struct {
 	t      *testing.T
 	folder string
@@ -43,7 +43,7 @@ func (i installation) mustRun(arguments ...string) string {
 	return output
 }
 
-// secrets gives every file that was made.
+// secrets returns the content of every secret by file.
 func (i installation) secrets() map[string]string {
 	i.t.Helper()
 	files := map[string]string{}
@@ -57,7 +57,7 @@ func (i installation) secrets() map[string]string {
 	return files
 }
 
-func TestSetupMakesEverySecretOnce(t *testing.T) {
+func TestSetupCreatesSecretsOnce(t *testing.T) {
 	i := newInstallation(t)
 	first := i.mustRun()
 	made := i.secrets()
@@ -95,10 +95,10 @@ func TestSetupRotatesTokens(t *testing.T) {
 	}
 	i.mustRun()
 	old := i.secrets()["receiver/webhook-tokens"]
-	told := i.mustRun("add-token")
+	printed := i.mustRun("add-token")
 	newest, kept, _ := strings.Cut(i.secrets()["receiver/webhook-tokens"], ",")
-	if kept != old || len(newest) != 64 || !strings.Contains(told, newest) || i.mustRun("url") != told {
-		t.Errorf("the tokens are %q and %q, the old one was %q, told is %q", newest, kept, old, told)
+	if kept != old || len(newest) != 64 || !strings.Contains(printed, newest) || i.mustRun("url") != printed {
+		t.Errorf("the tokens are %q and %q, the old one was %q, printed is %q", newest, kept, old, printed)
 	}
 	i.mustRun("keep-newest")
 	if left := strings.TrimSpace(i.secrets()["receiver/webhook-tokens"]); left != newest {

@@ -62,7 +62,7 @@ func (c *cluster) container(name string, container corev1.Container) {
 	}
 }
 
-// probe sees that a probe asks what it should. A liveness probe that asked the store
+// probe checks that a probe asks what it should. A liveness probe that asked the store
 // would start every replica again when the store is down.
 func (c *cluster) probe(name, kind string, container corev1.Container, probe *corev1.Probe, path string) {
 	if probe == nil {
@@ -76,7 +76,7 @@ func (c *cluster) probe(name, kind string, container corev1.Container, probe *co
 	c.require(listens(container, port), name, "the %s probe asks the port %s, which is none of the container", kind, port.String())
 }
 
-// rollout sees that a new version takes nothing away before it is there.
+// rollout checks that a new version takes nothing away before it is there.
 func (c *cluster) rollout(name string, d *appsv1.Deployment) {
 	rolling := d.Spec.Strategy.RollingUpdate
 	none := rolling != nil && rolling.MaxUnavailable != nil && *rolling.MaxUnavailable == intstr.FromInt32(0)
@@ -86,14 +86,14 @@ func (c *cluster) rollout(name string, d *appsv1.Deployment) {
 	c.require(scaled || d.Spec.Replicas != nil && *d.Spec.Replicas > 1, name, "has one replica only")
 }
 
-// stop sees that a pod serves on while it is being forgotten, without a shell, and is
+// stop checks that a pod serves on while it is being forgotten, without a shell, and is
 // not killed while it stops.
 func (c *cluster) stop(name string, d *appsv1.Deployment, settings map[string]string) {
 	spec := d.Spec.Template.Spec
 	pause := time.Duration(0)
 	for _, container := range spec.Containers {
 		if container.Lifecycle == nil || container.Lifecycle.PreStop == nil || container.Lifecycle.PreStop.Sleep == nil {
-			c.add(name, "gets its signal before everybody has forgotten it: preStop sleep is missing")
+			c.add(name, "gets its signal while it still gets requests: preStop sleep is missing")
 			continue
 		}
 		pause = max(pause, time.Duration(container.Lifecycle.PreStop.Sleep.Seconds)*time.Second)

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml at the first start, each once, and sees to folders that
-# no image brings. Nothing in the repository is a secret, and no two installations share one.
+# Creates the secrets of compose.yaml at the first start, and folders that no image has.
+# Every installation has its own secrets; the repository contains none.
 #
-#   setup.sh             makes what is missing, and prints the path to register if that is new
+#   setup.sh             creates missing secrets; prints the path to register if it is new
 #   setup.sh url         prints the path to register
-#   setup.sh add-token   makes a new webhook token and keeps the old ones beside it
-#   setup.sh keep-newest forgets all webhook tokens but the newest
+#   setup.sh add-token   adds a webhook token; the old ones stay valid
+#   setup.sh keep-newest removes all webhook tokens except the newest
 #
-# The receivers read their tokens when they start.
+# The receivers read the tokens when they start.
 set -eu
-umask 022 # each volume is mounted by the containers that need it and by nobody else
+umask 022 # only the containers that need a volume mount it
 
 secrets=${SECRETS:-/secrets} state=${STATE:-/state}
 tokens=$secrets/receiver/webhook-tokens
@@ -21,10 +21,10 @@ fail() {
 
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-# write puts its input under a name only when it is whole, and is not nothing.
+# write replaces a file by its input, atomically; empty input is an error.
 write() {
   cat >"$1.new"
-  [ -s "$1.new" ] || fail "nothing to write to $1"
+  [ -s "$1.new" ] || fail "no content for $1"
   sync
   mv "$1.new" "$1"
 }
@@ -47,7 +47,7 @@ make_missing() {
   }
 
   [ -s "$secrets/postgres/password" ] || random | write "$secrets/postgres/password"
-  # The network between them is the project's own, on this machine: hence no TLS.
+  # No TLS: the network is private to this project and machine.
   echo "postgres://receiver:$(cat "$secrets/postgres/password")@postgres:5432/receiver?sslmode=disable" |
     write "$secrets/receiver/database-url"
 
@@ -55,7 +55,7 @@ make_missing() {
   printf '[default]\naws_access_key_id = receiver\naws_secret_access_key = %s\n' "$(cat "$secrets/s3/secret-key")" |
     write "$secrets/receiver/aws-credentials"
 
-  chmod 0777 "$state/s3" "$state/proxy" # of one container each, which is not root
+  chmod 0777 "$state/s3" "$state/proxy" # each is mounted by one container, which is not root
 }
 
 case ${1:-} in

@@ -153,11 +153,8 @@ func textFiles(t *testing.T) []string {
 // unclean lists the folders that are still being cleaned.
 func unclean() []string {
 	return []string{
-		".ci/deploy-check",
 		"api",
 		"cmd/receiver",
-		"deploy/compose",
-		"deploy/kubernetes/base",
 		"internal/admin",
 		"internal/adminclient",
 		"internal/app",
