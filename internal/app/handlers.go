@@ -15,11 +15,11 @@ import (
 )
 
 // lanes are the queues of all steps.
-func (a *App) lanes() []queue.Lane {
-	var lanes []queue.Lane
+func (a *App) lanes() []queue.HandlerQueue {
+	var lanes []queue.HandlerQueue
 	for _, stage := range a.plan() {
 		for _, step := range stage {
-			lanes = append(lanes, queue.Lane{Handler: step.Name, Concurrency: step.Limits.Concurrency})
+			lanes = append(lanes, queue.HandlerQueue{Handler: step.Name, Concurrency: step.Limits.Concurrency})
 		}
 	}
 	return lanes

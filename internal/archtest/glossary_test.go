@@ -191,7 +191,6 @@ func unclean() []string {
 		"internal/migratedata",
 		"internal/notification",
 		"internal/problem",
-		"internal/queue",
 		"internal/reconcile",
 		"internal/replay",
 		"internal/secret",

@@ -81,7 +81,7 @@ func (p *Executor) Run(ctx context.Context, job queue.Job) error {
 		return nil // delivered once more, as after a crash; or its target is disabled
 	}
 	if early, ok := errors.AsType[*workflow.NotYetError](err); ok {
-		return &queue.Later{After: early.After}
+		return &queue.Snooze{Duration: early.After}
 	}
 	if err != nil {
 		p.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("step could not begin")
@@ -169,9 +169,9 @@ func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result 
 	case result.Parked:
 		return nil // it gets another job
 	case result.State == event.Retrying:
-		return &queue.Later{After: max(0, time.Until(result.NextAt))}
+		return &queue.Snooze{Duration: max(0, time.Until(result.NextAt))}
 	case result.State == event.Pending:
-		return &queue.Later{}
+		return &queue.Snooze{}
 	default:
 		return nil
 	}

@@ -92,13 +92,13 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	must(t, first(schema.Migrate(t.Context(), stores.Work)))
 	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
 	h := &house{log: &lockedBuffer{}}
-	var lanes []queue.Lane
+	var lanes []queue.HandlerQueue
 	var steps []executor.Step
 	var stages [][]string
 	for i, name := range names {
 		limits := handler.Limits{Concurrency: 4, Timeout: timeout}
 		stages = append(stages, []string{name})
-		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: limits.Concurrency})
+		lanes = append(lanes, queue.HandlerQueue{Handler: name, Concurrency: limits.Concurrency})
 		steps = append(steps, executor.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
 	var err error

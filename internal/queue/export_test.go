@@ -1,25 +1,25 @@
 package queue
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
 
-// OpenPolling is Open in Postgres with another time between two looks for work that nobody told of.
-func OpenPolling(db *database.DB, config Config, lanes []Lane, poll time.Duration, log *slog.Logger) (*Queue, error) {
-	return openPostgres(db, config, lanes, poll, log)
+// OpenPolling is Open in Postgres with another interval between two looks for jobs that no notice announced.
+func OpenPolling(db *database.DB, config Config, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
+	return openPostgres(db, config, queues, poll, log)
 }
 
-// LookForLostEvery makes a queue look sooner; it is called before Start.
-func (q *Queue) LookForLostEvery(interval time.Duration) { q.lost.every = interval }
-
-// ReplicaID is the name of this process as a replica.
-func (q *Queue) ReplicaID() string { return q.replica.id }
-
-// FallSilent ends the signs of life, as when the process is paused or cut off.
-func (q *Queue) FallSilent() {
-	q.replica.cancel()
-	<-q.replica.done
+// ConfirmOrphansAfter shortens the orphan scan. It must be called before Start.
+func (q *Queue) ConfirmOrphansAfter(confirmAfter time.Duration) {
+	q.orphans.confirmAfter, q.orphans.interval = confirmAfter, confirmAfter/2
 }
+
+// ReplicaID returns the name of this process as a replica.
+func (q *Queue) ReplicaID() string { return q.heartbeat.id }
+
+// StopHeartbeat ends the heartbeat, as when the process is paused or cut off.
+func (q *Queue) StopHeartbeat(ctx context.Context) error { return q.heartbeat.service.Stop(ctx) }

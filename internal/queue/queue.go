@@ -1,7 +1,5 @@
-// Package queue is River behind our words: it hands out steps to be worked on,
-// one queue per handler, so that a slow handler delays nobody else. A job
-// carries nothing but the names of an event and a handler; what they mean is in
-// the work store.
+// Package queue hands out steps to be run. It wraps River, with one queue per handler, so that a slow handler delays no other.
+// A job carries only the names of an event and a handler; their data is in the work store.
 package queue
 
 import (
@@ -17,103 +15,110 @@ import (
 	"github.com/riverqueue/river"
 )
 
-// Config says how replicas share the work; it counts in Postgres alone.
+// Config is how replicas share the jobs in Postgres.
 type Config struct {
-	Lease time.Duration `envconfig:"LEASE" default:"30s" range:"2s..10m" desc:"in Postgres: time without a sign of life after which what a replica was working on is given to others"`
+	Lease time.Duration `envconfig:"LEASE" default:"30s" range:"2s..10m" desc:"in Postgres: time without a heartbeat of a replica after which others take its jobs"`
 }
 
-// Job is one step that is to be worked on.
+// Job is one step to be run.
 type Job struct {
 	Event   event.ID
 	Handler string
-	At      time.Time // not handed out before; zero is at once
-	Late    bool      // handed out only when no other job of its handler is ready
+	At      time.Time // when it may run at the earliest; zero is at once
+	Late    bool      // it runs only when no other job of its handler is ready
 }
 
-// Run works on a job. nil ends the job, a *Later puts it off, any other error
-// means that the outcome could not be recorded: the job comes again soon.
+// Run works on a job. It returns nil when the job is done, and *Snooze to run it again later. Any other error says that the
+// outcome could not be recorded: the job runs again within seconds.
 type Run func(ctx context.Context, job Job) error
 
-// Later puts a job off: it comes again when After has passed.
-type Later struct{ After time.Duration }
+// Snooze is the error by which Run puts its job off.
+type Snooze struct{ Duration time.Duration }
 
-// Error makes Later an error, as which Run returns it.
-func (l *Later) Error() string { return fmt.Sprintf("queue: again in %s", l.After) }
+// Error returns the duration as text.
+func (s *Snooze) Error() string { return fmt.Sprintf("queue: snoozed for %s", s.Duration) }
 
-// Lane is the queue of one handler.
-type Lane struct {
+// HandlerQueue is the queue of one handler.
+type HandlerQueue struct {
 	Handler     string
 	Concurrency int // jobs at the same time
 }
 
 const (
-	// fetchCooldown is the shortest time between two looks for work. River's own
-	// default of 100 ms would cap what many workers can do.
+	// fetchCooldown is the shortest time between two looks for jobs. River's default of 100 ms would limit many workers.
 	fetchCooldown = 10 * time.Millisecond
-	// fetchPollInterval is how late a job can be that was put off for a short time; a look that
-	// finds nothing writes nothing. In Postgres new jobs are told of, and many replicas look.
+	// fetchPollInterval is the longest time between two looks for jobs, and so the delay of a job that was snoozed shortly. A
+	// look that finds nothing writes nothing. In Postgres notices announce new jobs, and many replicas look.
 	fetchPollInterval         = 250 * time.Millisecond
 	postgresFetchPollInterval = time.Second
-	// finishedRetention is how long River keeps finished jobs. The history that people look at is ours.
+	// finishedRetention is how long River keeps finished jobs. The history of the steps is in the work store.
 	finishedRetention = 10 * time.Minute
-	// stopMargin is what is left of the time to stop when running jobs are cancelled.
+	// stopMargin is the time that is left for Stop when it cancels running jobs.
 	stopMargin = 5 * time.Second
 	// latePriority is the last of River's four priorities.
 	latePriority = 4
-	// maxDeliveries is as good as without end: how often a step is tried is decided by the pipeline.
+	// maxDeliveries is practically no limit: the executor limits the attempts of a step.
 	maxDeliveries = 30_000
 )
 
 // Queue hands out jobs. It is safe for use by many goroutines.
 type Queue struct {
-	database *database.DB
-	inserter inserter
-	client   client
-	worker   *worker
-	lost     *lost
-	replica  *replica // nil in SQLite, where this process is the only one
+	database  *database.DB
+	inserter  inserter
+	client    client
+	worker    *worker
+	orphans   *orphans
+	heartbeat *heartbeat // nil in SQLite, where this process is the only one
 }
 
-// inserter is River as far as a transaction of the work store needs it.
+// inserter is the part of River's client that inserts jobs in a transaction of the work store.
 type inserter interface {
 	InsertManyFastTx(ctx context.Context, tx *sql.Tx, params []river.InsertManyParams) (int, error)
 }
 
-// client is River as far as it hands out jobs.
+// client is the part of River's client that runs jobs.
 type client interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 	StopAndCancel(ctx context.Context) error
 }
 
-// Open makes a queue with its lanes on a migrated database. Jobs can be inserted
-// at once; they are handed out from Start on.
-func Open(db *database.DB, config Config, lanes []Lane, log *slog.Logger) (*Queue, error) {
+// Open returns a queue with a queue for each handler, on a migrated database. Jobs can be inserted at once; they run from Start
+// on.
+func Open(db *database.DB, config Config, queues []HandlerQueue, log *slog.Logger) (*Queue, error) {
 	if db.Kind == database.Postgres {
-		return openPostgres(db, config, lanes, postgresFetchPollInterval, log)
+		return openPostgres(db, config, queues, postgresFetchPollInterval, log)
 	}
-	return openSQLite(db, lanes, log)
+	return openSQLite(db, queues, log)
 }
 
-func configuration(lanes []Lane, workers *river.Workers, log *slog.Logger) *river.Config {
-	queues := make(map[string]river.QueueConfig, len(lanes))
-	for _, lane := range lanes {
-		queues[lane.Handler] = river.QueueConfig{MaxWorkers: lane.Concurrency}
+func newQueue(db *database.DB, log *slog.Logger) *Queue {
+	jobs := &inFlight{ids: map[int64]struct{}{}}
+	return &Queue{database: db, worker: &worker{inFlight: jobs}, orphans: newOrphans(db, jobs, log)}
+}
+
+func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Config, error) {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, q.worker); err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	byHandler := make(map[string]river.QueueConfig, len(queues))
+	for _, queue := range queues {
+		byHandler[queue.Handler] = river.QueueConfig{MaxWorkers: queue.Concurrency}
 	}
 	return &river.Config{
 		Logger:            log,
-		Queues:            queues,
+		Queues:            byHandler,
 		Workers:           workers,
 		FetchCooldown:     fetchCooldown,
 		FetchPollInterval: fetchPollInterval,
-		// The pipeline gives every attempt its deadline, and lost jobs are found by ourselves:
-		// without a timeout River's own rescue leaves them alone.
+		// The executor sets the deadline of each attempt. Without a timeout River's rescuer leaves jobs to the orphan scan.
 		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
-		RetryPolicy:                 soon{},
+		RetryPolicy:                 retryPolicy{},
 		CompletedJobRetentionPeriod: finishedRetention,
 		DiscardedJobRetentionPeriod: finishedRetention,
-	}
+	}, nil
 }
 
 // Insert adds jobs within a transaction of the work store.
@@ -142,37 +147,37 @@ func insertions(jobs []Job) []river.InsertManyParams {
 // Start hands out jobs to run until Stop.
 func (q *Queue) Start(ctx context.Context, run Run) error {
 	q.worker.run = run
-	if q.replica != nil {
-		if err := q.replica.start(ctx); err != nil {
+	if q.heartbeat != nil {
+		if err := q.heartbeat.start(ctx); err != nil {
 			return err
 		}
 	}
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
-		q.stopWatching()
+		q.stopServices()
 		return fmt.Errorf("queue: start: %w", err)
 	}
-	q.lost.start()
+	q.orphans.Start()
 	return nil
 }
 
-func (q *Queue) stopWatching() {
-	q.lost.stop()
-	if q.replica != nil {
-		q.replica.stop()
+func (q *Queue) stopServices() {
+	_ = q.orphans.Stop(context.Background()) // fails only when its context ends
+	if q.heartbeat != nil {
+		q.heartbeat.stop()
 	}
 }
 
-// Stop takes no more jobs and waits for those that run. Shortly before the
-// context's deadline it cancels them; they come again at the next start.
+// Stop fetches no more jobs and waits for those that run. Shortly before the deadline of ctx it cancels them; they run again at
+// the next start.
 func (q *Queue) Stop(ctx context.Context) error {
-	defer q.stopWatching() // as long as jobs run, this replica lives
-	patient, cancel := ctx, context.CancelFunc(func() {})
+	defer q.stopServices() // the heartbeat lasts as long as jobs run
+	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
 		margin := min(stopMargin, time.Until(deadline)/2)
-		patient, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
+		waiting, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
 	}
 	defer cancel()
-	err := q.client.Stop(patient)
+	err := q.client.Stop(waiting)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = q.client.StopAndCancel(ctx)
 	}

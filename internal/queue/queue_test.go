@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -20,43 +23,45 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const (
-	patience = 30 * time.Second
-	lease    = 2 * time.Second
-)
+const lease = 2 * time.Second
 
-var lanes = []queue.Lane{{Handler: "download", Concurrency: 2}}
-
-// house is a queue with its databases.
-type house struct {
+// testQueue is a queue with its databases.
+type testQueue struct {
 	*queue.Queue
 	work *database.DB // in whose transactions jobs are inserted
 	db   *database.DB // of the queue
 }
 
-func open(t *testing.T, place *databasetest.Place) *house {
-	t.Helper()
-	return openWith(t, place, lanes)
-}
-
-func openWith(t *testing.T, place *databasetest.Place, lanes []queue.Lane) *house {
+// open returns a queue that runs so many jobs of the handler download at the same time.
+func open(t *testing.T, place *databasetest.Place, concurrency int) *testQueue {
 	t.Helper()
 	stores := place.Open(t)
 	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
 		t.Fatal(err)
 	}
-	q, err := queue.Open(stores.Queue, queue.Config{Lease: lease}, lanes, slog.New(slog.DiscardHandler))
+	queues := []queue.HandlerQueue{{Handler: "download", Concurrency: concurrency}}
+	q, err := queue.Open(stores.Queue, queue.Config{Lease: lease}, queues, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &house{q, stores.Work, stores.Queue}
+	return &testQueue{q, stores.Work, stores.Queue}
 }
 
-func insert(t *testing.T, q *house, commit bool, jobs ...queue.Job) {
+// insert inserts jobs of the handler download for the events.
+func (q *testQueue) insert(t *testing.T, events ...event.ID) {
+	t.Helper()
+	q.insertIn(t, true, events...)
+}
+
+func (q *testQueue) insertIn(t *testing.T, commit bool, events ...event.ID) {
 	t.Helper()
 	tx, err := q.work.Writer.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var jobs []queue.Job
+	for _, id := range events {
+		jobs = append(jobs, queue.Job{Event: id, Handler: "download"})
 	}
 	if err := q.Insert(t.Context(), tx, jobs); err != nil {
 		t.Fatal(err)
@@ -70,272 +75,274 @@ func insert(t *testing.T, q *house, commit bool, jobs ...queue.Job) {
 	}
 }
 
-func stop(t *testing.T, q *house, patience time.Duration) {
+func (q *testQueue) start(t *testing.T, run queue.Run) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	if err := q.Start(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (q *testQueue) stop(t *testing.T) {
+	t.Helper()
+	q.stopWithin(t, testkit.Timeout)
+}
+
+func (q *testQueue) stopWithin(t *testing.T, timeout time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := q.Stop(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-func receive[T any](t *testing.T, from <-chan T) (value T) {
+func (q *testQueue) exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
-	select {
-	case value = <-from:
-	case <-time.After(patience):
-		t.Fatal("nothing came")
+	if _, err := q.db.Writer.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
 	}
-	return value
 }
 
-func TestJobsAreHandedOut(t *testing.T) {
+// record returns a Run that sends the event of each job.
+func record(got chan<- event.ID) queue.Run {
+	return func(_ context.Context, job queue.Job) error {
+		got <- job.Event
+		return nil
+	}
+}
+
+// receive returns the next events in order of their ids.
+func receive(t *testing.T, got <-chan event.ID, n int) (events []event.ID) {
+	t.Helper()
+	for range n {
+		events = append(events, testkit.Receive(t, "event of a job", got))
+	}
+	slices.Sort(events)
+	return events
+}
+
+func wantNoMore(t *testing.T, got <-chan event.ID) {
+	t.Helper()
+	if n := len(got); n != 0 {
+		t.Errorf("further jobs that ran = %d, first %q, want 0", n, <-got)
+	}
+}
+
+func TestJobsRun(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := open(t, place)
-		insert(t, q, false, queue.Job{Event: "rolled-back", Handler: "download"})
-		insert(t, q, true, queue.Job{Event: "a", Handler: "download"}, queue.Job{Event: "b", Handler: "download"})
-		got := make(chan queue.Job, 10)
-		if err := q.Start(t.Context(), func(_ context.Context, job queue.Job) error { got <- job; return nil }); err != nil {
-			t.Fatal(err)
+		q := open(t, place, 2)
+		q.insertIn(t, false, "rolled-back")
+		q.insert(t, "a", "b")
+		got := make(chan event.ID, 10)
+		q.start(t, record(got))
+		if diff := cmp.Diff([]event.ID{"a", "b"}, receive(t, got, 2)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		seen := map[queue.Job]bool{receive(t, got): true, receive(t, got): true}
-		insert(t, q, true, queue.Job{Event: "c", Handler: "download"})
-		seen[receive(t, got)] = true
-		stop(t, q, patience)
-		for _, id := range []string{"a", "b", "c"} {
-			delete(seen, queue.Job{Event: event.ID(id), Handler: "download"})
+		q.insert(t, "c")
+		if diff := cmp.Diff([]event.ID{"c"}, receive(t, got, 1)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		if len(seen) != 0 || len(got) != 0 {
-			t.Errorf("handed out as well: %v and %d more", seen, len(got))
-		}
+		q.stop(t)
+		wantNoMore(t, got)
 	})
 }
 
-func TestLaterComesAgain(t *testing.T) {
+func TestSnooze(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := open(t, place)
-		insert(t, q, true, queue.Job{Event: "a", Handler: "download"})
+		const snooze, tolerance = 200 * time.Millisecond, 10 * time.Millisecond
+		q := open(t, place, 2)
+		q.insert(t, "a")
 		times := make(chan time.Time, 10)
-		var deliveries atomic.Int64
-		err := q.Start(t.Context(), func(context.Context, queue.Job) error {
+		var runs atomic.Int64
+		q.start(t, func(context.Context, queue.Job) error {
 			times <- time.Now()
-			if deliveries.Add(1) == 1 {
-				return &queue.Later{After: 200 * time.Millisecond}
+			if runs.Add(1) == 1 {
+				return &queue.Snooze{Duration: snooze}
 			}
 			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, second := receive(t, times), receive(t, times)
-		stop(t, q, patience)
-		if waited := second.Sub(first); waited < 190*time.Millisecond {
-			t.Errorf("came again after %s", waited)
+		first, second := testkit.Receive(t, "first run", times), testkit.Receive(t, "second run", times)
+		q.stop(t)
+		if got := second.Sub(first); got < snooze-tolerance {
+			t.Errorf("second run after %s, want at least %s", got, snooze)
 		}
 	})
 }
 
-// Jobs that run when the process dies are available at once in the next one, and only Reclaim does that.
-func TestReclaimAfterDeath(t *testing.T) {
+// TestReclaim leaves in the database what a killed process does: a running job, and the leadership of River.
+func TestReclaim(t *testing.T) {
 	t.Parallel()
-	q := open(t, databasetest.NewPlace(t, database.SQLite))
-	insert(t, q, true, queue.Job{Event: "a", Handler: "download"})
-	// What a killed process leaves: a running job of a client that is gone, and its leadership.
-	if _, err := q.db.Writer.ExecContext(t.Context(), "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = CURRENT_TIMESTAMP"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := q.db.Writer.ExecContext(t.Context(), "INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (CURRENT_TIMESTAMP, '2999-01-01 00:00:00', 'dead', 'default')"); err != nil {
-		t.Fatal(err)
-	}
+	q := open(t, databasetest.NewPlace(t, database.SQLite), 2)
+	q.insert(t, "a")
+	q.exec(t, "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = CURRENT_TIMESTAMP")
+	q.exec(t, "INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (CURRENT_TIMESTAMP, '2999-01-01 00:00:00', 'dead', 'default')")
 	if n, err := q.Reclaim(t.Context()); err != nil || n != 1 {
-		t.Fatalf("reclaimed %d, error %v", n, err)
+		t.Fatalf("Reclaim = %d, error %v; want 1, nil", n, err)
 	}
-	got := make(chan queue.Job, 1)
-	if err := q.Start(t.Context(), func(_ context.Context, job queue.Job) error { got <- job; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	receive(t, got)
-	stop(t, q, patience)
+	got := make(chan event.ID, 1)
+	q.start(t, record(got))
+	receive(t, got, 1)
+	q.stop(t)
 }
 
-func TestStopCancelsWhatRunsTooLong(t *testing.T) {
+func TestStopCancelsLongJobs(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := open(t, place)
-		insert(t, q, true, queue.Job{Event: "a", Handler: "download"})
+		q := open(t, place, 2)
+		q.insert(t, "a")
 		running, ended := make(chan struct{}), make(chan error, 1)
-		err := q.Start(t.Context(), func(ctx context.Context, _ queue.Job) error {
+		q.start(t, func(ctx context.Context, _ queue.Job) error {
 			close(running)
 			<-ctx.Done()
 			ended <- ctx.Err()
-			return &queue.Later{}
+			return &queue.Snooze{}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		receive(t, running)
-		stop(t, q, 4*time.Second)
-		if err := receive(t, ended); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
+		testkit.Receive(t, "begin of the job", running)
+		q.stopWithin(t, 4*time.Second)
+		if err := testkit.Receive(t, "end of the job", ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("error of the job's context = %v, want %v", err, context.Canceled)
 		}
 		var state string
 		if err := q.db.Reader.QueryRowContext(t.Context(), "SELECT state FROM river_job").Scan(&state); err != nil || state != "available" {
-			t.Errorf("the job is %s, error %v", state, err)
+			t.Errorf("state of the job = %q, error %v; want available, nil", state, err)
 		}
 	})
 }
 
-// A job whose end could not be recorded comes again; one that is being worked on does not.
-func TestLostJobsComeAgain(t *testing.T) {
+// TestOrphanedJobRunsAgain has a job whose end could not be recorded, and one that runs for long.
+func TestOrphanedJobRunsAgain(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := open(t, place)
-		q.LookForLostEvery(400 * time.Millisecond) // twice that is more than River needs to write down an end
-		insert(t, q, true, queue.Job{Event: "held", Handler: "download"}, queue.Job{Event: "lost", Handler: "download"})
-		markRunning(t, q, "lost")
+		q := open(t, place, 2)
+		q.ConfirmOrphansAfter(800 * time.Millisecond) // River needs less to record the end of a job
+		q.insert(t, "long", "orphaned")
+		q.markRunning(t, "orphaned")
 		release := make(chan struct{})
 		got := make(chan event.ID, 10)
-		err := q.Start(t.Context(), func(_ context.Context, job queue.Job) error {
+		q.start(t, func(_ context.Context, job queue.Job) error {
 			got <- job.Event
-			if job.Event == "held" {
+			if job.Event == "long" {
 				<-release
 			}
 			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen := map[event.ID]bool{receive(t, got): true, receive(t, got): true}
-		if !seen["held"] || !seen["lost"] {
-			t.Errorf("handed out: %v", seen)
+		if diff := cmp.Diff([]event.ID{"long", "orphaned"}, receive(t, got, 2)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		close(release)
-		stop(t, q, patience)
-		if len(got) != 0 {
-			t.Errorf("%s was handed out twice", <-got)
-		}
+		q.stop(t)
+		wantNoMore(t, got)
 	})
 }
 
-// markRunning makes a job look as if this process were working on it.
-func markRunning(t *testing.T, q *house, id event.ID) {
+// markRunning makes a job look as if this process were running it.
+func (q *testQueue) markRunning(t *testing.T, id event.ID) {
 	t.Helper()
 	by := ""
 	if q.db.Kind == database.Postgres {
 		by = ", attempted_by = ARRAY['" + q.ReplicaID() + "']"
 	}
-	_, err := q.db.Writer.ExecContext(t.Context(), "UPDATE river_job SET state = 'running', attempt = 7"+by+" WHERE args ->> 'event' = $1", string(id))
-	if err != nil {
-		t.Fatal(err)
-	}
+	q.exec(t, "UPDATE river_job SET state = 'running', attempt = 7"+by+" WHERE args ->> 'event' = $1", string(id))
 }
 
-// What a replica was working on when it fell silent is given to another. When it wakes, it cannot
-// end the job that the other has now.
-func TestSilentReplicaIsReplaced(t *testing.T) {
+// TestDeadReplicaIsReplaced pauses a replica: another one takes its job. When the first one wakes up it cannot end that job.
+func TestDeadReplicaIsReplaced(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
-	// The silent replica has room for one job, so that it cannot take the orphaned job as well.
-	silent, other := openWith(t, place, []queue.Lane{{Handler: "download", Concurrency: 1}}), open(t, place)
-	insert(t, silent, true, queue.Job{Event: "a", Handler: "download"})
-	taken, wake, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	err := silent.Start(t.Context(), func(context.Context, queue.Job) error {
-		close(taken)
+	// The paused replica has room for one job, so that it cannot take the orphaned job as well.
+	paused, other := open(t, place, 1), open(t, place, 2)
+	paused.insert(t, "a")
+	begun, wake, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	paused.start(t, func(context.Context, queue.Job) error {
+		close(begun)
 		<-wake
-		defer close(woken)
+		defer close(ended)
 		return nil
 	})
-	if err != nil {
+	testkit.Receive(t, "begin of the job", begun)
+	if err := paused.StopHeartbeat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, taken)
-	silent.FallSilent()
-	var deliveries atomic.Int64
-	got := make(chan queue.Job, 10)
-	err = other.Start(t.Context(), func(_ context.Context, job queue.Job) error {
-		if deliveries.Add(1) == 1 {
-			close(wake) // it ends its job while this one is under way
-			<-woken
-			stop(t, silent, patience)
-			return &queue.Later{}
+	var runs atomic.Int64
+	got := make(chan event.ID, 10)
+	other.start(t, func(_ context.Context, job queue.Job) error {
+		if runs.Add(1) == 1 {
+			close(wake) // the paused replica ends its job while this one runs
+			<-ended
+			paused.stop(t)
+			return &queue.Snooze{}
 		}
-		got <- job
+		got <- job.Event
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	if diff := cmp.Diff([]event.ID{"a"}, receive(t, got, 1)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if job := receive(t, got); job.Event != "a" || deliveries.Load() != 2 {
-		t.Errorf("got %+v after %d deliveries", job, deliveries.Load())
+	if got := runs.Load(); got != 2 {
+		t.Errorf("runs by the other replica = %d, want 2", got)
 	}
-	stop(t, other, patience)
+	other.stop(t)
 }
 
-// A step that takes longer than the lease stays with a replica that lives.
-func TestLongWorkStaysWhereItIs(t *testing.T) {
+// TestLongJobStays has a job that takes longer than the lease, on a replica with a heartbeat.
+func TestLongJobStays(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
-	busy, other := open(t, place), open(t, place)
-	insert(t, busy, true, queue.Job{Event: "long", Handler: "download"})
-	taken, release := make(chan struct{}), make(chan struct{})
-	err := busy.Start(t.Context(), func(context.Context, queue.Job) error {
-		close(taken)
+	busy, other := open(t, place, 2), open(t, place, 2)
+	busy.insert(t, "long")
+	begun, release := make(chan struct{}), make(chan struct{})
+	busy.start(t, func(context.Context, queue.Job) error {
+		close(begun)
 		<-release
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	receive(t, taken)
-	got := make(chan queue.Job, 10)
-	if err := other.Start(t.Context(), func(_ context.Context, job queue.Job) error { got <- job; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Receive(t, "begin of the job", begun)
+	got := make(chan event.ID, 10)
+	other.start(t, record(got))
 	select {
-	case job := <-got:
-		t.Errorf("%s was handed out twice", job.Event)
+	case id := <-got:
+		t.Errorf("the other replica runs %q, want no job", id)
 	case <-time.After(3 * lease):
 	}
 	close(release)
-	stop(t, busy, patience)
-	stop(t, other, patience)
+	busy.stop(t)
+	other.stop(t)
 }
 
-// New jobs are told of: nobody has to look for them.
-func TestWorkersAreWoken(t *testing.T) {
+// TestNoticesAnnounceJobs has a queue that polls once a day.
+func TestNoticesAnnounceJobs(t *testing.T) {
 	t.Parallel()
 	stores := databasetest.NewPlace(t, database.Postgres).Open(t)
 	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
 		t.Fatal(err)
 	}
-	opened, err := queue.OpenPolling(stores.Queue, queue.Config{Lease: time.Hour}, lanes, 24*time.Hour, slog.New(slog.DiscardHandler))
+	queues := []queue.HandlerQueue{{Handler: "download", Concurrency: 2}}
+	opened, err := queue.OpenPolling(stores.Queue, queue.Config{Lease: time.Hour}, queues, 24*time.Hour, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &house{opened, stores.Work, stores.Queue}
-	got := make(chan queue.Job, 10)
-	if err := q.Start(t.Context(), func(_ context.Context, job queue.Job) error { got <- job; return nil }); err != nil {
-		t.Fatal(err)
-	}
-	for listening := false; !listening; { // what comes before that is found by looking
-		insert(t, q, true, queue.Job{Event: "early", Handler: "download"})
+	q := &testQueue{opened, stores.Work, stores.Queue}
+	got := make(chan event.ID, 10)
+	q.start(t, record(got))
+	for listening := false; !listening; { // jobs that were inserted before the queue listens are found by polling
+		q.insert(t, "early")
 		select {
 		case <-got:
 			listening = true
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	for _, id := range []event.ID{"a", "b", "c"} {
-		insert(t, q, true, queue.Job{Event: id, Handler: "download"})
-		job := receive(t, got)
-		for job.Event == "early" {
-			job = receive(t, got)
+	for _, want := range []event.ID{"a", "b", "c"} {
+		q.insert(t, want)
+		id := event.ID("early")
+		for id == "early" {
+			id = testkit.Receive(t, "event of a job", got)
 		}
-		if job.Event != id {
-			t.Errorf("got %s, want %s", job.Event, id)
+		if id != want {
+			t.Errorf("event = %q, want %q", id, want)
 		}
 	}
-	stop(t, q, patience)
+	q.stop(t)
 }

@@ -11,41 +11,41 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// stepArgs is what a job carries.
+// stepArgs are the arguments of River's jobs.
 type stepArgs struct {
 	Event   event.ID `json:"event"`
 	Handler string   `json:"handler"`
 }
 
-// Kind is River's name for this sort of job.
+// Kind returns River's name for jobs with these arguments.
 func (stepArgs) Kind() string { return "step" }
 
-// worker turns River's calls into ours.
+// worker passes River's jobs to Run.
 type worker struct {
 	river.WorkerDefaults[stepArgs]
-	run  Run
-	lost *lost
+	run      Run
+	inFlight *inFlight
 }
 
 // Work runs one job.
 func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
-	release, held := w.lost.hold(job.ID)
-	if !held {
-		return river.JobSnooze(lookForLostEvery)
+	release, ok := w.inFlight.acquire(job.ID)
+	if !ok {
+		return river.JobSnooze(confirmAfter)
 	}
 	defer release()
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
-	if later, ok := errors.AsType[*Later](err); ok {
-		return river.JobSnooze(later.After)
+	if snooze, ok := errors.AsType[*Snooze](err); ok {
+		return river.JobSnooze(snooze.Duration)
 	}
 	return err
 }
 
-// soon is when a job comes again whose outcome could not be recorded: the store
-// failed, and everybody will be back at once when it works again.
-type soon struct{}
+// retryPolicy spreads the retries of jobs whose outcome could not be recorded: when the database works again, all of them
+// return.
+type retryPolicy struct{}
 
-// NextRetry gives a time 5 to 15 seconds from now.
-func (soon) NextRetry(*rivertype.JobRow) time.Time {
+// NextRetry returns a time 5 to 15 seconds from now.
+func (retryPolicy) NextRetry(*rivertype.JobRow) time.Time {
 	return time.Now().Add(5*time.Second + rand.N(10*time.Second))
 }

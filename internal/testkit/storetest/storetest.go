@@ -37,9 +37,9 @@ func Open(t testing.TB, place *databasetest.Place, handlers ...string) *Stores {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Inbox.Close() })
-	var lanes []queue.Lane
+	var lanes []queue.HandlerQueue
 	for _, name := range handlers {
-		lanes = append(lanes, queue.Lane{Handler: name, Concurrency: 4})
+		lanes = append(lanes, queue.HandlerQueue{Handler: name, Concurrency: 4})
 	}
 	if s.Queue, err = queue.Open(s.Databases.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)

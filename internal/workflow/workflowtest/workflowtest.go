@@ -38,7 +38,7 @@ func Open(t testing.TB, place *databasetest.Place) *Stores {
 	if _, err := queue.Migrate(t.Context(), opened.Work); err != nil {
 		t.Fatal(err)
 	}
-	lanes := []queue.Lane{{Handler: "download", Concurrency: 1}, {Handler: "forward", Concurrency: 1}}
+	lanes := []queue.HandlerQueue{{Handler: "download", Concurrency: 1}, {Handler: "forward", Concurrency: 1}}
 	q, err := queue.Open(opened.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
