@@ -100,7 +100,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 		return err
 	}
 	a.cleanups.addClose("inbox", a.inbox.Close)
-	a.queue, err = queue.Open(stores.queue, a.config.Queue, a.lanes(), telemetry.NewSlog(a.log, slog.LevelWarn))
+	a.queue, err = queue.Open(stores.queue, a.config.Queue, a.queues(), telemetry.NewSlog(a.log, slog.LevelWarn))
 	if err != nil {
 		return err
 	}

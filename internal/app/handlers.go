@@ -14,15 +14,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/relay"
 )
 
-// lanes are the queues of all steps.
-func (a *App) lanes() []queue.HandlerQueue {
-	var lanes []queue.HandlerQueue
+// queues are the queues of all steps.
+func (a *App) queues() []queue.HandlerQueue {
+	var queues []queue.HandlerQueue
 	for _, stage := range a.plan() {
 		for _, step := range stage {
-			lanes = append(lanes, queue.HandlerQueue{Handler: step.Name, Concurrency: step.Limits.Concurrency})
+			queues = append(queues, queue.HandlerQueue{Handler: step.Name, Concurrency: step.Limits.Concurrency})
 		}
 	}
-	return lanes
+	return queues
 }
 
 // plan are the steps of an event in their stages: those of one handler together, and what comes before and after.

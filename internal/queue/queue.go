@@ -103,8 +103,8 @@ func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Con
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	byHandler := make(map[string]river.QueueConfig, len(queues))
-	for _, queue := range queues {
-		byHandler[queue.Handler] = river.QueueConfig{MaxWorkers: queue.Concurrency}
+	for _, each := range queues {
+		byHandler[each.Handler] = river.QueueConfig{MaxWorkers: each.Concurrency}
 	}
 	return &river.Config{
 		Logger:            log,

@@ -37,11 +37,11 @@ func Open(t testing.TB, place *databasetest.Place, handlers ...string) *Stores {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Inbox.Close() })
-	var lanes []queue.HandlerQueue
+	var queues []queue.HandlerQueue
 	for _, name := range handlers {
-		lanes = append(lanes, queue.HandlerQueue{Handler: name, Concurrency: 4})
+		queues = append(queues, queue.HandlerQueue{Handler: name, Concurrency: 4})
 	}
-	if s.Queue, err = queue.Open(s.Databases.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler)); err != nil {
+	if s.Queue, err = queue.Open(s.Databases.Queue, queue.Config{Lease: time.Minute}, queues, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	s.Stores = workflowtest.New(t, s.Databases.Work, s.Queue)
