@@ -27,7 +27,6 @@ const recordTimeout = 30 * time.Second
 type Work interface {
 	Begin(ctx context.Context, job queue.Job) (workflow.Attempt, error)
 	Finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error)
-	Disable(ctx context.Context, handler string, reason event.Reason, detail string) error
 	Resume(ctx context.Context, handler string, all bool, limit int) (int, error)
 }
 
@@ -95,7 +94,7 @@ func (p *Executor) Run(ctx context.Context, job queue.Job) error {
 func (p *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt) workflow.Result {
 	if attempt.Tries > p.config.MaxAttempts { // possible when attempts end in crashes
 		return workflow.Result{
-			State: event.Dead, Reason: event.ReasonOther,
+			State: event.Dead, Action: event.ActionFail, Reason: event.ReasonOther,
 			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1),
 		}
 	}
@@ -104,7 +103,7 @@ func (p *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt)
 	outcome, err := p.handle(limited, step, attempt)
 	if err != nil && ctx.Err() != nil {
 		return workflow.Result{
-			State: event.Pending, Artifacts: outcome.Artifacts, Interrupted: true,
+			State: event.Pending, Artifacts: outcome.Artifacts,
 			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
 		}
 	}
@@ -153,7 +152,7 @@ func (p *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result workflow.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	result, err := p.finish(ctx, attempt, result)
+	result, err := p.work.Finish(ctx, attempt, result)
 	if errors.Is(err, workflow.ErrStale) {
 		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
 			Msg("outcome refused: another attempt has taken over")
@@ -166,8 +165,8 @@ func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result 
 	p.logFinished(attempt, result)
 	p.metrics.count(attempt, result)
 	switch {
-	case result.Parked:
-		return nil // it gets another job
+	case result.IsDeferred():
+		return nil // Resume inserts another job
 	case result.State == event.Retrying:
 		return &queue.Snooze{Duration: max(0, time.Until(result.NextAt))}
 	case result.State == event.Pending:
@@ -176,16 +175,3 @@ func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result 
 		return nil
 	}
 }
-
-// finish records the outcome; before that, that the target is disabled, so that no crash can lose it.
-func (p *Executor) finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error) {
-	if isDisabling(result) {
-		if err := p.work.Disable(ctx, attempt.Handler, result.Reason, result.Detail); err != nil {
-			return result, err
-		}
-	}
-	return p.work.Finish(ctx, attempt, result)
-}
-
-// isDisabling says that the attempt was made, and that no other is wanted.
-func isDisabling(result workflow.Result) bool { return result.Parked && !result.Untried }

@@ -23,32 +23,33 @@ func (p *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 		Msg("step finished")
 }
 
-// why adds the fields that only a failed attempt has.
+// why adds the fields of a failed attempt.
 func why(result workflow.Result) func(*zerolog.Event) {
 	return func(line *zerolog.Event) {
+		if result.Action != "" {
+			line.Str("action", string(result.Action))
+		}
 		if result.Reason != "" {
 			line.Str("reason", string(result.Reason))
 		}
 		if result.Detail != "" {
 			line.Str("detail", result.Detail)
 		}
-		switch {
-		case isDisabling(result):
-			line.Bool("disabled", true) // until a person enables it
-		case result.State == event.Retrying:
-			line.Time("next", result.NextAt).Bool("parked", result.Parked)
+		if result.State == event.Retrying && result.Action != event.ActionDisable {
+			line.Time("next", result.NextAt)
 		}
 	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// level is low for a step that was parked: there may be thousands, and the first failures of their target were told.
+// level returns the level of a result. It is low for a deferred step: there may be thousands, and the failures that led to
+// the deferral were logged.
 func level(result workflow.Result) zerolog.Level {
 	switch {
-	case result.Untried:
+	case result.Action == event.ActionDefer:
 		return zerolog.DebugLevel
-	case result.State == event.Dead || isDisabling(result):
+	case result.State == event.Dead || result.Action == event.ActionDisable:
 		return zerolog.ErrorLevel
 	case result.State == event.Retrying || result.State == event.Quarantined:
 		return zerolog.WarnLevel

@@ -31,52 +31,51 @@ const maxDeferral = 24 * time.Hour
 
 // decide returns the result of a finished attempt. It depends on its arguments only; random is in [0, 1).
 func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) workflow.Result {
-	result := workflow.Result{State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL}
+	result := workflow.Result{
+		State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL, VerifiedURL: outcome.VerifiedURL,
+	}
 	failure := handler.Classify(err)
 	if failure == nil {
 		if outcome.Skipped {
 			result.State = event.Skipped
 		}
-		result.Verified = outcome.Verified
 		return result
 	}
-	result.Reason, result.Detail = failure.Reason, failure.Error()
+	result.Action, result.Cause, result.Reason, result.Detail = failure.Action, failure.Cause, failure.Reason, failure.Error()
+	result.VerifiedURL = ""
+	delay := time.Duration(0)
 	switch failure.Action {
 	case event.ActionFail:
-		result.State, result.Gone = event.Dead, failure.Cause == event.CauseDeleted
+		result.State = event.Dead
+		return result
 	case event.ActionQuarantine:
 		result.State = event.Quarantined
-	case event.ActionDisable:
-		result.State, result.NextAt = event.Retrying, now
-		result.Parked, result.Interrupted = true, true
+		return result
+	case event.ActionDisable: // due as soon as a person enables the target
 	case event.ActionDefer:
-		result.State, result.NextAt = event.Retrying, now.Add(min(max(failure.Delay, 0), maxDeferral))
-		result.Parked, result.Interrupted, result.Untried = failure.Cause != event.CauseStep, true, true
+		delay = min(max(failure.Delay, 0), maxDeferral)
 	case event.ActionHold:
-		// The older the step is, the less it matters when it becomes ready.
-		delay := config.backoff(1, max(failure.Delay, attempt.Age/4), random)
+		delay = config.backoff(1, max(failure.Delay, attempt.Age/4), random) // the older, the less urgent
 		if attempt.Age+delay > config.MaxAge {
-			return tooOld(result, attempt)
+			return giveUp(result, attempt.Age.Round(time.Second).String())
 		}
-		result.State, result.NextAt, result.Interrupted = event.Retrying, now.Add(delay), true
 	default:
-		delay := config.backoff(attempt.Tries, failure.Delay, random)
-		if attempt.Tries >= config.MaxAttempts {
-			result.State, result.Detail = event.Dead, fmt.Sprintf("%s (given up after %d attempts)", result.Detail, attempt.Tries)
-			return result
+		delay = config.backoff(attempt.Tries, failure.Delay, random)
+		switch {
+		case attempt.Tries >= config.MaxAttempts:
+			return giveUp(result, fmt.Sprintf("%d attempts", attempt.Tries))
+		case attempt.Age+delay > config.MaxAge:
+			return giveUp(result, attempt.Age.Round(time.Second).String())
 		}
-		if attempt.Age+delay > config.MaxAge {
-			return tooOld(result, attempt)
-		}
-		result.State, result.NextAt = event.Retrying, now.Add(delay)
 	}
+	result.State, result.NextAt = event.Retrying, now.Add(delay)
 	return result
 }
 
-// tooOld returns result as that of a step that has reached the maximum age.
-func tooOld(result workflow.Result, attempt workflow.Attempt) workflow.Result {
-	result.State = event.Dead
-	result.Detail = fmt.Sprintf("%s (given up after %s)", result.Detail, attempt.Age.Round(time.Second))
+// giveUp returns the result of a step that has reached a limit of the policy.
+func giveUp(result workflow.Result, limit string) workflow.Result {
+	result.State, result.Action = event.Dead, event.ActionFail
+	result.Detail = fmt.Sprintf("%s (given up after %s)", result.Detail, limit)
 	return result
 }
 

@@ -32,72 +32,72 @@ func TestDecide(t *testing.T) {
 			want: workflow.Result{State: event.Done, Artifacts: artifacts, Detail: "204", ResultURL: "https://host/a.png"},
 		},
 		{
-			name: "verified", outcome: handler.Outcome{ResultURL: "https://host/a.png", Verified: true},
-			want: workflow.Result{State: event.Done, ResultURL: "https://host/a.png", Verified: true},
+			name: "verified", outcome: handler.Outcome{VerifiedURL: "https://host/a.png"},
+			want: workflow.Result{State: event.Done, VerifiedURL: "https://host/a.png"},
 		},
 		{name: "skipped", outcome: handler.Outcome{Skipped: true}, want: workflow.Result{State: event.Skipped}},
 		{
 			name: "unclassified error", err: broken,
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now.Add(5 * time.Second)},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionRetry, Reason: event.ReasonOther, NextAt: now.Add(5 * time.Second)},
 		},
 		{
 			name: "retry keeps artifacts", outcome: handler.Outcome{Artifacts: artifacts}, err: handler.Retry(event.ReasonTruncated, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonTruncated, NextAt: now.Add(5 * time.Second), Artifacts: artifacts},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionRetry, Reason: event.ReasonTruncated, NextAt: now.Add(5 * time.Second), Artifacts: artifacts},
 		},
 		{
 			name: "retry after a requested delay", err: handler.RetryAfter(time.Minute, event.ReasonRateLimited, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute)},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionRetry, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute)},
 		},
 		{
 			name: "second retry doubles", tries: 2, err: handler.Retry(event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(10 * time.Second)},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionRetry, Reason: event.ReasonServerError, NextAt: now.Add(10 * time.Second)},
 		},
 		{
 			name: "retry: too many attempts", tries: 3, err: handler.Retry(event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Dead, Reason: event.ReasonServerError},
+			want: workflow.Result{State: event.Dead, Action: event.ActionFail, Reason: event.ReasonServerError},
 		},
 		{
 			name: "retry: too old", age: time.Hour - 4*time.Second, err: handler.Retry(event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Dead, Reason: event.ReasonServerError},
+			want: workflow.Result{State: event.Dead, Action: event.ActionFail, Reason: event.ReasonServerError},
 		},
 		{
 			name: "hold does not count attempts", tries: 1000, err: handler.Hold(20*time.Second, event.ReasonNoResult, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(20 * time.Second), Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionHold, Reason: event.ReasonNoResult, NextAt: now.Add(20 * time.Second)},
 		},
 		{
 			name: "hold grows with age", age: 20 * time.Minute, err: handler.Hold(20*time.Second, event.ReasonNoResult, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonNoResult, NextAt: now.Add(5 * time.Minute), Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionHold, Reason: event.ReasonNoResult, NextAt: now.Add(5 * time.Minute)},
 		},
 		{
 			name: "hold: too old", age: time.Hour, err: handler.Hold(time.Second, event.ReasonNoResult, broken),
-			want: workflow.Result{State: event.Dead, Reason: event.ReasonNoResult},
+			want: workflow.Result{State: event.Dead, Action: event.ActionFail, Reason: event.ReasonNoResult},
 		},
 		{
 			name: "defer", tries: 1000, age: 1000 * time.Hour, err: handler.Defer(time.Minute, event.CauseNone, event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute)},
 		},
 		{
 			name: "defer for an outage", tries: 1000, err: handler.Defer(time.Minute, event.CauseOutage, event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonServerError, NextAt: now.Add(time.Minute)},
 		},
 		{
 			name: "defer this step alone", tries: 1000, err: handler.Defer(time.Minute, event.CauseStep, event.ReasonRateLimited, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute), Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonRateLimited, NextAt: now.Add(time.Minute)},
 		},
 		{
 			name: "defer is bounded", err: handler.Defer(1000*time.Hour, event.CauseNone, event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now.Add(24 * time.Hour), Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now.Add(24 * time.Hour)},
 		},
 		{
 			name: "defer for a negative delay", err: handler.Defer(-time.Hour, event.CauseNone, event.ReasonServerError, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonServerError, NextAt: now, Parked: true, Interrupted: true, Untried: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now},
 		},
-		{name: "quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken), want: workflow.Result{State: event.Quarantined, Reason: event.ReasonNotVerified}},
-		{name: "fail", err: handler.Fail(event.ReasonTooLarge, broken), want: workflow.Result{State: event.Dead, Reason: event.ReasonTooLarge}},
-		{name: "deleted at the vendor", err: handler.FailDeleted(event.ReasonExpired, broken), want: workflow.Result{State: event.Dead, Reason: event.ReasonExpired, Gone: true}},
+		{name: "quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken), want: workflow.Result{State: event.Quarantined, Action: event.ActionQuarantine, Reason: event.ReasonNotVerified}},
+		{name: "fail", err: handler.Fail(event.ReasonTooLarge, broken), want: workflow.Result{State: event.Dead, Action: event.ActionFail, Reason: event.ReasonTooLarge}},
+		{name: "deleted at the vendor", err: handler.FailDeleted(event.ReasonExpired, broken), want: workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted, Reason: event.ReasonExpired}},
 		{
 			name: "disable", tries: 1000, err: handler.Disable(event.ReasonOther, broken),
-			want: workflow.Result{State: event.Retrying, Reason: event.ReasonOther, NextAt: now, Parked: true, Interrupted: true},
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDisable, Reason: event.ReasonOther, NextAt: now},
 		},
 	}
 	for _, row := range rows {

@@ -30,9 +30,9 @@ type Outcome struct {
 	Detail    string           // for the history of a successful attempt, such as the response of a target; holds no secret
 	// ResultURL is the result URL that the vendor reports. It replaces that of the body in all later attempts.
 	ResultURL string
-	// Verified reports that the vendor knows the job and named ResultURL. Only one event of a job is processed for a
-	// result: if another event has claimed it, the rest of this one is skipped.
-	Verified bool
+	// VerifiedURL is ResultURL of a job that the vendor has confirmed. Only one event of a job is processed for a result:
+	// if another event has claimed it, the rest of this one is skipped.
+	VerifiedURL string
 }
 
 // Limits bound the attempts of one step.

@@ -111,7 +111,7 @@ func TestOldestBesideADeadStep(t *testing.T) {
 
 func deferredFor(d time.Duration) workflow.Result {
 	return workflow.Result{
-		State: event.Retrying, Parked: true, Untried: true, Interrupted: true,
+		State: event.Retrying, Action: event.ActionDefer,
 		Reason: event.ReasonServerError, Detail: "not reachable", NextAt: time.Now().Add(d),
 	}
 }

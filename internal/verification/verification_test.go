@@ -147,8 +147,12 @@ func TestJobStates(t *testing.T) {
 			v := vendor{verdict: deepimage.Verdict{State: row.state, Status: row.status, ResultURL: address}}
 			outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
 			check(t, "verify", err, row.verify)
-			if done := row.verify.Action == ""; outcome.Verified != done || done && outcome.ResultURL != address {
-				t.Errorf("outcome = %+v, want verified %t, result URL %s", outcome, done, address)
+			wantURL := address
+			if row.verify.Action != "" {
+				wantURL = ""
+			}
+			if outcome.VerifiedURL != wantURL {
+				t.Errorf("verified URL = %q, want %q", outcome.VerifiedURL, wantURL)
 			}
 			_, err = verification.Refresh(v)(t.Context(), "job-1")
 			check(t, "refresh", err, row.refresh)

@@ -32,7 +32,7 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	}
 	switch verdict.State {
 	case deepimage.Complete:
-		return handler.Outcome{ResultURL: verdict.ResultURL, Verified: true, Detail: "Deep Image knows the job."}, nil
+		return handler.Outcome{VerifiedURL: verdict.ResultURL, Detail: "Deep Image knows the job."}, nil
 	case deepimage.Unknown:
 		return handler.Outcome{}, handler.Quarantine(event.ReasonNotVerified,
 			errors.New("the Deep Image API does not know the job in the account of the key; nothing is fetched before it is verified again or released"))

@@ -130,26 +130,39 @@ func tooEarly(next, now time.Time) error {
 
 // Result is how an attempt ended.
 type Result struct {
-	State       event.Status // Done, Skipped, Retrying, Dead, Quarantined, or Pending for an attempt that was interrupted
-	Reason      event.Reason
-	Detail      string // a sentence for a person
-	NextAt      time.Time
-	Artifacts   []event.Artifact
-	Interrupted bool // it does not count against the cap
-	Parked      bool // with Retrying: it gets no job before NextAt or Unpark, and does not age meanwhile
-	Untried     bool // nothing was done: the history keeps nothing of the attempt, and the step does not age until NextAt
+	State     event.Status // Done, Skipped, Retrying, Dead, Quarantined, or Pending for an attempt that was interrupted
+	Action    event.Action // what follows a failure; empty after success and interruption
+	Cause     event.Cause  // refines Action
+	Reason    event.Reason
+	Detail    string    // a sentence for a person
+	NextAt    time.Time // of the next attempt, with Retrying
+	Artifacts []event.Artifact
 
-	ResultURL string // where the vendor itself says that the result is
-	Verified  bool   // the vendor has said so of the job: of all events of it, one is worked on for this address
-	Gone      bool   // with Dead: the vendor has removed the result, which another event of the job may have got before
-	// Superseded is set by Finish: another event of the job makes this one superfluous.
-	Superseded bool
+	ResultURL   string // the result URL that the vendor reported without a verification
+	VerifiedURL string // the result URL that the vendor confirmed: one event of the job is processed for it
+	// SupersededBy is set by Finish: the event of the same job that is processed instead. State is Skipped then.
+	SupersededBy event.ID
 }
 
-// Finish records how an attempt ended, with its artifacts, and releases the next
-// step in the same transaction. It gives what was recorded: that the event is superseded, where another
-// of its job is worked on. It gives ErrStale, and records nothing, when a
-// later attempt has begun or the step was finished otherwise.
+// IsDeferred reports whether the step has no job until Resume inserts one.
+func (r Result) IsDeferred() bool {
+	return r.Action == event.ActionDisable || r.Action == event.ActionDefer && r.Cause != event.CauseStep
+}
+
+// countsAsAttempt reports whether the attempt counts against the maximum.
+func (r Result) countsAsAttempt() bool {
+	switch r.Action {
+	case event.ActionDefer, event.ActionHold, event.ActionDisable:
+		return false
+	default:
+		return r.State != event.Pending
+	}
+}
+
+// Finish records how an attempt ended, with its artifacts. The same transaction makes the steps of the next stage
+// pending, and disables the target for ActionDisable. It returns what was recorded, which differs from r if another event
+// of the job supersedes this one. It returns ErrStale and records nothing if a later attempt has begun or the step was
+// finished otherwise.
 func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Result, err error) {
 	r.Detail = database.SanitizeText(r.Detail)
 	err = s.writer.WriteRow(ctx, "workflow: finish", "events", string(a.Event), func(ctx context.Context, tx *sql.Tx) error {
@@ -178,12 +191,16 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 	return recorded, err
 }
 
-// follow does what an outcome means for the rest of the event.
+// follow records what a result means for the rest of the event and for the target.
 func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) (err error) {
+	if r.Action == event.ActionDisable {
+		err = disable(ctx, tx, a.Handler, r.Reason, r.Detail)
+	}
 	switch {
-	case r.Superseded:
+	case err != nil:
+	case r.SupersededBy != "":
 		return skipRest(ctx, tx, a.Event, r.Detail)
-	case r.Verified:
+	case r.VerifiedURL != "":
 		err = claim(ctx, tx, a, r, before)
 	case r.ResultURL != "":
 		err = keepResult(ctx, tx, a.Event, r.ResultURL)
@@ -194,10 +211,10 @@ func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, bef
 	return err
 }
 
-// endAttempt records an attempt in the history, or takes it out if there was none worth the name.
+// endAttempt records an attempt in the history, or deletes it if nothing was tried.
 func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	const one = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
-	if r.Untried {
+	if r.Action == event.ActionDefer {
 		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+one, a.Event, a.Handler, a.Number)
 		return err
 	}
@@ -208,25 +225,25 @@ func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 
 func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	tries := a.Tries
-	if r.Interrupted {
+	if !r.countsAsAttempt() {
 		tries--
 	}
 	now := time.Now().UnixMicro()
-	var next, parked any
-	var pause int64 // in which the step does not age; for one that is parked it is added when that ends
+	var next, deferred any
+	var pause int64 // in which the step does not age; Resume adds it for deferred steps
 	if r.State == event.Retrying {
 		next = r.NextAt.UnixMicro()
 	}
-	if r.State == event.Retrying && r.Untried && !r.Parked {
+	switch {
+	case r.IsDeferred():
+		deferred = now
+	case r.Action == event.ActionDefer:
 		pause = max(0, r.NextAt.UnixMicro()-now)
-	}
-	if r.Parked {
-		parked = now
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
 		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, deferred_at = $6, changed_at = $7, since = since + $11
 		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
-		string(r.State), string(r.Reason), r.Detail, tries, next, parked, now, a.Event, a.Handler, a.Number, pause)
+		string(r.State), string(r.Reason), r.Detail, tries, next, deferred, now, a.Event, a.Handler, a.Number, pause)
 	if err != nil {
 		return err
 	}

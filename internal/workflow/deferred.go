@@ -145,10 +145,14 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 // Disable parks all steps of a target from now on, in every replica. One that is disabled stays so for its first reason.
 func (s *Store) Disable(ctx context.Context, name string, reason event.Reason, detail string) error {
 	return s.writer.Write(ctx, "workflow: disable", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO targets (name, disabled_at, reason, detail) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (name) DO NOTHING`, name, time.Now().UnixMicro(), string(reason), database.SanitizeText(detail))
-		return err
+		return disable(ctx, tx, name, reason, detail)
 	})
+}
+
+func disable(ctx context.Context, tx *sql.Tx, name string, reason event.Reason, detail string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO targets (name, disabled_at, reason, detail) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (name) DO NOTHING`, name, time.Now().UnixMicro(), string(reason), database.SanitizeText(detail))
+	return err
 }
 
 // Enable ends that, and says whether the target was disabled. What was parked meanwhile goes on at once.

@@ -15,7 +15,7 @@ import (
 
 func parkedFor(d time.Duration) workflow.Result {
 	return workflow.Result{
-		State: event.Retrying, Parked: true, Untried: true, Interrupted: true,
+		State: event.Retrying, Action: event.ActionDefer,
 		Reason: event.ReasonServerError, Detail: "left alone", NextAt: time.Now().Add(d),
 	}
 }
@@ -140,6 +140,37 @@ func TestDisabledTarget(t *testing.T) {
 		unpark(t, s, "download", false, 100, 2)
 		s.Begin(t, 1, "download")
 		s.Begin(t, 2, "download")
+	})
+}
+
+// An attempt disables its target in the transaction that records it; a stale one changes nothing.
+func TestFinishDisablesTarget(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
+		gone := workflow.Result{
+			State: event.Retrying, Action: event.ActionDisable, Reason: event.ReasonOther, Detail: "410", NextAt: time.Now(),
+		}
+		stale := s.Begin(t, 1, "download")
+		current := s.Begin(t, 1, "download")
+		if _, err := s.Workflow.Finish(t.Context(), stale, gone); !errors.Is(err, workflow.ErrStale) {
+			t.Errorf("stale attempt: error = %v, want %v", err, workflow.ErrStale)
+		}
+		if targets, err := s.Workflow.Targets(t.Context()); err != nil || len(targets) != 0 {
+			t.Errorf("after a stale attempt: targets = %+v, error = %v, want none", targets, err)
+		}
+		s.Finish(t, current, gone)
+		targets, err := s.Workflow.Targets(t.Context())
+		if err != nil || len(targets) != 1 || targets[0].Disabled.IsZero() || targets[0].Deferred != 1 || targets[0].Detail != "410" {
+			t.Errorf("targets = %+v, error = %v, want one that is disabled, with 1 deferred step and detail 410", targets, err)
+		}
+		if got := step(t, s, 1); got.State != event.Retrying || got.Tries != 1 || len(got.Attempts) != 2 {
+			t.Errorf("step = %+v, want retrying, 1 try (of the stale attempt), 2 attempts", got)
+		}
+		if _, err := s.Workflow.Begin(t.Context(), queue.Job{Event: workflowtest.Entry(2).ID, Handler: "download"}); !errors.Is(err, workflow.ErrDeferred) {
+			t.Errorf("another event: error = %v, want %v", err, workflow.ErrDeferred)
+		}
 	})
 }
 

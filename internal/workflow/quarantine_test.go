@@ -22,7 +22,7 @@ func sameJob(n int) workflow.InboxEntry {
 }
 
 func verified(url string) workflow.Result {
-	return workflow.Result{State: event.Done, ResultURL: url, Verified: true}
+	return workflow.Result{State: event.Done, VerifiedURL: url}
 }
 
 func TestQuarantinedEventsAreLetOut(t *testing.T) {
@@ -86,8 +86,8 @@ func TestOneEventClaimsAResult(t *testing.T) {
 		{"dead", []workflow.Result{verified(address), {State: event.Dead}}, verified(signed), []event.Status{event.Done, event.Pending}},
 		{"another result", []workflow.Result{verified(address)}, verified(another), []event.Status{event.Done, event.Pending}},
 		{"quarantined", []workflow.Result{quarantine}, verified(signed), []event.Status{event.Done, event.Pending}},
-		{"gone after", []workflow.Result{verified(address), {State: event.Done}}, workflow.Result{State: event.Dead, Gone: true}, skipped},
-		{"gone before", []workflow.Result{{State: event.Dead, Gone: true}}, workflow.Result{State: event.Dead, Gone: true}, []event.Status{event.Dead, event.Waiting}},
+		{"gone after", []workflow.Result{verified(address), {State: event.Done}}, workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}, skipped},
+		{"gone before", []workflow.Result{{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}}, workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}, []event.Status{event.Dead, event.Waiting}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -99,11 +99,11 @@ func TestOneEventClaimsAResult(t *testing.T) {
 					s.Finish(t, s.Begin(t, 1, []string{"download", "forward"}[n]), result)
 				}
 				recorded, err := s.Workflow.Finish(t.Context(), s.Begin(t, 2, "download"), row.second)
-				if err != nil || recorded.Superseded != (row.steps[0] == event.Skipped) {
+				if err != nil || (recorded.SupersededBy != "") != (row.steps[0] == event.Skipped) {
 					t.Errorf("recorded %+v, error %v", recorded, err)
 				}
 				of, steps := states(t, s, 2)
-				if !reflect.DeepEqual(steps, row.steps) || of == event.Done != recorded.Superseded {
+				if !reflect.DeepEqual(steps, row.steps) || (of == event.Done) != (recorded.SupersededBy != "") {
 					t.Errorf("event %s, steps %v, want %v", of, steps, row.steps)
 				}
 			})
@@ -129,7 +129,7 @@ func TestClaimsAtTheSameMoment(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				results <- recorded.Superseded
+				results <- recorded.SupersededBy != ""
 			}()
 		}
 		worked := 0
@@ -152,7 +152,7 @@ func TestWaitingForItsTurnCostsNothing(t *testing.T) {
 		db := s.DB
 		s.Add(t, workflowtest.Entry(1))
 		s.Finish(t, s.Begin(t, 1, "download"), workflow.Result{
-			State: event.Retrying, Reason: event.ReasonRateLimited, NextAt: time.Now().Add(time.Hour), Interrupted: true, Untried: true,
+			State: event.Retrying, Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonRateLimited, NextAt: time.Now().Add(time.Hour),
 		})
 		var tries, since int64
 		err := db.Reader.QueryRowContext(t.Context(), "SELECT tries, since FROM steps WHERE handler = 'download'").Scan(&tries, &since)

@@ -44,10 +44,10 @@ func (h holder) isAlive() bool {
 func other(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (h holder, err error) {
 	var row *sql.Row
 	switch {
-	case r.Verified:
+	case r.VerifiedURL != "":
 		row = tx.QueryRowContext(ctx, "SELECT id, state FROM events WHERE job = $1 AND result_key = $2 AND id <> $3",
-			a.Job, resultKey(r.ResultURL), string(a.Event))
-	case r.Gone:
+			a.Job, resultKey(r.VerifiedURL), string(a.Event))
+	case r.Cause == event.CauseDeleted:
 		row = tx.QueryRowContext(ctx, `SELECT id, state FROM events WHERE job = $1 AND verified_at IS NOT NULL
 			AND state NOT IN ('dead', 'quarantined') AND id <> $2 ORDER BY id LIMIT 1`, a.Job, string(a.Event))
 	default:
@@ -62,7 +62,7 @@ func other(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (h holder, err 
 // superseded is the result of an attempt whose event another one makes superfluous.
 func superseded(r Result, by holder) Result {
 	return Result{
-		State: event.Skipped, Superseded: true, Artifacts: r.Artifacts,
+		State: event.Skipped, SupersededBy: by.id, Artifacts: r.Artifacts,
 		Detail: fmt.Sprintf("Deep Image has one result for this job, and the event %s is the one that is worked on for it.", by.id),
 	}
 }
@@ -77,7 +77,7 @@ func claim(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) 
 	}
 	// If another event claims it at this moment, the unique index lets one of the two transactions fail and see it when it runs again.
 	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1, result_key = $2, verified_at = $3 WHERE id = $4",
-		database.SanitizeText(r.ResultURL), resultKey(r.ResultURL), time.Now().UnixMicro(), string(a.Event))
+		database.SanitizeText(r.VerifiedURL), resultKey(r.VerifiedURL), time.Now().UnixMicro(), string(a.Event))
 	return err
 }
 
