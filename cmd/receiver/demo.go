@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,20 +176,18 @@ func setDemoEnvironment(folder string) error {
 
 // demoJobs makes the jobs of the demo: formats and sizes, and what goes wrong on the way.
 func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
-	fault := func(f fakevendor.Fault) []fakevendor.Fault { return []fakevendor.Fault{f} }
-	overloaded := fakevendor.Fault{Kind: fakevendor.Status, Status: 503, Times: 1, RetryAfter: time.Second}
 	var jobs []fakevendor.Job
 	for n, options := range []fakevendor.JobOptions{
 		{Format: fakevendor.PNG, Width: 1000, Height: 1000},
 		{Format: fakevendor.JPEG, Width: 1920, Height: 1080},
 		{Format: fakevendor.WebP, Width: 800, Height: 600},
-		{Format: fakevendor.PNG, Width: 2400, Height: 1600, Faults: fault(fakevendor.Fault{Kind: fakevendor.Break, Percent: 60, Times: 2})},
+		{Format: fakevendor.PNG, Width: 2400, Height: 1600, Middleware: fakevendor.First(2, fakevendor.Break(60))},
 		{Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 3, Shape: fakevendor.ResultObjects},
-		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Faults: fault(overloaded)},
-		{Format: fakevendor.WebP, Width: 1024, Height: 768, Faults: fault(fakevendor.Fault{Kind: fakevendor.Empty, Times: 1})},
+		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Middleware: fakevendor.First(1, fakevendor.Status(503, time.Second))},
+		{Format: fakevendor.WebP, Width: 1024, Height: 768, Middleware: fakevendor.First(1, fakevendor.Replace("", ""))},
 		{Format: fakevendor.PNG, Bytes: 64 << 20},
-		{Format: fakevendor.PNG, Width: 512, Height: 512, Faults: fault(fakevendor.Fault{Kind: fakevendor.Page})},
-		{Format: fakevendor.JPEG, Width: 512, Height: 512, Faults: fault(fakevendor.Fault{Kind: fakevendor.Status, Status: 404})},
+		{Format: fakevendor.PNG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Page())},
+		{Format: fakevendor.JPEG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Status(404, 0))},
 	} {
 		options.Seed = uint64(n + 1)
 		job, err := vendor.NewJob(options)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/api"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // Every documented shape of a callback goes the whole way through the program as

@@ -12,7 +12,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // offlineSetup is a receiver that can be started and stopped, and the commands that use its store.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/dustin/go-humanize"
 )
 

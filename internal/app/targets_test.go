@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 )
 

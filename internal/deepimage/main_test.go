@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"go.uber.org/goleak"
 )

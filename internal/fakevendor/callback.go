@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// storageURL is where a result goes when the request had a target of its own.
-const storageURL = "storage://my-bucket/results/image.png"
+// StorageURL is the address of a result when the request had a target of its own.
+const StorageURL = "storage://my-bucket/results/image.png"
 
 // callback is the documented payload.
 type callback struct {
@@ -35,7 +35,7 @@ func (v *Vendor) Callback(job Job, webhook string) []byte {
 
 // say gives result_url and results in the job's shape; nil is null.
 func (j Job) say() (resultURL *string, results json.RawMessage) {
-	storage := storageURL
+	storage := StorageURL
 	switch j.options.Shape {
 	case ResultURL:
 		resultURL = &j.ResultURL

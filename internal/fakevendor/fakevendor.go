@@ -1,11 +1,9 @@
-// Package fakevendor is a fake Deep Image on loopback, for the demo, load tests
-// and tests: an image host with real files and faults on demand, the sender of
-// the callbacks, and the API with its traps. Everything goes through real HTTP.
+// Package fakevendor is a fake Deep Image on loopback for the demo: an image host with real files and a few
+// faults, and the sender of callbacks. All traffic is real HTTP.
 package fakevendor
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,83 +11,65 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
 	// defaultAddr is a free port on loopback.
 	defaultAddr = "127.0.0.1:0"
-	// defaultTimeout is how long the sender waits for the answer to a callback.
+	// defaultTimeout bounds the wait for the response to a callback.
 	defaultTimeout = 30 * time.Second
-	// headerTimeout bounds how long a client may take to send its request.
+	// headerTimeout bounds the time in which a client must send its request.
 	headerTimeout = 10 * time.Second
 	// maxHeaderBytes bounds the header section of a request.
 	maxHeaderBytes = 64 << 10
-	// maxJobs bounds what one vendor remembers.
-	maxJobs = 1 << 20
-	// plenty is of slots and credits that nobody limited.
-	plenty = 1_000_000
+	// maxHosted bounds the images of one vendor.
+	maxHosted = 1 << 20
 )
 
-// Options say how a vendor behaves; the zero value is good.
+// Options configure a vendor; the zero value is valid.
 type Options struct {
 	Addr    string        // host:port to listen on; "" is a free port on 127.0.0.1
-	APIKey  string        // what x-api-key must be; "" makes one, see Vendor.APIKey
 	Timeout time.Duration // of one attempt to deliver a callback; 0 is 30 s
-
-	Processing Processing // of jobs that are submitted to the API
 }
 
-// Vendor is a running fake. It is safe for use by many goroutines.
+// Vendor is a running fake. It is safe for concurrent use.
 type Vendor struct {
-	options  Options
 	url      string
 	server   *http.Server
+	mux      *http.ServeMux
 	client   *http.Client
 	identity identity
 	contents contents
-	account  account
-	calls    tally
-	troubles plan[Trouble] // of the API as a whole
-	forged   atomic.Int64  // numbers the files of forgers
 
-	base    context.Context    // of answers and of jobs that were submitted
-	cancel  context.CancelFunc // ends them
-	serving sync.WaitGroup     // the accept loop and every answer under way
-	failed  error              // why the accept loop ended; read after serving.Wait
+	cancel  context.CancelFunc // ends the contexts of requests
+	serving sync.WaitGroup     // the accept loop and every request that is being served
+	failed  error              // of the accept loop; read after serving.Wait
 
 	mutex  sync.RWMutex
 	closed bool
-	flaps  Flapping
-	jobs   map[string]*job
 	images map[string]*hosted // by path
 }
 
 // Start listens and serves until Close. The context bounds the start only.
 func Start(ctx context.Context, options Options) (*Vendor, error) {
-	options = withDefaults(options)
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", options.Addr)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", orDefault(options.Addr, defaultAddr))
 	if err != nil {
 		return nil, fmt.Errorf("fakevendor: %w", err)
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	v := &Vendor{
-		options:  options,
 		url:      "http://" + listener.Addr().String(),
-		client:   newClient(options.Timeout),
+		mux:      http.NewServeMux(),
+		client:   newClient(orDefault(options.Timeout, defaultTimeout)),
 		identity: newIdentity(time.Now()),
 		contents: contents{entries: map[picture]content{}},
-		account:  account{slots: options.Processing.Slots, credits: options.Processing.Credits},
-		calls:    tally{calls: map[Call]int64{}},
-		troubles: troublesOf(nil),
-		base:     base,
 		cancel:   cancel,
-		jobs:     map[string]*job{},
 		images:   map[string]*hosted{},
 	}
-	v.server = v.newServer()
+	v.mux.HandleFunc("GET /images/", v.serveImage)
+	v.server = v.newServer(base)
 	v.serving.Go(func() {
 		if err := v.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			v.failed = fmt.Errorf("fakevendor: serve: %w", err)
@@ -98,43 +78,20 @@ func Start(ctx context.Context, options Options) (*Vendor, error) {
 	return v, nil
 }
 
-func withDefaults(options Options) Options {
-	if options.Addr == "" {
-		options.Addr = defaultAddr
-	}
-	if options.APIKey == "" {
-		options.APIKey = rand.Text()
-	}
-	options.Processing.Slots = orDefault(options.Processing.Slots, plenty)
-	options.Processing.Credits = orDefault(options.Processing.Credits, plenty)
-	if options.Timeout <= 0 {
-		options.Timeout = defaultTimeout
-	}
-	return options
-}
-
-// newServer has no write timeout: an answer may be as large and as slow as its
-// fault wants; the client's patience and Close end it.
-func (v *Vendor) newServer() *http.Server {
+// newServer has no write timeout: a fault may make a response arbitrarily slow. The client and Close end it.
+func (v *Vendor) newServer(base context.Context) *http.Server {
 	return &http.Server{
-		Handler:           v.track(v.routes()),
-		BaseContext:       func(net.Listener) context.Context { return v.base },
+		Handler:           v.track(v.mux),
+		BaseContext:       func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are its trade
+		ErrorLog:          log.New(io.Discard, "", 0), // faults break connections on purpose
 	}
 }
 
-func (v *Vendor) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /images/", v.serveImage)
-	v.routeAPI(mux)
-	return mux
-}
-
-// track counts answers under way, so that Close can wait for them.
+// track counts requests that are being served, so that Close can wait for them.
 func (v *Vendor) track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !v.begin() {
@@ -145,7 +102,7 @@ func (v *Vendor) track(next http.Handler) http.Handler {
 	})
 }
 
-// begin counts one answer in, unless the vendor is closing.
+// begin counts one request, unless the vendor is closing.
 func (v *Vendor) begin() bool {
 	v.mutex.RLock()
 	defer v.mutex.RUnlock()
@@ -156,17 +113,15 @@ func (v *Vendor) begin() bool {
 	return true
 }
 
-// URL is where the image host and the API are: http://host:port.
+// URL returns the address of the image host, http://host:port.
 func (v *Vendor) URL() string { return v.url }
 
-// APIURL is the base of the API, as https://deep-image.ai/rest_api is of the real one.
-func (v *Vendor) APIURL() string { return v.url + "/rest_api" }
+// HandleFunc adds a route beside those of the image host.
+func (v *Vendor) HandleFunc(pattern string, handler http.HandlerFunc) {
+	v.mux.HandleFunc(pattern, handler)
+}
 
-// APIKey is what the API wants to see as x-api-key.
-func (v *Vendor) APIKey() string { return v.options.APIKey }
-
-// Close ends every answer and every delivery's connection and waits for what it
-// started. Deliveries must have returned.
+// Close ends every request and connection, and waits for what Start began. Deliveries must have returned.
 func (v *Vendor) Close() error {
 	v.mutex.Lock()
 	v.closed = true

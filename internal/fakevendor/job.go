@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -34,33 +35,29 @@ const (
 	defaultHeight = 200
 )
 
-// JobOptions say what a job is; the zero value is one PNG of 320 by 200 pixels, delivered as documented.
+// JobOptions describe a job; the zero value is one PNG of 320 by 200 pixels, delivered as documented.
 type JobOptions struct {
 	ID     string // "" makes a version 1 UUID
 	Images int    // how many; 0 is 1
 	Format Format // "" is PNG
 	Width  int    // pixels; 0 is 320
 	Height int    // pixels; 0 is 200
-	// Bytes asks for a PNG of about this length instead of Width and Height; it
+	// Bytes asks for a PNG of about this length instead of Width and Height. It
 	// is made while it is sent and takes no memory.
 	Bytes int64
-	// Seed chooses the picture; 0 takes one from the job's id. Equal seeds, formats
+	// Seed chooses the picture; 0 derives one from the job's id. Equal seeds, formats
 	// and sizes give equal files, which are made once.
 	Seed uint64
 
 	FileName string // the last segment of the images' addresses, escaped by us; "" is a UUID and the extension
 	Query    string // appended to the images' addresses, as a signed query would be
-	NoETag   bool   // the host gives no validator, so that a broken transfer cannot be continued
-	Faults   []Fault
+	NoETag   bool   // the host sends no validator, so that a broken transfer cannot be resumed
+	// Middleware wraps the handler of each image, numbered from 0, so that it can fail; nil changes nothing.
+	Middleware func(image int, next http.Handler) http.Handler
 
 	Shape   Shape
-	Results json.RawMessage // overrules what Shape says of results
+	Results json.RawMessage // replaces what Shape sets as results
 	Data    json.RawMessage // echoed as data; nil is a small request
-	State   State           // "" is Complete
-
-	APIShape Shape     // how the API gives the address: ResultURL, ResultStorage or ResultMissing
-	Expired  int       // not 0: the address in the callback answers this, and the API gives a new one
-	Troubles []Trouble // what goes wrong with calls of the API about the job
 }
 
 // Job is a finished job: what a callback tells of, and what its images must turn out to be.
@@ -81,63 +78,55 @@ type Image struct {
 	Height int    // pixels
 }
 
-// hosted is an image as the host remembers it.
+// hosted is a file on the image host.
 type hosted struct {
 	Image
-	job      *job
-	picture  picture
 	etag     string
-	plan     plan[Fault]
+	handler  http.Handler
 	requests atomic.Int64
 }
 
-// NewJob makes a job; while it is Complete, its images are on the host. The error says
-// which option makes no sense, that there are too many jobs, or that the id is taken.
+// NewJob creates a job and hosts its images. The error says which option is invalid, that the id is taken, or that
+// there are too many images.
 func (v *Vendor) NewJob(options JobOptions) (Job, error) {
-	made, files, err := v.makeJob(options)
-	if err != nil {
-		return Job{}, err
-	}
-	return made.Job, v.remember(made, files)
-}
-
-// makeJob makes a job and its images, by their paths.
-func (v *Vendor) makeJob(options JobOptions) (*job, map[string]*hosted, error) {
 	if err := options.complete(v.identity.next); err != nil {
-		return nil, nil, fmt.Errorf("fakevendor: new job: %w", err)
+		return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
 	}
-	made := newJob(options)
+	job := Job{ID: options.ID, options: options}
 	files := make(map[string]*hosted, options.Images)
 	for n := range options.Images {
 		path, file, err := v.newImage(options, n)
 		if err != nil {
-			return nil, nil, fmt.Errorf("fakevendor: new job: %w", err)
+			return Job{}, fmt.Errorf("fakevendor: new job: %w", err)
 		}
-		file.job = made
-		made.Images = append(made.Images, file.Image)
+		job.Images = append(job.Images, file.Image)
 		files[path] = file
 	}
-	made.ResultURL = made.Images[0].URL
-	return made, files, nil
+	job.ResultURL = job.Images[0].URL
+	return job, v.host(job, files)
 }
 
-func (v *Vendor) remember(made *job, files map[string]*hosted) error {
+func (v *Vendor) host(job Job, files map[string]*hosted) error {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
-	switch _, taken := v.jobs[made.ID]; {
-	case taken:
-		return fmt.Errorf("fakevendor: new job: the id %q is taken", made.ID)
-	case len(v.jobs) >= maxJobs:
-		return errors.New("fakevendor: new job: too many jobs")
+	if len(v.images)+len(files) > maxHosted {
+		return errors.New("fakevendor: new job: too many images")
 	}
-	v.jobs[made.ID] = made
+	for path := range files {
+		if v.images[path] != nil {
+			return fmt.Errorf("fakevendor: new job: the id %q is taken", job.ID)
+		}
+	}
 	maps.Copy(v.images, files)
 	return nil
 }
 
 func (v *Vendor) newImage(options JobOptions, n int) (path string, made *hosted, err error) {
 	wanted := picture{options.Format, options.Width, options.Height, options.Bytes, options.Seed + uint64(n)}
-	made = &hosted{picture: wanted, plan: faultsOf(options.Faults, n)}
+	made = &hosted{handler: v.serveContent(wanted)}
+	if options.Middleware != nil {
+		made.handler = options.Middleware(n, made.handler)
+	}
 	content, err := v.contents.get(wanted)
 	if err != nil {
 		return "", nil, err
@@ -173,14 +162,10 @@ func (o *JobOptions) complete(newID func() string) error {
 		return errors.New("several images need a shape with results")
 	case strings.Contains(o.FileName, "/"):
 		return errors.New("the file name has a slash")
-	case o.APIShape != ResultURL && o.APIShape != ResultStorage && o.APIShape != ResultMissing:
-		return errors.New("the API gives one address, storage or nothing")
-	case o.Expired != 0 && (o.Expired < 400 || o.Expired > 599):
-		return fmt.Errorf("an expired address with status %d", o.Expired)
 	case o.Data != nil && !json.Valid(o.Data), o.Results != nil && !json.Valid(o.Results):
 		return errors.New("data or results is not JSON")
 	}
-	return errors.Join(checkPicture(o.Format, o.Width, o.Height, o.Bytes), checkFaults(o.Faults), checkTroubles(o.Troubles))
+	return checkPicture(o.Format, o.Width, o.Height, o.Bytes)
 }
 
 func (o *JobOptions) fill(newID func() string) {
@@ -195,7 +180,6 @@ func (o *JobOptions) fill(newID func() string) {
 	o.Format = orDefault(o.Format, PNG)
 	o.Width = orDefault(o.Width, defaultWidth)
 	o.Height = orDefault(o.Height, defaultHeight)
-	o.State = orDefault(o.State, Complete)
 }
 
 func orDefault[T comparable](value, otherwise T) T {
@@ -222,10 +206,4 @@ func (v *Vendor) image(path string) *hosted {
 	v.mutex.RLock()
 	defer v.mutex.RUnlock()
 	return v.images[path]
-}
-
-func (v *Vendor) job(id string) *job {
-	v.mutex.RLock()
-	defer v.mutex.RUnlock()
-	return v.jobs[id]
 }

@@ -15,8 +15,8 @@ import (
 const (
 	// maxAnswerBytes bounds what is read of the answer to a callback.
 	maxAnswerBytes = 64 << 10
-	// maxConnections bounds the connections to one receiver.
-	maxConnections = 256
+	// MaxConnections bounds the connections to one receiver.
+	MaxConnections = 256
 	// maxAttempts bounds how often one callback is sent.
 	maxAttempts = 20
 	// firstPause is the time before the second attempt; it doubles with every further one.
@@ -40,8 +40,8 @@ func newClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
-			MaxConnsPerHost:     maxConnections,
-			MaxIdleConnsPerHost: maxConnections,
+			MaxConnsPerHost:     MaxConnections,
+			MaxIdleConnsPerHost: MaxConnections,
 			IdleConnTimeout:     time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -86,25 +86,25 @@ func retryAfter(header http.Header) time.Duration {
 	return time.Duration(min(seconds, int(longestPause.Seconds()))) * time.Second
 }
 
-// deliver sends one callback until it is accepted or the attempts are used up.
-func (v *Vendor) deliver(ctx context.Context, webhook string, attempts int, d *Delivery) {
-	body := v.Callback(d.Job, webhook)
-	pause := firstPause
-	for {
+// DeliverJob sends the callback of a job until it is accepted or the attempts are used up: 1 to 20.
+func (v *Vendor) DeliverJob(ctx context.Context, webhook string, attempts int, job Job) Delivery {
+	attempts = min(max(attempts, 1), maxAttempts)
+	body := v.Callback(job, webhook)
+	d := Delivery{Job: job}
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		d.Attempts++
 		d.Answer, d.Err = v.Send(ctx, webhook, body)
 		if d.Err == nil && !d.Answer.Accepted() {
 			d.Err = fmt.Errorf("fakevendor: the receiver answered %d", d.Answer.Status)
 		}
-		if d.Err == nil || d.Attempts >= attempts || !wait(ctx, max(pause, d.Answer.RetryAfter)) {
-			return
+		if d.Err == nil || d.Attempts >= attempts || !Sleep(ctx, max(pause, d.Answer.RetryAfter)) {
+			return d
 		}
-		pause = min(2*pause, longestPause)
 	}
 }
 
-// wait waits for d, or says false because the context ended.
-func wait(ctx context.Context, d time.Duration) bool {
+// Sleep returns false when the context ends first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

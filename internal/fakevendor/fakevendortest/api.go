@@ -1,9 +1,10 @@
-package fakevendor
+package fakevendortest
 
 import (
 	"crypto/subtle"
 	"encoding/json"
 	"net/http"
+	"sync"
 )
 
 // Call is a kind of API call.
@@ -34,7 +35,7 @@ type result struct {
 }
 
 // routeAPI adds the API to the routes.
-func (v *Vendor) routeAPI(mux *http.ServeMux) {
+func (v *Vendor) routeAPI() {
 	for _, route := range []struct {
 		pattern string
 		call    Call
@@ -46,7 +47,7 @@ func (v *Vendor) routeAPI(mux *http.ServeMux) {
 		{"POST /rest_api/process_result", CallProcessResult, v.serveProcessResult},
 		{"GET /rest_api/me", CallMe, v.serveMe},
 	} {
-		mux.HandleFunc(route.pattern, v.serveAPI(route.call, route.serve))
+		v.HandleFunc(route.pattern, v.serveAPI(route.call, route.serve))
 	}
 }
 
@@ -58,7 +59,7 @@ func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
 		if found != nil {
 			found.looks.Add(1)
 		}
-		mishap{w, r, v.troubleOf(call, number, found)}.play(func(w http.ResponseWriter, r *http.Request) {
+		troubled{w, r, v.troubleOf(call, number, found)}.serve(func(w http.ResponseWriter, r *http.Request) {
 			if v.admits(w, r) {
 				serve(w, r)
 			}
@@ -87,8 +88,8 @@ func (v *Vendor) serveResult(w http.ResponseWriter, r *http.Request) {
 		replyNotFound(w)
 		return
 	}
-	status, said := found.answer()
-	reply(w, status, said)
+	status, body := found.answer()
+	reply(w, status, body)
 }
 
 // serveDelete removes a job's images. What the real one answers is not known.
@@ -124,4 +125,35 @@ func reply(w http.ResponseWriter, status int, said any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(said) // the client may have gone
+}
+
+// callCounts counts calls of the API by their kind.
+type callCounts struct {
+	mutex sync.Mutex
+	calls map[Call]int64
+}
+
+// count counts one call and returns its number, from 1.
+func (c *callCounts) count(call Call) int64 {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.calls[call]++
+	return c.calls[call]
+}
+
+func (c *callCounts) of(call Call) int64 {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.calls[call]
+}
+
+// Calls counts the calls of one kind, whatever their answers.
+func (v *Vendor) Calls(call Call) int64 { return v.calls.of(call) }
+
+// Looks counts the calls of the API about one job.
+func (v *Vendor) Looks(id string) int64 {
+	if found := v.job(id); found != nil {
+		return found.looks.Load()
+	}
+	return 0
 }

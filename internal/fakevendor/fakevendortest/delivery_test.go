@@ -1,4 +1,4 @@
-package fakevendor_test
+package fakevendortest_test
 
 import (
 	"net/http"
@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // fates writes what became of each delivery, one character for each.
-func fates(deliveries []fakevendor.Delivery) string {
+func fates(deliveries []fakevendortest.Delivery) string {
 	var told strings.Builder
 	for _, d := range deliveries {
 		switch {
@@ -32,16 +32,16 @@ func fates(deliveries []fakevendor.Delivery) string {
 func TestChancesAreTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	const jobs = 300
-	deliver := func(chances fakevendor.Chances) []fakevendor.Delivery {
+	deliver := func(chances fakevendortest.Chances) []fakevendortest.Delivery {
 		vendor := start(t)
 		webhook, _ := callbacks(t)
-		made := make([]fakevendor.Job, jobs)
+		made := make([]fakevendortest.Job, jobs)
 		for n := range made {
-			made[n] = newJob(t, vendor, fakevendor.JobOptions{Seed: 1, Width: 8, Height: 8})
+			made[n] = newJob(t, vendor, fakevendortest.JobOptions{Seed: 1, Width: 8, Height: 8})
 		}
-		return vendor.Deliver(t.Context(), webhook, fakevendor.Plan{Concurrency: 8, Chances: chances}, made...)
+		return vendor.Deliver(t.Context(), webhook, fakevendortest.Plan{Concurrency: 8, Chances: chances}, made...)
 	}
-	chances := fakevendor.Chances{Seed: 5, Lose: 0.2, Double: 0.2, Forge: 0.05, Delay: 0.1, MaxDelay: 20 * time.Millisecond}
+	chances := fakevendortest.Chances{Seed: 5, Lose: 0.2, Double: 0.2, Forge: 0.05, Delay: 0.1, MaxDelay: 20 * time.Millisecond}
 	deliveries := deliver(chances)
 	for _, d := range deliveries {
 		if d.Err != nil || d.Lost != (d.Attempts == 0) || d.Late > chances.MaxDelay {
@@ -67,8 +67,8 @@ func TestForgeriesLookReal(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	webhook, bodies := callbacks(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{})
-	plan := fakevendor.Plan{Chances: fakevendor.Chances{Forge: 1, Impersonate: 1}}
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
+	plan := fakevendortest.Plan{Chances: fakevendortest.Chances{Forge: 1, Impersonate: 1}}
 	deliveries := vendor.Deliver(t.Context(), webhook, plan, job)
 	if fates(deliveries) != ".ff" || len(bodies) != 3 {
 		t.Fatalf("%s, %d callbacks", fates(deliveries), len(bodies))
@@ -86,7 +86,7 @@ func TestForgeriesLookReal(t *testing.T) {
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, job.ResultURL) {
 		t.Errorf("the API lies: %+v", got)
 	}
-	for _, forger := range []fakevendor.Job{forged, impersonated} {
+	for _, forger := range []fakevendortest.Job{forged, impersonated} {
 		response, body, err := ask(t, forger.ResultURL, nil)
 		if err != nil || response.StatusCode != http.StatusOK || digest(body) != forger.Images[0].SHA256 || vendor.Requests(forger.ResultURL) != 1 {
 			t.Errorf("%v, %v, %d requests", response, err, vendor.Requests(forger.ResultURL))

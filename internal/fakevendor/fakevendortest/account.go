@@ -1,4 +1,4 @@
-package fakevendor
+package fakevendortest
 
 import "sync"
 

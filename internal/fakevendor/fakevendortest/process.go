@@ -1,10 +1,12 @@
-package fakevendor
+package fakevendortest
 
 import (
 	"encoding/json"
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
 const (
@@ -91,7 +93,7 @@ func (v *Vendor) process(made *job, number int, webhook string) <-chan struct{} 
 		return ended
 	}
 	go func() {
-		defer v.serving.Done()
+		defer v.processing.Done()
 		done := v.proceed(made)
 		v.account.give()
 		close(ended)
@@ -106,7 +108,7 @@ func (v *Vendor) process(made *job, number int, webhook string) <-chan struct{} 
 func (v *Vendor) proceed(made *job) bool {
 	steps := []State{InProgress, Predicting, orDefault(v.options.Processing.End, Complete)}
 	for _, state := range steps {
-		if !wait(v.base, v.options.Processing.Time/time.Duration(len(steps))) {
+		if !fakevendor.Sleep(v.base, v.options.Processing.Time/time.Duration(len(steps))) {
 			return false
 		}
 		made.become(state)

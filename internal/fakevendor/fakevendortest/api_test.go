@@ -1,4 +1,4 @@
-package fakevendor_test
+package fakevendortest_test
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // said is one answer of the API.
@@ -19,7 +19,7 @@ type said struct {
 }
 
 // call calls the API with the right key.
-func call(t *testing.T, vendor *fakevendor.Vendor, method, path, body string) (said, error) {
+func call(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) (said, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, vendor.APIURL()+path, strings.NewReader(body))
 	if err != nil {
@@ -40,7 +40,7 @@ func call(t *testing.T, vendor *fakevendor.Vendor, method, path, body string) (s
 	return said{response.StatusCode, response.Header, strings.TrimSpace(string(read))}, err
 }
 
-func mustCall(t *testing.T, vendor *fakevendor.Vendor, method, path, body string) said {
+func mustCall(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) said {
 	t.Helper()
 	got, err := call(t, vendor, method, path, body)
 	if err != nil {
@@ -53,31 +53,31 @@ func TestTroubles(t *testing.T) {
 	t.Parallel()
 	const whole = `{"status":"complete","job":"J","result_url":"U"}`
 	for name, row := range map[string]struct {
-		trouble fakevendor.Trouble
+		trouble fakevendortest.Trouble
 		status  int // 0 when the connection breaks
 		body    string
 		header  [2]string
 	}{
-		"refuse":  {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 418, Says: "no"}, 418, `{"message":"no"}`, [2]string{}},
-		"say":     {fakevendor.Trouble{Kind: fakevendor.Say, Says: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
-		"limit":   {fakevendor.Trouble{Kind: fakevendor.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
-		"patient": {fakevendor.Trouble{Kind: fakevendor.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
-		"gateway": {fakevendor.Trouble{Kind: fakevendor.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
-		"page":    {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, 404, "", [2]string{}},
-		"cut":     {fakevendor.Trouble{Kind: fakevendor.Cut}, 200, "", [2]string{"Content-Type", "application/json"}},
-		"flood":   {fakevendor.Trouble{Kind: fakevendor.Flood}, 200, whole, [2]string{}},
-		"lag":     {fakevendor.Trouble{Kind: fakevendor.Lag, Pause: time.Millisecond}, 200, whole, [2]string{}},
-		"swallow": {fakevendor.Trouble{Kind: fakevendor.Swallow}, 0, "", [2]string{}},
-		"drop":    {fakevendor.Trouble{Kind: fakevendor.Drop}, 0, "", [2]string{}},
-		"bounce":  {fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "http://x.test/"}, 307, "", [2]string{"Location", "http://x.test/"}},
-		"mixup":   {fakevendor.Trouble{Kind: fakevendor.Mixup}, 200, strings.Replace(whole, "J", "ce0e7624-634e-11ee-a699-0242ac14000b", 1), [2]string{}},
-		"mirror":  {fakevendor.Trouble{Kind: fakevendor.Mirror, Status: 400}, 400, `{"message":"the key the-key is not liked","code":"the-key"}`, [2]string{}},
+		"refuse":  {fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 418, Says: "no"}, 418, `{"message":"no"}`, [2]string{}},
+		"say":     {fakevendortest.Trouble{Kind: fakevendortest.Say, Says: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
+		"limit":   {fakevendortest.Trouble{Kind: fakevendortest.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
+		"patient": {fakevendortest.Trouble{Kind: fakevendortest.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
+		"gateway": {fakevendortest.Trouble{Kind: fakevendortest.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
+		"page":    {fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, 404, "", [2]string{}},
+		"cut":     {fakevendortest.Trouble{Kind: fakevendortest.Cut}, 200, "", [2]string{"Content-Type", "application/json"}},
+		"flood":   {fakevendortest.Trouble{Kind: fakevendortest.Flood}, 200, whole, [2]string{}},
+		"lag":     {fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: time.Millisecond}, 200, whole, [2]string{}},
+		"swallow": {fakevendortest.Trouble{Kind: fakevendortest.Swallow}, 0, "", [2]string{}},
+		"drop":    {fakevendortest.Trouble{Kind: fakevendortest.Drop}, 0, "", [2]string{}},
+		"bounce":  {fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "http://x.test/"}, 307, "", [2]string{"Location", "http://x.test/"}},
+		"mixup":   {fakevendortest.Trouble{Kind: fakevendortest.Mixup}, 200, strings.Replace(whole, "J", "ce0e7624-634e-11ee-a699-0242ac14000b", 1), [2]string{}},
+		"mirror":  {fakevendortest.Trouble{Kind: fakevendortest.Mirror, Status: 400}, 400, `{"message":"the key the-key is not liked","code":"the-key"}`, [2]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			vendor := start(t)
 			row.trouble.Times = 1
-			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{row.trouble}})
+			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{row.trouble}})
 			fill := strings.NewReplacer(`"J"`, `"`+job.ID+`"`, `"U"`, `"`+job.ResultURL+`"`)
 			got, err := call(t, vendor, http.MethodGet, "/result/"+job.ID, "")
 			if (err != nil) != (row.status == 0) || got.status != row.status {
@@ -92,8 +92,8 @@ func TestTroubles(t *testing.T) {
 			if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.body != fill.Replace(whole) {
 				t.Errorf("the second call is hit too: %+v", got)
 			}
-			if vendor.Looks(job.ID) != 2 || vendor.Calls(fakevendor.CallResult) != 2 {
-				t.Errorf("%d and %d calls counted", vendor.Looks(job.ID), vendor.Calls(fakevendor.CallResult))
+			if vendor.Looks(job.ID) != 2 || vendor.Calls(fakevendortest.CallResult) != 2 {
+				t.Errorf("%d and %d calls counted", vendor.Looks(job.ID), vendor.Calls(fakevendortest.CallResult))
 			}
 		})
 	}
@@ -102,12 +102,12 @@ func TestTroubles(t *testing.T) {
 func TestDisturbHitsTheCallsItNames(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	struck := 0
 	err := vendor.Disturb(
-		fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallMe, Times: 1, Struck: func() { struck++ }},
-		fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Status: 500, Times: 2},
-		fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 501, Times: 1},
+		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallMe, Times: 1, Struck: func() { struck++ }},
+		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Status: 500, Times: 2},
+		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 501, Times: 1},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestDisturbHitsTheCallsItNames(t *testing.T) {
 func TestFlappingIsTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	const calls = 200
-	flapping := fakevendor.Flapping{Seed: 3, Fail: 0.1, Limit: 0.1, Drop: 0.1, Slow: 0.1, Pause: time.Microsecond}
+	flapping := fakevendortest.Flapping{Seed: 3, Fail: 0.1, Limit: 0.1, Drop: 0.1, Slow: 0.1, Pause: time.Microsecond}
 	fates := func() (fates string) {
 		vendor := start(t)
 		if err := vendor.Flap(flapping); err != nil {
@@ -157,7 +157,7 @@ func TestFlappingIsTheSameEachTime(t *testing.T) {
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	for n, want := range []int{200, 404, 404} {
 		if got := mustCall(t, vendor, http.MethodDelete, "/result/"+job.ID, ""); got.status != want || !strings.Contains(got.body, "Image deleted") {
 			t.Errorf("call %d: %+v", n, got)
@@ -177,20 +177,20 @@ func TestDelete(t *testing.T) {
 func TestStatesChange(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Predicting})
+	job := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Predicting})
 	if response, _, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusNotFound {
 		t.Errorf("an image before its time: %v, %v", response, err)
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, `"predicting"`) {
 		t.Errorf("%+v", got)
 	}
-	if err := vendor.SetState(job.ID, fakevendor.Complete); err != nil {
+	if err := vendor.SetState(job.ID, fakevendortest.Complete); err != nil {
 		t.Fatal(err)
 	}
 	if response, body, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusOK || digest(body) != job.Images[0].SHA256 {
 		t.Errorf("%v, %v", response, err)
 	}
-	if vendor.SetState("nobody", fakevendor.Complete) == nil || vendor.Expire("nobody", 403) == nil {
+	if vendor.SetState("nobody", fakevendortest.Complete) == nil || vendor.Expire("nobody", 403) == nil {
 		t.Error("a job that is not there changed")
 	}
 }
@@ -198,7 +198,7 @@ func TestStatesChange(t *testing.T) {
 func TestExpiredAddressesAreRenewed(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{Expired: http.StatusForbidden, Query: "signature=x"})
+	job := newJob(t, vendor, fakevendortest.JobOptions{Expired: http.StatusForbidden, Query: "signature=x"})
 	address := job.ResultURL
 	for _, status := range []int{http.StatusForbidden, http.StatusGone} {
 		if response, _, err := ask(t, address, nil); err != nil || response.StatusCode != status {
@@ -219,11 +219,11 @@ func TestExpiredAddressesAreRenewed(t *testing.T) {
 func TestAPIShapes(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for shape, want := range map[fakevendor.Shape]string{
-		fakevendor.ResultStorage: `"result_url":"storage://my-bucket/results/image.png"}`,
-		fakevendor.ResultMissing: `"result_url":null}`,
+	for shape, want := range map[fakevendortest.Shape]string{
+		fakevendortest.ResultStorage: `"result_url":"storage://my-bucket/results/image.png"}`,
+		fakevendortest.ResultMissing: `"result_url":null}`,
 	} {
-		job := newJob(t, vendor, fakevendor.JobOptions{APIShape: shape})
+		job := newJob(t, vendor, fakevendortest.JobOptions{APIShape: shape})
 		if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.HasSuffix(got.body, want) {
 			t.Errorf("%+v, want %s", got, want)
 		}
@@ -233,16 +233,16 @@ func TestAPIShapes(t *testing.T) {
 func TestTroublesThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for name, trouble := range map[string]fakevendor.Trouble{
+	for name, trouble := range map[string]fakevendortest.Trouble{
 		"kind":   {},
-		"status": {Kind: fakevendor.Refuse, Status: 200},
-		"times":  {Kind: fakevendor.Refuse, Times: -1},
+		"status": {Kind: fakevendortest.Refuse, Status: 200},
+		"times":  {Kind: fakevendortest.Refuse, Times: -1},
 	} {
 		if vendor.Disturb(trouble) == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	for name, flapping := range map[string]fakevendor.Flapping{"share": {Fail: 1.1}, "negative": {Drop: -0.1}, "pause": {Slow: 1}} {
+	for name, flapping := range map[string]fakevendortest.Flapping{"share": {Fail: 1.1}, "negative": {Drop: -0.1}, "pause": {Slow: 1}} {
 		if vendor.Flap(flapping) == nil {
 			t.Errorf("%s: taken", name)
 		}
@@ -251,12 +251,12 @@ func TestTroublesThatMakeNoSense(t *testing.T) {
 
 func TestCloseEndsALag(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	reached := make(chan struct{})
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Lag, Times: 1, Struck: func() { close(reached) }}); err != nil {
+	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Lag, Times: 1, Struck: func() { close(reached) }}); err != nil {
 		t.Fatal(err)
 	}
 	broken := make(chan error, 1)

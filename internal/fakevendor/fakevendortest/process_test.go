@@ -1,4 +1,4 @@
-package fakevendor_test
+package fakevendortest_test
 
 import (
 	"encoding/json"
@@ -9,15 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // endless is a processing time that no test waits for.
 const endless = time.Hour
 
-func startWith(t *testing.T, processing fakevendor.Processing) *fakevendor.Vendor {
+func startWith(t *testing.T, processing fakevendortest.Processing) *fakevendortest.Vendor {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Processing: processing})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Processing: processing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func jobIn(t *testing.T, body string) string {
 
 func TestProcessMakesAJobAndCallsBack(t *testing.T) {
 	t.Parallel()
-	vendor := startWith(t, fakevendor.Processing{Time: 3 * time.Millisecond})
+	vendor := startWith(t, fakevendortest.Processing{Time: 3 * time.Millisecond})
 	webhook, bodies := callbacks(t)
 	got := mustCall(t, vendor, http.MethodPost, "/process", `{"url":"https://example.com/a.png","webhooks":{"complete":"`+webhook+`"}}`)
 	id := jobIn(t, got.body)
@@ -70,11 +70,11 @@ func TestProcessMakesAJobAndCallsBack(t *testing.T) {
 
 func TestProcessResultWaits(t *testing.T) {
 	t.Parallel()
-	vendor := startWith(t, fakevendor.Processing{Time: 3 * time.Millisecond})
+	vendor := startWith(t, fakevendortest.Processing{Time: 3 * time.Millisecond})
 	if got := mustCall(t, vendor, http.MethodPost, "/process_result", `{}`); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"complete"`) {
 		t.Errorf("%+v", got)
 	}
-	failing := startWith(t, fakevendor.Processing{End: fakevendor.Failed})
+	failing := startWith(t, fakevendortest.Processing{End: fakevendortest.Failed})
 	if got := mustCall(t, failing, http.MethodPost, "/process_result", `{}`); got.status != http.StatusInternalServerError || !strings.Contains(got.body, `"failed"`) {
 		t.Errorf("%+v", got)
 	}
@@ -82,13 +82,13 @@ func TestProcessResultWaits(t *testing.T) {
 
 func TestProcessRefusesBeyondThePlan(t *testing.T) {
 	t.Parallel()
-	slots := startWith(t, fakevendor.Processing{Time: endless, Slots: 2})
+	slots := startWith(t, fakevendortest.Processing{Time: endless, Slots: 2})
 	for n, want := range []int{200, 200, 429} {
 		if got := mustCall(t, slots, http.MethodPost, "/process", `{}`); got.status != want {
 			t.Errorf("submission %d: %+v", n, got)
 		}
 	}
-	credits := startWith(t, fakevendor.Processing{Credits: 1})
+	credits := startWith(t, fakevendortest.Processing{Credits: 1})
 	for n, want := range []int{200, 402} {
 		if got := mustCall(t, credits, http.MethodPost, "/process", `{}`); got.status != want {
 			t.Errorf("submission %d: %+v", n, got)
@@ -103,9 +103,9 @@ func TestProcessRefusesBeyondThePlan(t *testing.T) {
 
 func TestSwallowedSubmissionHasItsJob(t *testing.T) {
 	t.Parallel()
-	vendor := startWith(t, fakevendor.Processing{})
+	vendor := startWith(t, fakevendortest.Processing{})
 	webhook, bodies := callbacks(t)
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := call(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`); err == nil {
@@ -116,9 +116,9 @@ func TestSwallowedSubmissionHasItsJob(t *testing.T) {
 
 func TestSubmittedJobsFareByChance(t *testing.T) {
 	t.Parallel()
-	ended := make(chan fakevendor.Delivery, 100)
-	plan := fakevendor.Plan{Chances: fakevendor.Chances{Forge: 1, Double: 1}, Delivered: func(d fakevendor.Delivery) { ended <- d }}
-	vendor := startWith(t, fakevendor.Processing{Callbacks: plan})
+	ended := make(chan fakevendortest.Delivery, 100)
+	plan := fakevendortest.Plan{Chances: fakevendortest.Chances{Forge: 1, Double: 1}, Delivered: func(d fakevendortest.Delivery) { ended <- d }}
+	vendor := startWith(t, fakevendortest.Processing{Callbacks: plan})
 	webhook, bodies := callbacks(t)
 	id := jobIn(t, mustCall(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`).body)
 	forged, own := 0, 0

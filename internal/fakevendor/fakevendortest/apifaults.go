@@ -1,4 +1,4 @@
-package fakevendor
+package fakevendortest
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
 // TroubleKind is a way in which the API misbehaves.
@@ -55,15 +57,15 @@ func checkTroubles(troubles []Trouble) error {
 	return nil
 }
 
-func troublesOf(troubles []Trouble) plan[Trouble] {
-	return plan[Trouble]{mishaps: append([]Trouble(nil), troubles...), times: func(t *Trouble) *int { return &t.Times }}
+func planTroubles(troubles []Trouble) faultPlan[Trouble] {
+	return faultPlan[Trouble]{faults: append([]Trouble(nil), troubles...), times: func(t *Trouble) *int { return &t.Times }}
 }
 
 // Disturb makes the API misbehave for the calls to come, whatever job they are about. Troubles of
 // the same call follow each other.
 func (v *Vendor) Disturb(troubles ...Trouble) error {
 	if err := checkTroubles(troubles); err != nil {
-		return fmt.Errorf("fakevendor: disturb: %w", err)
+		return fmt.Errorf("fakevendortest: disturb: %w", err)
 	}
 	v.troubles.add(troubles...)
 	return nil
@@ -83,15 +85,15 @@ func (v *Vendor) troubleOf(call Call, number int64, about *job) Trouble {
 	return v.flapping().trouble(call, number)
 }
 
-// mishap is one call of the API with what goes wrong with it.
-type mishap struct {
+// troubled is one call of the API with its trouble.
+type troubled struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	trouble Trouble
 }
 
-// play answers the call; serve does so truly.
-func (m mishap) play(serve http.HandlerFunc) {
+// serve answers the call as its trouble demands; next answers as it should.
+func (m troubled) serve(next http.HandlerFunc) {
 	if m.trouble.Struck != nil {
 		m.trouble.Struck()
 	}
@@ -99,8 +101,8 @@ func (m mishap) play(serve http.HandlerFunc) {
 	case Refuse:
 		reply(m.w, orDefault(m.trouble.Status, http.StatusServiceUnavailable), message{Message: m.trouble.Says})
 	case Mirror:
-		said := "the key " + m.r.Header.Get("x-api-key") + " is not liked"
-		reply(m.w, orDefault(m.trouble.Status, http.StatusServiceUnavailable), message{Message: said, Code: m.r.Header.Get("x-api-key")})
+		text := "the key " + m.r.Header.Get("x-api-key") + " is not liked"
+		reply(m.w, orDefault(m.trouble.Status, http.StatusServiceUnavailable), message{Message: text, Code: m.r.Header.Get("x-api-key")})
 	case Say:
 		none := ""
 		reply(m.w, http.StatusOK, result{State(m.trouble.Says), m.r.PathValue("job"), &none})
@@ -109,37 +111,37 @@ func (m mishap) play(serve http.HandlerFunc) {
 	case Gateway:
 		m.page()
 	case Lag:
-		answer{w: m.w, r: m.r, fault: Fault{Pause: m.trouble.Pause}}.pause()
-		serve(m.w, m.r)
+		pause(m.r, m.trouble.Pause)
+		next(m.w, m.r)
 	case Drop:
 		panic(http.ErrAbortHandler)
 	case Bounce:
 		http.Redirect(m.w, m.r, m.trouble.Location, http.StatusTemporaryRedirect)
 	case Cut, Flood, Swallow, Mixup:
-		m.spoil(serve)
+		m.spoil(next)
 	default:
-		serve(m.w, m.r)
+		next(m.w, m.r)
 	}
 }
 
-func (m mishap) limit() {
+func (m troubled) limit() {
 	if m.trouble.RetryAfter > 0 {
 		m.w.Header().Set("Retry-After", strconv.Itoa(int(m.trouble.RetryAfter.Seconds())))
 	}
 	replyLimit(m.w)
 }
 
-func (m mishap) page() {
+func (m troubled) page() {
 	m.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	m.w.WriteHeader(orDefault(m.trouble.Status, http.StatusBadGateway))
-	_, _ = m.w.Write([]byte(htmlPage)) // the client may have gone
+	_, _ = m.w.Write([]byte(fakevendor.HTMLPage)) // the client may have gone
 }
 
 // spoil takes the true answer and does not send it as it is.
-func (m mishap) spoil(serve http.HandlerFunc) {
+func (m troubled) spoil(next http.HandlerFunc) {
 	const flood = 1 << 20
 	kept := &keeper{header: http.Header{}, status: http.StatusOK}
-	serve(kept, m.r)
+	next(kept, m.r)
 	body := kept.body.String()
 	switch m.trouble.Kind {
 	case Swallow:

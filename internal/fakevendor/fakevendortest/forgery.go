@@ -1,9 +1,6 @@
-package fakevendor
+package fakevendortest
 
-import (
-	"fmt"
-	"maps"
-)
+import "fmt"
 
 // forgedOptions are what a forger offers: a good picture, so that only distrust keeps it out.
 func forgedOptions() JobOptions {
@@ -20,12 +17,9 @@ func (v *Vendor) Impersonate(victim Job) (Job, error) {
 	options := forgedOptions()
 	options.ID = victim.ID
 	options.FileName = fmt.Sprintf("forged-%d.png", v.forged.Add(1))
-	made, files, err := v.makeJob(options)
+	created, err := v.create(options)
 	if err != nil {
 		return Job{}, err
 	}
-	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	maps.Copy(v.images, files)
-	return made.Job, nil
+	return created.Job, nil
 }

@@ -1,4 +1,4 @@
-package fakevendor
+package fakevendortest
 
 import (
 	"errors"
@@ -22,10 +22,10 @@ type Flapping struct {
 // Flap makes the API fail by chance from now on; the zero value ends it.
 func (v *Vendor) Flap(flapping Flapping) error {
 	if err := checkShares(flapping.Fail, flapping.Limit, flapping.Drop, flapping.Slow); err != nil {
-		return fmt.Errorf("fakevendor: flap: %w", err)
+		return fmt.Errorf("fakevendortest: flap: %w", err)
 	}
 	if flapping.Slow > 0 && flapping.Pause <= 0 {
-		return errors.New("fakevendor: flap: slow without a pause")
+		return errors.New("fakevendortest: flap: slow without a pause")
 	}
 	v.mutex.Lock()
 	defer v.mutex.Unlock()

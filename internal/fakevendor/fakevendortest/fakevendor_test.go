@@ -1,4 +1,4 @@
-package fakevendor_test
+package fakevendortest_test
 
 import (
 	"bytes"
@@ -18,16 +18,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"go.uber.org/goleak"
 	_ "golang.org/x/image/webp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func start(t *testing.T) *fakevendor.Vendor {
+func start(t *testing.T) *fakevendortest.Vendor {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{APIKey: "the-key"})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{APIKey: "the-key"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func start(t *testing.T) *fakevendor.Vendor {
 	return vendor
 }
 
-func newJob(t *testing.T, vendor *fakevendor.Vendor, options fakevendor.JobOptions) fakevendor.Job {
+func newJob(t *testing.T, vendor *fakevendortest.Vendor, options fakevendortest.JobOptions) fakevendortest.Job {
 	t.Helper()
 	job, err := vendor.NewJob(options)
 	if err != nil {
@@ -84,15 +84,15 @@ func digest(content []byte) string {
 func TestImagesAreWhatTheJobSays(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for name, options := range map[string]fakevendor.JobOptions{
+	for name, options := range map[string]fakevendortest.JobOptions{
 		"default":                               {},
-		"jpeg":                                  {Format: fakevendor.JPEG, Width: 321, Height: 123},
-		"webp":                                  {Format: fakevendor.WebP, Width: 97, Height: 131},
+		"jpeg":                                  {Format: fakevendortest.JPEG, Width: 321, Height: 123},
+		"webp":                                  {Format: fakevendortest.WebP, Width: 97, Height: 131},
 		"one pixel":                             {Width: 1, Height: 1},
 		"small on a fly":                        {Bytes: 4 << 10},
 		"large":                                 {Bytes: 1 << 20},
 		"named":                                 {FileName: "my photo (1).png", Query: "X-Amz-Signature=secret"},
-		"webp that the encoder breaks at first": {Format: fakevendor.WebP, Width: 300, Height: 500, Seed: 173},
+		"webp that the encoder breaks at first": {Format: fakevendortest.WebP, Width: 300, Height: 500, Seed: 173},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,12 +121,12 @@ func TestImagesAreWhatTheJobSays(t *testing.T) {
 
 func TestSameJobMakesTheSameFile(t *testing.T) {
 	t.Parallel()
-	options := fakevendor.JobOptions{ID: "job-1"}
+	options := fakevendortest.JobOptions{ID: "job-1"}
 	first, second := newJob(t, start(t), options).Images[0], newJob(t, start(t), options).Images[0]
 	if first.SHA256 != second.SHA256 {
 		t.Errorf("%s and %s", first.SHA256, second.SHA256)
 	}
-	other := newJob(t, start(t), fakevendor.JobOptions{ID: "job-2"}).Images[0]
+	other := newJob(t, start(t), fakevendortest.JobOptions{ID: "job-2"}).Images[0]
 	if first.SHA256 == other.SHA256 {
 		t.Error("two jobs have one picture")
 	}
@@ -135,7 +135,7 @@ func TestSameJobMakesTheSameFile(t *testing.T) {
 func TestRanges(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for name, options := range map[string]fakevendor.JobOptions{
+	for name, options := range map[string]fakevendortest.JobOptions{
 		"painted":  {},
 		"on a fly": {Bytes: 500_000},
 	} {
@@ -167,36 +167,36 @@ func TestFaults(t *testing.T) {
 	half := func(size int64) int64 { return size / 2 }
 	none := func(int64) int64 { return 0 }
 	for name, row := range map[string]struct {
-		fault  fakevendor.Fault
+		fault  fakevendortest.Fault
 		status int
 		header [2]string              // name and value, where it matters
 		length func(size int64) int64 // of the body, nil where it does not matter
 		breaks bool
 	}{
-		"break":       {fault: fakevendor.Fault{Kind: fakevendor.Break, Percent: 50}, status: 200, length: half, breaks: true},
-		"break first": {fault: fakevendor.Fault{Kind: fakevendor.Break}, status: 200, length: none, breaks: true},
-		"stall":       {fault: fakevendor.Fault{Kind: fakevendor.Stall, Percent: 10, Pause: time.Millisecond}, status: 200},
-		"slow":        {fault: fakevendor.Fault{Kind: fakevendor.Slow, Pause: time.Millisecond}, status: 200},
+		"break":       {fault: fakevendortest.Fault{Kind: fakevendortest.Break, Percent: 50}, status: 200, length: half, breaks: true},
+		"break first": {fault: fakevendortest.Fault{Kind: fakevendortest.Break}, status: 200, length: none, breaks: true},
+		"stall":       {fault: fakevendortest.Fault{Kind: fakevendortest.Stall, Percent: 10, Pause: time.Millisecond}, status: 200},
+		"slow":        {fault: fakevendortest.Fault{Kind: fakevendortest.Slow, Pause: time.Millisecond}, status: 200},
 		"status": {
-			fault:  fakevendor.Fault{Kind: fakevendor.Status, Status: 503, RetryAfter: 7 * time.Second},
+			fault:  fakevendortest.Fault{Kind: fakevendortest.Status, Status: 503, RetryAfter: 7 * time.Second},
 			status: 503, header: [2]string{"Retry-After", "7"},
 		},
-		"expired":    {fault: fakevendor.Fault{Kind: fakevendor.Status, Status: 403}, status: 403},
-		"partial":    {fault: fakevendor.Fault{Kind: fakevendor.Partial, Percent: 50}, status: 206, length: half},
-		"page":       {fault: fakevendor.Fault{Kind: fakevendor.Page}, status: 200, header: [2]string{"Content-Type", "text/html; charset=utf-8"}},
-		"wrong type": {fault: fakevendor.Fault{Kind: fakevendor.WrongType}, status: 200, header: [2]string{"Content-Type", "image/png"}},
-		"empty":      {fault: fakevendor.Fault{Kind: fakevendor.Empty}, status: 200, length: none},
-		"short":      {fault: fakevendor.Fault{Kind: fakevendor.Short, Percent: 50}, status: 200, length: half},
+		"expired":    {fault: fakevendortest.Fault{Kind: fakevendortest.Status, Status: 403}, status: 403},
+		"partial":    {fault: fakevendortest.Fault{Kind: fakevendortest.Partial, Percent: 50}, status: 206, length: half},
+		"page":       {fault: fakevendortest.Fault{Kind: fakevendortest.Page}, status: 200, header: [2]string{"Content-Type", "text/html; charset=utf-8"}},
+		"wrong type": {fault: fakevendortest.Fault{Kind: fakevendortest.WrongType}, status: 200, header: [2]string{"Content-Type", "image/png"}},
+		"empty":      {fault: fakevendortest.Fault{Kind: fakevendortest.Empty}, status: 200, length: none},
+		"short":      {fault: fakevendortest.Fault{Kind: fakevendortest.Short, Percent: 50}, status: 200, length: half},
 		"redirect": {
-			fault:  fakevendor.Fault{Kind: fakevendor.Redirect, Location: "http://169.254.169.254/"},
+			fault:  fakevendortest.Fault{Kind: fakevendortest.Redirect, Location: "http://169.254.169.254/"},
 			status: 302, header: [2]string{"Location", "http://169.254.169.254/"},
 		},
-		"compressed": {fault: fakevendor.Fault{Kind: fakevendor.Compressed}, status: 200, header: [2]string{"Content-Encoding", "gzip"}},
+		"compressed": {fault: fakevendortest.Fault{Kind: fakevendortest.Compressed}, status: 200, header: [2]string{"Content-Encoding", "gzip"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			row.fault.Times = 1
-			want := newJob(t, vendor, fakevendor.JobOptions{Faults: []fakevendor.Fault{row.fault}}).Images[0]
+			want := newJob(t, vendor, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{row.fault}}).Images[0]
 			response, body, err := ask(t, want.URL, nil)
 			if response == nil || response.StatusCode != row.status || (err != nil) != row.breaks {
 				t.Fatalf("%v, %v", response, err)
@@ -220,12 +220,12 @@ func TestFaults(t *testing.T) {
 
 func TestFaultsFollowEachOther(t *testing.T) {
 	t.Parallel()
-	job := newJob(t, start(t), fakevendor.JobOptions{
-		Images: 2, Shape: fakevendor.ResultStrings,
-		Faults: []fakevendor.Fault{
-			{Kind: fakevendor.Status, Status: 500, Times: 2},
-			{Kind: fakevendor.Status, Status: 404},
-			{Kind: fakevendor.Status, Status: 410, Image: 1},
+	job := newJob(t, start(t), fakevendortest.JobOptions{
+		Images: 2, Shape: fakevendortest.ResultStrings,
+		Faults: []fakevendortest.Fault{
+			{Kind: fakevendortest.Status, Status: 500, Times: 2},
+			{Kind: fakevendortest.Status, Status: 404},
+			{Kind: fakevendortest.Status, Status: 410, Image: 1},
 		},
 	})
 	for n, want := range []int{500, 500, 404, 404} {
@@ -241,11 +241,11 @@ func TestFaultsFollowEachOther(t *testing.T) {
 
 func TestCloseEndsAStall(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := newJob(t, vendor, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50}}})
+	job := newJob(t, vendor, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50}}})
 	response, err := open(t, job.ResultURL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -263,32 +263,32 @@ func TestCallbackShapes(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	for name, row := range map[string]struct {
-		options fakevendor.JobOptions
+		options fakevendortest.JobOptions
 		want    string // $1 and $2 are the addresses of the images
 	}{
 		"documented": {
-			fakevendor.JobOptions{},
+			fakevendortest.JobOptions{},
 			`{"job":"J","data":{"height":200,"url":"https://example.com/original.png","webhooks":{"complete":"W"},"width":320},` +
 				`"result_url":"$1","results":null}`,
 		},
 		"strings": {
-			fakevendor.JobOptions{Shape: fakevendor.ResultStrings, Images: 2, Data: json.RawMessage(`"text"`)},
+			fakevendortest.JobOptions{Shape: fakevendortest.ResultStrings, Images: 2, Data: json.RawMessage(`"text"`)},
 			`{"job":"J","data":"text","result_url":null,"results":["$1","$2"]}`,
 		},
 		"objects": {
-			fakevendor.JobOptions{Shape: fakevendor.ResultObjects, Data: json.RawMessage(`null`)},
+			fakevendortest.JobOptions{Shape: fakevendortest.ResultObjects, Data: json.RawMessage(`null`)},
 			`{"job":"J","data":null,"result_url":null,"results":[{"result_url":"$1"}]}`,
 		},
 		"map": {
-			fakevendor.JobOptions{Shape: fakevendor.ResultMap, Images: 2, Data: json.RawMessage(`{"width":1e3}`)},
+			fakevendortest.JobOptions{Shape: fakevendortest.ResultMap, Images: 2, Data: json.RawMessage(`{"width":1e3}`)},
 			`{"job":"J","data":{"webhooks":{"complete":"W"},"width":1e3},"result_url":null,"results":{"image_1":"$1","image_2":"$2"}}`,
 		},
 		"storage": {
-			fakevendor.JobOptions{Shape: fakevendor.ResultStorage, Data: json.RawMessage(`[]`)},
+			fakevendortest.JobOptions{Shape: fakevendortest.ResultStorage, Data: json.RawMessage(`[]`)},
 			`{"job":"J","data":[],"result_url":"storage://my-bucket/results/image.png","results":null}`,
 		},
 		"missing": {
-			fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Data: json.RawMessage(`1`), Results: json.RawMessage(`[7]`)},
+			fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Data: json.RawMessage(`1`), Results: json.RawMessage(`[7]`)},
 			`{"job":"J","data":1,"result_url":null,"results":[7]}`,
 		},
 	} {
@@ -322,9 +322,9 @@ func TestDeliver(t *testing.T) {
 		_, _ = io.WriteString(w, body.Job)
 	}))
 	defer receiver.Close()
-	jobs := []fakevendor.Job{newJob(t, vendor, fakevendor.JobOptions{Seed: 1}), newJob(t, vendor, fakevendor.JobOptions{Seed: 1})}
-	told := make(chan fakevendor.Delivery, 4)
-	plan := fakevendor.Plan{Copies: 2, Attempts: 3, Concurrency: 4, Shuffle: 1, Delivered: func(d fakevendor.Delivery) { told <- d }}
+	jobs := []fakevendortest.Job{newJob(t, vendor, fakevendortest.JobOptions{Seed: 1}), newJob(t, vendor, fakevendortest.JobOptions{Seed: 1})}
+	told := make(chan fakevendortest.Delivery, 4)
+	plan := fakevendortest.Plan{Copies: 2, Attempts: 3, Concurrency: 4, Shuffle: 1, Delivered: func(d fakevendortest.Delivery) { told <- d }}
 	for _, delivery := range vendor.Deliver(t.Context(), receiver.URL, plan, jobs...) {
 		if delivery.Err != nil || string(delivery.Answer.Body) != delivery.Job.ID {
 			t.Errorf("%+v", delivery)
@@ -338,7 +338,7 @@ func TestDeliver(t *testing.T) {
 func TestDeliverGivesUp(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -347,11 +347,11 @@ func TestDeliverGivesUp(t *testing.T) {
 		cancel()
 	}))
 	defer receiver.Close()
-	once := vendor.Deliver(t.Context(), receiver.URL, fakevendor.Plan{}, job)
+	once := vendor.Deliver(t.Context(), receiver.URL, fakevendortest.Plan{}, job)
 	if once[0].Err == nil || once[0].Attempts != 1 || once[0].Answer.RetryAfter == 0 {
 		t.Errorf("%+v", once[0])
 	}
-	cancelled := vendor.Deliver(ctx, receiver.URL+"/secret-token", fakevendor.Plan{Attempts: 20}, job)
+	cancelled := vendor.Deliver(ctx, receiver.URL+"/secret-token", fakevendortest.Plan{Attempts: 20}, job)
 	if cancelled[0].Err == nil || cancelled[0].Attempts > 2 {
 		t.Errorf("%+v", cancelled[0])
 	}
@@ -365,23 +365,23 @@ func TestResultAPI(t *testing.T) {
 	vendor := start(t)
 	for name, row := range map[string]struct {
 		key    string
-		state  fakevendor.State
+		state  fakevendortest.State
 		status int
 		want   string // J is the job, U the address
 	}{
-		"complete":    {"the-key", fakevendor.Complete, 200, `{"status":"complete","job":"J","result_url":"U"}`},
-		"in progress": {"the-key", fakevendor.InProgress, 200, `{"status":"in_progress","job":"J","result_url":""}`},
-		"failed":      {"the-key", fakevendor.Failed, 500, `{"message":"Image processing failed","status":"failed","job":"J"}`},
-		"deleted":     {"the-key", fakevendor.Deleted, 404, `{"message":"Image deleted","status":"complete"}`},
+		"complete":    {"the-key", fakevendortest.Complete, 200, `{"status":"complete","job":"J","result_url":"U"}`},
+		"in progress": {"the-key", fakevendortest.InProgress, 200, `{"status":"in_progress","job":"J","result_url":""}`},
+		"failed":      {"the-key", fakevendortest.Failed, 500, `{"message":"Image processing failed","status":"failed","job":"J"}`},
+		"deleted":     {"the-key", fakevendortest.Deleted, 404, `{"message":"Image deleted","status":"complete"}`},
 		"unknown":     {"the-key", "", 404, `{"message":"Job not found"}`},
-		"wrong key":   {"another", fakevendor.Complete, 404, `{"message":"No user found for provided token"}`},
-		"no key":      {"", fakevendor.Complete, 403, `{"message":"No x-api-key header is provided"}`},
+		"wrong key":   {"another", fakevendortest.Complete, 404, `{"message":"No user found for provided token"}`},
+		"no key":      {"", fakevendortest.Complete, 403, `{"message":"No x-api-key header is provided"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			job := fakevendor.Job{ID: "nobody"}
+			job := fakevendortest.Job{ID: "nobody"}
 			if row.state != "" {
-				job = newJob(t, vendor, fakevendor.JobOptions{State: row.state})
+				job = newJob(t, vendor, fakevendortest.JobOptions{State: row.state})
 			}
 			header := http.Header{}
 			if row.key != "" {
@@ -399,20 +399,20 @@ func TestResultAPI(t *testing.T) {
 func TestRefusesWhatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	newJob(t, vendor, fakevendor.JobOptions{ID: "taken"})
-	for name, options := range map[string]fakevendor.JobOptions{
+	newJob(t, vendor, fakevendortest.JobOptions{ID: "taken"})
+	for name, options := range map[string]fakevendortest.JobOptions{
 		"id":           {ID: "taken"},
 		"format":       {Format: "gif"},
 		"width":        {Width: -1},
 		"pixels":       {Width: 16_000, Height: 16_000},
-		"large jpeg":   {Format: fakevendor.JPEG, Bytes: 1 << 20},
+		"large jpeg":   {Format: fakevendortest.JPEG, Bytes: 1 << 20},
 		"too large":    {Bytes: 1 << 40},
-		"images":       {Images: 65, Shape: fakevendor.ResultStrings},
+		"images":       {Images: 65, Shape: fakevendortest.ResultStrings},
 		"shape":        {Images: 2},
 		"name":         {FileName: "a/b.png"},
 		"data":         {Data: json.RawMessage(`{`)},
-		"fault":        {Faults: []fakevendor.Fault{{}}},
-		"fault status": {Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 200}}},
+		"fault":        {Faults: []fakevendortest.Fault{{}}},
+		"fault status": {Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: 200}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -424,15 +424,15 @@ func TestRefusesWhatMakesNoSense(t *testing.T) {
 }
 
 func BenchmarkNewJob(b *testing.B) {
-	vendor, err := fakevendor.Start(b.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(b.Context(), fakevendortest.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
-	for name, options := range map[string]fakevendor.JobOptions{
+	for name, options := range map[string]fakevendortest.JobOptions{
 		"thumbnail": {Width: 64, Height: 64},
 		"png":       {Width: 1600, Height: 1000},
-		"webp":      {Width: 1600, Height: 1000, Format: fakevendor.WebP},
+		"webp":      {Width: 1600, Height: 1000, Format: fakevendortest.WebP},
 		"200 MB":    {Bytes: 200_000_000},
 	} {
 		b.Run(name, func(b *testing.B) {
