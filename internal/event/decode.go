@@ -1,6 +1,8 @@
 package event
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -8,89 +10,131 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of what an event may say.
+// Limits of the members of a callback.
 const (
 	MaxJobBytes = 256      // length of job in UTF-8
-	MaxURLBytes = 8 * 1024 // length of result_url, and of any other address of a result, in UTF-8
+	MaxURLBytes = 8 * 1024 // length of result_url, and of every other result URL, in UTF-8
 )
 
-// Decode reads the body of a callback in one pass. Everything in the event but
-// ID, Received and Artifacts comes from it; Body, Data and Results share the
-// memory of body, which must not be changed afterwards.
+// Decode reads the body of a callback. It sets every field of the event but ID, Received, Source, Origin,
+// Token and Artifacts. Body, Data and Results share the memory of body, which must not be changed afterwards.
 //
-// Decode fails with a *MalformedError if body is not exactly one JSON value in UTF-8
-// without a byte order mark, has a duplicate name in an object, an unpaired surrogate,
-// or exceeds MaxDepth or MaxTokens. It fails with an *InvalidError, which lists every
-// fault, if body is JSON but not a callback.
+// Decode is strict about job, result_url and results. In data and unknown members it accepts any bytes in strings,
+// words such as NaN, duplicate names and any depth, and a byte order mark before the body. It lists them in Event.Defects.
+//
+// Decode fails with a *MalformedError if body is not JSON or a strict member cannot be read without doubt: it
+// occurs twice, has a duplicate name, invalid UTF-8 or an unpaired surrogate, or exceeds MaxDepth or MaxTokens.
+// It fails with an *InvalidError, which lists every fault, if body is not a callback.
+//
+// The memory that Decode takes does not grow with body.
 func Decode(body []byte) (Event, error) {
-	d := decoding{event: Event{Body: body}}
-	if err := scan(body, d.document); err != nil {
+	d := &decoding{event: Event{Body: body}}
+	err := scan(body, checksNames(body), d.document)
+	if strict, ok := errors.AsType[*MalformedError](err); ok {
+		d = &decoding{event: Event{Body: body}}
+		err = d.lenient(strict)
+	}
+	if err != nil {
 		return Event{}, err
 	}
 	if len(d.faults) > 0 {
 		return Event{}, &InvalidError{Faults: d.faults}
 	}
-	digest, err := digestOf(d.event.ResultURL, d.event.Results)
+	d.event.Digest, err = digestOf(d.event.ResultURL, d.event.Results)
 	if err != nil {
 		return Event{}, err
 	}
-	d.event.Digest = digest
 	return d.event, nil
 }
 
-// decoding is one body on its way to an event.
+// decoding is the state of Decode.
 type decoding struct {
-	*scanner
-	event  Event
-	hasJob bool
-	faults []Fault
+	event                         Event
+	hasJob, hasResult, hasResults bool
+	faults                        []Fault
 }
 
-// document reads the whole body.
+// document reads a body that is JSON throughout.
 func (d *decoding) document(s *scanner) error {
-	d.scanner = s
-	if d.kind() != '{' {
-		if _, err := d.value(); err != nil {
+	if s.kind() != '{' {
+		if _, err := s.value(); err != nil {
 			return err
 		}
 		d.fault("", FaultType, "must be an object")
 		return nil
 	}
-	if err := d.object(d.member); err != nil {
-		return err
-	}
-	if !d.hasJob {
-		d.fault("/job", FaultMissing, "is missing")
-	}
-	return nil
-}
-
-// member reads one member of the outermost object. Names are told apart by case;
-// unknown ones stay in Body.
-func (d *decoding) member(name jsontext.Value) error {
-	value, err := d.value()
+	err := s.object(func(name jsontext.Value) error {
+		at := s.decoder.InputOffset() - int64(len(name))
+		value, err := s.value()
+		if err != nil {
+			return err
+		}
+		return d.member(name, value, at, s.decoder.InputOffset()-int64(len(value)))
+	})
 	if err != nil {
 		return err
 	}
+	d.checkJob()
+	return nil
+}
+
+// lenient reads a body that has the defect strict, and perhaps more.
+func (d *decoding) lenient(strict *MalformedError) error {
+	l := newLexer(d.event.Body)
+	err := l.members(func(name, value []byte, at int) error {
+		return d.member(name, value, int64(at), int64(l.pos-len(value)))
+	})
+	if err != nil {
+		if len(l.defects) == 0 && errors.Is(err, errLexer) { // nothing was tolerated before: strict is about the same place
+			return strict
+		}
+		return err
+	}
+	d.checkJob()
+	d.event.Defects = l.withDefect(strict.Defect)
+	return nil
+}
+
+// member reads a member of the outermost object. name starts at byte at, value at byte start. Unknown members stay in Body.
+func (d *decoding) member(name, value jsontext.Value, at, start int64) error {
 	switch {
 	case isName(name, "job"):
-		return d.job(value)
+		if d.hasJob {
+			return malformedAt(DefectDuplicateName, at, "/job")
+		}
+		d.hasJob = true
+		return inMember(d.job(value), "/job", start)
 	case isName(name, "result_url"):
-		return d.resultURL(value)
-	case isName(name, "results") && value.Kind() != 'n':
-		d.event.Results = []byte(value)
+		if d.hasResult {
+			return malformedAt(DefectDuplicateName, at, "/result_url")
+		}
+		d.hasResult = true
+		return inMember(d.resultURL(value), "/result_url", start)
+	case isName(name, "results"):
+		if d.hasResults {
+			return malformedAt(DefectDuplicateName, at, "/results")
+		}
+		d.hasResults = true
+		return inMember(d.results(value), "/results", start)
 	case isName(name, "data"):
 		d.event.Data = []byte(value)
 	}
 	return nil
 }
 
-// job takes the identity of the job; any string within the bounds will do.
+// inMember changes the place of a MalformedError in a value to its place in the body.
+func inMember(err error, pointer string, start int64) error {
+	if malformed, ok := errors.AsType[*MalformedError](err); ok {
+		return malformedAt(malformed.Kind, start+malformed.Offset, jsontext.Pointer(pointer+malformed.Pointer))
+	}
+	return err
+}
+
+// job reads the job id: any string within the limits.
 func (d *decoding) job(value jsontext.Value) error {
-	d.hasJob = true
 	if value.Kind() != '"' {
 		d.fault("/job", FaultType, "must be a string")
-		return nil
+		return scan(value, true, skipValue)
 	}
 	job, err := unquote(value)
 	if err != nil {
@@ -109,15 +153,15 @@ func (d *decoding) job(value jsontext.Value) error {
 	return nil
 }
 
-// resultURL takes the address of the result, of any scheme; null means none.
+// resultURL reads the result URL, of any scheme; null means none.
 func (d *decoding) resultURL(value jsontext.Value) error {
 	switch value.Kind() {
 	case 'n':
-		return nil
+		return scan(value, true, skipValue)
 	case '"':
 	default:
 		d.fault("/result_url", FaultType, "must be a string or null")
-		return nil
+		return scan(value, true, skipValue)
 	}
 	address, err := unquote(value)
 	if err != nil {
@@ -130,6 +174,30 @@ func (d *decoding) resultURL(value jsontext.Value) error {
 	return nil
 }
 
+// results reads the results; null means none. They have at most MaxTokens tokens, because their digest sorts names.
+func (d *decoding) results(value jsontext.Value) error {
+	err := scan(value, true, func(s *scanner) error {
+		s.limit, s.outer = MaxTokens, 1
+		return skipValue(s)
+	})
+	if err == nil && value.Kind() != 'n' {
+		d.event.Results = []byte(value)
+	}
+	return err
+}
+
+func (d *decoding) checkJob() {
+	if !d.hasJob {
+		d.fault("/job", FaultMissing, "is missing")
+	}
+}
+
 func (d *decoding) fault(pointer string, kind FaultKind, detail string) {
 	d.faults = append(d.faults, Fault{Pointer: pointer, Detail: detail, Kind: kind})
 }
+
+// maxCheckedNames bounds the names of a text in which duplicates are found, because the search keeps them in memory.
+const maxCheckedNames = 2048
+
+// checksNames reports whether text has few enough names to search for duplicates.
+func checksNames(text []byte) bool { return bytes.Count(text, []byte{':'}) <= maxCheckedNames }

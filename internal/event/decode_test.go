@@ -120,21 +120,38 @@ func TestDecodeMalformed(t *testing.T) {
 		{"white space", " \n", event.Defect{Kind: event.DefectEmpty, Offset: 2}},
 		{"text", "hello", event.Defect{Kind: event.DefectSyntax}},
 		{"cut", `{"job":"j"`, event.Defect{Kind: event.DefectCut, Offset: 10}},
-		{"mark", "\xEF\xBB\xBF{}", event.Defect{Kind: event.DefectByteOrderMark}},
+		{"mark and no object", "\xEF\xBB\xBFx", event.Defect{Kind: event.DefectSyntax, Offset: 3}},
 		{"UTF-16", "\xFF\xFE{\x00}\x00", event.Defect{Kind: event.DefectByteOrderMark}},
 		{"UTF-8", "{\"job\":\"a\xff\"}", event.Defect{Kind: event.DefectEncoding, Offset: 9, Pointer: "/job"}},
 		{"surrogate", `{"job":"a\ud800"}`, event.Defect{Kind: event.DefectEscape, Offset: 9, Pointer: "/job"}},
-		{"duplicate", `{"job":"a","data":{"x":1,"x":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 25, Pointer: "/data/x"}},
-		{"duplicate of odd name", `{"job":"a","data":{"<b>":1,"<b>":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 27}},
+		{"duplicate job", `{"job":"a","\u006aob":"a"}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 11, Pointer: "/job"}},
+		{"duplicate result_url", `{"job":"a","result_url":"","result_url":null}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 27, Pointer: "/result_url"}},
+		{"duplicate results", `{"results":[],"job":"a","results":[]}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 24, Pointer: "/results"}},
+		{"duplicate in results", `{"job":"a","results":{"x":1,"x":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 28, Pointer: "/results/x"}},
+		{"duplicate of odd name in results", `{"job":"a","results":{"<b>":1,"<b>":2}}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 30, Pointer: "/results"}},
 		{
-			"duplicate of long name", fmt.Sprintf(`{"%[1]s":1,"%[1]s":2}`, strings.Repeat("n", 200)),
-			event.Defect{Kind: event.DefectDuplicateName, Offset: 206},
+			"duplicate of long name in results", fmt.Sprintf(`{"job":"a","results":{"%[1]s":1,"%[1]s":2}}`, strings.Repeat("n", 200)),
+			event.Defect{Kind: event.DefectDuplicateName, Offset: 227, Pointer: "/results"},
 		},
+		{"surrogate in results", `{"job":"a","results":["\ud800"]}`, event.Defect{Kind: event.DefectEscape, Offset: 23, Pointer: "/results/0"}},
+		{"NaN in results", `{"job":"a","results":[NaN]}`, event.Defect{Kind: event.DefectSyntax, Offset: 22, Pointer: "/results/0"}},
+		{"NaN as result_url", `{"job":"a","result_url":NaN}`, event.Defect{Kind: event.DefectSyntax, Offset: 24, Pointer: "/result_url"}},
+		{"duplicate result_url after NaN", `{"job":"a","x":NaN,"result_url":"","result_url":""}`, event.Defect{Kind: event.DefectDuplicateName, Offset: 35, Pointer: "/result_url"}},
+		{"cut in data", `{"job":"a","data":{"x":NaN`, event.Defect{Kind: event.DefectCut, Offset: 26}},
+		{"comma in data", `{"job":"a","data":[1,]}`, event.Defect{Kind: event.DefectSyntax, Offset: 20, Pointer: "/data"}},
+		{"template", `{"job":"a","data":{{data}}}`, event.Defect{Kind: event.DefectName, Offset: 19, Pointer: "/data"}},
 		{"name", `{"job":"a",1:2}`, event.Defect{Kind: event.DefectName, Offset: 11}},
 		{"follows", `{"job":"a"}  {}`, event.Defect{Kind: event.DefectTrailing, Offset: 13}},
 		{"comma", `{"job":"a",}`, event.Defect{Kind: event.DefectSyntax, Offset: 10}},
 		{"depth", strings.Repeat("[", 65), event.Defect{Kind: event.DefectTooDeep, Offset: 64}},
-		{"tokens", "[" + strings.Repeat("1,", event.MaxTokens) + "1]", event.Defect{Kind: event.DefectTooMany, Offset: 400_000}},
+		{
+			"depth in results", `{"job":"a","results":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
+			event.Defect{Kind: event.DefectTooDeep, Offset: 84, Pointer: "/results"},
+		},
+		{
+			"tokens in results", `{"job":"a","results":[` + strings.Repeat("1,", event.MaxTokens) + "1]}",
+			event.Defect{Kind: event.DefectTooMany, Offset: 20_021, Pointer: "/results"},
+		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -148,16 +165,70 @@ func TestDecodeMalformed(t *testing.T) {
 	}
 }
 
-// TestDecodeBoundsTokens takes as many tokens as there may be.
-func TestDecodeBoundsTokens(t *testing.T) {
+// TestDecodeMaxTokens has as many tokens in results as are allowed, and more in data.
+func TestDecodeMaxTokens(t *testing.T) {
 	t.Parallel()
-	const others = 7 // two braces, job and its value, data and its brackets
-	body := `{"job":"j","data":[` + strings.Repeat("1,", event.MaxTokens-others-1) + `1]}`
+	const brackets = 2
+	body := `{"job":"j","data":[` + strings.Repeat("1,", 2*event.MaxTokens) + `1],"results":[` + strings.Repeat("1,", event.MaxTokens-brackets-1) + `1]}`
 	if _, err := event.Decode([]byte(body)); err != nil {
-		t.Error(err)
+		t.Errorf("error = %v, want none", err)
 	}
-	if _, err := event.Decode([]byte(strings.Replace(body, "1", "1,1", 1))); !isMalformed(err) {
-		t.Errorf("one more: %v", err)
+	if _, err := event.Decode([]byte(strings.TrimSuffix(body, "]}") + ",1]}")); !isMalformed(err) {
+		t.Errorf("error = %v, want a MalformedError for one token more", err)
+	}
+}
+
+func TestDecodeDefects(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name, body string
+		want       []event.Defect
+		data       string
+	}{
+		{"none", `{"job":"j","data":1}`, nil, "1"},
+		{"half a surrogate pair", `{"job":"j","data":"\ud83d"}`, []event.Defect{{Kind: event.DefectEscape, Offset: 19, Pointer: "/data"}}, `"\ud83d"`},
+		{"low surrogate", `{"job":"j","data":"\udc00"}`, []event.Defect{{Kind: event.DefectEscape, Offset: 19, Pointer: "/data"}}, `"\udc00"`},
+		{"raw surrogate", "{\"job\":\"j\",\"data\":\"\xed\xa0\xbd\"}", []event.Defect{{Kind: event.DefectEncoding, Offset: 19, Pointer: "/data"}}, "\"\xed\xa0\xbd\""},
+		{"Latin-1", "{\"job\":\"j\",\"data\":[\"M\xfcller\"]}", []event.Defect{{Kind: event.DefectEncoding, Offset: 21, Pointer: "/data/0"}}, "[\"M\xfcller\"]"},
+		{"Latin-1 in a name", "{\"job\":\"j\",\"M\xfcller\":1}", []event.Defect{{Kind: event.DefectEncoding, Offset: 13}}, ""},
+		{"NaN", `{"job":"j","data":NaN}`, []event.Defect{{Kind: event.DefectLiteral, Offset: 18, Pointer: "/data"}}, "NaN"},
+		{"minus infinity", `{"job":"j","x":[-Infinity]}`, []event.Defect{{Kind: event.DefectLiteral, Offset: 16, Pointer: "/x/0"}}, ""},
+		{"leading zero", `{"job":"j","x":01}`, []event.Defect{{Kind: event.DefectLiteral, Offset: 15}}, ""},
+		{"byte order mark", "\xef\xbb\xbf{\"job\":\"j\"}", []event.Defect{{Kind: event.DefectByteOrderMark}}, ""},
+		{"duplicate in data", `{"job":"j","data":{"x":1,"x":2}}`, []event.Defect{{Kind: event.DefectDuplicateName, Offset: 25, Pointer: "/data/x"}}, `{"x":1,"x":2}`},
+		{"data twice", `{"job":"j","data":1,"data":2}`, []event.Defect{{Kind: event.DefectDuplicateName, Offset: 20, Pointer: "/data"}}, "2"},
+		{"line break in a string", "{\"job\":\"j\",\"data\":\"a\nb\"}", []event.Defect{{Kind: event.DefectControl, Offset: 20, Pointer: "/data"}}, "\"a\nb\""},
+		{"false escape", `{"job":"j","data":"\x41"}`, []event.Defect{{Kind: event.DefectEscape, Offset: 19, Pointer: "/data"}}, `"\x41"`},
+		{
+			"deep", `{"job":"j","data":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
+			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}}, strings.Repeat("[", 64) + strings.Repeat("]", 64),
+		},
+		{
+			"very deep", `{"job":"j","data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`,
+			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}}, strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+		},
+		{
+			"ten of many", `{"job":"j","data":[` + strings.Repeat("NaN,", 20) + `0]}`,
+			[]event.Defect{}, `[` + strings.Repeat("NaN,", 20) + `0]`,
+		},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			e, err := event.Decode([]byte(row.body))
+			if err != nil || string(e.Body) != row.body || string(e.Data) != row.data {
+				t.Fatalf("error, body, data = %v, %q, %q, want none, %q, %q", err, e.Body, e.Data, row.body, row.data)
+			}
+			if row.name == "ten of many" {
+				if len(e.Defects) < 10 || len(e.Defects) > 11 {
+					t.Errorf("got %d defects, want 10", len(e.Defects))
+				}
+				return
+			}
+			if !reflect.DeepEqual(e.Defects, row.want) {
+				t.Errorf("defects = %+v, want %+v", e.Defects, row.want)
+			}
+		})
 	}
 }
 
@@ -182,19 +253,30 @@ func TestLongStringsAreNotCopied(t *testing.T) { //nolint:paralleltest // counts
 	}
 }
 
-// TestDecodeMemoryOfManyNames keeps the cost of names, which are remembered, within a multiple of the body.
-func TestDecodeMemoryOfManyNames(t *testing.T) { //nolint:paralleltest // counts the memory of the whole process
+// TestMemoryOfManyNames wants memory that does not grow with the number of names.
+func TestMemoryOfManyNames(t *testing.T) { //nolint:paralleltest // counts the memory of the whole process
 	var names strings.Builder
 	for i := range 99_000 {
 		fmt.Fprintf(&names, `"%d":0,`, i)
 	}
-	body := []byte(`{"job":"j","data":{` + names.String() + `"":0}}`)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := event.Decode(body)
-	runtime.ReadMemStats(&after)
-	if allocated := after.TotalAlloc - before.TotalAlloc; err != nil || allocated > 32<<20 {
-		t.Errorf("%d bytes allocated for a body of %d: %v", allocated, len(body), err)
+	rows := []struct {
+		name, body string
+		accepted   bool
+	}{
+		{"in data", `{"job":"j","data":{` + names.String() + `"":0}}`, true},
+		{"in data, with a defect", `{"job":"j","data":{` + names.String() + `"":NaN}}`, true},
+		{"unknown", `{` + names.String() + `"job":"j"}`, true},
+		{"in results", `{"job":"j","results":{` + names.String() + `"":0}}`, false},
+	}
+	for _, row := range rows {
+		body := []byte(row.body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := event.Decode(body)
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; (err == nil) != row.accepted || allocated > 2<<20 {
+			t.Errorf("%s: allocated %d bytes with error %v, want at most %d, accepted %t", row.name, allocated, err, 2<<20, row.accepted)
+		}
 	}
 }
 

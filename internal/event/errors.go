@@ -79,6 +79,8 @@ const (
 	DefectCut           DefectKind = "cut"
 	DefectEncoding      DefectKind = "encoding"
 	DefectEscape        DefectKind = "escape"
+	DefectControl       DefectKind = "control_character"
+	DefectLiteral       DefectKind = "literal"
 	DefectSyntax        DefectKind = "syntax"
 	DefectTrailing      DefectKind = "trailing"
 	DefectTooDeep       DefectKind = "too_deep"
@@ -102,12 +104,16 @@ func (k DefectKind) text() string {
 		return "invalid UTF-8"
 	case DefectEscape:
 		return "invalid escape or unpaired surrogate"
+	case DefectControl:
+		return "control character in a string"
+	case DefectLiteral:
+		return "word or number that JSON does not have"
 	case DefectTrailing:
 		return "data after the JSON value"
 	case DefectTooDeep:
 		return fmt.Sprintf("nesting deeper than %d levels", MaxDepth)
 	case DefectTooMany:
-		return fmt.Sprintf("more than %d names, values and brackets", MaxTokens)
+		return fmt.Sprintf("more than %d names, values and brackets in results", MaxTokens)
 	default:
 		return "invalid character"
 	}

@@ -1,5 +1,5 @@
-// Package event is the domain: what one completed Deep Image job says, how its
-// body is read, and what becomes of it. It imports nothing of this project.
+// Package event is the domain: the event of a completed Deep Image job, how its body is
+// read and redacted, and the states of its steps. It imports no other package of this project.
 package event
 
 import (
@@ -8,63 +8,64 @@ import (
 	"time"
 )
 
-// ID names one accepted event for ever: a UUID version 7, in its canonical text form.
+// ID is the permanent id of an accepted event: a UUID version 7 in canonical text form.
 type ID string
 
-// Event is one completed Deep Image job as reported to us. Its identity is Job
-// together with Digest; ID is the name we gave it.
+// Event is one completed Deep Image job as a callback reports it. Job and Digest are its identity.
 type Event struct {
 	ID       ID
-	Job      string    // the vendor's job id; any string of 1 to MaxJobBytes bytes
-	Digest   Digest    // of what the body says the result is
+	Job      string    // job id of Deep Image; any string of 1 to MaxJobBytes bytes
+	Digest   Digest    // of result_url and results
 	Received time.Time // when the body was complete, UTC, microseconds
 
 	ResultURL string          // result_url; "" when null, empty or missing
 	Results   json.RawMessage // results as sent; nil when null or missing
-	Data      json.RawMessage // data as sent: the request, echoed; nil when missing
+	Data      json.RawMessage // data as sent: the echoed request; nil when missing; may have Defects, which Redact repairs
 	Body      []byte          // the whole body, byte for byte
 
-	Source netip.Addr // who told us; the zero Addr when that is not known, or was nobody
-	Origin Origin     // how we came to know of it
-	Token  []byte     // SHA-256 of the token of one job that it came with; nil when it came with none
+	Defects []Defect // the first places outside of job, result_url and results that are not JSON; nil for none
 
-	Artifacts []Artifact // what handlers have stored for this event so far
-	Attempt   int        // number of the attempt that a step is making, from 1
-	Recheck   bool       // a person wants what is known of the job to be asked anew
+	Source netip.Addr // client IP of the callback; the zero Addr if unknown
+	Origin Origin     // how the event was found
+	Token  []byte     // SHA-256 of the job token of the callback; nil for none
+
+	Artifacts []Artifact // stored for this event so far
+	Attempt   int        // number of the current attempt of a step, from 1
+	Recheck   bool       // a person asked to look up the job again
 }
 
-// Origin says how we came to know of an event.
+// Origin says how an event was found.
 type Origin string
 
-// Every origin.
+// Origins.
 const (
-	OriginCallback   Origin = "callback"   // the vendor called, or somebody who has the token
-	OriginReconciled Origin = "reconciled" // no callback came; we asked the vendor
+	OriginCallback   Origin = "callback"   // by a callback with a valid token
+	OriginReconciled Origin = "reconciled" // by a lookup at Deep Image, because no callback came
 )
 
-// Result is one address in an event under which an image is offered.
+// Result is the URL of an image in an event.
 type Result struct {
 	URL     string // http or https, absolute
-	Pointer string // JSON pointer (RFC 6901) to where the body says it
+	Pointer string // JSON pointer (RFC 6901) to its place in the body
 }
 
-// IsRenewable says whether an address that the vendor gives now can stand for this result, one of so many of its event: it
-// gives one for a job.
+// IsRenewable reports whether a fresh URL from Deep Image can replace this one. Deep Image has one URL for a job; results
+// is the number of results of the event.
 func (r Result) IsRenewable(results int) bool { return results == 1 || r.Pointer == "/result_url" }
 
 // Artifact is a file that a handler stored.
 type Artifact struct {
 	Handler   string    // name of the handler that stored it
 	Index     int       // position among the event's results, from 0; -1 for the manifest
-	Source    string    // where it came from, redacted; "" for what we made ourselves
+	Source    string    // redacted URL of the original; "" for files made by a handler
 	Key       string    // its key in the bucket
-	URL       string    // where the bucket holds it, such as file:///data/images/...
+	URL       string    // its place in the bucket, such as file:///data/images/...
 	Bytes     int64     // length
 	SHA256    string    // of the content, 64 lower-case hexadecimal digits
 	MediaType string    // by its first bytes, such as image/png
-	Width     int       // pixels; 0 for what is no image
-	Height    int       // pixels; 0 for what is no image
-	Stored    time.Time // when it was safe in the bucket
+	Width     int       // pixels; 0 if it is not an image
+	Height    int       // pixels; 0 if it is not an image
+	Stored    time.Time // time of storage
 }
 
 // Receipt is the answer of a store to an event.

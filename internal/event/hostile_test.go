@@ -11,8 +11,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// hostile reads the texts that JSON parsers are known to stumble over. What begins
-// with y is JSON, though not always an event; n is refused as malformed; i may be either.
+// hostile reads texts that JSON parsers are known to fail on. The first letter of a name says what is expected: y is JSON,
+// though not always an event; n is malformed; d has defects that Decode tolerates; i may be anything.
 func hostile(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	files, err := filepath.Glob("testdata/hostile/*.json")
@@ -64,8 +64,10 @@ func checkOutcome(t *testing.T, name string, text []byte, e event.Event, err err
 	switch {
 	case err == nil && (name[0] == 'n' || e.Job == ""):
 		t.Errorf("event = %+v, want an error", e)
+	case err == nil && (len(e.Defects) > 0) != (name[0] == 'd') && name[0] != 'i':
+		t.Errorf("defects = %v of a text that starts with %c", e.Defects, name[0])
 	case err == nil:
-	case name[0] == 'y' && !isInvalid(err):
+	case strings.Contains("dy", name[:1]) && !isInvalid(err):
 		t.Errorf("error = %T %v, want an InvalidError", err, err)
 	case name[0] == 'n' && !isMalformed(err):
 		t.Errorf("error = %T %v, want a MalformedError", err, err)

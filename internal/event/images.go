@@ -25,7 +25,7 @@ func (e Event) Images() (images []Result, omitted int) {
 	}
 	if len(e.Results) > 0 {
 		search := search{found: found}
-		_ = scan(e.Results, search.results) // Decode has read them before; of what is not JSON the beginning counts
+		_ = scan(e.Results, true, search.results) // Decode has read them before; of what is not JSON the beginning counts
 		found = search.found
 	}
 	found = unique(found)

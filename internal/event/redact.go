@@ -10,49 +10,63 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Placeholder stands where something was that is nobody's business.
+// Placeholder replaces redacted values.
 const Placeholder = "[redacted]"
 
-// How much of a string is shown, in bytes of UTF-8.
+// Lengths of shown strings, in bytes of UTF-8.
 const (
 	maxShownBytes = 1024 // a longer string is shortened
-	keptBytes     = 128  // of it are shown
-	windowBytes   = 4096 // at its beginning are searched for secrets before that
+	keptBytes     = 128  // beginning of a shortened string
+	windowBytes   = 4096 // beginning of a shortened string that is searched for secrets
 )
 
-// maxNested is how deep JSON texts within strings are read as such.
+// maxNested is the number of levels of JSON texts within strings that are redacted as JSON.
 const maxNested = 2
 
-// Redact copies a JSON text, such as the body of a callback, so that it is fit to be
-// shown or stored beside an image. The copy is compact and keeps the order of names.
+// Redact returns a copy of a JSON text, such as the body of a callback, without secrets. The copy is compact and keeps
+// the order of names.
 //
-//   - Every value below a name like webhooks becomes Placeholder: a callback's data
-//     echoes the address it was sent to, and the token in it.
-//   - So does the whole value of a name that says secret, such as api_key or password.
+//   - Every value below a name like webhooks becomes Placeholder: the data of a callback
+//     contains the URL of the callback, with its token.
+//   - The whole value of a secret name, such as api_key or password, becomes Placeholder.
 //   - In every string, also within longer texts and percent-encoded: the rest behind
-//     /webhooks/deep-image/, user names and passwords of URLs, and the values of
-//     parameters whose name says secret, such as token or X-Amz-Signature.
-//   - Strings longer than 1 KiB, such as inline images, are shortened and say their length.
+//     WebhookPath, user names and passwords of URLs, and the values of
+//     parameters with secret names, such as token or X-Amz-Signature.
+//   - Strings longer than 1 KiB, such as inline images, are shortened and followed by their length.
 //
-// Numbers stay as they are written. A text that Decode refuses as malformed is refused
-// with the same error.
+// Numbers stay as they are written. What Decode tolerates in data becomes valid JSON: replacement characters,
+// strings in place of other literals, numbered names in place of duplicates. Redact fails with a *MalformedError
+// if the grammar of the text is not that of JSON.
 func Redact(body []byte) ([]byte, error) { return redactJSON(body, 0) }
 
 func redactJSON(text []byte, nested int) ([]byte, error) {
+	redacted, err := redactStrict(text, nested)
+	if err == nil {
+		return redacted, nil
+	}
+	repaired, repairErr := repair(text)
+	if repairErr != nil {
+		return nil, err
+	}
+	return redactStrict(repaired, nested)
+}
+
+// redactStrict is redactJSON for a text that is JSON but for duplicate names.
+func redactStrict(text []byte, nested int) ([]byte, error) {
 	var copied bytes.Buffer
-	r := redaction{encoder: jsontext.NewEncoder(&copied), nested: nested}
-	if err := scan(text, r.document); err != nil {
+	r := redaction{encoder: jsontext.NewEncoder(&copied, jsontext.AllowDuplicateNames(!checksNames(text))), nested: nested}
+	if err := scan(text, false, r.document); err != nil {
 		return nil, err
 	}
 	return bytes.TrimRight(copied.Bytes(), "\n"), nil
 }
 
-// redaction is one text on its way into the copy.
+// redaction is the state of redactStrict.
 type redaction struct {
 	*scanner
 	encoder *jsontext.Encoder
-	nested  int // how many strings the text is in
-	renamed int // numbers the names that had to be changed
+	nested  int // number of strings around the text
+	renamed int // number of changed names
 }
 
 func (r *redaction) document(s *scanner) error {
@@ -82,7 +96,7 @@ func (r *redaction) value() error {
 	}
 }
 
-// hidden copies the next value with its arrays and objects, and nothing of what is in them.
+// hidden copies the brackets and names of the next value, with Placeholder for every scalar.
 func (r *redaction) hidden() error {
 	switch r.kind() {
 	case '{':
@@ -94,7 +108,7 @@ func (r *redaction) hidden() error {
 	}
 }
 
-// dropped puts Placeholder for the whole of the next value.
+// dropped replaces the next value by Placeholder.
 func (r *redaction) dropped() error {
 	if _, err := r.scanner.value(); err != nil {
 		return err
@@ -102,7 +116,7 @@ func (r *redaction) dropped() error {
 	return r.write(jsontext.String(Placeholder))
 }
 
-// members copies an object. Values are copied by value, unless their name asks for more care.
+// members copies an object. It copies values with value, unless their name is secret.
 func (r *redaction) members(value func() error) error {
 	if err := r.write(jsontext.BeginObject); err != nil {
 		return err
@@ -130,8 +144,7 @@ func (r *redaction) members(value func() error) error {
 	return r.write(jsontext.EndObject)
 }
 
-// name copies the name of a member. One that had to be changed is numbered, since two
-// such names of one object may have become the same; so is one that equals such a name.
+// name copies the name of a member. A changed name and a duplicate get a number, so that names stay unique.
 func (r *redaction) name(name, shown string) error {
 	candidate := shown
 	if shown != name {
@@ -164,10 +177,10 @@ func (r *redaction) elements(value func() error) error {
 
 func (r *redaction) write(token jsontext.Token) error { return r.encoder.WriteToken(token) }
 
-// shown is what is shown of a string.
+// shown returns the redacted text of a string.
 func (r *redaction) shown(written jsontext.Value) string {
 	text, whole := beginning(written)
-	if isContainerText(text) {
+	if isJSONText(text) {
 		text, whole = r.shownJSON(text, whole)
 	} else {
 		text = redactText(text)
@@ -178,8 +191,8 @@ func (r *redaction) shown(written jsontext.Value) string {
 	return fmt.Sprintf("%s... [%d bytes]", clip(text, keptBytes), len(written)-len(`""`))
 }
 
-// shownJSON is what is shown of a string that looks like a JSON text: data has been
-// such a string. Nothing of it is shown where its names cannot be told from its values.
+// shownJSON redacts a string that looks like a JSON text, as data may be. It returns "" if names and values cannot be
+// told apart.
 func (r *redaction) shownJSON(text string, whole bool) (shown string, all bool) {
 	if !whole || r.nested == maxNested {
 		return "", false
@@ -195,7 +208,7 @@ func (r *redaction) shownJSON(text string, whole bool) (shown string, all bool) 
 	}
 }
 
-// beginning gives at most windowBytes of a string, and whether that is the whole of it.
+// beginning returns at most windowBytes of a string, and whether that is all of it.
 func beginning(written jsontext.Value) (text string, whole bool) {
 	end := len(written) - len(`"`)
 	if end <= windowBytes {
@@ -212,7 +225,7 @@ func beginning(written jsontext.Value) (text string, whole bool) {
 	return "", false
 }
 
-// clip cuts text to at most length bytes, between two characters.
+// clip returns at most length bytes of text, cut between characters.
 func clip(text string, length int) string {
 	if len(text) <= length {
 		return text
@@ -223,8 +236,8 @@ func clip(text string, length int) string {
 	return text[:length]
 }
 
-// isContainerText tells whether text looks like an object or an array.
-func isContainerText(text string) bool {
+// isJSONText reports whether text looks like an object, an array or a string in JSON.
+func isJSONText(text string) bool {
 	text = strings.TrimLeft(text, whiteSpace)
-	return text != "" && isContainer(jsontext.Kind(text[0]))
+	return text != "" && (isContainer(jsontext.Kind(text[0])) || text[0] == '"')
 }

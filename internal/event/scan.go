@@ -7,36 +7,36 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of what is read as JSON. They also bound the memory for the names of an
-// object, which are kept to find repeated ones, to a small multiple of the text.
+// Limits of what is read as JSON.
 const (
-	MaxDepth  = 64      // levels of objects and arrays, the outermost counted as one
-	MaxTokens = 200_000 // names, strings, numbers, literals, and every bracket
+	MaxDepth  = 64     // levels of objects and arrays, the outermost counted as one
+	MaxTokens = 10_000 // names, strings, numbers, literals and brackets in results
 )
 
-// maxPooledBytes is the longest text that is read with one of the library's pooled
-// decoders. They keep their memory, so a long text gets one of its own.
+// maxPooledBytes is the length of the longest text for which a pooled decoder of the library is used: pooled
+// decoders keep their memory.
 const maxPooledBytes = 64 << 10
 
-// scanner reads one JSON text token by token and keeps the bounds. Everything it
-// gives is a part of the text, which is not copied and must not be changed.
+// scanner reads a JSON text token by token within the limits. What it returns is a part of the text, not a copy.
 type scanner struct {
 	text    []byte
 	read    func(*scanner) error
 	decoder *jsontext.Decoder
+	limit   int // of tokens; 0 means none
+	outer   int // levels around the text
 	tokens  int
 	end     int64 // offset behind the value, once it is read
-	err     error // what read returned
+	err     error // result of read
 }
 
-// scan calls read for the one JSON value that text has to be; read consumes it whole.
-func scan(text []byte, read func(*scanner) error) error {
+// scan calls read for the single JSON value of text. read must consume it. With names, a duplicate name is an error.
+func scan(text []byte, names bool, read func(*scanner) error) error {
 	s := &scanner{text: text, read: read}
 	var err error
 	if len(text) <= maxPooledBytes {
-		err = json.Unmarshal(text, s)
+		err = json.Unmarshal(text, s, jsontext.AllowDuplicateNames(!names))
 	} else {
-		err = s.UnmarshalJSONFrom(jsontext.NewDecoder(bytes.NewBuffer(text)))
+		err = s.UnmarshalJSONFrom(jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(!names)))
 	}
 	switch rest := bytes.TrimLeft(text[s.end:], whiteSpace); {
 	case s.err != nil:
@@ -50,7 +50,13 @@ func scan(text []byte, read func(*scanner) error) error {
 	}
 }
 
-// UnmarshalJSONFrom is what package json calls with a pooled decoder.
+// skipValue reads the value and drops it.
+func skipValue(s *scanner) error {
+	_, err := s.value()
+	return err
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom, for the pooled decoders of package json.
 func (s *scanner) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	s.decoder = decoder
 	s.err = s.read(s)
@@ -58,22 +64,22 @@ func (s *scanner) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	return s.err
 }
 
-// kind tells what comes next; what is no JSON is told by the read that follows.
+// kind returns the kind of the next token. If it is not JSON, the next read fails.
 func (s *scanner) kind() jsontext.Kind { return s.decoder.PeekKind() }
 
-// token reads a bracket, or whatever else is next.
+// token reads a token, usually a bracket.
 func (s *scanner) token() error {
 	_, err := s.decoder.ReadToken()
 	return s.check(err)
 }
 
-// scalar reads a string, number or literal as it is written.
+// scalar reads a string, number or literal and returns its JSON.
 func (s *scanner) scalar() (jsontext.Value, error) {
 	written, err := s.decoder.ReadValue()
 	return written, s.check(err)
 }
 
-// value reads whatever is next, whole, as it is written.
+// value reads any value and returns its JSON.
 func (s *scanner) value() (jsontext.Value, error) {
 	if !isContainer(s.kind()) {
 		return s.scalar()
@@ -91,8 +97,7 @@ func (s *scanner) value() (jsontext.Value, error) {
 	return s.text[start:s.decoder.InputOffset()], nil
 }
 
-// object reads an object: for each member, with the name as it is written, it
-// calls member, which reads the value.
+// object reads an object. It calls member with the JSON of each name; member reads the value.
 func (s *scanner) object(member func(name jsontext.Value) error) error {
 	if err := s.token(); err != nil {
 		return err
@@ -109,7 +114,7 @@ func (s *scanner) object(member func(name jsontext.Value) error) error {
 	return s.token()
 }
 
-// array reads an array: for each element it calls element, which reads it.
+// array reads an array. It calls element for each element; element reads it.
 func (s *scanner) array(element func() error) error {
 	if err := s.token(); err != nil {
 		return err
@@ -122,32 +127,35 @@ func (s *scanner) array(element func() error) error {
 	return s.token()
 }
 
-// check turns what a read said into our error, and keeps the bounds.
+// check converts an error of the decoder and enforces the limits.
 func (s *scanner) check(err error) error {
 	s.tokens++
 	switch {
 	case err != nil:
 		return malformed(s.text, err)
-	case s.tokens > MaxTokens:
+	case s.limit > 0 && s.tokens > s.limit:
 		return malformedAt(DefectTooMany, s.decoder.InputOffset(), "")
-	case s.decoder.StackDepth() > MaxDepth:
+	case s.outer+s.decoder.StackDepth() > MaxDepth:
 		return malformedAt(DefectTooDeep, s.decoder.InputOffset()-1, "")
 	default:
 		return nil
 	}
 }
 
-// unquote gives the text of a string that was read as it is written.
+// unquote returns the text of a JSON string.
 func unquote(written jsontext.Value) (string, error) {
 	var space [512]byte // most strings fit, and cost one copy
 	text, err := jsontext.AppendUnquote(space[:0], written)
 	if err != nil {
+		if kind, at, _ := stringDefect(written[1:len(written)-1], 0); kind != "" {
+			return "", malformedAt(kind, int64(1+at), "")
+		}
 		return "", malformed(written, err)
 	}
 	return string(text), nil
 }
 
-// isName tells whether written, which may have escapes in it, is the string name.
+// isName reports whether the JSON string written is name.
 func isName(written jsontext.Value, name string) bool {
 	var space [64]byte
 	text, err := jsontext.AppendUnquote(space[:0], written)

@@ -113,6 +113,9 @@ func (l *requestLog) describe(line *zerolog.Event, r *http.Request, pattern stri
 	}
 	if receipt := l.info.Receipt; receipt.ID != "" {
 		line.Str("event", string(receipt.ID)).Str("job", l.info.Job).Bool("duplicate", receipt.Duplicate)
+		if l.info.Defects > 0 {
+			line.Int("defects", l.info.Defects)
+		}
 	}
 	if l.info.Problem != "" {
 		line.Str("problem", string(l.info.Problem)).Str("error", shorten(fmt.Sprint(l.info.Err), maxCause))

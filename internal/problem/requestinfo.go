@@ -15,6 +15,7 @@ type RequestInfo struct {
 
 	Receipt event.Receipt // answer of the store, for an accepted callback
 	Job     string        // job of the accepted callback
+	Defects int           // number of defects that its body has; see event.Event.Defects
 
 	Problem Code  // code of the problem in the answer; "" for none
 	Err     error // its cause, for our log only

@@ -100,6 +100,7 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	if err := e.useJobToken(r.Context(), jobToken, &decoded); err != nil {
 		return "", receipt, err
 	}
+	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
 	receipt, err = e.accept(r.Context(), decoded)
 	return decoded.Job, receipt, err
 }

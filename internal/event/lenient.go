@@ -1,0 +1,422 @@
+package event
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of the lenient reader.
+const (
+	maxDefects      = 10      // noted for one text
+	maxLenientDepth = 1 << 20 // levels of brackets
+)
+
+// utf8Mark is the byte order mark of UTF-8.
+const utf8Mark = "\xEF\xBB\xBF"
+
+// errLexer is the cause of every error of a lexer.
+var errLexer = errors.New("no JSON")
+
+// lexerError is a MalformedError of a lexer.
+type lexerError struct{ MalformedError }
+
+func (e *lexerError) Unwrap() []error { return []error{&e.MalformedError, errLexer} }
+
+// lexer reads a text with the grammar of JSON, with any bytes in strings, any words in place of numbers and literals,
+// duplicate names, and any depth.
+type lexer struct {
+	text    []byte
+	pos     int
+	open    []bool // open brackets, true for an object
+	defects []Defect
+	out     *repairer // nil unless a repaired copy is wanted
+}
+
+// newLexer returns a lexer behind the byte order mark of text, if it has one.
+func newLexer(text []byte) *lexer {
+	l := &lexer{text: text}
+	if bytes.HasPrefix(text, []byte(utf8Mark)) {
+		l.note(DefectByteOrderMark, 0)
+		l.pos = len(utf8Mark)
+	}
+	return l
+}
+
+// repair returns a copy of text that is JSON. Invalid parts of strings become replacement characters, other
+// literals become strings, levels beyond MaxDepth are left out. It fails if the grammar of text is not that of JSON.
+func repair(text []byte) ([]byte, error) {
+	l := newLexer(text)
+	l.out = newRepairer()
+	l.space()
+	if err := l.value(); err != nil {
+		return nil, err
+	}
+	if l.space(); l.pos < len(l.text) {
+		return nil, l.fail(DefectTrailing)
+	}
+	return l.out.copied.Bytes(), nil
+}
+
+// members reads an object and calls member with the JSON of each name, its value and the offset of the name.
+func (l *lexer) members(member func(name, value []byte, at int) error) error {
+	l.space()
+	if !l.take('{') {
+		return l.fail(DefectSyntax)
+	}
+	if l.space(); l.take('}') {
+		return l.end()
+	}
+	for {
+		l.space()
+		at := l.pos
+		if !l.starts('"') {
+			return l.fail(DefectName)
+		}
+		if err := l.quoted(); err != nil {
+			return err
+		}
+		name := l.text[at:l.pos]
+		if l.space(); !l.take(':') {
+			return l.fail(DefectSyntax)
+		}
+		l.space()
+		start := l.pos
+		if err := l.value(); err != nil {
+			return err
+		}
+		if err := member(name, l.text[start:l.pos], at); err != nil {
+			return err
+		}
+		if l.space(); l.take('}') {
+			return l.end()
+		}
+		if !l.take(',') {
+			return l.fail(DefectSyntax)
+		}
+	}
+}
+
+// end expects the end of the text.
+func (l *lexer) end() error {
+	if l.space(); l.pos < len(l.text) {
+		return l.fail(DefectTrailing)
+	}
+	return nil
+}
+
+// grammar is what may come next in a text.
+type grammar int
+
+const (
+	wantValue grammar = iota
+	wantValueOrEnd
+	wantName
+	wantNameOrEnd
+	wantColon
+	wantCommaOrEnd
+)
+
+// value reads the next value.
+func (l *lexer) value() error {
+	for want := wantValue; ; l.space() {
+		if l.pos == len(l.text) {
+			return l.fail(DefectCut)
+		}
+		next, err := l.piece(want, l.text[l.pos])
+		if err != nil {
+			return err
+		}
+		if len(l.open) == 0 {
+			return nil
+		}
+		want = next
+	}
+}
+
+// piece reads a bracket, a separator, a string or a literal that starts with c. It returns what may come next.
+func (l *lexer) piece(want grammar, c byte) (next grammar, err error) {
+	inObject := len(l.open) > 0 && l.open[len(l.open)-1]
+	switch {
+	case c == '"' && (want == wantName || want == wantNameOrEnd):
+		return wantColon, l.quoted()
+	case want == wantColon && c == ':':
+		l.pos++
+		return wantValue, nil
+	case want == wantCommaOrEnd && c == ',':
+		l.pos++
+		if inObject {
+			return wantName, nil
+		}
+		return wantValue, nil
+	case c == '}' && inObject && (want == wantCommaOrEnd || want == wantNameOrEnd),
+		c == ']' && !inObject && (want == wantCommaOrEnd || want == wantValueOrEnd):
+		l.out.end(c, len(l.open))
+		l.open = l.open[:len(l.open)-1]
+		l.pos++
+		return wantCommaOrEnd, nil
+	case want == wantName, want == wantNameOrEnd:
+		return 0, l.fail(DefectName)
+	case want != wantValue && want != wantValueOrEnd:
+		return 0, l.fail(DefectSyntax)
+	case c == '{' || c == '[':
+		return l.begin(c)
+	case c == '"':
+		return wantCommaOrEnd, l.quoted()
+	default:
+		return wantCommaOrEnd, l.literal()
+	}
+}
+
+// begin reads an opening bracket.
+func (l *lexer) begin(c byte) (next grammar, err error) {
+	if len(l.open) == maxLenientDepth {
+		return 0, l.fail(DefectTooDeep)
+	}
+	if len(l.open) == MaxDepth-1 {
+		l.note(DefectTooDeep, l.pos)
+	}
+	l.open = append(l.open, c == '{')
+	l.pos++
+	l.out.begin(c, len(l.open))
+	if c == '{' {
+		return wantNameOrEnd, nil
+	}
+	return wantValueOrEnd, nil
+}
+
+// quoted reads a string.
+func (l *lexer) quoted() error {
+	start := l.pos
+	for next := start + 1; ; {
+		i := bytes.IndexByte(l.text[next:], '"')
+		if i < 0 {
+			l.pos = len(l.text)
+			return l.fail(DefectCut)
+		}
+		next += i + 1
+		content := l.text[start+1 : next-1]
+		if escapes := len(content) - len(bytes.TrimRight(content, `\`)); escapes%2 == 0 {
+			l.pos = next
+			if kind, at, _ := stringDefect(content, 0); kind != "" {
+				l.note(kind, start+1+at)
+			}
+			l.out.scalar(l.text[start:next], len(l.open))
+			return nil
+		}
+	}
+}
+
+// literal reads a number or a word.
+func (l *lexer) literal() error {
+	start := l.pos
+	for l.pos < len(l.text) && isLiteralByte(l.text[l.pos]) {
+		l.pos++
+	}
+	if l.pos == start {
+		return l.fail(DefectSyntax)
+	}
+	written := l.text[start:l.pos]
+	if !jsontext.Value(written).IsValid() {
+		l.note(DefectLiteral, start)
+		written, _ = jsontext.AppendQuote(nil, written) // ASCII only
+	}
+	l.out.scalar(written, len(l.open))
+	return nil
+}
+
+func isLiteralByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '+' || c == '-' || c == '.' || c == '_'
+}
+
+func (l *lexer) space() {
+	for l.pos < len(l.text) && bytes.IndexByte([]byte(whiteSpace), l.text[l.pos]) >= 0 {
+		l.pos++
+	}
+}
+
+func (l *lexer) starts(c byte) bool { return l.pos < len(l.text) && l.text[l.pos] == c }
+
+func (l *lexer) take(c byte) bool {
+	if !l.starts(c) {
+		return false
+	}
+	l.pos++
+	return true
+}
+
+// fail returns an error at the position.
+func (l *lexer) fail(kind DefectKind) error {
+	if l.pos == len(l.text) {
+		kind = DefectCut
+	}
+	return &lexerError{MalformedError{Defect{Kind: kind, Offset: int64(l.pos)}}}
+}
+
+func (l *lexer) note(kind DefectKind, offset int) {
+	if len(l.defects) < maxDefects {
+		l.defects = append(l.defects, Defect{Kind: kind, Offset: int64(offset)})
+	}
+}
+
+// withDefect returns the defects together with first, the defect where the strict reader stopped, in the order of the text.
+func (l *lexer) withDefect(first Defect) []Defect {
+	same := slices.IndexFunc(l.defects, func(d Defect) bool { return d.Kind == first.Kind })
+	if first.Kind == DefectSyntax { // the strict reader has no other kind for DefectLiteral and DefectControl
+		same = 0
+	}
+	if same >= 0 && same < len(l.defects) {
+		l.defects[same].Pointer = first.Pointer
+		return l.defects
+	}
+	defects := append(l.defects, first)
+	slices.SortStableFunc(defects, func(a, b Defect) int { return cmp.Compare(a.Offset, b.Offset) })
+	return defects
+}
+
+// stringDefect returns the kind, the offset and the length of the first defect of the content of a string, from
+// offset i on; "" if there is none.
+func stringDefect(content []byte, i int) (kind DefectKind, at, length int) {
+	for i < len(content) {
+		switch c := content[i]; {
+		case c == '\\':
+			n, ok := escapeLength(content[i:])
+			if !ok {
+				return DefectEscape, i, n
+			}
+			i += n
+		case c < ' ':
+			return DefectControl, i, 1
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(content[i:])
+			if r == utf8.RuneError && n == 1 {
+				return DefectEncoding, i, 1
+			}
+			i += n
+		}
+	}
+	return "", 0, 0
+}
+
+// escapeLength returns the length of the escape sequence at the beginning of text, and whether it is valid. For an
+// invalid one it is 6, an unpaired surrogate, or 1, a backslash that escapes nothing.
+func escapeLength(text []byte) (n int, ok bool) {
+	const short, long = 2, 6
+	if len(text) < short {
+		return 1, false
+	}
+	if bytes.IndexByte([]byte(`"\/bfnrt`), text[1]) >= 0 {
+		return short, true
+	}
+	unit, ok := utf16Unit(text)
+	switch {
+	case !ok:
+		return 1, false
+	case unit < 0xD800 || unit > 0xDFFF:
+		return long, true
+	case unit >= 0xDC00:
+		return long, false
+	}
+	low, ok := utf16Unit(text[long:])
+	if !ok || low < 0xDC00 || low > 0xDFFF {
+		return long, false
+	}
+	return 2 * long, true
+}
+
+// utf16Unit returns the value of the escape sequence \uXXXX at the beginning of text.
+func utf16Unit(text []byte) (unit rune, ok bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	for _, c := range text[2:6] {
+		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|' ')
+		if digit < 0 {
+			return 0, false
+		}
+		unit = unit<<4 | rune(digit)
+	}
+	return unit, true
+}
+
+// repairer writes the copy of repair. A nil repairer writes nothing.
+type repairer struct {
+	copied  *bytes.Buffer
+	encoder *jsontext.Encoder
+}
+
+func newRepairer() *repairer {
+	copied := &bytes.Buffer{}
+	return &repairer{copied: copied, encoder: jsontext.NewEncoder(copied, jsontext.AllowDuplicateNames(true))}
+}
+
+// begin writes an opening bracket at a depth from 1.
+func (r *repairer) begin(c byte, depth int) {
+	switch {
+	case r == nil || depth > MaxDepth:
+	case depth == MaxDepth:
+		r.scalar([]byte(`"[nested too deep]"`), depth-1)
+	case c == '{':
+		r.write(jsontext.BeginObject)
+	default:
+		r.write(jsontext.BeginArray)
+	}
+}
+
+// end writes a closing bracket.
+func (r *repairer) end(c byte, depth int) {
+	switch {
+	case r == nil || depth >= MaxDepth:
+	case c == '}':
+		r.write(jsontext.EndObject)
+	default:
+		r.write(jsontext.EndArray)
+	}
+}
+
+// scalar writes a string or a literal.
+func (r *repairer) scalar(written []byte, depth int) {
+	if r == nil || depth >= MaxDepth {
+		return
+	}
+	if written[0] == '"' {
+		written = repairString(written)
+	}
+	_ = r.encoder.WriteValue(written) // valid, see repairString and lexer.literal
+}
+
+// write ignores errors: the buffer has none, and the order of tokens is valid.
+func (r *repairer) write(token jsontext.Token) { _ = r.encoder.WriteToken(token) }
+
+// repairString returns a valid JSON string, written itself if it is one.
+func repairString(written []byte) []byte {
+	content := written[1 : len(written)-1]
+	kind, at, length := stringDefect(content, 0)
+	if kind == "" {
+		return written
+	}
+	repaired := []byte{'"'}
+	for i := 0; ; {
+		if kind == "" {
+			return append(append(repaired, content[i:]...), '"')
+		}
+		repaired = append(repaired, content[i:at]...)
+		switch {
+		case kind == DefectControl:
+			repaired = fmt.Appendf(repaired, `\u%04x`, content[at])
+		case kind == DefectEscape && length == 1:
+			repaired = append(repaired, `\\`...)
+		default:
+			repaired = append(repaired, "\uFFFD"...)
+		}
+		i = at + length
+		kind, at, length = stringDefect(content, i)
+	}
+}
