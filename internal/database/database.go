@@ -29,6 +29,8 @@ type DB struct {
 
 	// Pool is what Writer is made of, in Postgres; nil otherwise.
 	Pool *pgxpool.Pool
+	// Pooler is set where a pooler is in between, so that what is set for a session holds for no longer than a transaction.
+	Pooler bool
 }
 
 // Close closes the pools. In SQLite it writes the log back into the file first, so that a copy of the file alone has everything.

@@ -90,7 +90,7 @@ func openPostgres(ctx context.Context, config Config, pooled bool, connections i
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	db.SetMaxIdleConns(0) // the pool below keeps them
-	return &DB{Kind: Postgres, Writer: db, Reader: db, Pool: pool}, nil
+	return &DB{Kind: Postgres, Writer: db, Reader: db, Pool: pool, Pooler: pooled && !config.DirectURL.IsZero()}, nil
 }
 
 func poolSettings(config Config, pooled bool, connections int, statementTimeout time.Duration) (*pgxpool.Config, error) {
@@ -118,6 +118,7 @@ func poolSettings(config Config, pooled bool, connections int, statementTimeout 
 		connection.StatementCacheCapacity, connection.DescriptionCacheCapacity = 0, 0
 		return settings, nil
 	}
+	settings.AfterConnect = keepSynchronous
 	setUnlessGiven(connection.RuntimeParams, map[string]string{
 		"application_name":                    "receiver",
 		"statement_timeout":                   milliseconds(statementTimeout),
@@ -128,6 +129,17 @@ func poolSettings(config Config, pooled bool, connections int, statementTimeout 
 		"tcp_keepalives_count":    "3",
 	})
 	return settings, nil
+}
+
+// SetSynchronous is the statement by which a commit waits for its sync also where the server, or a change of its configuration after
+// the start, says otherwise. $1 limits it to the transaction. A stricter setting stays.
+const SetSynchronous = `SELECT set_config('synchronous_commit',
+	CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, $1)`
+
+// keepSynchronous applies SetSynchronous to a new connection.
+func keepSynchronous(ctx context.Context, connection *pgx.Conn) error {
+	_, err := connection.Exec(ctx, SetSynchronous, false)
+	return err
 }
 
 func setUnlessGiven(parameters, defaults map[string]string) {
@@ -178,8 +190,9 @@ func isUnreachable(err error) bool {
 func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	var version int
 	var synchronous, fsync string
+	// reset_val is what the server and the URL say, whatever keepSynchronous has set since.
 	err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int,
-		current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&version, &synchronous, &fsync)
+		(SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), current_setting('fsync')`).Scan(&version, &synchronous, &fsync)
 	switch {
 	case err != nil:
 		return err

@@ -72,6 +72,37 @@ func TestServerSettingsOfTheURL(t *testing.T) {
 	}
 }
 
+// F5: a server may be told after the start not to sync commits; those of our sessions, old and new, stay synced.
+func TestCommitsStaySynchronous(t *testing.T) {
+	t.Parallel()
+	config := databasetest.Postgres(t)
+	server, err := database.OpenServer(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	var name string
+	if err := server.Work.Reader.QueryRowContext(t.Context(), "SELECT current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Work.Writer.ExecContext(t.Context(), `ALTER DATABASE "`+name+`" SET synchronous_commit = off`); err != nil {
+		t.Fatal(err)
+	}
+	setting := func() (value string) {
+		if err := server.Inbox.Reader.QueryRowContext(t.Context(), "SELECT current_setting('synchronous_commit')").Scan(&value); err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	if got := setting(); got != "on" {
+		t.Errorf("synchronous_commit of an old connection = %q, want on", got)
+	}
+	server.Inbox.Pool.Reset() // the next connection is new
+	if got := setting(); got != "on" {
+		t.Errorf("synchronous_commit of a new connection = %q, want on", got)
+	}
+}
+
 // A server that would answer a commit before it is safe is refused, and so is one that says no.
 func TestServersThatAreRefused(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,9 @@ func sortEntries(batch []entry) (s sorted) {
 func (w *postgresWriter) commit(ctx context.Context, batch []entry) error {
 	s := sortEntries(batch)
 	statements := &pgx.Batch{}
+	if w.database.Pooler {
+		statements.Queue(database.SetSynchronous, true)
+	}
 	var added int64
 	var unknown []*acceptance
 	if fresh := firstOfEach(s.acceptances); len(fresh) > 0 {
