@@ -9,6 +9,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
@@ -43,7 +44,17 @@ type Inbox struct {
 	writer    writer
 	committer *groupcommit.Committer[entry]
 	backlog   *backlog
+	refused   atomic.Pointer[refusal] // the latest event that could not be committed; nil if one was since
 }
+
+// refusal is a failed commit of an event.
+type refusal struct {
+	at  time.Time
+	err error
+}
+
+// refusalWeight is how long a failed commit of an event makes the inbox unready, if none succeeds.
+const refusalWeight = 30 * time.Second
 
 // writer settles batches of entries, each in one transaction: all of it is safe when write
 // returns nil, and none of it counts otherwise.
@@ -100,8 +111,12 @@ func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error
 		return event.Receipt{}, fmt.Errorf("inbox: create event id: %w", err)
 	}
 	if err := i.commit(ctx, entry); err != nil {
+		if ctx.Err() == nil {
+			i.refused.Store(&refusal{at: time.Now(), err: err})
+		}
 		return event.Receipt{}, err
 	}
+	i.refused.Store(nil)
 	if entry.unknown != nil {
 		return event.Receipt{}, fmt.Errorf("inbox: store event: %w", entry.unknown)
 	}
@@ -114,8 +129,12 @@ func (i *Inbox) Reject(ctx context.Context, rejection event.Rejection) error {
 	return i.commit(ctx, &rejectionEntry{rejection: rejection})
 }
 
-// Probe proves that the store takes writes: it commits a row, with its sync.
+// Probe proves that the store takes writes: it commits a row, with its sync. The row needs no new room, so that a failed commit of
+// an event less than refusalWeight ago counts as well, until one succeeds.
 func (i *Inbox) Probe(ctx context.Context) error {
+	if last := i.refused.Load(); last != nil && time.Since(last.at) < refusalWeight {
+		return fmt.Errorf("inbox: the latest event could not be stored: %w", last.err)
+	}
 	return i.commit(ctx, &probeEntry{now: time.Now()})
 }
 

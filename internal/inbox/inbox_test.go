@@ -453,3 +453,44 @@ func TestConnectionsThatDrop(t *testing.T) {
 	}
 	s.backlogIs(t, 10)
 }
+
+// F8: readiness is what accepting is. A store that takes the row of a probe and no events is not ready.
+func TestProbeFailsWhileEventsAreRefused(t *testing.T) {
+	t.Parallel()
+	refuse := map[database.Kind][]string{
+		database.SQLite: {"CREATE TRIGGER refuse BEFORE INSERT ON callbacks BEGIN SELECT RAISE(ABORT, 'no room'); END"},
+		database.Postgres: {
+			"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
+			"CREATE TRIGGER refuse BEFORE INSERT ON callbacks FOR EACH ROW EXECUTE FUNCTION refuse()",
+		},
+	}
+	allow := map[database.Kind]string{database.SQLite: "DROP TRIGGER refuse", database.Postgres: "DROP TRIGGER refuse ON callbacks"}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		execute := func(statement string) {
+			t.Helper()
+			other := place.Open(t)
+			defer func() { _ = other.Close() }()
+			if _, err := other.Inbox.Writer.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Probe(t.Context()); err != nil {
+			t.Errorf("at first: error = %v, want none", err)
+		}
+		for _, statement := range refuse[place.Kind] {
+			execute(statement)
+		}
+		if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); err == nil {
+			t.Fatal("event accepted, want an error")
+		}
+		if err := s.Probe(t.Context()); err == nil {
+			t.Error("while events are refused: no error, want one")
+		}
+		execute(allow[place.Kind])
+		accept(t, s, sample("job-1", "https://a/1.png"))
+		if err := s.Probe(t.Context()); err != nil {
+			t.Errorf("after an event was accepted: error = %v, want none", err)
+		}
+	})
+}
