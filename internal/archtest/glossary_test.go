@@ -156,7 +156,6 @@ func unclean() []string {
 		"api",
 		"cmd/receiver",
 		"internal/admin",
-		"internal/adminclient",
 		"internal/app",
 		"internal/blobstore",
 		"internal/blobstore/blobstoretest",
