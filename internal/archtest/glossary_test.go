@@ -190,7 +190,6 @@ func unclean() []string {
 		"internal/migratedata",
 		"internal/notification",
 		"internal/problem",
-		"internal/reconcile",
 		"internal/replay",
 		"internal/secret",
 		"internal/submit",

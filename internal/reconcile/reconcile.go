@@ -1,5 +1,5 @@
-// Package reconcile finds the results of jobs whose callbacks got lost: it asks the vendor about every job that
-// was registered and whose callback has not come, and puts what it finds into the inbox as if it had come.
+// Package reconcile finds the results of jobs whose callbacks were lost. It asks the vendor about each tracked job without a
+// callback, and accepts what it finds into the inbox as if the callback had come.
 package reconcile
 
 import (
@@ -11,43 +11,61 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// interval is how often it is looked for jobs whose time has come.
+	// interval is the longest pause between two looks for due jobs.
 	interval = time.Second
-	// batch is how many jobs are asked about in a row.
+	// batch is the number of jobs in a look.
 	batch = 64
-	// lease is how long a replica has for its batch, before others take it over: short, because that is how long what a
-	// killed replica had in hand is left alone. A question that lasts longer may be asked twice, which costs a call.
+	// lease is how long other replicas leave a batch to this one: short, because the jobs of a killed replica wait for its end.
+	// A question that takes longer may be asked twice, which costs one call.
 	lease = 20 * time.Second
+	// maxPause is the longest pause between two questions about a job.
+	maxPause = time.Hour
 )
 
-// Store is where expectations are.
+// Config is how long the reconciler waits for callbacks.
+type Config struct {
+	After   time.Duration `envconfig:"AFTER" default:"2m" range:"1s..24h" desc:"time after which Deep Image is asked about a tracked job without callback; the pauses between further questions start with it and double"`
+	Horizon time.Duration `envconfig:"HORIZON" default:"24h" range:"1m..720h" desc:"time after which a tracked job with neither callback nor result is marked lost"`
+}
+
+// Validate returns an error if the values contradict each other.
+func (c Config) Validate() error {
+	if c.Horizon < c.After {
+		return &configtypes.Conflict{Name: "HORIZON", Text: "must be at least RECONCILE_AFTER"}
+	}
+	return nil
+}
+
+// Store keeps the tracked jobs.
 type Store interface {
 	Track(ctx context.Context, jobs []string, first, horizon time.Time) ([]jobs.Job, error)
 	AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]jobs.Job, error)
 	Reschedule(ctx context.Context, id string, next time.Time, asked bool, detail string) error
-	Resolve(ctx context.Context, id string, state jobs.State, e event.ID, detail string) (settled bool, err error)
+	Resolve(ctx context.Context, id string, state jobs.State, e event.ID, detail string) (resolved bool, err error)
 	ReleaseLeases(ctx context.Context) error
 }
 
-// Inbox takes what is found.
+// Inbox accepts the events of results that were found.
 type Inbox interface {
 	Accept(ctx context.Context, e event.Event) (event.Receipt, error)
 }
 
-// Vendor is asked.
+// Vendor answers questions about jobs.
 type Vendor interface {
 	Result(ctx context.Context, job string, looks ...deepimage.Look) (deepimage.Verdict, error)
 }
 
-// Deps is what the reconciler works with.
+// Deps is what a Reconciler works with.
 type Deps struct {
 	Store       Store
 	Inbox       Inbox
@@ -59,130 +77,149 @@ type Deps struct {
 // Reconciler asks the vendor from Start until Stop.
 type Reconciler struct {
 	*background.Service
-	Deps
-	metrics
 
-	config Config
-	every  time.Duration
+	config   Config
+	deps     Deps
+	pause    time.Duration          // between two looks
+	outcomes *prometheus.CounterVec // resolved jobs; those that are not arrived show that callbacks get lost
 }
 
 // New returns a reconciler that is not started.
 func New(config Config, deps Deps) *Reconciler {
-	every := min(interval, max(config.After/4, time.Millisecond))
-	r := &Reconciler{config: config, Deps: deps, metrics: newMetrics(), every: every}
+	r := &Reconciler{config: config, deps: deps, pause: min(interval, max(config.After/4, time.Millisecond))}
+	r.outcomes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "receiver_reconciled_total", Help: "Jobs whose callbacks did not come in time, by what was found when Deep Image was asked.",
+	}, []string{"outcome"})
+	for _, state := range []jobs.State{jobs.Arrived, jobs.Reconciled, jobs.Failed, jobs.Expired, jobs.Lost} {
+		r.outcomes.WithLabelValues(string(state)) // so that the first one shows as an increase
+	}
 	r.Service = background.New("reconcile", background.Loop{
-		Pass:   r.round,
+		Pass:   r.reconcileDue,
 		Failed: func(err error) { deps.Log.Error().Err(err).Msg("reconciling jobs failed, will retry") },
 	})
 	return r
 }
 
-// Expect registers jobs from now on.
+// Collectors returns the metrics of the reconciler.
+func (r *Reconciler) Collectors() []prometheus.Collector { return []prometheus.Collector{r.outcomes} }
+
+// Track starts to wait for the callbacks of jobs.
 func (r *Reconciler) Track(ctx context.Context, jobs []string) ([]jobs.Job, error) {
 	now := time.Now()
-	return r.Store.Track(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
+	return r.deps.Store.Track(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
 }
 
-// Start frees the jobs that an earlier process of this replica had leased, and begins to ask.
+// Start releases the jobs that an earlier process had leased, and begins to ask.
 func (r *Reconciler) Start(ctx context.Context) error {
-	if err := r.Store.ReleaseLeases(ctx); err != nil {
+	if err := r.deps.Store.ReleaseLeases(ctx); err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
 	r.Service.Start()
 	return nil
 }
 
-// round asks about the jobs that are due, and returns the pause until the next round.
-func (r *Reconciler) round(ctx context.Context) (time.Duration, error) {
+// reconcileDue reconciles a batch of due jobs, and returns the pause until the next one.
+func (r *Reconciler) reconcileDue(ctx context.Context) (time.Duration, error) {
 	leaseEnd := time.Now().Add(lease)
-	due, err := r.Store.AcquireDue(ctx, lease, batch)
+	due, err := r.deps.Store.AcquireDue(ctx, lease, batch)
 	if err != nil {
-		return r.every, err
+		return r.pause, err
 	}
 	var group errgroup.Group
-	group.SetLimit(max(r.Concurrency, 1))
-	for _, expected := range due {
+	group.SetLimit(max(r.deps.Concurrency, 1))
+	for _, job := range due {
 		group.Go(func() error {
 			if time.Now().After(leaseEnd) {
 				return nil // another replica may have it now
 			}
-			return r.ask(ctx, expected)
+			return r.reconcile(ctx, job)
 		})
 	}
 	if err := group.Wait(); err != nil || len(due) < batch {
-		return r.every, err
+		return r.pause, err
 	}
 	return 0, nil // there may be more
 }
 
-// ask finds out what became of one job.
-func (r *Reconciler) ask(ctx context.Context, expected jobs.Job) error {
-	if expected.Job == "" {
-		return r.nameless(ctx, expected)
+// reconcile asks the vendor about one job, accepts its result and records the decision.
+func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
+	var a answer
+	if job.Job != "" {
+		a.Verdict, a.Err = r.deps.Vendor.Result(ctx, job.Job)
+		if a.Err == nil && a.Verdict.State == deepimage.Complete {
+			a.Receipt, a.InboxErr = r.accept(ctx, job.Job, a.Verdict.ResultURL)
+		}
 	}
-	verdict, err := r.Vendor.Result(ctx, expected.Job) // at nobody's cost, and remembered for the verification that follows
-	if err != nil {
-		return r.unanswered(ctx, expected, err)
-	}
-	switch verdict.State {
-	case deepimage.Complete:
-		return r.found(ctx, expected, verdict)
-	case deepimage.Failed:
-		return r.settle(ctx, expected, jobs.Failed, "", "Deep Image could not make the image. "+verdict.Message)
-	case deepimage.Deleted:
-		return r.settle(ctx, expected, jobs.Expired, "", "Deep Image has deleted the images of the job.")
-	case deepimage.Unknown:
-		return r.later(ctx, expected, "Deep Image does not know the job.")
-	default:
-		return r.later(ctx, expected, fmt.Sprintf("Deep Image says that the job is %q.", verdict.Status))
-	}
-}
-
-// nameless gives up a submission at its horizon of which nobody knows what to ask for. What is said of it stays.
-func (r *Reconciler) nameless(ctx context.Context, expected jobs.Job) error {
-	if time.Now().Before(expected.Horizon) {
-		return r.putOff(ctx, expected, expected.Horizon, false, expected.Detail)
-	}
-	return r.settle(ctx, expected, jobs.Lost, "", cmp.Or(expected.Detail, "Which job it is was never said, and its callback has not come."))
-}
-
-// unanswered has the job asked about again, also beyond the horizon: only what the vendor says can make it lost.
-func (r *Reconciler) unanswered(ctx context.Context, expected jobs.Job, cause error) error {
-	if deepimage.KindOf(cause) == deepimage.KindCancelled { // the receiver stops; whoever starts next asks
+	if deepimage.KindOf(a.Err) == deepimage.KindCancelled { // the next process asks again
 		return nil
 	}
-	return r.again(ctx, expected, deepimage.AfterOf(cause), cause.Error())
-}
-
-// again is for a round in which nothing was learnt.
-func (r *Reconciler) again(ctx context.Context, expected jobs.Job, pause time.Duration, detail string) error {
-	return r.putOff(ctx, expected, time.Now().Add(r.pause(expected, pause)), false, detail)
-}
-
-// pause is the time until the next question, at least as long as the vendor asks for.
-func (r *Reconciler) pause(expected jobs.Job, least time.Duration) time.Duration {
-	return background.Jitter(max(least, background.Backoff(r.config.After, longestPause, expected.Polls)))
-}
-
-// found puts the result into the inbox, where the callback may be already.
-func (r *Reconciler) found(ctx context.Context, expected jobs.Job, verdict deepimage.Verdict) error {
-	e, err := callback(expected.Job, verdict.ResultURL)
-	if err != nil {
+	d := decide(r.config, job, a, time.Now(), background.Jitter)
+	recording := context.WithoutCancel(ctx) // what the vendor answered counts, also while the receiver stops
+	if d.State == "" {
+		return errors.Join(a.InboxErr, r.deps.Store.Reschedule(recording, job.ID, d.Next, d.Polled, d.Detail))
+	}
+	resolved, err := r.deps.Store.Resolve(recording, job.ID, d.State, a.Receipt.ID, d.Detail)
+	// The callback or the relay may have resolved the job meanwhile. A result that was found here counts all the same.
+	if err != nil || !resolved && d.State != jobs.Reconciled {
 		return err
 	}
-	receipt, err := r.Inbox.Accept(ctx, e)
-	if err != nil {
-		return errors.Join(err, r.again(ctx, expected, 0, "The result is found and could not be stored yet."))
-	}
-	if receipt.Duplicate {
-		return r.settle(ctx, expected, jobs.Arrived, receipt.ID, "")
-	}
-	return r.settle(ctx, expected, jobs.Reconciled, receipt.ID, "")
+	r.report(job, d, a.Receipt.ID)
+	return nil
 }
 
-// callback is what the vendor would have sent, so far as that can be known. Its identity is that of a callback
-// of the documented shape: if that comes later, it is a repeat.
-func callback(job, resultURL string) (event.Event, error) {
+// answer is what the vendor and the inbox answered about a job.
+type answer struct {
+	Verdict  deepimage.Verdict
+	Err      error         // of the vendor
+	Receipt  event.Receipt // of the inbox, if the job is complete
+	InboxErr error
+}
+
+// decision is what follows for a job: a state that resolves it, or another question.
+type decision struct {
+	State  jobs.State // "" to ask again
+	Next   time.Time  // when to ask again
+	Polled bool       // the vendor answered that the job is not ready
+	Detail string
+}
+
+// decide returns what follows from an answer. It depends on its arguments only; jitter lengthens a pause.
+func decide(config Config, job jobs.Job, a answer, now time.Time, jitter func(time.Duration) time.Duration) decision {
+	pause := background.Backoff(config.After, maxPause, job.Polls)
+	detail := fmt.Sprintf("Deep Image reports the job as %q.", a.Verdict.Status)
+	switch {
+	case job.Job == "" && now.Before(job.Horizon): // it was submitted, and there is no answer that names it
+		return decision{Next: job.Horizon, Detail: job.Detail}
+	case job.Job == "":
+		return decision{State: jobs.Lost, Detail: cmp.Or(job.Detail, "Deep Image did not return the id of the job, and no callback came.")}
+	case a.Err != nil: // also beyond the horizon: only an answer can show that a job is lost
+		return decision{Next: now.Add(jitter(max(pause, deepimage.AfterOf(a.Err)))), Detail: a.Err.Error()}
+	case a.InboxErr != nil:
+		return decision{Next: now.Add(jitter(pause)), Detail: "The result was found but could not be stored yet."}
+	case a.Verdict.State == deepimage.Complete && a.Receipt.Duplicate:
+		return decision{State: jobs.Arrived}
+	case a.Verdict.State == deepimage.Complete:
+		return decision{State: jobs.Reconciled}
+	case a.Verdict.State == deepimage.Failed:
+		return decision{State: jobs.Failed, Detail: "Deep Image could not make the image. " + a.Verdict.Message}
+	case a.Verdict.State == deepimage.Deleted:
+		return decision{State: jobs.Expired, Detail: "Deep Image has deleted the images of the job."}
+	case a.Verdict.State == deepimage.Unknown:
+		detail = "Deep Image does not know the job."
+	}
+	if !now.Before(job.Horizon) {
+		return decision{State: jobs.Lost, Detail: detail}
+	}
+	next := now.Add(jitter(pause))
+	if next.After(job.Horizon) {
+		next = job.Horizon // for the last question
+	}
+	return decision{Next: next, Polled: true, Detail: detail}
+}
+
+// accept stores the callback that the vendor would have sent. Its body has the documented shape, so that the callback, if it
+// comes later, is a duplicate.
+func (r *Reconciler) accept(ctx context.Context, job, resultURL string) (event.Receipt, error) {
 	body, err := json.Marshal(struct {
 		Job       string  `json:"job"`
 		Data      *string `json:"data"`
@@ -190,48 +227,23 @@ func callback(job, resultURL string) (event.Event, error) {
 		Results   *string `json:"results"`
 	}{Job: job, ResultURL: resultURL})
 	if err != nil {
-		return event.Event{}, fmt.Errorf("reconcile: %w", err)
+		return event.Receipt{}, fmt.Errorf("reconcile: %w", err)
 	}
 	e, err := event.Decode(body)
 	if err != nil {
-		return event.Event{}, fmt.Errorf("reconcile: %w", err)
+		return event.Receipt{}, fmt.Errorf("reconcile: %w", err)
 	}
 	e.Received, e.Origin = time.Now().UTC().Truncate(time.Microsecond), event.OriginReconciled
-	return e, nil
+	return r.deps.Inbox.Accept(ctx, e)
 }
 
-// later has a job asked about again that the vendor has no result of, or gives it up at the horizon.
-func (r *Reconciler) later(ctx context.Context, expected jobs.Job, detail string) error {
-	now := time.Now()
-	if !now.Before(expected.Horizon) {
-		return r.settle(ctx, expected, jobs.Lost, "", detail)
-	}
-	next := now.Add(r.pause(expected, 0))
-	if next.After(expected.Horizon) {
-		next = expected.Horizon // one last time
-	}
-	return r.putOff(ctx, expected, next, true, detail)
-}
-
-// putOff writes it down also when the receiver stops.
-func (r *Reconciler) putOff(ctx context.Context, expected jobs.Job, next time.Time, asked bool, detail string) error {
-	return r.Store.Reschedule(context.WithoutCancel(ctx), expected.ID, next, asked, detail)
-}
-
-// settle writes down what became of a job, and says it: any of these but an arrival means that callbacks get lost. If its
-// callback has come meanwhile there is nothing to say; that a result was found stays to be said also when the relay was quicker
-// to write it down.
-func (r *Reconciler) settle(ctx context.Context, expected jobs.Job, state jobs.State, id event.ID, detail string) error {
-	settled, err := r.Store.Resolve(context.WithoutCancel(ctx), expected.ID, state, id, detail)
-	if err != nil || !settled && state != jobs.Reconciled {
-		return err
-	}
-	r.outcomes.WithLabelValues(string(state)).Inc()
+// report counts and logs a resolved job. Each but an arrived one is a warning: callbacks get lost.
+func (r *Reconciler) report(job jobs.Job, d decision, id event.ID) {
+	r.outcomes.WithLabelValues(string(d.State)).Inc()
 	level := zerolog.WarnLevel
-	if state == jobs.Arrived {
+	if d.State == jobs.Arrived {
 		level = zerolog.DebugLevel
 	}
-	r.Log.WithLevel(level).Str("job", expected.Job).Str("event", string(id)).Str("outcome", string(state)).Str("detail", detail).
-		Int("polls", expected.Polls).Float64("since_registered_s", time.Since(expected.Created).Seconds()).Msg("callback did not come")
-	return nil
+	r.deps.Log.WithLevel(level).Str("job", job.Job).Str("event", string(id)).Str("outcome", string(d.State)).Str("detail", d.Detail).
+		Int("polls", job.Polls).Float64("since_registered_s", time.Since(job.Created).Seconds()).Msg("callback did not come")
 }

@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +10,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -18,166 +20,302 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// desk stands for everything around the reconciler: it has one job, which is due once.
-type desk struct {
-	expected jobs.Job
-	verdict  deepimage.Verdict
-	failure  error
-	receipt  event.Receipt
-	refusal  error
+const (
+	resultURL = "https://deep-image.ai/images/1.png"
+	after     = time.Minute
+	horizon   = 24 * time.Hour
+)
 
-	come     bool // the callback, before anything is written down
-	given    bool
-	accepted event.Event
-	outcome  chan outcome
-}
+func testConfig() reconcile.Config { return reconcile.Config{After: after, Horizon: horizon} }
 
-// outcome is what was written down.
-type outcome struct {
-	state  jobs.State // "" when it is put off
-	id     event.ID
-	detail string
-	next   time.Time
-	asked  bool
-}
-
-func (d *desk) Track(context.Context, []string, time.Time, time.Time) ([]jobs.Job, error) {
-	return nil, nil
-}
-
-func (d *desk) AcquireDue(context.Context, time.Duration, int) ([]jobs.Job, error) {
-	if d.given {
-		return nil, nil
-	}
-	d.given = true
-	return []jobs.Job{d.expected}, nil
-}
-
-func (d *desk) Reschedule(_ context.Context, _ string, next time.Time, asked bool, detail string) error {
-	d.outcome <- outcome{next: next, asked: asked, detail: detail}
-	return nil
-}
-
-func (d *desk) Resolve(_ context.Context, _ string, state jobs.State, id event.ID, detail string) (bool, error) {
-	d.outcome <- outcome{state: state, id: id, detail: detail}
-	return !d.come, nil
-}
-
-func (d *desk) ReleaseLeases(context.Context) error { return nil }
-
-func (d *desk) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
-	d.accepted = e
-	return d.receipt, d.refusal
-}
-
-func (d *desk) Result(context.Context, string, ...deepimage.Look) (deepimage.Verdict, error) {
-	return d.verdict, d.failure
-}
-
-func TestWhatBecomesOfAnExpectation(t *testing.T) {
+// TestDecide compares decisions without their details, which are prose.
+func TestDecide(t *testing.T) {
 	t.Parallel()
-	const address = "https://deep-image.ai/images/1.png"
-	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: address}
-	rows := map[string]struct {
-		desk  desk
-		past  bool // the horizon
-		want  jobs.State
-		after time.Duration // how long it is put off, at least
-		asked bool
-		says  string
-	}{
-		"found":              {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1"}}, want: jobs.Reconciled},
-		"was in the inbox":   {desk: desk{verdict: complete, receipt: event.Receipt{ID: "1", Duplicate: true}}, want: jobs.Arrived},
-		"inbox is full":      {desk: desk{verdict: complete, refusal: errors.New("full")}, after: time.Minute},
-		"failed":             {desk: desk{verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}}, want: jobs.Failed},
-		"deleted":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Deleted}}, want: jobs.Expired},
-		"pending":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}}, after: time.Minute, asked: true},
-		"unknown":            {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}}, after: time.Minute, asked: true},
-		"after many polls":   {desk: desk{verdict: deepimage.Verdict{State: deepimage.Unknown}, expected: jobs.Job{Polls: 3}}, after: 8 * time.Minute, asked: true},
-		"the API is down":    {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable, After: 30 * time.Minute}}, after: 30 * time.Minute},
-		"at the horizon":     {desk: desk{verdict: deepimage.Verdict{State: deepimage.Pending}}, past: true, want: jobs.Lost},
-		"down, horizon":      {desk: desk{failure: &deepimage.Error{Kind: deepimage.KindUnavailable}}, past: true, after: time.Minute},
-		"full, horizon":      {desk: desk{verdict: complete, refusal: errors.New("full")}, past: true, after: time.Minute},
-		"found, horizon":     {desk: desk{verdict: complete}, past: true, want: jobs.Reconciled},
-		"job was never told": {desk: desk{expected: jobs.Job{State: jobs.Submitting}}, past: true, want: jobs.Lost, says: "never said"},
-		"never told, remark": {desk: desk{expected: jobs.Job{State: jobs.Submitting, Detail: "Not known."}}, past: true, want: jobs.Lost, says: "Not known."},
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	future, past := now.Add(10*time.Hour), now.Add(-time.Second)
+	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}
+	pending := deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}
+	full := errors.New("the inbox is full")
+	down := func(after time.Duration) error {
+		return &deepimage.Error{Kind: deepimage.KindUnavailable, After: after}
 	}
-	for name, row := range rows {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := &row.desk
-			d.outcome = make(chan outcome, 1)
-			d.expected.Horizon = time.Now().Add(time.Hour)
-			if d.expected.State == "" {
-				d.expected.Job = "job-1"
-			}
-			if row.past {
-				d.expected.Horizon = time.Now().Add(-time.Second)
-			}
-			r := reconcile.New(reconcile.Config{After: time.Minute, Horizon: time.Hour}, reconcile.Deps{
-				Store: d, Inbox: d, Vendor: d, Concurrency: 1, Log: zerolog.Nop(),
-			})
-			begun := time.Now()
-			if err := r.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			got := <-d.outcome
-			if err := r.Stop(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got.state != row.want || got.id != d.receipt.ID || got.asked != row.asked || !strings.Contains(got.detail, row.says) {
-				t.Errorf("got %+v", got)
-			}
-			if wait := got.next.Sub(begun); row.want == "" && (wait < row.after || wait > row.after*5/4) {
-				t.Errorf("it is put off for %s", wait)
-			}
-			if e := d.accepted; e.Job != "" && (e.Origin != event.OriginReconciled || e.ResultURL != address || e.Source.IsValid()) {
-				t.Errorf("accepted %+v", e)
-			}
-		})
-	}
-}
-
-// What is found counts also when the relay wrote it down before; what is given up does not when its callback came at that moment.
-func TestOutcomesAreCounted(t *testing.T) {
-	t.Parallel()
-	found := deepimage.Verdict{State: deepimage.Complete, ResultURL: "https://deep-image.ai/images/1.png"}
 	for name, row := range map[string]struct {
-		desk desk
-		want float64
+		job    jobs.Job
+		answer reconcile.Answer
+		want   reconcile.Decision
 	}{
-		"found":                    {desk{verdict: found}, 1},
-		"found, and relayed":       {desk{verdict: found, come: true}, 1},
-		"failed":                   {desk{verdict: deepimage.Verdict{State: deepimage.Failed}}, 1},
-		"failed, and then it came": {desk{verdict: deepimage.Verdict{State: deepimage.Failed}, come: true}, 0},
+		"found": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: complete},
+			want:   reconcile.Decision{State: jobs.Reconciled},
+		},
+		"found beyond the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: past},
+			answer: reconcile.Answer{Verdict: complete},
+			want:   reconcile.Decision{State: jobs.Reconciled},
+		},
+		"callback is in the inbox": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: complete, Receipt: event.Receipt{ID: "1", Duplicate: true}},
+			want:   reconcile.Decision{State: jobs.Arrived},
+		},
+		"inbox is full": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: complete, InboxErr: full},
+			want:   reconcile.Decision{Next: now.Add(after)},
+		},
+		"inbox is full beyond the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: past},
+			answer: reconcile.Answer{Verdict: complete, InboxErr: full},
+			want:   reconcile.Decision{Next: now.Add(after)},
+		},
+		"failed": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}},
+			want:   reconcile.Decision{State: jobs.Failed},
+		},
+		"deleted": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Deleted}},
+			want:   reconcile.Decision{State: jobs.Expired},
+		},
+		"pending": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: pending},
+			want:   reconcile.Decision{Next: now.Add(after), Polled: true},
+		},
+		"pending after three polls": {
+			job:    jobs.Job{Job: "job-1", Horizon: future, Polls: 3},
+			answer: reconcile.Answer{Verdict: pending},
+			want:   reconcile.Decision{Next: now.Add(8 * after), Polled: true},
+		},
+		"pending after many polls": {
+			job:    jobs.Job{Job: "job-1", Horizon: future, Polls: 1000},
+			answer: reconcile.Answer{Verdict: pending},
+			want:   reconcile.Decision{Next: now.Add(time.Hour), Polled: true},
+		},
+		"pending shortly before the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: now.Add(time.Second)},
+			answer: reconcile.Answer{Verdict: pending},
+			want:   reconcile.Decision{Next: now.Add(time.Second), Polled: true},
+		},
+		"pending at the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: now},
+			answer: reconcile.Answer{Verdict: pending},
+			want:   reconcile.Decision{State: jobs.Lost},
+		},
+		"unknown": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Unknown}},
+			want:   reconcile.Decision{Next: now.Add(after), Polled: true},
+		},
+		"unknown beyond the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: past},
+			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Unknown}},
+			want:   reconcile.Decision{State: jobs.Lost},
+		},
+		"API is down for half an hour": {
+			job:    jobs.Job{Job: "job-1", Horizon: future},
+			answer: reconcile.Answer{Err: down(30 * time.Minute)},
+			want:   reconcile.Decision{Next: now.Add(30 * time.Minute)},
+		},
+		"API is down beyond the horizon": {
+			job:    jobs.Job{Job: "job-1", Horizon: past},
+			answer: reconcile.Answer{Err: down(0)},
+			want:   reconcile.Decision{Next: now.Add(after)},
+		},
+		"submitted without an id": {
+			job:  jobs.Job{State: jobs.Submitting, Horizon: future},
+			want: reconcile.Decision{Next: future},
+		},
+		"submitted without an id, beyond the horizon": {
+			job:  jobs.Job{State: jobs.Submitting, Horizon: past},
+			want: reconcile.Decision{State: jobs.Lost},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := &row.desk
-			d.outcome, d.expected = make(chan outcome, 1), jobs.Job{Job: "job-1", Horizon: time.Now().Add(time.Hour)}
-			r := reconcile.New(reconcile.Config{After: time.Minute, Horizon: time.Hour}, reconcile.Deps{
-				Store: d, Inbox: d, Vendor: d, Concurrency: 1, Log: zerolog.Nop(),
-			})
-			if err := r.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			<-d.outcome
-			if err := r.Stop(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			registry := prometheus.NewRegistry()
-			registry.MustRegister(r.Collectors()...)
-			families, err := registry.Gather()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var counted float64
-			for _, metric := range families[0].GetMetric() {
-				counted += metric.GetCounter().GetValue()
-			}
-			if counted != row.want {
-				t.Errorf("%g are counted", counted)
+			unchanged := func(pause time.Duration) time.Duration { return pause }
+			got := reconcile.Decide(testConfig(), row.job, row.answer, now, unchanged)
+			if diff := cmp.Diff(row.want, got, cmpopts.IgnoreFields(reconcile.Decision{}, "Detail")); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestDecideKeepsDetail keeps what the submission knows about a job without an id.
+func TestDecideKeepsDetail(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, end := range map[string]time.Time{"waiting": now.Add(time.Hour), "lost": now.Add(-time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := jobs.Job{State: jobs.Submitting, Detail: "timeout", Horizon: end}
+			if got := reconcile.Decide(testConfig(), job, reconcile.Answer{}, now, nil).Detail; got != job.Detail {
+				t.Errorf("detail = %q, want %q", got, job.Detail)
+			}
+		})
+	}
+}
+
+// fake is the store, the inbox and the vendor of a reconciler. One job is due, once.
+type fake struct {
+	job       jobs.Job
+	verdict   deepimage.Verdict
+	vendorErr error
+	receipt   event.Receipt
+	inboxErr  error
+	resolved  bool // before the reconciler resolves the job
+
+	acquired bool
+	accepted event.Event
+	recorded chan record
+}
+
+// record is what the reconciler recorded.
+type record struct {
+	State  jobs.State // "" for a rescheduled job
+	Event  event.ID
+	Next   time.Time
+	Polled bool
+}
+
+func (f *fake) Track(context.Context, []string, time.Time, time.Time) ([]jobs.Job, error) {
+	return nil, nil
+}
+
+func (f *fake) AcquireDue(context.Context, time.Duration, int) ([]jobs.Job, error) {
+	if f.acquired {
+		return nil, nil
+	}
+	f.acquired = true
+	return []jobs.Job{f.job}, nil
+}
+
+func (f *fake) Reschedule(_ context.Context, _ string, next time.Time, polled bool, _ string) error {
+	f.recorded <- record{Next: next, Polled: polled}
+	return nil
+}
+
+func (f *fake) Resolve(_ context.Context, _ string, state jobs.State, id event.ID, _ string) (bool, error) {
+	f.recorded <- record{State: state, Event: id}
+	return !f.resolved, nil
+}
+
+func (f *fake) ReleaseLeases(context.Context) error { return nil }
+
+func (f *fake) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
+	f.accepted = e
+	return f.receipt, f.inboxErr
+}
+
+func (f *fake) Result(context.Context, string, ...deepimage.Look) (deepimage.Verdict, error) {
+	return f.verdict, f.vendorErr
+}
+
+// run starts a reconciler for the one job and returns what it recorded, and how many jobs it counted.
+func (f *fake) run(t *testing.T) (got record, counted float64) {
+	t.Helper()
+	f.recorded = make(chan record, 1)
+	r := reconcile.New(testConfig(), reconcile.Deps{Store: f, Inbox: f, Vendor: f, Concurrency: 1, Log: zerolog.Nop()})
+	passed := r.Passed.Listen()
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Receive(t, "a pass of the reconciler", passed)
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got = <-f.recorded:
+	default:
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range families[0].GetMetric() {
+		counted += metric.GetCounter().GetValue()
+	}
+	return got, counted
+}
+
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	job := jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}
+	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}
+	for name, row := range map[string]struct {
+		fake    fake
+		want    record
+		counted float64
+	}{
+		"found": {
+			fake: fake{job: job, verdict: complete, receipt: event.Receipt{ID: "1"}},
+			want: record{State: jobs.Reconciled, Event: "1"}, counted: 1,
+		},
+		"found and resolved by the relay": {
+			fake: fake{job: job, verdict: complete, receipt: event.Receipt{ID: "1"}, resolved: true},
+			want: record{State: jobs.Reconciled, Event: "1"}, counted: 1,
+		},
+		"failed": {
+			fake: fake{job: job, verdict: deepimage.Verdict{State: deepimage.Failed}},
+			want: record{State: jobs.Failed}, counted: 1,
+		},
+		"failed and resolved by its callback": {
+			fake: fake{job: job, verdict: deepimage.Verdict{State: deepimage.Failed}, resolved: true},
+			want: record{State: jobs.Failed},
+		},
+		"submitted without an id": {
+			fake: fake{job: jobs.Job{State: jobs.Submitting, Horizon: job.Horizon}},
+			want: record{Next: job.Horizon},
+		},
+		"receiver stops": {
+			fake: fake{job: job, vendorErr: &deepimage.Error{Kind: deepimage.KindCancelled}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, counted := row.fake.run(t)
+			if diff := cmp.Diff(row.want, got); diff != "" {
+				t.Errorf("recorded (-want +got):\n%s", diff)
+			}
+			if counted != row.counted {
+				t.Errorf("counted jobs = %g, want %g", counted, row.counted)
+			}
+		})
+	}
+}
+
+// TestRescheduleHasJitter lengthens the pause of a pending job by up to an eighth.
+func TestRescheduleHasJitter(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: begun.Add(horizon)}, verdict: deepimage.Verdict{State: deepimage.Pending}}
+	got, _ := f.run(t)
+	const limit = after * 5 / 4 // an eighth, and time for the test
+	if pause := got.Next.Sub(begun); !got.Polled || pause < after || pause > limit {
+		t.Errorf("polled = %t, next after %s; want true, between %s and %s", got.Polled, pause, after, limit)
+	}
+}
+
+// TestAcceptedEvent compares the event of a result with the one of its callback.
+func TestAcceptedEvent(t *testing.T) {
+	t.Parallel()
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, verdict: deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}}
+	f.run(t)
+	callback, err := event.Decode([]byte(`{"job":"job-1","data":{"scale":2},"result_url":"` + resultURL + `","results":null}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.accepted
+	if got.Job != callback.Job || got.Digest != callback.Digest || got.ResultURL != resultURL {
+		t.Errorf("accepted job %q, digest %x, result URL %q; want those of the callback: %q, %x, %q",
+			got.Job, got.Digest, got.ResultURL, callback.Job, callback.Digest, resultURL)
+	}
+	if got.Origin != event.OriginReconciled || got.Source.IsValid() {
+		t.Errorf("accepted origin %q, source %v; want %q and none", got.Origin, got.Source, event.OriginReconciled)
 	}
 }
