@@ -59,7 +59,7 @@ func openStore(ctx context.Context, stderr io.Writer, address string) (adminclie
 	if c.Database.IsPostgres() {
 		where = "in Postgres"
 	}
-	store, err := app.OpenOffice(ctx, c)
+	store, err := app.OpenOfflineAdmin(ctx, c)
 	if errors.Is(err, app.ErrInUse) {
 		return nil, fmt.Errorf("no receiver listens at %s, but one is using the store %s; "+
 			"set RECEIVER_ADMIN_ADDR to its admin address, or pass --url", address, where)

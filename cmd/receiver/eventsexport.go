@@ -69,7 +69,7 @@ func exporter(out io.Writer, format string) (write func(adminclient.EventSummary
 
 func cellsOf(e adminclient.EventSummary) []string {
 	return []string{
-		string(e.ID), harmlessCell(e.Job), string(e.Status), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
+		string(e.ID), harmlessCell(e.Job), string(e.State), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
 		strconv.Itoa(e.Images), harmlessCell(e.Handler), string(e.Reason), harmlessCell(e.Detail),
 	}
 }

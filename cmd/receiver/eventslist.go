@@ -69,7 +69,7 @@ func printEvents(out io.Writer, events []adminclient.EventSummary) error {
 		if e.Reason != "" {
 			why = e.Handler + ": " + string(e.Reason)
 		}
-		rows = append(rows, []string{string(e.ID), e.Job, string(e.Status), e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why})
+		rows = append(rows, []string{string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why})
 	}
 	return printColumns(out, rows)
 }

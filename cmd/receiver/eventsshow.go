@@ -39,9 +39,9 @@ func newEventsShow(options *adminOptions) *cobra.Command {
 func describeEvent(e adminclient.Event) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "event     %s\njob       %s\nstate     %s\nreceived  %s, %s\n",
-		e.ID, printable(e.Job), e.Status, e.Received.UTC().Format(time.RFC3339), humanize.IBytes(uint64(max(e.Bytes, 0))))
+		e.ID, printable(e.Job), e.State, e.Received.UTC().Format(time.RFC3339), humanize.IBytes(uint64(max(e.Bytes, 0))))
 	for _, step := range e.Steps {
-		fmt.Fprintf(&text, "\nstep      %s  %s", step.Handler, step.Status)
+		fmt.Fprintf(&text, "\nstep      %s  %s", step.Handler, step.State)
 		if step.Reason != "" {
 			fmt.Fprintf(&text, "  %s: %s", step.Reason, printable(step.Detail))
 		}
@@ -59,7 +59,7 @@ func describeEvent(e adminclient.Event) string {
 
 func describeAttempt(a adminclient.Attempt) string {
 	took := "not ended"
-	if a.Finished != nil {
+	if !a.Finished.IsZero() {
 		took = a.Finished.Sub(a.Started).Round(time.Millisecond).String()
 	}
 	why := strings.TrimLeft(string(a.Reason)+": "+printable(a.Detail), ": ")

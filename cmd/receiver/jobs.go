@@ -134,7 +134,7 @@ func printJobs(out io.Writer, jobs []adminclient.Job, asJSON bool) error {
 	}
 	rows := [][]string{{"JOB", "STATE", "CREATED", "EVENT", "WHY"}}
 	for _, j := range jobs {
-		rows = append(rows, []string{j.Job, j.State, j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail})
+		rows = append(rows, []string{j.Job, string(j.State), j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail})
 	}
 	return printColumns(out, rows)
 }

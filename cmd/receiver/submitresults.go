@@ -40,7 +40,7 @@ func newSubmitResult(s adminclient.Submitted) submitResult {
 	switch {
 	case s.Err != nil:
 		result.State, result.Error = "failed", strings.TrimSpace(s.Err.Error())
-	case s.Event.Status == event.Done:
+	case s.Event.State == event.Done:
 		result.State = "done"
 	}
 	return result
@@ -77,7 +77,7 @@ func (r submitResult) text() string {
 		fmt.Fprintf(&text, "\n           %s", printable(r.Error))
 	}
 	for _, a := range r.Artifacts {
-		if a.Position >= 0 {
+		if a.Index >= 0 {
 			fmt.Fprintf(&text, "\n           %s", printable(a.URL))
 		}
 	}

@@ -96,7 +96,7 @@ func printTargets(out io.Writer, targets []adminclient.Target, asJSON bool) erro
 	rows := [][]string{{"NAME", "STATE", "DEFERRED", "WHY"}}
 	for _, t := range targets {
 		state, why := "enabled", ""
-		if !t.Enabled && t.Disabled != nil {
+		if !t.Enabled && !t.Disabled.IsZero() {
 			state, why = "disabled", fmt.Sprintf("since %s: %s", t.Disabled.UTC().Format(time.RFC3339), t.Detail)
 		}
 		rows = append(rows, []string{t.Name, state, strconv.Itoa(t.Deferred), why})

@@ -1,8 +1,6 @@
 package admin_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,108 +9,44 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/api/apitest"
 	"github.com/deepimage-receiver/receiver/internal/admin"
-	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/go-chi/chi/v5"
-	"github.com/rs/zerolog"
+	"github.com/google/go-cmp/cmp"
 )
-
-const adminToken = "admin-token-0123456789"
-
-// These stand where the stores are, for tests in which nobody gets that far. What the door does with
-// real stores is tested in package app.
-type (
-	targets      = admin.Targets
-	noTargets    struct{ targets }
-	noQuarantine struct{ admin.Quarantine }
-)
-
-// endedSessions remembers sessions that were ended, or does not answer.
-type endedSessions struct {
-	err   error
-	mutex sync.Mutex
-	ids   []string
-}
-
-func (e *endedSessions) EndSession(_ context.Context, id string, _ time.Time) error {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	e.ids = append(e.ids, id)
-	return e.err
-}
-
-func (e *endedSessions) SessionEnded(_ context.Context, id string) (bool, error) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Contains(e.ids, id), e.err
-}
-
-func router(t *testing.T, token string) chi.Router {
-	t.Helper()
-	return routerOver(t, token, &endedSessions{})
-}
-
-// routerOver is a replica that shares the ended sessions with others.
-func routerOver(t *testing.T, token string, ended *endedSessions) chi.Router {
-	t.Helper()
-	return doorTo(t, admin.Config{Addr: "127.0.0.1:0", Token: secret.New(token)}, admin.Deps{Targets: noTargets{}, Quarantine: noQuarantine{}, Sessions: ended})
-}
-
-// doorTo is a door before what a test has behind it.
-func doorTo(t *testing.T, config admin.Config, behind admin.Deps) chi.Router {
-	t.Helper()
-	behind.Log, behind.Counts = zerolog.Nop(), admin.NewCounts(nil)
-	door, err := admin.New(config, behind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := httpserver.NewAdmin(limits(), "127.0.0.1:0", httpserver.AdminDeps{Log: zerolog.Nop(), Mount: door.Mount, End: door.End})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server.Router()
-}
-
-func limits() httpserver.Config {
-	const second = 1_000_000_000
-	return httpserver.Config{ReadHeaderTimeout: second, ReadTimeout: second, WriteTimeout: 2 * second, IdleTimeout: second, MaxHeaderBytes: 8 << 10, MaxConnections: 10}
-}
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	rows := []struct{ addr, token, want string }{
-		{"127.0.0.1:8081", "", ""},
-		{"localhost:8081", "", ""},
-		{"[::1]:8081", "", ""},
-		{"127.9.9.9:0", "", ""},
-		{"127.0.0.1:8081", adminToken, ""},
-		{":8081", adminToken, ""},
-		{":8081", "", "TOKEN"},
-		{"0.0.0.0:8081", "", "TOKEN"},
-		{"10.0.0.1:8081", "", "TOKEN"},
-		{"localhost.example.com:8081", "", "TOKEN"},
-		{"[::ffff:10.0.0.1]:8081", "", "TOKEN"},
-		{"127.0.0.1:8081", "short", "TOKEN"},
-		{":8081", "with a space in it", "TOKEN"},
-		{":8081", strings.Repeat("a", 513), "TOKEN"},
-		{"127.0.0.1", "", "ADDR"},
-		{"127.0.0.1:http", "", "ADDR"},
-		{"127.0.0.1:99999", "", "ADDR"},
+		{addr: "127.0.0.1:8081"},
+		{addr: "localhost:8081"},
+		{addr: "[::1]:8081"},
+		{addr: "127.9.9.9:0"},
+		{addr: "127.0.0.1:8081", token: adminToken},
+		{addr: ":8081", token: adminToken},
+		{addr: ":8081", want: "TOKEN"},
+		{addr: "0.0.0.0:8081", want: "TOKEN"},
+		{addr: "10.0.0.1:8081", want: "TOKEN"},
+		{addr: "localhost.example.com:8081", want: "TOKEN"},
+		{addr: "[::ffff:10.0.0.1]:8081", want: "TOKEN"},
+		{addr: "127.0.0.1:8081", token: "short", want: "TOKEN"},
+		{addr: ":8081", token: "with a space in it", want: "TOKEN"},
+		{addr: ":8081", token: strings.Repeat("a", 513), want: "TOKEN"},
+		{addr: "127.0.0.1", want: "ADDR"},
+		{addr: "127.0.0.1:http", want: "ADDR"},
+		{addr: "127.0.0.1:99999", want: "ADDR"},
 	}
 	for _, row := range rows {
 		err := admin.Config{Addr: row.addr, Token: secret.New(row.token)}.Validate()
 		if got := fmt.Sprint(err); (err == nil) != (row.want == "") || !strings.HasPrefix(got, row.want) && err != nil {
-			t.Errorf("%s with %q: %v, want %q", row.addr, row.token, err, row.want)
+			t.Errorf("%s with token %q: error = %v, want one of %q", row.addr, row.token, err, row.want)
 		}
 		if err != nil && row.token != "" && strings.Contains(err.Error(), row.token) {
-			t.Errorf("%v shows the token", err)
+			t.Errorf("error = %v, want no token in it", err)
 		}
 	}
 }
@@ -121,7 +55,7 @@ func TestConfig(t *testing.T) {
 func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 	t.Parallel()
 	served := map[string]bool{}
-	err := chi.Walk(router(t, ""), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+	err := chi.Walk(router(t, "").(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		if method != http.MethodHead && (strings.HasPrefix(route, "/api/") || route == "/openapi.yaml" || route == "/metrics") {
 			served[method+" "+route] = true
 		}
@@ -139,7 +73,7 @@ func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 		}
 	}
 	if !maps.Equal(served, specified) {
-		t.Errorf("served are %v\nand specified are %v", slices.Sorted(maps.Keys(served)), slices.Sorted(maps.Keys(specified)))
+		t.Errorf("served routes differ from the specification (-want +got):\n%s", cmp.Diff(slices.Sorted(maps.Keys(specified)), slices.Sorted(maps.Keys(served))))
 	}
 }
 
@@ -154,7 +88,7 @@ func TestSpecification(t *testing.T) {
 		{accept: "*/*", contentType: "application/yaml"},
 		{accept: "text/html,*/*", contentType: "text/plain; charset=utf-8"},
 	} {
-		response := ask(router(t, ""), "GET", "/openapi.yaml", with("Accept", row.accept))
+		response := ask(router(t, ""), "GET", "/openapi.yaml", withHeader("Accept", row.accept))
 		got, err := io.ReadAll(response.Body)
 		if err != nil || string(got) != string(want) || response.Header.Get("Content-Type") != row.contentType {
 			t.Errorf("Accept %s: got %d bytes of %q, error %v; want %d bytes of %q", row.accept, len(got), response.Header.Get("Content-Type"), err, len(want), row.contentType)
@@ -165,24 +99,8 @@ func TestSpecification(t *testing.T) {
 	}
 }
 
-// ask sends a request and gives the answer.
-func ask(handler http.Handler, method, target string, change func(*http.Request)) *http.Response {
-	r := httptest.NewRequest(method, target, http.NoBody)
-	r.Host, r.RemoteAddr = "127.0.0.1:8081", "127.0.0.1:50000"
-	if change != nil {
-		change(r)
-	}
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, r)
-	return answer.Result()
-}
-
-func with(name, value string) func(*http.Request) {
-	return func(r *http.Request) { r.Header.Set(name, value) }
-}
-
-// What a stranger's page makes a browser do reaches nothing.
-func TestGuard(t *testing.T) {
+// Pages of other sites change nothing, also by DNS rebinding.
+func TestCrossOriginRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	host := func(name string) func(*http.Request) { return func(r *http.Request) { r.Host = name } }
 	rows := []struct {
@@ -190,75 +108,80 @@ func TestGuard(t *testing.T) {
 		change                    func(*http.Request)
 		want                      int
 	}{
-		{"this machine", "", "GET", "/openapi.yaml", nil, 200},
-		{"by name", "", "GET", "/openapi.yaml", host("localhost:8081"), 200},
-		{"IPv6", "", "GET", "/openapi.yaml", host("[::1]:8081"), 200},
-		{"rebound name", "", "GET", "/openapi.yaml", host("evil.example:8081"), 421},
-		{"name that looks alike", "", "GET", "/openapi.yaml", host("localhost.evil.example"), 421},
-		{"no name", "", "GET", "/openapi.yaml", host(""), 421},
-		{"rebound name, change", "", "POST", "/api/v1/replays", host("evil.example"), 421},
-		{"any name behind a proxy, with the token", adminToken, "GET", "/openapi.yaml", func(r *http.Request) {
+		{name: "this machine", method: "GET", path: "/openapi.yaml", want: 200},
+		{name: "by name", method: "GET", path: "/openapi.yaml", change: host("localhost:8081"), want: 200},
+		{name: "IPv6", method: "GET", path: "/openapi.yaml", change: host("[::1]:8081"), want: 200},
+		{name: "rebound name", method: "GET", path: "/openapi.yaml", change: host("evil.example:8081"), want: 421},
+		{name: "similar name", method: "GET", path: "/openapi.yaml", change: host("localhost.evil.example"), want: 421},
+		{name: "no name", method: "GET", path: "/openapi.yaml", change: host(""), want: 421},
+		{name: "rebound name, change", method: "POST", path: "/api/v1/replays", change: host("evil.example"), want: 421},
+		{name: "any name behind a proxy, with the token", token: adminToken, method: "GET", path: "/openapi.yaml", change: func(r *http.Request) {
 			r.Host = "receiver.example"
 			r.Header.Set("Authorization", "Bearer "+adminToken)
-		}, 200},
-		{"cross-site change", "", "POST", "/api/v1/replays", with("Sec-Fetch-Site", "cross-site"), 403},
-		{"same-site change", "", "POST", "/events/x/replay", with("Sec-Fetch-Site", "same-site"), 403},
-		{"change of another origin, old browser", "", "POST", "/logout", with("Origin", "http://localhost:3000"), 403},
-		{"own change", "", "POST", "/logout", with("Sec-Fetch-Site", "same-origin"), 303},
-		{"own change, old browser", "", "POST", "/logout", with("Origin", "http://127.0.0.1:8081"), 303},
-		{"cross-site log-in", adminToken, "POST", "/login", with("Sec-Fetch-Site", "cross-site"), 403},
+		}, want: 200},
+		{name: "cross-site change", method: "POST", path: "/api/v1/replays", change: withHeader("Sec-Fetch-Site", "cross-site"), want: 403},
+		{name: "same-site change", method: "POST", path: "/events/x/replay", change: withHeader("Sec-Fetch-Site", "same-site"), want: 403},
+		{name: "cross-origin change, old browser", method: "POST", path: "/logout", change: withHeader("Origin", "http://localhost:3000"), want: 403},
+		{name: "same-origin change", method: "POST", path: "/logout", change: withHeader("Sec-Fetch-Site", "same-origin"), want: 303},
+		{name: "same-origin change, old browser", method: "POST", path: "/logout", change: withHeader("Origin", "http://127.0.0.1:8081"), want: 303},
+		{name: "cross-site login", token: adminToken, method: "POST", path: "/login", change: withHeader("Sec-Fetch-Site", "cross-site"), want: 403},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			answer := ask(router(t, row.token), row.method, row.path, row.change)
-			if answer.StatusCode != row.want {
-				t.Errorf("answered %d, want %d", answer.StatusCode, row.want)
+			response := ask(router(t, row.token), row.method, row.path, row.change)
+			if response.StatusCode != row.want {
+				t.Errorf("status = %d, want %d", response.StatusCode, row.want)
 			}
-			policy := answer.Header.Get("Content-Security-Policy")
-			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" ||
-				answer.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("headers %v", answer.Header)
+			policy := response.Header.Get("Content-Security-Policy")
+			if !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+				t.Errorf("Content-Security-Policy = %q, want frame-ancestors 'none' and nothing unsafe", policy)
+			}
+			for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+				if got := response.Header.Get(name); got != want {
+					t.Errorf("%s = %q, want %q", name, got, want)
+				}
 			}
 		})
 	}
 }
 
-func TestAccess(t *testing.T) {
+func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	basic := func(user, password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(user, password) }
 	}
+	const forged = "receiver_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	rows := []struct {
 		name, path string
 		change     func(*http.Request)
 		want       int
 	}{
-		{"Bearer", "/openapi.yaml", with("Authorization", "Bearer "+adminToken), 200},
-		{"Basic, any user", "/openapi.yaml", basic("anybody", adminToken), 200},
-		{"Basic, no user", "/openapi.yaml", basic("", adminToken), 200},
-		{"nothing", "/openapi.yaml", nil, 401},
-		{"nothing, page", "/", with("Accept", "text/html"), 303},
-		{"nothing, unknown page", "/nothing", nil, 401},
-		{"wrong", "/openapi.yaml", with("Authorization", "Bearer admin-token-9876543210"), 401},
-		{"wrong, Basic", "/openapi.yaml", basic("admin", "admin"), 401},
-		{"empty", "/openapi.yaml", with("Authorization", "Bearer "), 401},
-		{"token as the user", "/openapi.yaml", basic(adminToken, ""), 401},
-		{"token in the query", "/openapi.yaml?token=" + adminToken, nil, 401},
-		{"forged session", "/openapi.yaml", with("Cookie", "receiver_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), 401},
-		{"assets are for everybody", "/assets/app.css", nil, 200},
-		{"the page to log in as well", "/login", nil, 200},
-		{"assets lead nowhere else", "/assets/..%2fapi%2fv1%2fstats", nil, 404},
+		{name: "Bearer", path: "/openapi.yaml", change: withHeader("Authorization", "Bearer "+adminToken), want: 200},
+		{name: "Basic, any user", path: "/openapi.yaml", change: basic("anybody", adminToken), want: 200},
+		{name: "Basic, no user", path: "/openapi.yaml", change: basic("", adminToken), want: 200},
+		{name: "no token", path: "/openapi.yaml", want: 401},
+		{name: "no token, page", path: "/", change: withHeader("Accept", "text/html"), want: 303},
+		{name: "no token, unknown page", path: "/nothing", want: 401},
+		{name: "wrong token", path: "/openapi.yaml", change: withHeader("Authorization", "Bearer admin-token-9876543210"), want: 401},
+		{name: "wrong token, Basic", path: "/openapi.yaml", change: basic("admin", "admin"), want: 401},
+		{name: "empty token", path: "/openapi.yaml", change: withHeader("Authorization", "Bearer "), want: 401},
+		{name: "token as the user", path: "/openapi.yaml", change: basic(adminToken, ""), want: 401},
+		{name: "token in the query", path: "/openapi.yaml?token=" + adminToken, want: 401},
+		{name: "forged session", path: "/openapi.yaml", change: withHeader("Cookie", forged), want: 401},
+		{name: "assets are public", path: "/assets/app.css", want: 200},
+		{name: "the login page is public", path: "/login", want: 200},
+		{name: "assets do not lead elsewhere", path: "/assets/..%2fapi%2fv1%2fstats", want: 404},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			answer := ask(router(t, adminToken), "GET", row.path, row.change)
-			if answer.StatusCode != row.want {
-				t.Errorf("answered %d, want %d", answer.StatusCode, row.want)
+			response := ask(router(t, adminToken), "GET", row.path, row.change)
+			if response.StatusCode != row.want {
+				t.Errorf("status = %d, want %d", response.StatusCode, row.want)
 			}
-			if row.want == http.StatusUnauthorized && len(answer.Header.Values("WWW-Authenticate")) != 2 {
-				t.Errorf("challenges %q", answer.Header.Values("WWW-Authenticate"))
+			if got := len(response.Header.Values("WWW-Authenticate")); row.want == http.StatusUnauthorized && got != 2 {
+				t.Errorf("challenges = %d, want 2", got)
 			}
 		})
 	}
@@ -274,64 +197,69 @@ func logIn(handler http.Handler, token, next string) *http.Response {
 	return answer.Result()
 }
 
+// statusOf is the status of a request with a cookie.
+func statusOf(handler http.Handler, cookie *http.Cookie) int {
+	return ask(handler, "GET", "/openapi.yaml", func(r *http.Request) { r.AddCookie(cookie) }).StatusCode
+}
+
 func TestSession(t *testing.T) {
 	t.Parallel()
 	handler := router(t, adminToken)
-	answer := logIn(handler, adminToken, "/events?status=dead")
-	if answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != "/events?status=dead" || len(answer.Cookies()) != 1 {
-		t.Fatalf("answered %d, %v", answer.StatusCode, answer.Header)
+	response := logIn(handler, adminToken, "/events?status=dead")
+	if got := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || got != "/events?status=dead" || len(response.Cookies()) != 1 {
+		t.Fatalf("login: status = %d, location = %q, %d cookies; want 303 to the page and a cookie", response.StatusCode, got, len(response.Cookies()))
 	}
-	session := answer.Cookies()[0]
+	session := response.Cookies()[0]
 	if !session.HttpOnly || session.SameSite != http.SameSiteStrictMode || strings.Contains(session.Value, adminToken) {
-		t.Errorf("cookie %v", session)
+		t.Errorf("cookie = %v, want HttpOnly, SameSite=Strict and no token", session)
 	}
-	carry := func(value string) func(*http.Request) { return with("Cookie", session.Name+"="+value) }
-	if answer := ask(handler, "GET", "/openapi.yaml", carry(session.Value)); answer.StatusCode != http.StatusOK {
-		t.Errorf("a session is answered %d", answer.StatusCode)
+	if got := statusOf(handler, session); got != http.StatusOK {
+		t.Errorf("with a session: status = %d, want 200", got)
 	}
-	if answer := ask(router(t, "another-token-0123456789"), "GET", "/openapi.yaml", carry(session.Value)); answer.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a session of another token is answered %d", answer.StatusCode)
+	if got := statusOf(router(t, "another-token-0123456789"), session); got != http.StatusUnauthorized {
+		t.Errorf("with a session of another token: status = %d, want 401", got)
 	}
 	for _, next := range []string{"https://evil.example", "//evil.example", `/\evil.example`, "javascript:alert(1)", ""} {
 		if got := logIn(handler, adminToken, next).Header.Get("Location"); got != "/" {
-			t.Errorf("after logging in %q leads to %q", next, got)
+			t.Errorf("login with next %q redirects to %q, want /", next, got)
 		}
 	}
 }
 
-// Whoever logs out is out, also with a copy of the cookie and at another replica. Others stay in.
-func TestLogOutEndsTheSession(t *testing.T) {
+// A logout ends a session for all replicas, also a copy of its cookie, and no other session.
+func TestLogoutEndsTheSession(t *testing.T) {
 	t.Parallel()
-	ended := &endedSessions{}
-	here, there := routerOver(t, adminToken, ended), routerOver(t, adminToken, ended)
+	shared := openStores(t)
+	here, there := serve(t, adminToken, shared.deps()), serve(t, adminToken, shared.deps())
 	mine, other := logIn(here, adminToken, "/").Cookies()[0], logIn(here, adminToken, "/").Cookies()[0]
-	carry := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
-	answer := ask(here, "POST", "/logout", carry(mine))
-	if answer.StatusCode != http.StatusSeeOther || answer.Cookies()[0].MaxAge >= 0 {
-		t.Errorf("logging out is answered %d and leaves %v", answer.StatusCode, answer.Cookies())
+	response := ask(here, "POST", "/logout", func(r *http.Request) { r.AddCookie(mine) })
+	if response.StatusCode != http.StatusSeeOther || response.Cookies()[0].MaxAge >= 0 {
+		t.Errorf("logout: status = %d, cookies = %v; want 303 and a deleted cookie", response.StatusCode, response.Cookies())
 	}
 	for name, replica := range map[string]http.Handler{"here": here, "there": there} {
-		if status := ask(replica, "GET", "/openapi.yaml", carry(mine)).StatusCode; status != http.StatusUnauthorized {
-			t.Errorf("%s the ended session is answered %d", name, status)
+		if got := statusOf(replica, mine); got != http.StatusUnauthorized {
+			t.Errorf("%s, ended session: status = %d, want 401", name, got)
 		}
-		if status := ask(replica, "GET", "/openapi.yaml", carry(other)).StatusCode; status != http.StatusOK {
-			t.Errorf("%s another session is answered %d", name, status)
+		if got := statusOf(replica, other); got != http.StatusOK {
+			t.Errorf("%s, other session: status = %d, want 200", name, got)
 		}
 	}
-	// While nobody can tell, nobody gets in by a session, and by the token as ever.
-	ended.err = errors.New("the disk is gone")
-	if status := ask(here, "GET", "/openapi.yaml", carry(other)).StatusCode; status != http.StatusInternalServerError {
-		t.Errorf("without a store a session is answered %d", status)
+
+	// Without the store no session is accepted, and the token still is.
+	shared.exec(t, "DROP TABLE ended_sessions")
+	if got := statusOf(here, other); got != http.StatusInternalServerError {
+		t.Errorf("session without a store: status = %d, want 500", got)
 	}
-	if answer := ask(here, "POST", "/logout", func(r *http.Request) {
+	response = ask(here, "POST", "/logout", func(r *http.Request) {
 		r.AddCookie(other)
 		r.Header.Set("Authorization", "Bearer "+adminToken)
-	}); answer.StatusCode != http.StatusInternalServerError || len(answer.Cookies()) != 0 {
-		t.Errorf("logging out without a store is answered %d and leaves %v", answer.StatusCode, answer.Cookies())
+	})
+	if response.StatusCode != http.StatusInternalServerError || len(response.Cookies()) != 0 {
+		t.Errorf("logout without a store: status = %d, cookies = %v; want 500 and none", response.StatusCode, response.Cookies())
 	}
 }
 
-func TestWrongParameters(t *testing.T) {
+func TestInvalidParameters(t *testing.T) {
 	t.Parallel()
 	handler := router(t, "")
 	rows := map[string]int{
@@ -349,6 +277,11 @@ func TestWrongParameters(t *testing.T) {
 		"GET /api/v1/events/x":                                     404,
 		"GET /api/v1/events/x/body":                                404,
 		"GET /api/v1/events/x/artifacts/0":                         404,
+		"GET /api/v1/events/" + eventID + "/artifacts/x":           404,
+		"GET /api/v1/jobs/unknown":                                 404,
+		"POST /api/v1/jobs/track":                                  400,
+		"POST /api/v1/jobs?wait=x":                                 400,
+		"POST /jobs/track":                                         400,
 		"POST /api/v1/events/x/replay":                             404,
 		"POST /api/v1/replays?dry_run=perhaps":                     400,
 		"POST /api/v1/replays?status=lost":                         400,
@@ -362,7 +295,7 @@ func TestWrongParameters(t *testing.T) {
 		method, target, _ := strings.Cut(request, " ")
 		answer := ask(handler, method, target, nil)
 		if answer.StatusCode != want {
-			t.Errorf("%s is answered %d, want %d", request, answer.StatusCode, want)
+			t.Errorf("%s: status = %d, want %d", request, answer.StatusCode, want)
 		}
 		path, _, _ := strings.Cut(target, "?")
 		if strings.HasPrefix(path, "/api/") {

@@ -41,7 +41,7 @@ func (a *Admin) showArtifact(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	object, err := a.deps.Artifacts.Open(r.Context(), artifact.stored)
+	object, err := a.deps.OpenArtifact(r.Context(), artifact.Artifact)
 	if err != nil {
 		problem.Write(w, r, openFailure(err))
 		return
@@ -81,14 +81,14 @@ func (a *Admin) artifact(r *http.Request) (Artifact, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
 	defer cancel()
-	found, err := a.deps.Events.Load(ctx, id)
+	details, err := a.deps.History.Load(ctx, id)
 	if err != nil {
 		return Artifact{}, storeFailure(err)
 	}
-	if number < 0 || number >= len(found.Artifacts) {
+	if number < 0 || number >= len(details.Artifacts) {
 		return Artifact{}, artifactNotFound()
 	}
-	return found.Artifacts[number], nil
+	return Artifact{Number: number, Artifact: details.Artifacts[number]}, nil
 }
 
 func artifactNotFound() error {

@@ -1,64 +1,46 @@
 package admin_test
 
 import (
-	"bytes"
-	"context"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/deepimage-receiver/receiver/internal/admin"
-	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// shelf holds one event with one file, whatever is asked for.
-type shelf struct {
-	admin.Events
-	artifact event.Artifact
-	content  string
-}
-
-func (s shelf) Load(context.Context, event.ID) (admin.Event, error) {
-	return admin.Event{Artifacts: admin.Stored([]event.Artifact{s.artifact})}, nil
-}
-
-func (s shelf) Open(context.Context, event.Artifact) (*blobstore.Object, error) {
-	return &blobstore.Object{ReadCloser: io.NopCloser(bytes.NewReader([]byte(s.content))), Bytes: int64(len(s.content))}, nil
-}
-
-// Whatever a stored file is or says it is, no browser runs it within our pages.
-func TestFilesCannotRun(t *testing.T) {
+// No browser runs a stored file as a page, whatever its content and its media type.
+func TestStoredFilesCannotRun(t *testing.T) {
 	t.Parallel()
 	const script = `<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(2)</script></svg>`
 	rows := []struct {
 		name, mediaType, key, contentType, disposition string
 	}{
-		{"picture", "image/png", "a/b.png", "image/png", "inline"},
-		{"script that says it is a picture", "image/jpeg", "a/b.html", "image/jpeg", "inline"},
-		{"SVG", "image/svg+xml", "a/b.svg", "application/octet-stream", "attachment"},
-		{"HTML", "text/html", "a/b.html", "application/octet-stream", "attachment"},
-		{"XML", "application/xhtml+xml", "a/b.xml", "application/octet-stream", "attachment"},
-		{"nothing known", "", "a/b", "application/octet-stream", "attachment"},
-		{"name with quotes and lines", "text/plain", "a/\"\r\nX-Evil: 1", "application/octet-stream", "attachment"},
+		{name: "image", mediaType: "image/png", key: "a/b.png", contentType: "image/png", disposition: "inline"},
+		{name: "script that says it is a picture", mediaType: "image/jpeg", key: "a/b.html", contentType: "image/jpeg", disposition: "inline"},
+		{name: "SVG", mediaType: "image/svg+xml", key: "a/b.svg", contentType: "application/octet-stream", disposition: "attachment"},
+		{name: "HTML", mediaType: "text/html", key: "a/b.html", contentType: "application/octet-stream", disposition: "attachment"},
+		{name: "XML", mediaType: "application/xhtml+xml", key: "a/b.xml", contentType: "application/octet-stream", disposition: "attachment"},
+		{name: "nothing known", mediaType: "", key: "a/b", contentType: "application/octet-stream", disposition: "attachment"},
+		{name: "name with quotes and lines", mediaType: "text/plain", key: "a/\"\r\nX-Evil: 1", contentType: "application/octet-stream", disposition: "attachment"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			held := shelf{artifact: event.Artifact{Key: row.key, MediaType: row.mediaType, SHA256: "00"}, content: script}
-			door := doorTo(t, admin.Config{Addr: "127.0.0.1:0"}, admin.Deps{Targets: noTargets{}, Quarantine: noQuarantine{}, Events: held, Artifacts: held})
-			answer := ask(door, "GET", "/api/v1/events/00000000-0000-7000-8000-000000000000/artifacts/0", nil)
+			held := openStores(t)
+			held.content = script
+			held.addArtifact(t, event.Artifact{Key: row.key, MediaType: row.mediaType, SHA256: "00"})
+			answer := ask(serve(t, "", held.deps()), "GET", "/api/v1/events/"+eventID+"/artifacts/0", nil)
 			header := answer.Header
 			disposition, _, err := mime.ParseMediaType(header.Get("Content-Disposition"))
 			if answer.StatusCode != http.StatusOK || err != nil || disposition != row.disposition || header.Get("Content-Type") != row.contentType {
-				t.Errorf("answered %d, %v, %v", answer.StatusCode, header, err)
+				t.Errorf("status = %d, headers = %v, error %v; want 200, %s and %s", answer.StatusCode, header, err, row.contentType, row.disposition)
 			}
 			policy := header.Get("Content-Security-Policy")
 			if !strings.HasPrefix(policy, "sandbox; default-src 'none'") || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("X-Evil") != "" ||
 				header.Get("X-Frame-Options") != "DENY" || header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
-				t.Errorf("headers %v", header)
+				t.Errorf("headers = %v, want a sandbox", header)
 			}
 		})
 	}
@@ -80,12 +62,12 @@ func TestVendoredFilesHaveTheirLicence(t *testing.T) {
 		"htmx-2.0.11.min.js": "== htmx.org 2.0.11\n", "htmx-sse-2.2.4.min.js": "== htmx-ext-sse 2.2.4\n", "modern-normalize-3.0.1.css": "== modern-normalize 3.0.1\n",
 	} {
 		if !strings.Contains(string(text), heading) || !strings.Contains(string(page), "/assets/"+file+"?v=") {
-			t.Errorf("%s: no %q, or it is not what pages use", file, heading)
+			t.Errorf("%s: the licences have no %q or pages do not load it, want both", file, heading)
 		}
 	}
 	for line := range strings.Lines(string(page)) {
 		if strings.Contains(line, "<script src=") && !strings.Contains(line, "/assets/htmx-") && !strings.Contains(line, "/assets/app.js") {
-			t.Errorf("a script of unknown origin: %s", line)
+			t.Errorf("script = %s, want a known one", line)
 		}
 	}
 }

@@ -10,55 +10,55 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// access says who may use the door.
-type access struct {
-	tokens   secret.List // none: everybody who gets here
+// auth decides which requests are served.
+type auth struct {
+	tokens   secret.List // empty: all requests are served
 	sessions *sessions
-	failures *failures
+	limit    *loginLimit
 }
 
-func newAccess(token secret.Value, ended Sessions) *access {
-	a := &access{failures: newFailures()}
+func newAuth(token secret.Value, ended *SessionStore) *auth {
+	a := &auth{limit: newLoginLimit()}
 	if !token.IsZero() {
 		a.tokens, a.sessions = secret.List{token}, newSessions(token, ended)
 	}
 	return a
 }
 
-// required says that a token is asked for.
-func (a *access) required() bool { return len(a.tokens) > 0 }
+// required reports whether a token or a session is needed.
+func (a *auth) required() bool { return len(a.tokens) > 0 }
 
-// check says whether a presented token is right. Who has failed too often is not even looked at.
-func (a *access) check(r *http.Request, presented string) error {
+// check returns nil if the token is right. A client IP with too many failures is refused without a look at the token.
+func (a *auth) check(r *http.Request, token string) error {
 	client := network(problem.RequestInfoFrom(r.Context()).Client)
-	if wait := a.failures.wait(client, time.Now()); wait > 0 {
-		return &problem.Error{Code: problem.CodeTooManyRequests, Detail: "There were too many wrong tokens from your address. Try again later.", RetryAfter: wait}
+	if wait := a.limit.wait(client, time.Now()); wait > 0 {
+		return &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many wrong tokens from your address. Try again later.", RetryAfter: wait}
 	}
-	if a.tokens.Match(presented) {
+	if a.tokens.Match(token) {
 		return nil
 	}
-	a.failures.add(client, time.Now())
+	a.limit.addFailure(client, time.Now())
 	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The token is wrong."}
 }
 
-// isOpen says which addresses are there for those who still have to log in.
-func isOpen(path string) bool {
+// isPublic reports whether a path is served without a token: what the login page needs.
+func isPublic(path string) bool {
 	return path == loginPath || strings.HasPrefix(path, assetsPath)
 }
 
-// authenticate lets only those pass who show the token, or a session that was begun with it.
+// authenticate serves only requests with the token or with a session.
 func (a *Admin) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.access.required() || isOpen(r.URL.Path) {
+		if !a.auth.required() || isPublic(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		presented := presentedToken(r)
-		if presented == "" {
-			a.resume(w, r, next)
+		token := tokenOf(r)
+		if token == "" {
+			a.serveSession(w, r, next)
 			return
 		}
-		if err := a.access.check(r, presented); err != nil {
+		if err := a.auth.check(r, token); err != nil {
 			setChallenge(w)
 			problem.Write(w, r, err)
 			return
@@ -67,31 +67,31 @@ func (a *Admin) authenticate(next http.Handler) http.Handler {
 	})
 }
 
-// resume lets those pass who have a session.
-func (a *Admin) resume(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	switch has, err := a.access.sessions.has(r); {
+// serveSession serves requests of a session, and asks others to log in.
+func (a *Admin) serveSession(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	switch ok, err := a.auth.sessions.isValid(r); {
 	case err != nil && wantsPage(r):
 		a.show(w, r, "problem", view{Section: "login"}, err)
 	case err != nil:
 		problem.Write(w, r, err)
-	case has:
+	case ok:
 		next.ServeHTTP(w, r)
 	default:
-		a.challenge(w, r)
+		challenge(w, r)
 	}
 }
 
-// isStillIn says whether a request that has passed would pass again: it is asked for answers without an end.
-func (a *Admin) isStillIn(r *http.Request) bool {
-	if !a.access.required() || presentedToken(r) != "" {
+// isStillAuthenticated reports whether a request that was served would be served again. Streams check it now and then.
+func (a *Admin) isStillAuthenticated(r *http.Request) bool {
+	if !a.auth.required() || tokenOf(r) != "" {
 		return true
 	}
-	has, err := a.access.sessions.has(r)
-	return has && err == nil
+	ok, err := a.auth.sessions.isValid(r)
+	return ok && err == nil
 }
 
-// challenge sends a browser to the page where one logs in, and tells all others what to show.
-func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
+// challenge redirects a browser to the login page, and answers other clients with 401.
+func challenge(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("HX-Request") != "" {
 		w.Header().Set("HX-Redirect", loginPath)
 		problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
@@ -102,15 +102,15 @@ func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setChallenge(w)
-	problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "A token is needed, as Bearer or as the password of Basic."})
+	problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "Send the token as Bearer or as the password of Basic authentication."})
 }
 
 func setChallenge(w http.ResponseWriter) {
 	w.Header()["Www-Authenticate"] = []string{`Bearer realm="admin"`, `Basic realm="admin", charset="UTF-8"`}
 }
 
-// presentedToken is the Bearer token of a request, else its Basic password; "" if there is none.
-func presentedToken(r *http.Request) string {
+// tokenOf is the Basic password of a request, or its Bearer token; "" if it has none.
+func tokenOf(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
 	}

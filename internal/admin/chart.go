@@ -6,12 +6,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// chart is a column for each span of time, stacked by the state that its events have now. Lengths are in
-// units of the drawing.
+// chart has a column for each bucket, stacked by the current state of its events. Lengths are in units of the drawing.
 type chart struct {
 	Width, Height int
 	Columns       []column
-	Most          int64 // events of the highest column
+	Most          int64 // events in the highest column
 	Total         int64
 	From, To      time.Time
 }
@@ -33,10 +32,10 @@ const (
 	columnWidth = 12
 	columnGap   = 3
 	chartHeight = 96
-	leastHeight = 2 // of a part, so that one dead event among thousands is seen
+	leastHeight = 2 // of a part, so that one dead event among thousands is visible
 )
 
-// tile tells of the events in one state: how many there are, and when those of the last day came.
+// tile has the number of events in one state, and a small chart of those of the last day.
 type tile struct {
 	Status event.Status
 	Events int64
@@ -55,9 +54,9 @@ const (
 	tileHeight = 24
 )
 
-// tiles make a small chart for each state, each with a scale of its own.
-func tiles(stats Stats, chart chart) (list []tile) {
-	for _, status := range Statuses() {
+// newTiles returns a tile for each state, each with a scale of its own.
+func newTiles(stats Stats, chart chart) (list []tile) {
+	for _, status := range statuses() {
 		one := tile{Status: status, Events: stats.Events[status], Width: len(chart.Columns)*(barWidth+barGap) - barGap}
 		most := int64(0)
 		for _, c := range chart.Columns {
@@ -74,7 +73,7 @@ func tiles(stats Stats, chart chart) (list []tile) {
 	return list
 }
 
-// events is how many of a column are in a state.
+// events is how many events of a column are in a state.
 func (c column) events(status event.Status) int64 {
 	for _, p := range c.Parts {
 		if p.Status == status {
@@ -84,13 +83,13 @@ func (c column) events(status event.Status) int64 {
 	return 0
 }
 
-// stacked lists states as they stand on each other: what needs a person on top.
+// stacked are the states from the bottom of a column to its top.
 func stacked() []event.Status {
 	return []event.Status{event.Done, event.Pending, event.Running, event.Retrying, event.Quarantined, event.Dead}
 }
 
-// draw makes the chart of the rates in the statistics.
-func draw(stats Stats, over time.Duration) chart {
+// newChart returns the chart of the rates in the statistics, over a period until now.
+func newChart(stats Stats, over time.Duration) chart {
 	bucket := time.Duration(stats.Bucket * float64(time.Second))
 	if bucket <= 0 {
 		return chart{}

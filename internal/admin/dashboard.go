@@ -3,20 +3,17 @@ package admin
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
 )
-
-// chartOver is how far back the chart looks.
-const chartOver = 24 * time.Hour
 
 // overview is the body of the first page.
 type overview struct {
 	Stats  Stats
 	Chart  chart
 	Tiles  []tile
-	Newest []Summary
+	Newest []history.ListItem
 	Total  int64
 }
 
@@ -24,44 +21,42 @@ type overview struct {
 func (a *Admin) showOverview(w http.ResponseWriter, r *http.Request) {
 	const newest = 8
 	var body overview
-	stats, err := a.deps.Counts.Get(r.Context())
+	stats, err := a.Stats(r.Context())
 	if err == nil {
-		stats.Replay, err = a.deps.Replays.Progress(r.Context())
-	}
-	if err == nil {
-		body = overview{Stats: stats, Chart: draw(stats, chartOver)}
-		body.Tiles = tiles(stats, body.Chart)
+		body = overview{Stats: stats, Chart: newChart(stats, chartPeriod)}
+		body.Tiles = newTiles(stats, body.Chart)
 		for _, n := range stats.Events {
 			body.Total += n
 		}
-		body.Newest, err = a.deps.Events.List(r.Context(), Filter{}, "", newest)
+		body.Newest, err = a.deps.History.Find(r.Context(), history.Filter{}, "", newest)
 	}
 	a.show(w, r, "overview", view{Title: "Overview", Section: "overview", Live: true, Body: body}, storeFailure(err))
 }
 
-// eventsPage is the body of the list.
+// eventsPage is the body of the list of events.
 type eventsPage struct {
-	list
-	Filter   Filter
+	eventList
+	Filter   history.Filter
+	Filtered bool
 	Handlers []string
-	Next     string // address of the next part; "" at the end
-	Newer    bool   // this is not the first part
-	First    string // address of the first part
-	Whole    bool   // the whole quarantine is listed, and nothing else
-	All      int    // how many are quarantined then; 0 if it is not known
-	Replay   string // address where the dead ones of these can be run again; "" where there can be none
+	Next     string // address of the next page; "" at the end
+	Newer    bool   // this is not the first page
+	First    string // address of the first page
+	Whole    bool   // the list is the whole quarantine
+	All      int    // number of quarantined events then; 0 if unknown
+	Replay   string // address of the bulk replay of the filtered events; "" if none of them can be dead
 }
 
 // showEvents answers GET /events.
 func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
-	found, err := a.page(r)
-	body := eventsPage{list: found}
-	section := "events"
+	found, err := a.events(r)
+	body := eventsPage{eventList: found}
 	if err == nil {
 		body.Filter, err = readFilter(r.URL.Query())
-		values := body.Filter.values()
+		body.Filtered = body.Filter != history.Filter{}
+		values := filterValues(body.Filter)
 		body.First = "/events?" + values.Encode()
-		if body.Filter.Status == "" || body.Filter.Status == event.Dead {
+		if body.Filter.State == "" || body.Filter.State == event.Dead {
 			body.Replay = "/replays?" + values.Encode()
 		}
 		body.Newer = r.URL.Query().Get("cursor") != ""
@@ -71,29 +66,21 @@ func (a *Admin) showEvents(w http.ResponseWriter, r *http.Request) {
 		}
 		body.Handlers = a.handlerNames(r.Context())
 	}
-	title := "Events"
-	if body.Filter.Status == event.Quarantined {
-		title, section = "Quarantine", "quarantine"
-		body.Whole = body.Filter == Filter{Status: event.Quarantined}
+	v := view{Title: "Events", Section: "events", Live: !body.Newer}
+	if body.Filter.State == event.Quarantined {
+		v.Title, v.Section = "Quarantine", "quarantine"
+		body.Whole = body.Filter == history.Filter{State: event.Quarantined}
 	}
 	if body.Whole {
-		body.All = a.quarantined(r.Context())
+		body.All, _ = a.deps.Workflow.Quarantined(r.Context()) // the page can be shown without it
 	}
-	a.show(w, r, "events", view{Title: title, Section: section, Live: !body.Newer, Body: body}, err)
+	v.Body = body
+	a.show(w, r, "events", v, err)
 }
 
-// quarantined is how many events a person lets out with all of them; 0 if the store does not tell.
-func (a *Admin) quarantined(ctx context.Context) int {
-	n, err := a.deps.Quarantine.Quarantined(ctx)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// handlerNames are those by which a list can be filtered; none if the store does not tell.
+// handlerNames are the handlers that a list can be filtered by. The page can be shown without them.
 func (a *Admin) handlerNames(ctx context.Context) (names []string) {
-	targets, err := a.deps.Targets.Targets(ctx)
+	targets, err := a.targets(ctx)
 	if err != nil {
 		return nil
 	}
@@ -106,10 +93,10 @@ func (a *Admin) handlerNames(ctx context.Context) (names []string) {
 // eventPage is the body of the page of one event.
 type eventPage struct {
 	Event
-	Pictures []Artifact
-	Others   []Artifact // files that are no pictures, such as the manifest
-	Dead     int        // steps that can be run again
-	Finished int        // steps that are done and can be run again all the same
+	Images   []Artifact
+	Others   []Artifact // files that are not images, such as the manifest
+	Dead     int        // steps that can be replayed
+	Finished int        // steps that are done or skipped and can be replayed too
 }
 
 // Replayable is how many steps can be replayed.
@@ -121,28 +108,27 @@ func (a *Admin) showEventPage(w http.ResponseWriter, r *http.Request) {
 	body := eventPage{Event: found}
 	for _, artifact := range found.Artifacts {
 		if artifact.Width > 0 {
-			body.Pictures = append(body.Pictures, artifact)
+			body.Images = append(body.Images, artifact)
 		} else {
 			body.Others = append(body.Others, artifact)
 		}
 	}
 	for _, step := range found.Steps {
 		switch {
-		case found.Status == event.Quarantined: // nothing of it runs before it is let out
-		case step.Status == event.Dead:
+		case found.State == event.Quarantined: // no step of it runs before it is released
+		case step.State == event.Dead:
 			body.Dead++
-		case isFinished(step.Status):
+		case isFinished(step.State):
 			body.Finished++
 		}
 	}
 	a.show(w, r, "event", view{Title: "Event " + found.Job, Section: "events", Live: true, Body: body}, err)
 }
 
-// isFinished says that a step in a state runs again only if that is asked for.
+// isFinished reports whether a step is only replayed on request.
 func isFinished(state event.Status) bool { return state == event.Done || state == event.Skipped }
 
-// showRejected answers GET /rejected.
-func (a *Admin) showRejected(w http.ResponseWriter, r *http.Request) {
-	found, err := a.rejections(r.Context(), maxLimit)
-	a.show(w, r, "rejected", view{Title: "Rejected", Section: "rejected", Live: true, Body: found}, err)
+// isShownByAttempt reports whether the only attempt of a step has its reason and detail.
+func isShownByAttempt(s history.Step) bool {
+	return len(s.Attempts) == 1 && s.Attempts[0].Reason == s.Reason && s.Attempts[0].Detail == s.Detail
 }

@@ -8,47 +8,32 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/go-chi/chi/v5"
 )
 
-// Job is a tracked job.
-type Job struct {
-	ID      string     `json:"id"`
-	Job     string     `json:"job"` // "" while Deep Image has not named it
-	Origin  string     `json:"origin"`
-	State   string     `json:"state"`
-	Created time.Time  `json:"created_at"`
-	Next    *time.Time `json:"next_at,omitempty"` // of the next look-up
-	Horizon time.Time  `json:"horizon_at"`        // when it is marked lost
-	Polls   int        `json:"polls"`
-	Event   event.ID   `json:"event,omitempty"`
-	Detail  string     `json:"detail,omitempty"`
-	Settled *time.Time `json:"settled_at,omitempty"`
-}
-
-const (
-	// maxTracked is how many jobs one request may register.
-	maxTracked = 1000
-	// maxTrackBytes bounds such a request.
-	maxTrackBytes = 1 << 20
-)
+// maxTrackBytes bounds a request to track jobs.
+const maxTrackBytes = 1 << 20
 
 // trackJobs answers POST jobs/track: {"jobs": ["..."]} from a client of the API, one job a line from a form. It is idempotent.
 func (a *Admin) trackJobs(_ http.ResponseWriter, r *http.Request) (result, error) {
-	jobs, err := readJobs(r)
+	ids, err := readJobs(r)
 	if err != nil {
 		return result{}, err
 	}
-	found, err := a.deps.Tracked.TrackJobs(r.Context(), jobs)
+	if a.deps.Reconciler == nil {
+		return result{}, keyMissing()
+	}
+	found, err := a.deps.Reconciler.Track(r.Context(), ids)
 	body := struct {
-		Jobs []Job `json:"jobs"`
+		Jobs []jobs.Job `json:"jobs"`
 	}{found}
-	return result{body: body, page: "/jobs", notice: noticeTracking, count: len(jobs)}, err
+	return result{body: body, page: "/jobs", notice: noticeTracking, count: len(ids)}, err
 }
 
 // readJobs reads the ids of jobs from a request, each once.
@@ -73,25 +58,25 @@ func readJobs(r *http.Request) ([]string, error) {
 }
 
 // checkJobs removes duplicates and rejects what cannot be the id of a job.
-func checkJobs(jobs []string) ([]string, error) {
-	slices.Sort(jobs)
-	jobs = slices.Compact(jobs)
-	if len(jobs) == 0 || len(jobs) > maxTracked {
-		return nil, badRequest("A request must have 1 to " + strconv.Itoa(maxTracked) + " jobs.")
+func checkJobs(ids []string) ([]string, error) {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(ids) == 0 || len(ids) > jobs.MaxTracked {
+		return nil, badRequest("A request must have 1 to " + strconv.Itoa(jobs.MaxTracked) + " jobs.")
 	}
-	for _, job := range jobs {
+	for _, job := range ids {
 		if job == "" || len(job) > event.MaxJobBytes || !utf8.ValidString(job) || slices.Contains([]byte(job), 0) {
 			return nil, badRequest("The id of a job must have 1 to " + strconv.Itoa(event.MaxJobBytes) + " bytes.")
 		}
 	}
-	return jobs, nil
+	return ids, nil
 }
 
 // jobList is a page of the list; Cursor asks for the next.
 type jobList struct {
-	Jobs   []Job            `json:"jobs"`
-	Cursor string           `json:"cursor,omitempty"` // none at the end
-	Counts map[string]int64 `json:"counts"`           // of all jobs, by their state
+	Jobs   []jobs.Job           `json:"jobs"`
+	Cursor string               `json:"cursor,omitempty"` // none at the end
+	Counts map[jobs.State]int64 `json:"counts"`           // of all jobs, by their state
 }
 
 // listJobs answers GET /api/v1/jobs, newest first.
@@ -110,9 +95,12 @@ func (a *Admin) jobs(r *http.Request) (found jobList, err error) {
 	if len(state) > maxText {
 		return found, badRequest("The state is unknown.")
 	}
-	found.Jobs, err = a.deps.Tracked.ListJobs(r.Context(), state, string(before), limit+1)
+	found.Jobs, err = a.deps.Jobs.List(r.Context(), jobs.State(state), string(before), limit+1)
 	if err == nil {
-		found.Counts, err = a.deps.Tracked.CountJobs(r.Context())
+		found.Counts, err = a.deps.Jobs.Counts(r.Context())
+	}
+	if found.Jobs == nil {
+		found.Jobs = []jobs.Job{}
 	}
 	if len(found.Jobs) > limit {
 		found.Jobs, found.Cursor = found.Jobs[:limit], found.Jobs[limit-1].ID
@@ -122,19 +110,20 @@ func (a *Admin) jobs(r *http.Request) (found jobList, err error) {
 
 // showJob answers GET /api/v1/jobs/{job}.
 func (a *Admin) showJob(w http.ResponseWriter, r *http.Request) {
+	var found jobs.Job
 	job, err := url.PathUnescape(chi.URLParam(r, "job"))
 	if err != nil || len(job) > event.MaxJobBytes {
-		problem.Write(w, r, storeFailure(ErrNotFound))
-		return
+		err = database.ErrNotFound
+	} else {
+		found, err = a.deps.Jobs.Find(r.Context(), job)
 	}
-	found, err := a.deps.Tracked.FindJob(r.Context(), job)
 	reply(w, r, http.StatusOK, found, storeFailure(err))
 }
 
 // jobsPage is the body of the page with the tracked jobs.
 type jobsPage struct {
-	Jobs     []Job
-	State    string
+	Jobs     []jobs.Job
+	State    jobs.State
 	States   []jobState // all, with their counts
 	Total    int64
 	Next     string // address of the next part; "" at the end
@@ -146,43 +135,45 @@ type jobsPage struct {
 	MaxBytes int    // of the field with the jobs to track
 }
 
-// jobState is a state of jobs as the page shows it. Tone is the state of an event with the same colour.
+// jobState is a state of jobs as the page shows it. Tone is the state of events with the same colour.
 type jobState struct {
-	Name, Label, Tone string
-	Jobs              int64
+	Name jobs.State
+	Tone event.Status
+	Jobs int64
 }
 
 // jobStates are all of them, in the order in which they are shown.
 func jobStates() []jobState {
 	return []jobState{
-		{Name: "submitting", Label: "submitting", Tone: "pending"},
-		{Name: "waiting", Label: "waiting", Tone: "pending"},
-		{Name: "arrived", Label: "arrived", Tone: "done"},
-		{Name: "reconciled", Label: "reconciled", Tone: "retrying"},
-		{Name: "failed", Label: "failed", Tone: "dead"},
-		{Name: "expired", Label: "expired", Tone: "dead"},
-		{Name: "lost", Label: "lost", Tone: "dead"},
+		{Name: jobs.Submitting, Tone: event.Pending},
+		{Name: jobs.Waiting, Tone: event.Pending},
+		{Name: jobs.Arrived, Tone: event.Done},
+		{Name: jobs.Reconciled, Tone: event.Retrying},
+		{Name: jobs.Failed, Tone: event.Dead},
+		{Name: jobs.Expired, Tone: event.Dead},
+		{Name: jobs.Lost, Tone: event.Dead},
 	}
 }
 
-// stateOf is the state of a job as the page shows it.
-func stateOf(name string) jobState {
+// jobStateOf is the state of a job as the page shows it.
+func jobStateOf(name jobs.State) jobState {
 	for _, state := range jobStates() {
 		if state.Name == name {
 			return state
 		}
 	}
-	return jobState{Name: name, Label: name, Tone: "pending"}
+	return jobState{Name: name, Tone: event.Pending}
 }
 
 // showJobs answers GET /jobs.
 func (a *Admin) showJobs(w http.ResponseWriter, r *http.Request) {
 	const maxField = 300_000 // of 1000 ids of 256 bytes, and line ends
-	body := jobsPage{State: r.URL.Query().Get("state"), Newer: r.URL.Query().Get("cursor") != "", MaxBytes: maxField}
-	body.CanAsk, body.CanSend = a.deps.Jobs.Possible()
+	body := jobsPage{State: jobs.State(r.URL.Query().Get("state")), Newer: r.URL.Query().Get("cursor") != "", MaxBytes: maxField}
+	body.CanAsk = a.deps.Reconciler != nil
+	body.CanSend = body.CanAsk && a.deps.Setup.PublicURL != ""
 	values := url.Values{}
 	if body.State != "" {
-		values.Set("state", body.State)
+		values.Set("state", string(body.State))
 	}
 	body.First = "/jobs?" + values.Encode()
 	found, err := a.jobs(r)
@@ -196,6 +187,6 @@ func (a *Admin) showJobs(w http.ResponseWriter, r *http.Request) {
 		body.States = append(body.States, state)
 		body.Total += state.Jobs
 	}
-	body.Missing = found.Counts["reconciled"] + found.Counts["lost"]
+	body.Missing = found.Counts[jobs.Reconciled] + found.Counts[jobs.Lost]
 	a.show(w, r, "jobs", view{Title: "Jobs", Section: "jobs", Live: !body.Newer, Body: body}, storeFailure(err))
 }

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
 const (
@@ -13,57 +11,55 @@ const (
 	assetsPath = "/assets/"
 )
 
-// login answers POST /login: the right token begins a session.
-func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		problem.Write(w, r, &problem.Error{Code: problem.CodeBadRequest, Detail: "The form cannot be read.", Err: err})
+// showLogin answers GET /login.
+func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
+	loggedIn := !a.auth.required()
+	if !loggedIn {
+		ok, err := a.auth.sessions.isValid(r)
+		loggedIn = ok && err == nil
+	}
+	if loggedIn {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	if a.access.required() {
-		if err := a.access.check(r, r.PostForm.Get("token")); err != nil {
-			a.refuseLogin(w, r, err)
-			return
-		}
-		http.SetCookie(w, cookie(r, a.access.sessions.seal(time.Now().Add(sessionLife))))
-	}
-	//nolint:gosec // local lets nothing but paths of ours through
-	http.Redirect(w, r, local(r.PostForm.Get("next")), http.StatusSeeOther)
+	a.show(w, r, "login", view{Title: "Log in", Section: "login", Body: localPath(r.URL.Query().Get("next"))}, nil)
 }
 
-// local is an address of ours, whatever was asked for.
-func local(next string) string {
+// login answers POST /login: the right token starts a session.
+func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
+	err := r.ParseForm()
+	if err != nil {
+		err = unreadableForm()
+	} else if a.auth.required() {
+		err = a.auth.check(r, r.PostForm.Get("token"))
+	}
+	if err != nil {
+		a.show(w, r, "problem", view{Section: "login"}, err)
+		return
+	}
+	if a.auth.required() {
+		http.SetCookie(w, newCookie(r, a.auth.sessions.create(time.Now().Add(sessionLifetime))))
+	}
+	//nolint:gosec // localPath returns paths of this listener only
+	http.Redirect(w, r, localPath(r.PostForm.Get("next")), http.StatusSeeOther)
+}
+
+// localPath returns next if it is a path of this listener, and otherwise "/".
+func localPath(next string) string {
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
 		return "/"
 	}
 	return next
 }
 
-// logout answers POST /logout. A session that could not be ended is not left either, so that one can try again.
+// logout answers POST /logout. If the session cannot be ended the cookie stays, so that the user can try again.
 func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
-	if a.access.required() {
-		if err := a.access.sessions.end(r); err != nil {
+	if a.auth.required() {
+		if err := a.auth.sessions.end(r); err != nil {
 			a.show(w, r, "problem", view{}, err)
 			return
 		}
 	}
-	http.SetCookie(w, cookie(r, ""))
+	http.SetCookie(w, newCookie(r, ""))
 	http.Redirect(w, r, loginPath, http.StatusSeeOther)
-}
-
-// refuseLogin tells that the token was wrong.
-func (a *Admin) refuseLogin(w http.ResponseWriter, r *http.Request, err error) {
-	a.show(w, r, "problem", view{Section: "login"}, err)
-}
-
-// showLogin answers GET /login.
-func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
-	if !a.access.required() {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return
-	}
-	if has, err := a.access.sessions.has(r); has && err == nil {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return
-	}
-	a.show(w, r, "login", view{Title: "Log in", Section: "login", Body: local(r.URL.Query().Get("next"))}, nil)
 }

@@ -9,17 +9,16 @@ import (
 )
 
 const (
-	// failureBurst wrong tokens of one network are answered at once, then one for each failureEvery.
+	// failureBurst wrong tokens of one network are checked at once, then one each failureEvery.
 	failureBurst = 10
 	failureEvery = 10 * time.Second
-	// maxClients bounds the networks that are kept in mind; beyond it the one that failed longest ago is forgotten.
-	maxClients = 1024
+	// maxNetworks bounds the networks that are counted. Beyond it the one whose last failure is oldest is dropped.
+	maxNetworks = 1024
+	// networkBits is the length of the prefix by which IPv6 clients are counted: one client usually has a whole /64.
+	networkBits = 64
 )
 
-// networkBits are those of an IPv6 address that tell clients apart: whoever has one address has all with the same ones.
-const networkBits = 64
-
-// network is what a client is counted by: its address, or in IPv6 the network of that.
+// network is the key by which a client IP is counted: an IPv4 address, or the /64 of an IPv6 address.
 func network(client netip.Addr) string {
 	client = client.Unmap().WithZone("")
 	if !client.Is6() {
@@ -32,57 +31,57 @@ func network(client netip.Addr) string {
 	return prefix.String()
 }
 
-// failures counts wrong tokens by the network they came from.
-type failures struct {
-	mutex   sync.Mutex
-	clients map[string]*failing
+// loginLimit counts wrong tokens by network.
+type loginLimit struct {
+	mutex    sync.Mutex
+	networks map[string]*failures
 }
 
-type failing struct {
+type failures struct {
 	limit  *rate.Limiter
 	latest time.Time
 }
 
-func newFailures() *failures { return &failures{clients: map[string]*failing{}} }
+func newLoginLimit() *loginLimit { return &loginLimit{networks: map[string]*failures{}} }
 
-// wait is how long a client has to wait before it is listened to again.
-func (f *failures) wait(client string, now time.Time) time.Duration {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	known, ok := f.clients[client]
+// wait is how long a network has to wait before its next token is checked.
+func (l *loginLimit) wait(network string, now time.Time) time.Duration {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	found, ok := l.networks[network]
 	if !ok {
 		return 0
 	}
-	missing := 1 - known.limit.TokensAt(now)
+	missing := 1 - found.limit.TokensAt(now)
 	if missing <= 0 {
 		return 0
 	}
 	return time.Duration(missing * float64(failureEvery))
 }
 
-// add counts a wrong token.
-func (f *failures) add(client string, now time.Time) {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
-	known, ok := f.clients[client]
+// addFailure counts a wrong token.
+func (l *loginLimit) addFailure(network string, now time.Time) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	found, ok := l.networks[network]
 	if !ok {
-		f.makeRoom()
-		known = &failing{limit: rate.NewLimiter(rate.Every(failureEvery), failureBurst)}
-		f.clients[client] = known
+		l.dropOldest()
+		found = &failures{limit: rate.NewLimiter(rate.Every(failureEvery), failureBurst)}
+		l.networks[network] = found
 	}
-	known.latest = now
-	known.limit.AllowN(now, 1)
+	found.latest = now
+	found.limit.AllowN(now, 1)
 }
 
-func (f *failures) makeRoom() {
-	if len(f.clients) < maxClients {
+func (l *loginLimit) dropOldest() {
+	if len(l.networks) < maxNetworks {
 		return
 	}
 	var oldest string
-	for client, known := range f.clients {
-		if oldest == "" || known.latest.Before(f.clients[oldest].latest) {
-			oldest = client
+	for network, found := range l.networks {
+		if oldest == "" || found.latest.Before(l.networks[oldest].latest) {
+			oldest = network
 		}
 	}
-	delete(f.clients, oldest)
+	delete(l.networks, oldest)
 }

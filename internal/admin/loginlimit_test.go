@@ -7,28 +7,27 @@ import (
 	"testing"
 )
 
-// Guessing is slow: who has failed too often is not listened to, also with the right token, until time has passed.
-// Sessions go on.
-func TestGuessing(t *testing.T) {
+// After too many wrong tokens a client IP is refused for a while, also with the right token. Its sessions stay valid.
+func TestWrongTokensAreLimited(t *testing.T) {
 	t.Parallel()
 	handler := router(t, adminToken)
 	session := logIn(handler, adminToken, "/").Cookies()[0]
 	codes := map[int]int{}
 	for n := range 40 {
-		codes[ask(handler, "GET", "/openapi.yaml", with("Authorization", fmt.Sprint("Bearer guess-", n))).StatusCode]++
+		codes[ask(handler, "GET", "/openapi.yaml", withHeader("Authorization", fmt.Sprint("Bearer guess-", n))).StatusCode]++
 	}
 	if codes[http.StatusUnauthorized] > 11 || codes[http.StatusTooManyRequests] < 29 {
-		t.Errorf("guesses were answered %v", codes)
+		t.Errorf("statuses = %v, want at most 11 of 401 and at least 29 of 429", codes)
 	}
 	answer := logIn(handler, adminToken, "/")
 	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("the right token is answered %d", answer.StatusCode)
+		t.Errorf("right token: status = %d, Retry-After = %q; want 429 and a time", answer.StatusCode, answer.Header.Get("Retry-After"))
 	}
-	if answer := ask(handler, "GET", "/openapi.yaml", with("Cookie", session.Name+"="+session.Value)); answer.StatusCode != http.StatusOK {
-		t.Errorf("a session is answered %d", answer.StatusCode)
+	if answer := ask(handler, "GET", "/openapi.yaml", withHeader("Cookie", session.Name+"="+session.Value)); answer.StatusCode != http.StatusOK {
+		t.Errorf("session: status = %d, want 200", answer.StatusCode)
 	}
 	if answer := ask(handler, "GET", "/openapi.yaml", from("127.0.0.2", adminToken)); answer.StatusCode != http.StatusOK {
-		t.Errorf("another address is answered %d", answer.StatusCode)
+		t.Errorf("other address: status = %d, want 200", answer.StatusCode)
 	}
 }
 
@@ -39,8 +38,8 @@ func from(address, token string) func(*http.Request) {
 	}
 }
 
-// Whoever has one address of IPv6 has a whole network of them, and guesses no faster for that.
-func TestGuessingFromAWholeNetwork(t *testing.T) {
+// The addresses of one /64 are limited together.
+func TestWrongTokensOfANetworkAreLimited(t *testing.T) {
 	t.Parallel()
 	handler := router(t, adminToken)
 	codes := map[int]int{}
@@ -48,9 +47,9 @@ func TestGuessingFromAWholeNetwork(t *testing.T) {
 		codes[ask(handler, "GET", "/openapi.yaml", from(fmt.Sprintf("2001:db8::%x:1", n), "a guess")).StatusCode]++
 	}
 	if codes[http.StatusUnauthorized] > 11 || codes[http.StatusTooManyRequests] < 29 {
-		t.Errorf("guesses were answered %v", codes)
+		t.Errorf("statuses = %v, want at most 11 of 401 and at least 29 of 429", codes)
 	}
 	if answer := ask(handler, "GET", "/openapi.yaml", from("2001:db8:0:1::1", adminToken)); answer.StatusCode != http.StatusOK {
-		t.Errorf("another network is answered %d", answer.StatusCode)
+		t.Errorf("other network: status = %d, want 200", answer.StatusCode)
 	}
 }

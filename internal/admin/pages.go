@@ -101,7 +101,7 @@ func (a *Admin) showAsset(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("v") == found.version {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	_, _ = w.Write(found.content) // a client that is gone needs no answer
+	_, _ = w.Write(found.content) // the client may have disconnected
 }
 
 // notFound answers a request for which there is no route: a browser gets a page.
@@ -129,7 +129,7 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	v.Path = r.URL.RequestURI()
 	v.Did = notice(r.URL.Query().Get("did"))
 	v.Notice = noticeText(v.Did, r.URL.Query().Get("n"))
-	v.LoggedIn = a.access.required()
+	v.LoggedIn = a.auth.required()
 	var page bytes.Buffer
 	if err := a.pages.templates[name].Execute(&page, v); err != nil {
 		problem.Write(w, r, err)
@@ -138,5 +138,5 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(page.Len()))
 	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // a client that is gone needs no answer
+	_, _ = w.Write(page.Bytes()) // the client may have disconnected
 }

@@ -5,30 +5,29 @@ import (
 	"net/http"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/go-chi/chi/v5"
 )
 
 // verifyEvent answers POST events/{id}/verify.
 func (a *Admin) verifyEvent(_ http.ResponseWriter, r *http.Request) (result, error) {
-	return a.settleOne(r, "verify", noticeVerifying, a.deps.Quarantine.VerifyAgain)
+	return a.releaseOne(r, "verify", noticeVerifying, a.deps.Workflow.VerifyAgain)
 }
 
 // releaseEvent answers POST events/{id}/release.
 func (a *Admin) releaseEvent(_ http.ResponseWriter, r *http.Request) (result, error) {
-	return a.settleOne(r, "release", noticeReleased, a.deps.Quarantine.Release)
+	return a.releaseOne(r, "release", noticeReleased, a.deps.Workflow.Release)
 }
 
 // verifyAll answers POST quarantine/verify.
 func (a *Admin) verifyAll(_ http.ResponseWriter, r *http.Request) (result, error) {
-	return a.settleAll(r, "verify", noticeVerifying, a.deps.Quarantine.VerifyAllAgain)
+	return a.releaseMany(r, "verify", noticeVerifying, a.deps.Workflow.VerifyAllAgain)
 }
 
 // releaseAll answers POST quarantine/release.
 func (a *Admin) releaseAll(_ http.ResponseWriter, r *http.Request) (result, error) {
-	return a.settleAll(r, "release", noticeReleased, a.deps.Quarantine.ReleaseAll)
+	return a.releaseMany(r, "release", noticeReleased, a.deps.Workflow.ReleaseAll)
 }
 
-func (a *Admin) settleOne(r *http.Request, action string, did notice, do func(context.Context, event.ID) error) (result, error) {
+func (a *Admin) releaseOne(r *http.Request, action string, did notice, do func(context.Context, event.ID) error) (result, error) {
 	id, err := eventID(r)
 	if err != nil {
 		return result{}, err
@@ -44,8 +43,8 @@ func (a *Admin) settleOne(r *http.Request, action string, did notice, do func(co
 	return result{body: body, page: eventPath(id), notice: did, count: 1}, nil
 }
 
-// settleAll goes on when the client disconnects, so that a large quarantine is not left half released.
-func (a *Admin) settleAll(r *http.Request, action string, did notice, do func(context.Context) (int, error)) (result, error) {
+// releaseMany continues when the client disconnects, so that a large quarantine is not left half released.
+func (a *Admin) releaseMany(r *http.Request, action string, did notice, do func(context.Context) (int, error)) (result, error) {
 	count, err := do(context.WithoutCancel(r.Context()))
 	if err == nil || count > 0 {
 		a.deps.Log.Info().Int("events", count).Str("action", action).Msg("quarantined events released")
@@ -56,14 +55,3 @@ func (a *Admin) settleAll(r *http.Request, action string, did notice, do func(co
 	}{count, action}
 	return result{body: body, page: "/", notice: did, count: count}, err
 }
-
-// eventID is the id of the event in the path of a request.
-func eventID(r *http.Request) (event.ID, error) {
-	id := chi.URLParam(r, "id")
-	if !isID(id) {
-		return "", eventNotFound()
-	}
-	return event.ID(id), nil
-}
-
-func eventPath(id event.ID) string { return "/events/" + string(id) }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 // maxCounted bounds how many events are counted before a bulk replay.
@@ -29,7 +31,7 @@ func (a *Admin) replayEvent(_ http.ResponseWriter, r *http.Request) (result, err
 	if len(handler) > maxText {
 		return result{}, badRequest("The handler is unknown.")
 	}
-	steps, err := a.deps.Replays.Replay(r.Context(), id, handler, finished)
+	steps, err := a.deps.Workflow.Replay(r.Context(), id, workflow.Replay{Handler: handler, Finished: finished})
 	if err != nil {
 		return result{}, err
 	}
@@ -70,16 +72,19 @@ func (a *Admin) beginReplay(ctx context.Context, values url.Values, dry bool) (c
 	if err != nil {
 		return 0, err
 	}
-	count, err = a.deps.Replays.Count(ctx, filter, maxCounted)
-	if err == nil && !dry && count > 0 {
-		err = a.deps.Replays.Begin(ctx, filter)
+	count, err = a.deps.History.CountDead(ctx, filter, maxCounted)
+	if err != nil || dry || count == 0 {
+		return count, err
+	}
+	if dead, possible := filter.OnlyDead(); possible {
+		err = a.deps.Replayer.Begin(ctx, dead)
 	}
 	return count, err
 }
 
 // replayPage is the body of the page that asks before a bulk replay.
 type replayPage struct {
-	Filter Filter
+	Filter history.Filter
 	Values url.Values
 	Count  int
 	More   bool
@@ -90,10 +95,10 @@ type replayPage struct {
 // confirmReplay answers GET /replays: how many events a bulk replay would include.
 func (a *Admin) confirmReplay(w http.ResponseWriter, r *http.Request) {
 	filter, err := readFilter(r.URL.Query())
-	body := replayPage{Filter: filter, Values: filter.values(), Back: "/events?" + filter.values().Encode()}
+	body := replayPage{Filter: filter, Values: filterValues(filter), Back: "/events?" + filterValues(filter).Encode()}
 	if err == nil {
-		var latest Progress
-		latest, err = a.deps.Replays.Progress(r.Context())
+		var latest ReplayProgress
+		latest, err = a.replayProgress(r.Context())
 		body.Busy = latest.Running
 	}
 	if err == nil {

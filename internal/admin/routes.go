@@ -97,7 +97,7 @@ func (a *Admin) pageRoutes() []route {
 		{method: get, pattern: "/rejected", handler: a.showRejected},
 		{method: get, pattern: "/setup", handler: a.showSetup},
 		{method: post, pattern: "/setup", handler: a.showSetup},
-		{method: post, pattern: "/setup/sample", handler: a.sendSample, timeout: sampleTimeout},
+		{method: post, pattern: "/setup/test-event", handler: a.sendTestEvent, timeout: testEventTimeout},
 		{method: get, pattern: "/api", handler: a.redirectToSpecification},
 		{method: get, pattern: "/assets/{name}", handler: a.showAsset},
 		{method: get, pattern: loginPath, handler: a.showLogin},

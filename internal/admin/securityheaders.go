@@ -29,7 +29,7 @@ func (a *Admin) secure(next http.Handler) http.Handler {
 			problem.Write(w, r, &problem.Error{
 				Code: problem.CodeMisdirected, Detail: "Without a token only loopback host names are served, such as localhost.",
 			})
-		case a.crossing.Check(r) != nil:
+		case a.origins.Check(r) != nil:
 			problem.Write(w, r, &problem.Error{Code: problem.CodeCrossOrigin, Detail: "Requests from pages of other sites are refused."})
 		default:
 			next.ServeHTTP(w, r)
@@ -41,7 +41,7 @@ func (a *Admin) secure(next http.Handler) http.Handler {
 // this machine: a stranger's page whose name was made to point here (DNS rebinding) still
 // sends its own. With a token it would have to know that.
 func (a *Admin) serves(host string) bool {
-	if a.access.required() {
+	if a.auth.required() {
 		return true
 	}
 	if name, _, err := net.SplitHostPort(host); err == nil {

@@ -14,41 +14,33 @@ import (
 )
 
 const (
-	sessionName = "receiver_session"
-	// sessionLife is how long a session lasts. It ends earlier when the token changes, or when somebody logs out of it.
-	sessionLife = 12 * time.Hour
+	sessionCookie = "receiver_session"
+	// sessionLifetime is the lifetime of a session. It ends earlier at a logout, or when the token changes.
+	sessionLifetime = 12 * time.Hour
 )
 
-// Sessions keeps in mind which sessions were ended before their time.
-type Sessions interface {
-	// EndSession has a session refused from now on, at least until it would have ended by itself.
-	EndSession(ctx context.Context, id string, ends time.Time) error
-	SessionEnded(ctx context.Context, id string) (bool, error)
-}
-
-// sessions are kept by the browser, signed with a key made of the token: all replicas know them, and
-// none after the token has changed. What the browser cannot be trusted with, that a session was ended, is kept in
-// the store: so a copied cookie is worth nothing after its session was logged out of, at no replica, and also not after a
-// restart. While the store does not answer nobody gets in by a session, because nobody can tell.
+// sessions are cookies signed with a key derived from the token. So all replicas accept them, and none does after the
+// token has changed. Logouts are stored, so that a copied cookie is refused by all replicas, also after a restart. While the
+// store does not respond, no session is accepted.
 type sessions struct {
 	key   []byte
-	ended Sessions
+	ended *SessionStore
 }
 
-// session is one that somebody logged in to.
+// session is the content of a valid cookie.
 type session struct {
-	id   string // random, and of no use without the signature
+	id   string // random, and useless without the signature
 	ends time.Time
 }
 
-func newSessions(token secret.Value, ended Sessions) *sessions {
+func newSessions(token secret.Value, ended *SessionStore) *sessions {
 	mac := hmac.New(sha256.New, []byte(token.Reveal()))
 	mac.Write([]byte("receiver admin session 1"))
 	return &sessions{key: mac.Sum(nil), ended: ended}
 }
 
-// seal makes the value of a new session: when it ends, something random, and both signed.
-func (s *sessions) seal(ends time.Time) string {
+// create returns the cookie value of a new session: its end, a random id, and the signature of both.
+func (s *sessions) create(ends time.Time) string {
 	value := binary.BigEndian.AppendUint64(nil, uint64(ends.Unix()))
 	value = append(value, rand.Text()...)
 	return base64.RawURLEncoding.EncodeToString(append(value, s.sign(value)...))
@@ -60,18 +52,18 @@ func (s *sessions) sign(value []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// read gives the session that a request carries, if it is one of ours and has not ended by itself.
+// read returns the session of a request, if its signature is right and its lifetime has not passed.
 func (s *sessions) read(r *http.Request, now time.Time) (session, bool) {
 	const endsBytes = 8
-	cookie, err := r.Cookie(sessionName)
+	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
 		return session{}, false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil || len(sealed) < endsBytes+sha256.Size {
+	signed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil || len(signed) < endsBytes+sha256.Size {
 		return session{}, false
 	}
-	value, signature := sealed[:len(sealed)-sha256.Size], sealed[len(sealed)-sha256.Size:]
+	value, signature := signed[:len(signed)-sha256.Size], signed[len(signed)-sha256.Size:]
 	if !hmac.Equal(signature, s.sign(value)) {
 		return session{}, false
 	}
@@ -79,8 +71,8 @@ func (s *sessions) read(r *http.Request, now time.Time) (session, bool) {
 	return found, now.Before(found.ends)
 }
 
-// has says whether a request is part of a session that nobody has ended.
-func (s *sessions) has(r *http.Request) (bool, error) {
+// isValid reports whether a request has a session that has not ended.
+func (s *sessions) isValid(r *http.Request) (bool, error) {
 	found, ok := s.read(r, time.Now())
 	if !ok {
 		return false, nil
@@ -91,30 +83,28 @@ func (s *sessions) has(r *http.Request) (bool, error) {
 	return err == nil && !ended, storeFailure(err)
 }
 
-// end ends the session that a request carries, if it carries one.
+// end ends the session of a request, if it has one.
 func (s *sessions) end(r *http.Request) error {
 	found, ok := s.read(r, time.Now())
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), queryTimeout)
-	defer cancel()
-	return storeFailure(s.ended.EndSession(ctx, found.id, found.ends))
+	return storeFailure(s.ended.EndSession(r.Context(), found.id, found.ends))
 }
 
-// cookie is what keeps a session in a browser, or with an empty value what ends it.
-func cookie(r *http.Request, value string) *http.Cookie {
-	age := int(sessionLife.Seconds())
+// newCookie returns the cookie with a session; an empty value deletes it.
+func newCookie(r *http.Request, value string) *http.Cookie {
+	age := int(sessionLifetime.Seconds())
 	if value == "" {
 		age = -1
 	}
 	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
-		Name: sessionName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: sessionCookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: isSecure(r),
 	}
 }
 
-// isSecure says whether the browser speaks TLS, to us or to a proxy before us.
+// isSecure reports whether the browser uses TLS, to this listener or to a proxy in front of it.
 func isSecure(r *http.Request) bool {
 	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 }

@@ -10,74 +10,87 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
+	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
 
 const (
-	markEvery   = time.Second      // how often it is looked whether anything changed, while somebody listens
-	markTimeout = 5 * time.Second  // of one look
-	beatEvery   = 15 * time.Second // so that proxies keep a stream open, and dead clients are noticed
-	maxStreams  = 64
+	pollInterval      = time.Second     // between two change tokens, while there are streams
+	pollTimeout       = 5 * time.Second // of one change token
+	keepAliveInterval = 15 * time.Second
+	maxStreams        = 64
 )
 
-// streams tell those who listen that something changed. Who looks for that is the first who
-// listens, and nobody while nobody listens.
+// changeToken differs after every change that a page shows.
+type changeToken struct {
+	history.ChangeToken
+	Rejected int64 `json:"rejected"` // callbacks, ever
+}
+
+func (a *Admin) changeToken(ctx context.Context) (token changeToken, err error) {
+	if token.ChangeToken, err = a.deps.History.ChangeToken(ctx); err == nil {
+		token.Rejected, err = a.deps.Inbox.Rejected(ctx)
+	}
+	return token, err
+}
+
+// streams notify clients of changes. One goroutine polls the change token for all of them, while there are any.
 type streams struct {
-	mark func(context.Context) (Mark, error)
-	lags func(changed time.Time) bool // counts that were shown are older than a change
-	log  zerolog.Logger
+	token   func(context.Context) (changeToken, error)
+	isStale func(changed time.Time) bool // statistics were served that are older than the change
+	log     zerolog.Logger
 
-	mutex     sync.Mutex
-	listeners map[chan Mark]struct{}
-	latest    *Mark              // nil while nobody looks
-	changed   time.Time          // when that was new; zero as soon as everybody has seen all of it
-	cancel    context.CancelFunc // ends the looking
+	mutex   sync.Mutex
+	clients map[chan changeToken]struct{}
+	latest  *changeToken       // nil while nothing polls
+	changed time.Time          // of latest; zero after the statistics have caught up with it
+	cancel  context.CancelFunc // ends the polling
 }
 
-func newStreams(mark func(context.Context) (Mark, error), lags func(time.Time) bool, log zerolog.Logger) *streams {
-	return &streams{mark: mark, lags: lags, log: log, listeners: map[chan Mark]struct{}{}}
+func newStreams(token func(context.Context) (changeToken, error), isStale func(time.Time) bool, log zerolog.Logger) *streams {
+	return &streams{token: token, isStale: isStale, log: log, clients: map[chan changeToken]struct{}{}}
 }
 
-// join begins to listen. The channel gives the latest mark; leave ends it, and waits for nothing.
-func (s *streams) join() (marks chan Mark, leave func(), ok bool) {
+// join adds a client. The channel gets the latest token; leave removes the client without blocking. ok is false if there are too many.
+func (s *streams) join() (tokens chan changeToken, leave func(), ok bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if len(s.listeners) >= maxStreams {
+	if len(s.clients) >= maxStreams {
 		return nil, nil, false
 	}
-	marks = make(chan Mark, 1)
-	s.listeners[marks] = struct{}{}
+	tokens = make(chan changeToken, 1)
+	s.clients[tokens] = struct{}{}
 	if s.latest != nil {
-		marks <- *s.latest // what changed while the page was made
+		tokens <- *s.latest // for changes since the page was made
 	}
 	if s.cancel == nil {
 		var ctx context.Context
 		ctx, s.cancel = context.WithCancel(context.Background())
 		go s.loop().Run(ctx)
 	}
-	return marks, func() { s.leave(marks) }, true
+	return tokens, func() { s.leave(tokens) }, true
 }
 
-func (s *streams) leave(marks chan Mark) {
+func (s *streams) leave(tokens chan changeToken) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	delete(s.listeners, marks)
-	if len(s.listeners) == 0 {
+	delete(s.clients, tokens)
+	if len(s.clients) == 0 {
 		s.cancel()
 		s.cancel, s.latest = nil, nil
 	}
 }
 
-// loop returns the loop that checks for changes while there are listeners.
+// loop returns the loop that checks for changes while there are clients.
 func (s *streams) loop() background.Loop {
 	return background.Loop{
-		Pass: background.Every(markEvery, func(ctx context.Context) error {
-			limited, cancel := context.WithTimeout(ctx, markTimeout)
+		Pass: background.Every(pollInterval, func(ctx context.Context) error {
+			limited, cancel := context.WithTimeout(ctx, pollTimeout)
 			defer cancel()
-			mark, err := s.mark(limited)
+			token, err := s.token(limited)
 			if err == nil {
-				s.tell(ctx, mark)
+				s.notify(ctx, token)
 			}
 			return err
 		}),
@@ -85,79 +98,71 @@ func (s *streams) loop() background.Loop {
 	}
 }
 
-// tell passes a mark on if it is a new one, and if whoever looked is not called off. Counts are remembered for a while, so a
-// page that asked for them at once may show old ones: when they can be had anew it is told once more.
-func (s *streams) tell(ctx context.Context, mark Mark) {
+// notify sends a new token to the clients. Statistics are cached, so a page may have shown old ones after a change: the
+// same token is sent once more when they have expired.
+func (s *streams) notify(ctx context.Context, token changeToken) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	switch isNew := s.latest == nil || !reflect.DeepEqual(*s.latest, mark); {
+	switch isNew := s.latest == nil || !reflect.DeepEqual(*s.latest, token); {
 	case ctx.Err() != nil:
 		return
 	case isNew:
-		s.latest, s.changed = &mark, time.Now()
-	case !s.changed.IsZero() && s.lags(s.changed):
+		s.latest, s.changed = &token, time.Now()
+	case !s.changed.IsZero() && s.isStale(s.changed):
 		s.changed = time.Time{}
 	default:
 		return
 	}
-	for listener := range s.listeners {
+	for client := range s.clients {
 		select {
-		case <-listener: // what nobody has taken is out of date
+		case <-client: // an older token that was not received
 		default:
 		}
-		listener <- mark
+		client <- token
 	}
 }
 
-// stream answers GET /api/v1/stream with server-sent events, one named "change" whenever anything
-// changed, until the client has enough.
+// stream answers GET /api/v1/stream with server-sent events, one named "change" after each change, until the client disconnects.
 func (a *Admin) stream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		w.Header().Set("Content-Type", "text/event-stream")
 		return
 	}
-	marks, leave, ok := a.streams.join()
+	tokens, leave, ok := a.streams.join()
 	if !ok {
-		problem.Write(w, r, problem.Unavailable("Too many listen already.", nil))
+		problem.Write(w, r, problem.Unavailable("Too many streams are open. Try again later.", nil))
 		return
 	}
 	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep it back
-	beat := time.NewTicker(beatEvery)
-	defer beat.Stop()
-	if err := send(w, "retry: 2000\n\n"); err != nil {
-		return
-	}
-	for {
-		var sent error
+	w.Header().Set("X-Accel-Buffering", "no") // for nginx
+	keepAlive := time.NewTicker(keepAliveInterval)
+	defer keepAlive.Stop()
+	err := send(w, "retry: 2000\n\n")
+	for err == nil {
 		select {
 		case <-r.Context().Done():
 			return
 		case <-a.ending:
 			return
-		case mark := <-marks:
-			text, err := json.Marshal(mark)
-			if err != nil {
+		case token := <-tokens:
+			var text []byte
+			if text, err = json.Marshal(token); err == nil {
+				err = send(w, fmt.Sprintf("event: change\ndata: %s\n\n", text))
+			}
+		case <-keepAlive.C:
+			if !a.isStillAuthenticated(r) {
 				return
 			}
-			sent = send(w, fmt.Sprintf("event: change\ndata: %s\n\n", text))
-		case <-beat.C:
-			if !a.isStillIn(r) {
-				return
-			}
-			sent = send(w, ": still here\n\n")
-		}
-		if sent != nil {
-			return
+			err = send(w, ": keep-alive\n\n")
 		}
 	}
 }
 
-// send writes a part of a stream at once.
+// send writes a part of a stream and flushes it.
 func send(w http.ResponseWriter, text string) error {
 	connection := http.NewResponseController(w)
-	extendDeadline(connection, beatEvery)
+	extendDeadline(connection, keepAliveInterval)
 	if _, err := w.Write([]byte(text)); err != nil {
 		return err
 	}

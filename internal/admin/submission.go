@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,17 +13,10 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/submit"
 )
-
-// Jobs are submitted to the vendor.
-type Jobs interface {
-	// Submit sends a request to the vendor, and waits at most that long for a free slot. Its errors are problems;
-	// ErrNoKey and ErrNoPublicURL say which configuration is missing.
-	Submit(ctx context.Context, request []byte, wait time.Duration) (Job, error)
-	// Possible reports whether the vendor can be asked about jobs, and whether jobs can be submitted.
-	Possible() (asks, submits bool)
-}
 
 const (
 	// maxSubmissions is how many requests are held in memory at the same time.
@@ -53,7 +47,7 @@ func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error
 		return result{}, err
 	}
 	extendDeadline(http.NewResponseController(w), wait+submissionTimeout)
-	submitted, err := a.deps.Jobs.Submit(r.Context(), request, wait)
+	submitted, err := a.submit(r.Context(), request, wait)
 	if err == nil && isAPI(r) {
 		w.Header().Set("Location", "/api/v1/jobs/"+submitted.ID)
 	}
@@ -132,4 +126,62 @@ func formRequest(form url.Values) ([]byte, error) {
 		}
 	}
 	return json.Marshal(request)
+}
+
+// submit sends a request to the vendor, and waits at most that long for a free slot.
+func (a *Admin) submit(ctx context.Context, request []byte, wait time.Duration) (jobs.Job, error) {
+	if a.deps.Reconciler == nil {
+		return jobs.Job{}, keyMissing()
+	}
+	if a.deps.Submitter == nil {
+		return jobs.Job{}, &problem.Error{Code: problem.CodeConflict, Detail: "No receiver is running that could accept the callback. Start it first."}
+	}
+	if a.deps.Setup.PublicURL == "" {
+		const detail = "Submitting jobs needs the public URL of the receiver. Set RECEIVER_PUBLIC_URL and restart."
+		return jobs.Job{}, &problem.Error{Code: problem.CodeConflict, Detail: detail}
+	}
+	if limit := a.deps.Setup.MaxSubmission; len(request) > limit {
+		return jobs.Job{}, &problem.Error{Code: problem.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes, because its callback echoes "+
+			"it within RECEIVER_WEBHOOK_MAX_BODY_BYTES. Send a URL of the image instead of the image.", limit)}
+	}
+	submitted, err := a.deps.Submitter.Submit(ctx, request, wait)
+	if err != nil {
+		return jobs.Job{}, submissionFailure(submitted, err)
+	}
+	return submitted, nil
+}
+
+func keyMissing() error {
+	return &problem.Error{Code: problem.CodeConflict, Detail: "Jobs need a key of the Deep Image API. Set RECEIVER_DEEPIMAGE_API_KEY and restart."}
+}
+
+// submissionFailure turns the failure of a submission into a problem.
+func submissionFailure(tracked jobs.Job, err error) error {
+	if unstored, ok := errors.AsType[*submit.UnstoredError](err); ok {
+		return &problem.Error{
+			Code: problem.CodeUnknownOutcome, Err: err,
+			Detail: "Deep Image accepted the job " + unstored.Job + ", but it could not be stored. Do not submit it again: its callback is accepted.",
+		}
+	}
+	failed, ok := errors.AsType[*deepimage.Error](err)
+	if !ok {
+		return problem.Unavailable("The submission could not be stored and was not sent.", err)
+	}
+	found := &problem.Error{Code: problem.CodeVendor, Detail: sentence(failed.Text), RetryAfter: failed.After, Err: err}
+	switch failed.Kind {
+	case deepimage.KindSlots:
+		found.Code = problem.CodeSlots
+	case deepimage.KindCredits:
+		found.Code = problem.CodeCredits
+	case deepimage.KindRefused:
+		found.Code = problem.CodeRefused
+	case deepimage.KindUnavailable, deepimage.KindLimited, deepimage.KindCancelled:
+		found.Code = problem.CodeUnavailable
+	case deepimage.KindKey:
+		found.Detail += " See RECEIVER_DEEPIMAGE_API_KEY."
+	case deepimage.KindOutcome:
+		found.Code = problem.CodeUnknownOutcome
+		found.Detail += " The request is not sent again. If its callback arrives, it is accepted: see job " + tracked.ID + "."
+	}
+	return found
 }

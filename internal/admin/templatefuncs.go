@@ -24,7 +24,7 @@ func (p *pages) templateFuncs(thumb func(Artifact) bool) template.FuncMap {
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"field":    formTime,
 		"until":    until,
-		"sentence": Sentence,
+		"sentence": sentence,
 		"bytes":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 		"ubytes":   humanize.IBytes,
 		"number":   humanize.Comma,
@@ -38,16 +38,17 @@ func (p *pages) templateFuncs(thumb func(Artifact) bool) template.FuncMap {
 		"image":    isImage,
 		"thumb":    thumb,
 		"zooms":    func(a Artifact) bool { return isImage(a.MediaType) && thumb(a) },
-		"statuses": Statuses,
+		"statuses": statuses,
 		"reasons":  event.Reasons,
-		"job":      stateOf,
+		"job":      jobStateOf,
 		"finished": isFinished,
+		"attempt":  isShownByAttempt,
 		"pixels":   func(a Artifact) string { return megapixels(a.Width, a.Height) },
 	}
 }
 
-// Statuses are the states of events, in the order in which they are shown.
-func Statuses() []event.Status {
+// statuses are the states of events, in the order in which they are shown.
+func statuses() []event.Status {
 	return []event.Status{event.Pending, event.Running, event.Retrying, event.Done, event.Dead, event.Quarantined}
 }
 
@@ -58,7 +59,7 @@ func formTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04")
 }
 
-// until says when something comes, exactly: what is near changes too fast for a page.
+// until is the time of a future event: absolute, because a relative time would change too fast.
 func until(t time.Time) string {
 	now := time.Now()
 	switch {
@@ -71,8 +72,8 @@ func until(t time.Time) string {
 	}
 }
 
-// Sentence writes what programs say as people do.
-func Sentence(text string) string {
+// sentence capitalizes an error text and ends it with a full stop.
+func sentence(text string) string {
 	first, length := utf8.DecodeRuneInString(text)
 	if length == 0 {
 		return ""
@@ -91,7 +92,7 @@ func plural[N int | int64](n N, one, many string) string {
 	return humanize.Comma(int64(n)) + " " + many
 }
 
-// pluralOf is plural for the numbers that templates have.
+// pluralOf is plural for the number types in templates.
 func pluralOf(n any, one, many string) (string, error) {
 	switch n := n.(type) {
 	case int:
@@ -99,19 +100,19 @@ func pluralOf(n any, one, many string) (string, error) {
 	case int64:
 		return plural(n, one, many), nil
 	default:
-		return "", fmt.Errorf("admin: %T is no count", n)
+		return "", fmt.Errorf("admin: %T is not a count", n)
 	}
 }
 
-// duration says how long something took; it is still under way without an end.
-func duration(from time.Time, to *time.Time) string {
-	if to == nil {
+// duration is the time between from and to; "" if to is zero.
+func duration(from, to time.Time) string {
+	if to.IsZero() {
 		return ""
 	}
 	return span(to.Sub(from))
 }
 
-// span writes a time in its two largest units, as 1.2 s, 3 min 5 s, or 2 h 10 min.
+// span formats a duration with its two largest units: 1.2 s, 3 min 5 s, 2 h 10 min.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	two := func(large, small time.Duration, names ...string) string {
@@ -135,7 +136,7 @@ func span(d time.Duration) string {
 	}
 }
 
-// tidy writes JSON for a person.
+// tidy indents JSON.
 func tidy(text json.RawMessage) string {
 	var out bytes.Buffer
 	if err := json.Indent(&out, text, "", "  "); err != nil {
@@ -144,10 +145,10 @@ func tidy(text json.RawMessage) string {
 	return out.String()
 }
 
-// short is the beginning of a long name; the page has the whole where it is hovered over.
+// short is the beginning of a long name; pages have the whole name in the title attribute.
 func short(text string) string {
 	const most = 36 // a UUID
-	cut, isCut := beginning(text, most)
+	cut, isCut := clip(text, most)
 	if isCut {
 		cut += "…"
 	}

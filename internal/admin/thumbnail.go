@@ -12,19 +12,12 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
 )
 
-// Thumbnails makes small pictures; thumbnail.ErrUnfit when there can be none.
-type Thumbnails interface {
-	// Possible says whether there can be one, by what is known without reading the file. It is cheap.
-	Possible(sum, mediaType string, width, height int) bool
-	Get(ctx context.Context, sum string, open thumbnail.Open) (content []byte, mediaType string, err error)
-}
-
-// thumbnailTimeout bounds the wait for others whose thumbnails are made, and the making.
+// thumbnailTimeout bounds the wait for other thumbnails, and the making of this one.
 const thumbnailTimeout = 20 * time.Second
 
-// hasThumbnail says whether a page has a place for the thumbnail of an artifact.
+// hasThumbnail reports whether a page shows a thumbnail of an artifact.
 func (a *Admin) hasThumbnail(of Artifact) bool {
-	return a.deps.Thumbnails.Possible(of.SHA256, of.MediaType, of.Width, of.Height)
+	return a.deps.Thumbnails != nil && a.deps.Thumbnails.Possible(of.SHA256, of.MediaType, of.Width, of.Height)
 }
 
 // showThumbnail answers GET /events/{id}/artifacts/{n}/thumbnail.
@@ -38,7 +31,7 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 	var mediaType string
 	if err = thumbnail.ErrUnfit; a.hasThumbnail(artifact) {
 		content, mediaType, err = a.deps.Thumbnails.Get(r.Context(), artifact.SHA256, func(ctx context.Context) (io.ReadCloser, error) {
-			return a.deps.Artifacts.Open(ctx, artifact.stored)
+			return a.deps.OpenArtifact(ctx, artifact.Artifact)
 		})
 	}
 	switch {
@@ -53,5 +46,5 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	w.Header().Set("Cache-Control", "private, max-age=86400")
-	_, _ = w.Write(content) // a client that is gone needs no answer
+	_, _ = w.Write(content) // the client may have disconnected
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/jobs"
 )
 
 const (
@@ -19,15 +21,15 @@ const (
 // Resources of the admin API.
 type (
 	// EventSummary is an event in a list.
-	EventSummary = admin.Summary
+	EventSummary = history.ListItem
 	// Event is an event with its steps and artifacts.
 	Event = admin.Event
 	// Attempt is one attempt of a step.
-	Attempt = admin.Attempt
+	Attempt = history.Attempt
 	// Artifact is a stored file.
 	Artifact = admin.Artifact
 	// Job is a tracked job.
-	Job = admin.Job
+	Job = jobs.Job
 	// Target is a step that can be disabled.
 	Target = admin.Target
 )

@@ -248,7 +248,7 @@ func (c *Client) poll(ctx context.Context, result *Submitted) (ended bool, err e
 	if err := c.get(ctx, path, query, &result.Event); err != nil {
 		return false, err
 	}
-	switch result.Event.Status {
+	switch result.Event.State {
 	case event.Done:
 		return true, nil
 	case event.Dead, event.Quarantined:
@@ -261,9 +261,9 @@ func (c *Client) poll(ctx context.Context, result *Submitted) (ended bool, err e
 // stepFailure describes the first step that is dead or quarantined.
 func stepFailure(e Event) string {
 	for _, step := range e.Steps {
-		if step.Status == event.Dead || step.Status == event.Quarantined {
-			return strings.TrimSpace(fmt.Sprintf("%s: %s: %s: %s", e.Status, step.Handler, step.Reason, step.Detail))
+		if step.State == event.Dead || step.State == event.Quarantined {
+			return strings.TrimSpace(fmt.Sprintf("%s: %s: %s: %s", e.State, step.Handler, step.Reason, step.Detail))
 		}
 	}
-	return string(e.Status)
+	return string(e.State)
 }

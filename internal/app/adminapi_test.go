@@ -16,186 +16,242 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/google/go-cmp/cmp"
 )
 
-// office asks the admin API of a receiver; every answer is held against the specification.
-type office struct {
+// adminAPI is a client of the admin API of a receiver. Every response is checked against the specification.
+type adminAPI struct {
 	t      *testing.T
 	base   string
 	client *http.Client
 }
 
-func openOffice(t *testing.T, r *receiver) *office {
+func openAdminAPI(t *testing.T, r *receiver) *adminAPI {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &office{t, "http://" + r.AdminAddr().String(), &http.Client{Timeout: patience, Transport: apitest.Load(t).Transport(t, transport)}}
+	return &adminAPI{t, "http://" + r.AdminAddr().String(), &http.Client{Timeout: patience, Transport: apitest.Load(t).Transport(t, transport)}}
 }
 
-func (o *office) ask(method, path string, result any) *http.Response {
-	o.t.Helper()
-	request, err := http.NewRequestWithContext(o.t.Context(), method, o.base+path, nil)
+// ask sends a request. It decodes the body into result, or stores it there if that is a *[]byte.
+func (a *adminAPI) ask(method, path string, result any) *http.Response {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(a.t.Context(), method, a.base+path, nil)
 	if err != nil {
-		o.t.Fatal(err)
+		a.t.Fatal(err)
 	}
-	answer, err := o.client.Do(request)
+	response, err := a.client.Do(request)
 	if err != nil {
-		o.t.Fatal(err)
+		a.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	content, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		o.t.Fatal(err)
+		a.t.Fatal(err)
 	}
 	if result != nil {
 		if raw, ok := result.(*[]byte); ok {
 			*raw = content
 		} else if err := json.Unmarshal(content, result); err != nil {
-			o.t.Fatalf("%s: %v: %s", path, err, content)
+			a.t.Fatalf("%s: %v: %s", path, err, content)
 		}
 	}
-	return answer
+	return response
 }
 
-func (o *office) event(id event.ID) (e admin.Event) {
-	o.t.Helper()
-	o.ask("GET", "/api/v1/events/"+string(id), &e)
+// wantStatus sends a request that must have this status.
+func (a *adminAPI) wantStatus(t *testing.T, method, path string, want int) {
+	t.Helper()
+	if got := a.ask(method, path, nil).StatusCode; got != want {
+		t.Errorf("%s %s: status = %d, want %d", method, path, got, want)
+	}
+}
+
+func (a *adminAPI) event(id event.ID) (e admin.Event) {
+	a.t.Helper()
+	a.ask("GET", "/api/v1/events/"+string(id), &e)
 	return e
 }
+
+// adminEvents are the events of TestAdminAPI: one that is done, one whose replay succeeds, one whose replay fails again.
+type adminEvents struct {
+	done, once, dead event.ID
+	body             []byte // of done
+}
+
+func sendAdminEvents(t *testing.T, r *receiver) (sent adminEvents) {
+	t.Helper()
+	v, client := vendor(t), newClient(t)
+	send := func(options fakevendor.JobOptions) (id event.ID, body []byte) {
+		job, err := v.NewJob(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = v.Callback(job, r.webhook())
+		id = post(t, client, r.webhook(), body).ID
+		r.settled(t, id)
+		return id, body
+	}
+	failure := fakevendor.Fault{Kind: fakevendor.Status, Status: http.StatusNotFound}
+	sent.done, sent.body = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 400, Height: 300})
+	sent.once, _ = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{gone()}})
+	sent.dead, _ = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{failure}})
+	post(t, client, r.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
+	return sent
+}
+
+const unknownEvent = "/api/v1/events/00000000-0000-7000-8000-000000000000"
 
 func TestAdminAPI(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		v, client := vendor(t), newClient(t)
 		r := start(t, configuration(t, place))
-		o := openOffice(t, r)
-		send := func(options fakevendor.JobOptions) (id event.ID, body []byte) {
-			t.Helper()
-			job, err := v.NewJob(options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body = v.Callback(job, r.webhook())
-			a := post(t, client, r.webhook(), body)
-			r.settled(t, a.ID)
-			return a.ID, body
-		}
-		done, body := send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 400, Height: 300})
-		dead, _ := send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404, Times: 1}}})
-		stubborn, _ := send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}})
-		post(t, client, r.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
-
-		t.Log("list and page")
-		var list struct {
-			Events []admin.Summary
-			Cursor event.ID
-		}
-		o.ask("GET", "/api/v1/events?limit=2", &list)
-		if len(list.Events) != 2 || list.Events[0].ID != stubborn || list.Events[0].Reason != event.ReasonExpired || list.Cursor != dead {
-			t.Errorf("list %+v", list)
-		}
-		cursor := list.Cursor
-		list.Cursor = ""
-		o.ask("GET", "/api/v1/events?limit=2&cursor="+string(cursor), &list)
-		if len(list.Events) != 1 || list.Events[0].ID != done || list.Cursor != "" || list.Events[0].Images != 1 || list.Events[0].First == nil {
-			t.Errorf("second page %+v", list)
-		}
-
-		t.Log("one event, its body and its files")
-		e := o.event(done)
-		if e.Status != event.Done || len(e.Steps) != 1 || len(e.Steps[0].Attempts) != 1 || len(e.Artifacts) != 2 || bytes.Contains(e.Payload, []byte(token)) || len(e.Payload) == 0 {
-			t.Errorf("event %+v", e)
-		}
-		var raw []byte
-		if answer := o.ask("GET", "/api/v1/events/"+string(done)+"/body", &raw); !bytes.Equal(raw, body) || !strings.HasPrefix(answer.Header.Get("Content-Disposition"), "attachment") {
-			t.Errorf("body %s, headers %v", raw, answer.Header)
-		}
-		for _, artifact := range e.Artifacts {
-			path := fmt.Sprintf("/api/v1/events/%s/artifacts/%d", done, artifact.Number)
-			answer := o.ask("GET", path, &raw)
-			isShown := strings.HasPrefix(answer.Header.Get("Content-Disposition"), "inline")
-			if int64(len(raw)) != artifact.Bytes || isShown != (artifact.MediaType == "image/png") {
-				t.Errorf("%d bytes of %d, headers %v", len(raw), artifact.Bytes, answer.Header)
-			}
-			if !strings.Contains(answer.Header.Get("Content-Security-Policy"), "sandbox") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
-				t.Errorf("headers %v", answer.Header)
-			}
-			if isAttachment := strings.HasPrefix(o.ask("GET", path+"?download=1", nil).Header.Get("Content-Disposition"), "attachment"); !isAttachment {
-				t.Error("a download is no attachment")
-			}
-		}
-		if answer := o.ask("GET", "/api/v1/events/"+string(done)+"/artifacts/2", nil); answer.StatusCode != http.StatusNotFound {
-			t.Errorf("a file that is not there is answered %d", answer.StatusCode)
-		}
-
-		t.Log("replay one")
-		var replayed struct{ Steps int }
-		o.ask("POST", "/api/v1/events/"+string(dead)+"/replay", &replayed)
-		if h := r.settled(t, dead); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].Attempts) != 2 {
-			t.Errorf("replayed %+v, then %+v", replayed, h)
-		}
-		o.ask("POST", "/api/v1/events/"+string(dead)+"/replay", &replayed)
-		if replayed.Steps != 0 {
-			t.Errorf("replayed %+v again", replayed)
-		}
-		if answer := o.ask("POST", "/api/v1/events/00000000-0000-7000-8000-000000000000/replay", nil); answer.StatusCode != http.StatusNotFound {
-			t.Errorf("an event that is not there is answered %d", answer.StatusCode)
-		}
-
-		t.Log("replay many")
-		var many struct{ Events int }
-		if answer := o.ask("POST", "/api/v1/replays?dry_run=true", &many); many.Events != 1 || answer.StatusCode != http.StatusOK {
-			t.Errorf("%d would be replayed", many.Events)
-		}
-		if answer := o.ask("POST", "/api/v1/replays?status=dead", &many); many.Events != 1 || answer.StatusCode != http.StatusAccepted {
-			t.Errorf("%d are replayed", many.Events)
-		}
-		for deadline := time.Now().Add(patience); len(o.event(stubborn).Steps[0].Attempts) < 2; {
-			if time.Now().After(deadline) {
-				t.Fatal("the event is not replayed")
-			}
-		}
-
-		t.Log("rejected, targets, statistics, metrics")
-		var rejected struct {
-			Rejections []struct{ Code, Body string }
-		}
-		o.ask("GET", "/api/v1/rejections", &rejected)
-		if len(rejected.Rejections) != 1 || strings.Contains(rejected.Rejections[0].Body, "hunter2") {
-			t.Errorf("rejected %+v", rejected)
-		}
-		for _, word := range []string{"disable", "enable"} {
-			o.ask("POST", "/api/v1/targets/download/"+word, nil)
-			var targets struct{ Targets []admin.Target }
-			o.ask("GET", "/api/v1/targets", &targets)
-			if len(targets.Targets) != 1 || targets.Targets[0].Enabled != (word == "enable") {
-				t.Errorf("%sd: %+v", word, targets)
-			}
-		}
-		if answer := o.ask("POST", "/api/v1/targets/nobody/disable", nil); answer.StatusCode != http.StatusNotFound {
-			t.Errorf("a target that is not there is answered %d", answer.StatusCode)
-		}
-		var stats admin.Stats
-		o.ask("GET", "/api/v1/stats", &stats)
-		if stats.Events[event.Done] != 2 || len(stats.Handlers) != 1 || stats.Rejected.Kept != 1 || len(stats.Rates) == 0 || len(stats.Disks) == 0 {
-			t.Errorf("statistics %+v", stats)
-		}
-		o.ask("GET", "/metrics", &raw)
-		for _, want := range []string{
-			`receiver_events{state="done"} 2`, `receiver_step_attempts_total{handler="download",outcome="dead",reason="expired"} `, "receiver_backlog ",
-			`receiver_http_requests_total{listener="public",method="POST",route="/webhooks/deep-image/{token}",status="200"} 3`, "go_goroutines ",
-		} {
-			if !bytes.Contains(raw, []byte(want)) {
-				t.Errorf("no %s in the metrics", want)
-			}
-		}
-		if bytes.Contains(raw, []byte(token)) {
-			t.Error("the token is in the metrics")
-		}
+		api := openAdminAPI(t, r)
+		sent := sendAdminEvents(t, r)
+		t.Run("list", func(t *testing.T) { testEventList(t, api, sent) })
+		t.Run("event", func(t *testing.T) { testEvent(t, api, sent) })
+		t.Run("artifacts", func(t *testing.T) { testArtifacts(t, api, sent) })
+		t.Run("replay", func(t *testing.T) { testReplay(t, api, r, sent) })
+		t.Run("bulk replay", func(t *testing.T) { testBulkReplay(t, api, r, sent) })
+		t.Run("targets", func(t *testing.T) { testTargets(t, api) })
+		t.Run("counts", func(t *testing.T) { testCounts(t, api) })
 	})
 }
 
-// Who listens hears of a new event, and the receiver stops at once all the same.
+func testEventList(t *testing.T, api *adminAPI, sent adminEvents) {
+	type list struct {
+		Events []history.ListItem
+		Cursor event.ID
+	}
+	ids := func(l list) (ids []event.ID) {
+		for _, e := range l.Events {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	var first, second list
+	api.ask("GET", "/api/v1/events?limit=2", &first)
+	if diff := cmp.Diff([]event.ID{sent.dead, sent.once}, ids(first)); diff != "" || first.Cursor != sent.once {
+		t.Fatalf("first page: cursor = %q, want %q; events differ (-want +got):\n%s", first.Cursor, sent.once, diff)
+	}
+	if got := first.Events[0].Reason; got != event.ReasonExpired {
+		t.Errorf("reason = %q, want %q", got, event.ReasonExpired)
+	}
+	api.ask("GET", "/api/v1/events?limit=2&cursor="+string(first.Cursor), &second)
+	if diff := cmp.Diff([]event.ID{sent.done}, ids(second)); diff != "" || second.Cursor != "" {
+		t.Fatalf("last page: cursor = %q, want none; events differ (-want +got):\n%s", second.Cursor, diff)
+	}
+	if got := second.Events[0]; got.Images != 1 || got.First == nil {
+		t.Errorf("images = %d, first = %v; want 1 and its number", got.Images, got.First)
+	}
+}
+
+func testEvent(t *testing.T, api *adminAPI, sent adminEvents) {
+	e := api.event(sent.done)
+	if e.State != event.Done || len(e.Steps) != 1 || len(e.Steps[0].Attempts) != 1 || len(e.Artifacts) != 2 {
+		t.Errorf("event = %+v, want done with 1 step, 1 attempt and 2 artifacts", e)
+	}
+	if bytes.Contains(e.Payload, []byte(token)) || len(e.Payload) == 0 {
+		t.Errorf("payload = %s, want one without the token", e.Payload)
+	}
+	var raw []byte
+	response := api.ask("GET", "/api/v1/events/"+string(sent.done)+"/body", &raw)
+	if got := response.Header.Get("Content-Disposition"); !bytes.Equal(raw, sent.body) || !strings.HasPrefix(got, "attachment") {
+		t.Errorf("body = %s as %q, want %s as attachment", raw, got, sent.body)
+	}
+	api.wantStatus(t, "GET", unknownEvent, http.StatusNotFound)
+}
+
+func testArtifacts(t *testing.T, api *adminAPI, sent adminEvents) {
+	for _, artifact := range api.event(sent.done).Artifacts {
+		path := fmt.Sprintf("/api/v1/events/%s/artifacts/%d", sent.done, artifact.Number)
+		var raw []byte
+		header := api.ask("GET", path, &raw).Header
+		want := "attachment"
+		if artifact.MediaType == "image/png" {
+			want = "inline"
+		}
+		if got := header.Get("Content-Disposition"); int64(len(raw)) != artifact.Bytes || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %d bytes as %q, want %d as %s", artifact.Key, len(raw), got, artifact.Bytes, want)
+		}
+		if !strings.Contains(header.Get("Content-Security-Policy"), "sandbox") || header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers = %v, want a sandbox and nosniff", artifact.Key, header)
+		}
+		if got := api.ask("GET", path+"?download=1", nil).Header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment") {
+			t.Errorf("%s: download as %q, want attachment", artifact.Key, got)
+		}
+	}
+	api.wantStatus(t, "GET", "/api/v1/events/"+string(sent.done)+"/artifacts/2", http.StatusNotFound)
+}
+
+func testReplay(t *testing.T, api *adminAPI, r *receiver, sent adminEvents) {
+	var replayed struct{ Steps int }
+	api.ask("POST", "/api/v1/events/"+string(sent.once)+"/replay", &replayed)
+	if h := r.settled(t, sent.once); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].Attempts) != 2 {
+		t.Errorf("replayed %d steps, event = %+v; want 1 step, done after 2 attempts", replayed.Steps, h)
+	}
+	api.ask("POST", "/api/v1/events/"+string(sent.once)+"/replay", &replayed)
+	if replayed.Steps != 0 {
+		t.Errorf("replayed %d steps again, want 0", replayed.Steps)
+	}
+	api.wantStatus(t, "POST", unknownEvent+"/replay", http.StatusNotFound)
+}
+
+func testBulkReplay(t *testing.T, api *adminAPI, r *receiver, sent adminEvents) {
+	for path, want := range map[string]int{"/api/v1/replays?dry_run=true": http.StatusOK, "/api/v1/replays?status=dead": http.StatusAccepted} {
+		var counted struct{ Events int }
+		if got := api.ask("POST", path, &counted).StatusCode; got != want || counted.Events != 1 {
+			t.Errorf("%s: status = %d, %d events; want %d, 1", path, got, counted.Events, want)
+		}
+	}
+	r.until(t, func() (bool, any) {
+		attempts := api.event(sent.dead).Steps[0].Attempts
+		return len(attempts) == 2, attempts
+	})
+}
+
+func testTargets(t *testing.T, api *adminAPI) {
+	for _, action := range []string{"disable", "enable"} {
+		api.ask("POST", "/api/v1/targets/download/"+action, nil)
+		var list struct{ Targets []admin.Target }
+		api.ask("GET", "/api/v1/targets", &list)
+		if len(list.Targets) != 1 || list.Targets[0].Enabled != (action == "enable") {
+			t.Errorf("targets after %s = %+v, want one with enabled = %t", action, list.Targets, action == "enable")
+		}
+	}
+	api.wantStatus(t, "POST", "/api/v1/targets/nobody/disable", http.StatusNotFound)
+}
+
+func testCounts(t *testing.T, api *adminAPI) {
+	var rejected struct {
+		Rejections []struct{ Code, Body string }
+	}
+	api.ask("GET", "/api/v1/rejections", &rejected)
+	if len(rejected.Rejections) != 1 || strings.Contains(rejected.Rejections[0].Body, "hunter2") {
+		t.Errorf("rejections = %+v, want one without its secret", rejected)
+	}
+	var stats admin.Stats
+	api.ask("GET", "/api/v1/stats", &stats)
+	if stats.Events[event.Done] != 2 || len(stats.Handlers) != 1 || stats.Rejected.Kept != 1 || len(stats.Rates) == 0 || len(stats.Disks) == 0 {
+		t.Errorf("stats = %+v, want 2 events done, 1 handler, 1 rejection kept, rates and disks", stats)
+	}
+	var metrics []byte
+	api.ask("GET", "/metrics", &metrics)
+	for _, want := range []string{
+		`receiver_events{state="done"} 2`, `receiver_step_attempts_total{handler="download",outcome="dead",reason="expired"} `, "receiver_backlog ",
+		`receiver_http_requests_total{listener="public",method="POST",route="/webhooks/deep-image/{token}",status="200"} 3`, "go_goroutines ",
+	} {
+		if !bytes.Contains(metrics, []byte(want)) {
+			t.Errorf("the metrics have no %s, want it", want)
+		}
+	}
+	if bytes.Contains(metrics, []byte(token)) {
+		t.Error("the token is in the metrics")
+	}
+}
+
+// A stream gets a change for a new event, and does not delay the stop of the receiver.
 func TestAdminStream(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -208,17 +264,17 @@ func TestAdminStream(t *testing.T) {
 		defer answer.Body.Close()
 		a := post(t, client, r.webhook(), []byte(`{"job":"a"}`))
 		lines := bufio.NewScanner(answer.Body)
-		isTold := false
-		for !isTold && lines.Scan() {
-			isTold = strings.Contains(lines.Text(), string(a.ID))
+		found := false
+		for !found && lines.Scan() {
+			found = strings.Contains(lines.Text(), string(a.ID))
 		}
 		if !strings.HasPrefix(lines.Text(), "data: ") {
-			t.Errorf("the stream ended with %q, %v", lines.Text(), lines.Err())
+			t.Errorf("last line = %q, error %v; want data with the event", lines.Text(), lines.Err())
 		}
 		begun := time.Now()
 		r.stop()
 		if took := time.Since(begun); took > patience/3 {
-			t.Errorf("stopping took %v", took)
+			t.Errorf("stopping took %v, want at most %v", took, patience/3)
 		}
 	})
 }

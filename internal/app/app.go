@@ -1,5 +1,4 @@
-// Package app wires the rooms of the house together, starts them in order and
-// stops them in reverse.
+// Package app builds the components, starts them in order and stops them in reverse.
 package app
 
 import (
@@ -29,42 +28,41 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// closeMargin is what is left of the time to stop for closing the stores.
+// closeMargin is the part of the time to stop that is reserved for closing the stores.
 const closeMargin = time.Second
 
-// adminStopTimeout is how long those who look through the admin door are waited for.
+// adminStopTimeout is how long requests of the admin listener may take when it stops.
 const adminStopTimeout = 500 * time.Millisecond
 
-// App is a receiver: New opens its stores, Start opens its doors.
+// App is a receiver: New opens its stores, Start starts its listeners.
 type App struct {
-	config    config.Config
-	log       zerolog.Logger
-	disk      *disk
-	inbox     *inbox.Inbox
-	work      *WorkStores
-	queue     *queue.Queue
-	vendor    *deepimage.Client     // nil without a key
-	lookout   *reconcile.Reconciler // nil without a key
-	submitter *submit.Submitter
-	executor  *executor.Executor
-	relay     *relay.Relay
-	replayer  *replay.Replayer
-	stored    shelves     // what handlers have stored
-	tokens    secret.List // that callbacks may carry
-	server    *httpserver.Server
-	address   net.Addr
-	cleanups  cleanups
+	config     config.Config
+	log        zerolog.Logger
+	disk       *disk
+	inbox      *inbox.Inbox
+	work       *WorkStores
+	queue      *queue.Queue
+	vendor     *deepimage.Client // nil without a key
+	submitter  *submit.Submitter
+	reconciler *reconcile.Reconciler // nil without a key
+	executor   *executor.Executor
+	relay      *relay.Relay
+	replayer   *replay.Replayer
+	artifacts  artifactStores
+	tokens     secret.List // of callbacks
+	server     *httpserver.Server
+	address    net.Addr
+	cleanups   cleanups
 
 	adminServer  *httpserver.Server
 	adminAddress net.Addr
-	done         chan struct{} // closed when one of the doors no longer listens
+	done         chan struct{} // closed when one of the listeners has stopped
 }
 
-// New opens and migrates the stores and makes everything that works on them.
-// Nothing runs and nothing listens yet; Stop gives everything back.
+// New opens and migrates the stores and builds the components. Nothing runs before Start; Stop releases everything.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
-	a := &App{config: c, log: log, stored: shelves{}, done: make(chan struct{})}
-	for _, build := range []func(context.Context) error{a.buildTrust, a.buildStores, a.buildWork, a.buildDoor, a.buildAdmin} {
+	a := &App{config: c, log: log, artifacts: artifactStores{}, done: make(chan struct{})}
+	for _, build := range []func(context.Context) error{a.buildVendor, a.buildStores, a.buildWork, a.buildPublic, a.buildAdmin} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
 		}
@@ -93,7 +91,7 @@ func (a *App) buildStores(ctx context.Context) error {
 	return a.useStores(ctx, stores)
 }
 
-// useStores makes what keeps events in the stores. Nothing works on them before Start.
+// useStores makes the inbox, the queue and the work stores.
 func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 	a.inbox, err = inbox.Open(ctx, stores.inbox, a.config.Inbox)
 	if err != nil {
@@ -109,7 +107,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 	return nil
 }
 
-// watchDisk looks at the disks on which this process keeps anything.
+// watchDisk checks the disks with files of this process.
 func (a *App) watchDisk() error {
 	if err := os.MkdirAll(a.config.DataDir, 0o750); err != nil {
 		return fmt.Errorf("app: data folder: %w", err)
@@ -118,23 +116,23 @@ func (a *App) watchDisk() error {
 	if !a.config.Database.IsPostgres() && a.config.DatabaseFolder() != a.config.DataDir {
 		paths = append(paths, a.config.DatabaseFolder())
 	}
-	a.disk = &disk{begun: time.Now().Add(-diskLookEvery), paths: paths, minFree: uint64(a.config.MinFreeBytes)}
+	a.disk = &disk{begun: time.Now().Add(-diskCheckInterval), paths: paths, minFree: uint64(a.config.MinFreeBytes)}
 	return nil
 }
 
-func (a *App) buildDoor(context.Context) error {
+func (a *App) buildPublic(context.Context) error {
 	tokens, err := a.config.Tokens()
 	if err != nil {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	door, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
+	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
 	if err != nil {
 		return err
 	}
 	a.server, err = httpserver.New(a.config.HTTP, httpserver.Deps{
 		Log:     a.log,
-		Webhook: door,
+		Webhook: endpoint,
 		Checks: []httpserver.Check{
 			{Name: "store", Run: a.inbox.Probe},
 			{Name: "disk", Run: func(context.Context) error { return a.disk.check() }},
@@ -143,15 +141,15 @@ func (a *App) buildDoor(context.Context) error {
 	return err
 }
 
-// ready says why callbacks cannot be taken at the moment, or nil.
+// ready returns why callbacks cannot be accepted now, or nil.
 func (a *App) ready() error {
 	if err := a.disk.check(); err != nil {
-		return problem.Unavailable("There is not enough room on the disk.", err)
+		return problem.Unavailable("The disk is full.", err)
 	}
 	return nil
 }
 
-// Start takes up the work that an earlier process left, and opens the doors.
+// Start resumes the work of an earlier process and starts the listeners.
 func (a *App) Start(ctx context.Context) error {
 	if err := a.startAdmin(ctx); err != nil {
 		return err
@@ -165,53 +163,52 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	for name, steps := range unattended {
-		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps wait for a handler that is not configured")
+		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps of a handler that is not configured are waiting")
 	}
 	if err := a.queue.Start(ctx, a.executor.Run); err != nil {
 		return err
 	}
 	a.executor.Start()
 	a.relay.Start()
-	a.cleanups.add("doors and workers", a.stopWorking)
+	a.cleanups.add("listeners and workers", a.stopWorking)
 	if err := a.replayer.Start(ctx); err != nil {
 		return err
 	}
 	a.cleanups.add("replayer", a.replayer.Stop)
-	if a.lookout != nil {
-		if err := a.lookout.Start(ctx); err != nil {
+	if a.reconciler != nil {
+		if err := a.reconciler.Start(ctx); err != nil {
 			return err
 		}
 	}
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err
 	}
-	go a.watchDoors()
+	go a.watchListeners()
 	a.log.Info().Str("version", telemetry.CurrentBuild().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
 		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
-		Int64("backlog", a.inbox.Backlog()).Int64("taken_up", reclaimed).Msg("receiver is ready")
+		Int64("backlog", a.inbox.Backlog()).Int64("reclaimed", reclaimed).Msg("receiver is ready")
 	return nil
 }
 
-// startAdmin opens the second door first, so that it is the last to close: one can look on while
-// the receiver starts and stops.
+// startAdmin starts the admin listener first, so that it stops last: it shows how the receiver starts and stops.
 func (a *App) startAdmin(ctx context.Context) (err error) {
-	a.cleanups.add("admin door", a.stopAdmin)
+	a.cleanups.add("admin listener", a.stopAdmin)
 	a.adminAddress, err = a.adminServer.Start(ctx)
 	return err
 }
 
-// stopAdmin waits only a moment for those who look.
+// stopAdmin waits only briefly for running requests.
 func (a *App) stopAdmin(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminStopTimeout)
 	defer cancel()
 	if err := a.adminServer.Shutdown(limited); err != nil && limited.Err() == nil {
 		return err
 	}
-	return nil // who was still downloading is cut off
+	return nil // running downloads are cut off
 }
 
-// watchDoors ends when one of the doors no longer listens.
-func (a *App) watchDoors() {
+// watchDoors ends when one of the listeners has stopped.
+func (a *App) watchListeners() {
 	select {
 	case <-a.server.Done():
 	case <-a.adminServer.Done():
@@ -219,8 +216,7 @@ func (a *App) watchDoors() {
 	close(a.done)
 }
 
-// stopWorking closes the door and lets what is under way come to its end, both at
-// the same time, until shortly before the deadline.
+// stopWorking stops the public listener and the workers at the same time. What still runs shortly before the deadline is cut off.
 func (a *App) stopWorking(ctx context.Context) error {
 	a.server.Drain()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -234,14 +230,13 @@ func (a *App) stopWorking(ctx context.Context) error {
 	group.Go(func() error { return a.executor.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
 	group.Go(func() error { return a.submitter.Stop(ctx) })
-	if a.lookout != nil {
-		group.Go(func() error { return a.lookout.Stop(ctx) })
+	if a.reconciler != nil {
+		group.Go(func() error { return a.reconciler.Stop(ctx) })
 	}
 	return group.Wait()
 }
 
-// Stop ends everything in the reverse order of its start. What is not at its end
-// when the context's deadline comes is cut off; it goes on at the next start.
+// Stop stops everything in the reverse order of Start. What still runs at the deadline of ctx is cut off and resumes at the next start.
 func (a *App) Stop(ctx context.Context) error {
 	err := a.cleanups.run(ctx)
 	if err != nil {
@@ -251,23 +246,23 @@ func (a *App) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Addr is where the public door listens, from Start on.
+// Addr is the address of the public listener, from Start on.
 func (a *App) Addr() net.Addr { return a.address }
 
-// AdminAddr is where the admin door listens, from Start on.
+// AdminAddr is the address of the admin listener, from Start on.
 func (a *App) AdminAddr() net.Addr { return a.adminAddress }
 
-// Done is closed when one of the doors no longer listens, whether it was told to or failed.
+// Done is closed when one of the listeners has stopped, by Stop or by a failure.
 func (a *App) Done() <-chan struct{} { return a.done }
 
-// Err says, once Done is closed, why a door failed; nil if they were told to stop.
+// Err returns, once Done is closed, why a listener failed; nil after Stop.
 func (a *App) Err() error {
 	var failures []error
 	for _, server := range []*httpserver.Server{a.server, a.adminServer} {
 		select {
 		case <-server.Done():
 			failures = append(failures, server.Err())
-		default: // it still listens
+		default: // still listening
 		}
 	}
 	return errors.Join(failures...)

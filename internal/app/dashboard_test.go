@@ -260,7 +260,7 @@ func urlIsShownAndTried(t *testing.T, c *chromium) {
 	d.await(`document.querySelector("[data-copy]").textContent === "Copied"`)
 	d.do(chromedp.Evaluate(`document.querySelectorAll("details.defaults").forEach(group => group.open = true)`, nil))
 	d.look("setup")
-	d.click("form[action='/setup/sample'] button")
+	d.click("form[action='/setup/test-event'] button")
 	d.await(`document.querySelector(".steps")?.textContent.includes("host not allowed")`)
 	d.quiet()
 }

@@ -6,31 +6,31 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 )
 
-// diskLookEvery is how long a look at the disk counts.
-const diskLookEvery = 250 * time.Millisecond
+// diskCheckInterval is how long a check of the disk is cached.
+const diskCheckInterval = 250 * time.Millisecond
 
-// disk tells whether there is room where the receiver writes. It looks at most a
-// few times a second, however often it is asked.
+// disk checks the free space where the receiver writes, at most a few times a second.
 type disk struct {
 	paths   []string
 	minFree uint64       // bytes
-	begun   time.Time    // what looked counts from; the clock of the wall may be set
-	looked  atomic.Int64 // nanoseconds since begun
+	begun   time.Time    // monotonic start of checked
+	checked atomic.Int64 // nanoseconds since begun
 	low     atomic.Bool
 }
 
 var errDiskLow = errors.New("app: the disk is nearly full")
 
-// check is nil while there is room.
+// check returns errDiskLow if there is too little free space.
 func (d *disk) check() error {
 	now := int64(time.Since(d.begun))
-	looked := d.looked.Load()
-	if now-looked > int64(diskLookEvery) && d.looked.CompareAndSwap(looked, now) {
-		d.low.Store(d.look() != nil)
+	checked := d.checked.Load()
+	if now-checked > int64(diskCheckInterval) && d.checked.CompareAndSwap(checked, now) {
+		d.low.Store(d.measure() != nil)
 	}
 	if d.low.Load() {
 		return errDiskLow
@@ -38,24 +38,38 @@ func (d *disk) check() error {
 	return nil
 }
 
-func (d *disk) look() error {
+func (d *disk) measure() error {
 	for _, path := range d.paths {
 		free, err := freeBytes(path)
 		if err != nil {
 			return err
 		}
 		if free < d.minFree {
-			return fmt.Errorf("%w: %s has %s left, %s are needed", errDiskLow, path, humanize.IBytes(free), humanize.IBytes(d.minFree))
+			return fmt.Errorf("%w: %s has %s free, needs %s", errDiskLow, path, humanize.IBytes(free), humanize.IBytes(d.minFree))
 		}
 	}
 	return nil
 }
 
-// freeBytes is the room that an ordinary user can still fill.
+// freeBytes is the free space for ordinary users.
 func freeBytes(path string) (uint64, error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(path, &stat); err != nil {
-		return 0, fmt.Errorf("app: free room of %s: %w", path, err)
+		return 0, fmt.Errorf("app: free space of %s: %w", path, err)
 	}
 	return stat.Bavail * uint64(stat.Bsize), nil
+}
+
+// usage is the current usage of the disks.
+func (d *disk) usage() []admin.Disk {
+	list := []admin.Disk{}
+	for _, path := range d.paths {
+		var stat unix.Statfs_t
+		if err := unix.Statfs(path, &stat); err == nil {
+			list = append(list, admin.Disk{
+				Path: path, Free: stat.Bavail * uint64(stat.Bsize), Total: stat.Blocks * uint64(stat.Bsize), Minimum: d.minFree,
+			})
+		}
+	}
+	return list
 }

@@ -25,7 +25,7 @@ func (a *App) queues() []queue.HandlerQueue {
 	return queues
 }
 
-// plan are the steps of an event in their stages: those of one handler together, and what comes before and after.
+// plan are the stages of an event: the steps of one handler run in one stage.
 func (a *App) plan() (stages [][]handler.Step) {
 	for _, step := range a.before() {
 		stages = append(stages, []handler.Step{{Name: step.Name, Limits: step.Limits}})
@@ -74,18 +74,18 @@ func (a *App) buildWork(ctx context.Context) error {
 	a.relay = relay.New(relay.Config{
 		Inbox: a.inbox, Workflow: a.work.Workflow, OneDatabase: a.config.Database.IsPostgres(), Stages: a.stages(), Log: a.log,
 	})
-	a.buildLookout()
+	a.buildReconciler()
 	a.buildSubmitter()
 	return nil
 }
 
-// buildHandler makes the handler of a step, and puts what it stores where the others find it.
+// buildHandler makes the handler of a step. Other handlers can open its artifacts.
 func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.Step, client *fetch.Client) (handler.Handler, error) {
 	made, err := h.Definition.New(ctx, h.Config, handler.Deps{
 		Step:             step.Name,
 		Fetch:            client,
 		Log:              a.log.With().Str("handler", step.Name).Logger(),
-		Artifacts:        a.stored,
+		Artifacts:        a.artifacts,
 		Refresh:          a.refresh(),
 		DefaultBucketURL: a.config.ImagesURL(),
 		SpoolFolder:      a.config.SpoolFolder(),
@@ -96,24 +96,24 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 	}
 	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
 	if artifacts, ok := made.(handler.Artifacts); ok {
-		a.stored[step.Name] = artifacts
+		a.artifacts[step.Name] = artifacts
 	}
 	return made, nil
 }
 
-// shelves find what handlers have stored, by the handler's name.
-type shelves map[string]handler.Artifacts
+// artifactStores open stored files, by the name of the step that stored them.
+type artifactStores map[string]handler.Artifacts
 
-// Open reads an artifact.
-func (s shelves) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
+// Open opens a stored file.
+func (s artifactStores) Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error) {
 	if found, ok := s[artifact.Handler]; ok {
 		return found.Open(ctx, artifact)
 	}
 	return nil, blobstore.ErrNotFound
 }
 
-// Link is an address under which anybody can read the artifact for a while.
-func (s shelves) Link(ctx context.Context, artifact event.Artifact) (string, error) {
+// Link returns a signed URL of a stored file.
+func (s artifactStores) Link(ctx context.Context, artifact event.Artifact) (string, error) {
 	if found, ok := s[artifact.Handler]; ok {
 		return found.Link(ctx, artifact)
 	}

@@ -153,9 +153,7 @@ func TestCopyCarriesTrustOver(t *testing.T) {
 		}
 		before[id] = embedded.reaches(t, id, want)
 	}
-	if _, err := embedded.Lookout().Track(t.Context(), []string{job.ID, "never came"}); err != nil {
-		t.Fatal(err)
-	}
+	embedded.track(t, client, job.ID, "never came")
 	embedded.stop()
 	target := trusting(t, databasetest.NewPlace(t, database.Postgres), v)
 	for range 2 { // it can be run again

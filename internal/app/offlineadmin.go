@@ -14,19 +14,18 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Office is the admin API over stores that no receiver on this machine answers for: within this process, without a
-// listener, and without anything that works on events. It is an http.RoundTripper, so that a client of the API need not
-// know the difference; what it changes is taken up by the receiver, at its next start or by replicas that run.
-type Office struct {
+// OfflineAdmin serves the admin API from the stores of a stopped receiver, in this process and without a listener. It is an
+// http.RoundTripper. A receiver processes its changes at the next start; other replicas do so at once.
+type OfflineAdmin struct {
 	app     *App
 	handler http.Handler
 }
 
-// OpenOffice opens the stores that the configuration names, as they are: it makes none, and migrates none. Embedded, they must be
-// in nobody's hands; ErrInUse says that a running receiver has them.
-func OpenOffice(ctx context.Context, c config.Config) (_ *Office, err error) {
-	c.Admin = admin.Config{Addr: "127.0.0.1:0"} // whoever can open the stores needs no token
-	a := &App{config: c, log: zerolog.Nop(), stored: shelves{}, disk: &disk{}}
+// OpenOfflineAdmin opens the configured stores. It neither creates nor migrates them. It returns ErrInUse if a running receiver
+// has the data folder.
+func OpenOfflineAdmin(ctx context.Context, c config.Config) (_ *OfflineAdmin, err error) {
+	c.Admin = admin.Config{Addr: "127.0.0.1:0"} // access to the stores is enough
+	a := &App{config: c, log: zerolog.Nop(), artifacts: artifactStores{}, disk: &disk{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.cleanups.run(ctx))
@@ -40,64 +39,64 @@ func OpenOffice(ctx context.Context, c config.Config) (_ *Office, err error) {
 	if err := a.useStores(ctx, stores); err != nil {
 		return nil, err
 	}
-	if c.DeepImage.Enabled() { // it registers jobs; the receiver looks them up
-		a.lookout = reconcile.New(c.Reconcile, reconcile.Deps{Store: a.work.Jobs})
+	if c.DeepImage.Enabled() { // it registers jobs; the receiver asks about them
+		a.reconciler = reconcile.New(c.Reconcile, reconcile.Deps{Store: a.work.Jobs})
 	}
-	if err := a.openAdmin(a.answering()); err != nil {
+	if _, err := a.openAdmin(a.adminDeps()); err != nil {
 		return nil, err
 	}
 	a.cleanups.add("admin API", a.adminServer.Shutdown)
-	return &Office{app: a, handler: a.adminServer.Router()}, nil
+	return &OfflineAdmin{app: a, handler: a.adminServer.Router()}, nil
 }
 
-// Close closes the stores; what was asked for is written.
-func (o *Office) Close(ctx context.Context) error {
+// Close closes the stores.
+func (o *OfflineAdmin) Close(ctx context.Context) error {
 	if err := o.app.cleanups.run(ctx); err != nil {
 		return fmt.Errorf("app: %w", err)
 	}
 	return nil
 }
 
-// RoundTrip answers a request. The answer is whole when it returns.
-func (o *Office) RoundTrip(r *http.Request) (*http.Response, error) {
-	asked := r.Clone(r.Context())
-	asked.RemoteAddr, asked.RequestURI = "127.0.0.1:0", r.URL.RequestURI()
-	if asked.Host = r.Host; asked.Host == "" {
-		asked.Host = r.URL.Host
+// RoundTrip answers a request. The response is complete when it returns.
+func (o *OfflineAdmin) RoundTrip(r *http.Request) (*http.Response, error) {
+	request := r.Clone(r.Context())
+	request.RemoteAddr, request.RequestURI = "127.0.0.1:0", r.URL.RequestURI()
+	if request.Host = r.Host; request.Host == "" {
+		request.Host = r.URL.Host
 	}
-	if asked.Body == nil {
-		asked.Body = http.NoBody
+	if request.Body == nil {
+		request.Body = http.NoBody
 	}
-	defer asked.Body.Close() //nolint:errcheck // only read from
-	given := &answer{header: http.Header{}, status: http.StatusOK}
-	o.handler.ServeHTTP(given, asked)
+	defer request.Body.Close() //nolint:errcheck // only read from
+	response := &recorder{header: http.Header{}, status: http.StatusOK}
+	o.handler.ServeHTTP(response, request)
 	return &http.Response{
-		Status: fmt.Sprintf("%d %s", given.status, http.StatusText(given.status)), StatusCode: given.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: given.header,
-		Body: io.NopCloser(&given.body), ContentLength: int64(given.body.Len()), Request: r,
+		Status: fmt.Sprintf("%d %s", response.status, http.StatusText(response.status)), StatusCode: response.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: response.header,
+		Body: io.NopCloser(&response.body), ContentLength: int64(response.body.Len()), Request: r,
 	}, nil
 }
 
-// answer is kept in memory, as its reader would keep it: the API bounds its lists, and bodies are bounded.
-type answer struct {
+// recorder keeps a response in memory. The API bounds its lists and bodies.
+type recorder struct {
 	header http.Header
 	status int
 	wrote  bool
 	body   bytes.Buffer
 }
 
-// Header are the headers of the answer.
-func (a *answer) Header() http.Header { return a.header }
+// Header returns the headers of the response.
+func (r *recorder) Header() http.Header { return r.header }
 
-// WriteHeader takes the first status; what comes later is too late.
-func (a *answer) WriteHeader(status int) {
-	if !a.wrote {
-		a.status, a.wrote = status, true
+// WriteHeader keeps the first status.
+func (r *recorder) WriteHeader(status int) {
+	if !r.wrote {
+		r.status, r.wrote = status, true
 	}
 }
 
 // Write adds to the body.
-func (a *answer) Write(content []byte) (int, error) {
-	a.wrote = true
-	return a.body.Write(content)
+func (r *recorder) Write(content []byte) (int, error) {
+	r.wrote = true
+	return r.body.Write(content)
 }

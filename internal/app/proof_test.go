@@ -72,9 +72,7 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 		r := start(t, c)
 		begun := time.Now()
 		for ids := p.ids(); len(ids) > 0; ids = ids[min(len(ids), jobs.MaxTracked):] {
-			if _, err := r.Lookout().Track(t.Context(), ids[:min(len(ids), jobs.MaxTracked)]); err != nil {
-				t.Fatal(err)
-			}
+			r.track(t, newClient(t), ids[:min(len(ids), jobs.MaxTracked)]...)
 		}
 		p.deliveries = v.Deliver(t.Context(), r.webhook(), p.plan(), p.jobs...)
 		r.allExpected(t)

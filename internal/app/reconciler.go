@@ -4,14 +4,16 @@ import (
 	"context"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
+	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/verification"
 )
 
-// buildTrust makes the client of the vendor's API, if there is a key.
-func (a *App) buildTrust(context.Context) (err error) {
+// buildVendor makes the client of the vendor's API, if there is a key.
+func (a *App) buildVendor(context.Context) (err error) {
 	if !a.config.DeepImage.Enabled() {
 		return nil
 	}
@@ -23,20 +25,29 @@ func (a *App) buildTrust(context.Context) (err error) {
 	return nil
 }
 
-// buildLookout makes who looks for lost callbacks, if there is a key.
-func (a *App) buildLookout() {
+// buildReconciler makes what asks about tracked jobs, if there is a key.
+func (a *App) buildReconciler() {
 	if a.vendor == nil {
 		return
 	}
-	a.lookout = reconcile.New(a.config.Reconcile, reconcile.Deps{
+	a.reconciler = reconcile.New(a.config.Reconcile, reconcile.Deps{
 		Store: a.work.Jobs, Inbox: a.inbox, Vendor: a.vendor, Concurrency: a.config.DeepImage.Concurrency, Log: a.log,
 	})
 }
 
-// Lookout is where jobs are registered whose callbacks are waited for; nil without a key of the vendor's API.
-func (a *App) Lookout() *reconcile.Reconciler { return a.lookout }
+// buildSubmitter makes what submits jobs. Without a key it submits none, but accepts the tokens of earlier ones.
+func (a *App) buildSubmitter() {
+	deps := submit.Deps{
+		Store: a.work.Jobs, Webhook: a.config.PublicURL + event.WebhookPath + "/",
+		After: a.config.Reconcile.After, Horizon: a.config.Reconcile.Horizon, Log: a.log,
+	}
+	if a.vendor != nil {
+		deps.Vendor = a.vendor
+	}
+	a.submitter = submit.New(deps)
+}
 
-// before are the steps that come before those of the handlers.
+// before are the steps before those of the handlers.
 func (a *App) before() []executor.Step {
 	if !a.config.Verifies() {
 		return nil
@@ -44,7 +55,7 @@ func (a *App) before() []executor.Step {
 	return []executor.Step{{Name: verification.VerifyStep, Handler: verification.NewVerify(a.vendor), Limits: a.callLimits()}}
 }
 
-// after are the steps that come after those of the handlers, when all of them are done.
+// after are the steps after those of the handlers.
 func (a *App) after() []executor.Step {
 	if !a.config.DeleteAfterDone {
 		return nil
@@ -52,12 +63,12 @@ func (a *App) after() []executor.Step {
 	return []executor.Step{{Name: verification.DeleteStep, Handler: verification.NewDelete(a.vendor), Limits: a.callLimits()}}
 }
 
-// callLimits are those of a step that is one call of the API: as many at once as the client makes.
+// callLimits are the limits of a step that is one call of the API.
 func (a *App) callLimits() handler.Limits {
 	return verification.Limits(a.config.DeepImage.Concurrency, a.config.DeepImage.Timeout)
 }
 
-// refresh is nil without a key.
+// refresh renews expired URLs; nil without a key.
 func (a *App) refresh() handler.Refresh {
 	if a.vendor == nil {
 		return nil

@@ -25,15 +25,13 @@ func handlerTools() []string {
 
 // core is everything behind the listeners.
 func core() []string {
-	return append(execution(), "./internal/workflow/...", "./internal/history", "./internal/jobs", "./internal/database/...", "./internal/replay")
+	return append(execution(), "./internal/inbox", "./internal/submit", "./internal/workflow/...", "./internal/history", "./internal/jobs",
+		"./internal/database/...", "./internal/replay")
 }
 
-// execution is the core without the stores that the admin API reads.
+// execution is the part of the core that processes events.
 func execution() []string {
-	return []string{
-		"./internal/inbox", "./internal/relay", "./internal/queue", "./internal/migratedata",
-		"./internal/executor", "./internal/submit", "./internal/handler/...",
-	}
+	return []string{"./internal/relay", "./internal/queue", "./internal/migratedata", "./internal/executor", "./internal/handler/..."}
 }
 
 // layerRules order the layers: domain, tools, listeners, core.
@@ -59,7 +57,7 @@ func layerRules() []Rule {
 		Forbid: core(),
 		Deep:   true,
 	}, {
-		Says:   "the admin listener reads the stores and does not run events",
+		Says:   "the admin listener uses the stores and does not process events",
 		Of:     []string{"./internal/admin"},
 		Forbid: execution(),
 	}}

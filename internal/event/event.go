@@ -55,17 +55,17 @@ func (r Result) IsRenewable(results int) bool { return results == 1 || r.Pointer
 
 // Artifact is a file that a handler stored.
 type Artifact struct {
-	Handler   string    // name of the handler that stored it
-	Index     int       // position among the event's results, from 0; -1 for the manifest
-	Source    string    // redacted URL of the original; "" for files made by a handler
-	Key       string    // its key in the bucket
-	URL       string    // its place in the bucket, such as file:///data/images/...
-	Bytes     int64     // length
-	SHA256    string    // of the content, 64 lower-case hexadecimal digits
-	MediaType string    // by its first bytes, such as image/png
-	Width     int       // pixels; 0 if it is not an image
-	Height    int       // pixels; 0 if it is not an image
-	Stored    time.Time // time of storage
+	Handler   string    `json:"handler"`          // name of the handler that stored it
+	Index     int       `json:"position"`         // position among the event's results, from 0; -1 for the manifest
+	Source    string    `json:"source,omitempty"` // redacted URL of the original; "" for files made by a handler
+	Key       string    `json:"key"`              // its key in the bucket
+	URL       string    `json:"url"`              // its place in the bucket, such as file:///data/images/...
+	Bytes     int64     `json:"bytes"`            // length
+	SHA256    string    `json:"sha256"`           // of the content, 64 lower-case hexadecimal digits
+	MediaType string    `json:"media_type"`       // by its first bytes, such as image/png
+	Width     int       `json:"width"`            // pixels; 0 if it is not an image
+	Height    int       `json:"height"`           // pixels; 0 if it is not an image
+	Stored    time.Time `json:"stored_at"`        // time of storage
 }
 
 // Receipt is the answer of a store to an event.

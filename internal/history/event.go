@@ -14,40 +14,40 @@ import (
 
 // Event is an event as the history knows it.
 type Event struct {
-	ID       event.ID
-	Sequence int64
-	Job      string
-	Received time.Time
-	Bytes    int64 // length of the body
-	State    event.Status
+	ID       event.ID     `json:"id"`
+	Sequence int64        `json:"-"` // in the inbox
+	Job      string       `json:"job"`
+	Received time.Time    `json:"received_at"`
+	Bytes    int64        `json:"bytes"` // length of the body
+	State    event.Status `json:"status"`
 
-	Source    netip.Addr   // who told us; the zero Addr for nobody
-	Origin    event.Origin // how we came to know of it
-	ResultURL string       // where the vendor itself says that the result is, signatures and all; "" if it was not asked
-	Verified  time.Time    // when it said so of the job; zero if it did not
-	Recheck   time.Time    // when a person last wanted it to be asked again
+	Source    netip.Addr   `json:"source,omitzero"` // client IP of the callback; zero without a callback
+	Origin    event.Origin `json:"origin,omitempty"`
+	ResultURL string       `json:"-"`                    // from the vendor's API, with its signature: a secret; "" if it was not asked
+	Verified  time.Time    `json:"verified_at,omitzero"` // when the vendor's API confirmed the job
+	Recheck   time.Time    `json:"-"`                    // when a person last requested another verification
 }
 
 // Step is one handler's part of an event.
 type Step struct {
-	Handler  string
-	State    event.Status
-	Tries    int       // attempts that count against the cap
-	NextAt   time.Time // when it is tried again; zero if it is not
-	Reason   event.Reason
-	Detail   string
-	Changed  time.Time
-	Attempts []Attempt
+	Handler  string       `json:"handler"`
+	State    event.Status `json:"status"`
+	Tries    int          `json:"tries"`            // attempts that count towards the maximum
+	NextAt   time.Time    `json:"next_at,omitzero"` // of the next attempt
+	Reason   event.Reason `json:"reason,omitempty"`
+	Detail   string       `json:"detail,omitempty"`
+	Changed  time.Time    `json:"changed_at"`
+	Attempts []Attempt    `json:"attempts"`
 }
 
 // Attempt is one attempt of a step, as it went.
 type Attempt struct {
-	Number   int
-	Started  time.Time
-	Finished time.Time // zero while it runs, or when the process died in it
-	Outcome  event.Status
-	Reason   event.Reason
-	Detail   string
+	Number   int          `json:"number"`
+	Started  time.Time    `json:"started_at"`
+	Finished time.Time    `json:"finished_at,omitzero"` // zero while it runs, or if the process died
+	Outcome  event.Status `json:"outcome"`
+	Reason   event.Reason `json:"reason,omitempty"`
+	Detail   string       `json:"detail,omitempty"`
 }
 
 // Details is everything the store knows of one event.
@@ -187,6 +187,7 @@ func scanStep(rows *sql.Rows) (Step, Attempt, error) {
 	var outcome, reason, detail sql.NullString
 	err := rows.Scan(&step.Handler, &step.State, &step.Tries, &next, &step.Reason, &step.Detail, &changed,
 		&number, &started, &finished, &outcome, &reason, &detail)
+	step.Attempts = []Attempt{}
 	step.Changed, step.NextAt = database.FromMicros(changed), database.FromMicros(next.Int64)
 	attempt.Number, attempt.Started, attempt.Finished = int(number.Int64), database.FromMicros(started.Int64), database.FromMicros(finished.Int64)
 	attempt.Outcome, attempt.Reason, attempt.Detail = event.Status(outcome.String), event.Reason(reason.String), detail.String

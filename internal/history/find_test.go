@@ -187,7 +187,7 @@ func TestFind(t *testing.T) {
 			}
 		}
 		lines, err := s.History.Find(t.Context(), history.Filter{Job: "job-1-3"}, "", 1)
-		if err != nil || len(lines) != 1 || lines[0].Images != 1 || lines[0].First != 1 || lines[0].Failure.Handler != "forward" {
+		if err != nil || len(lines) != 1 || lines[0].Images != 1 || lines[0].First == nil || *lines[0].First != 1 || lines[0].Failure.Handler != "forward" {
 			t.Errorf("got %+v, error %v", lines, err)
 		}
 		if n, err := s.History.CountDead(t.Context(), history.Filter{Handler: "download"}, 10); n != 2 || err != nil {

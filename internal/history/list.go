@@ -12,17 +12,17 @@ import (
 // ListItem is an event as a list shows it.
 type ListItem struct {
 	Event
-	Failure Failure // of the step that failed and was asked for, else needs a person most; its Handler is "" if there is none
-	Images  int     // stored
-	First   int     // number of the first image among the artifacts of the event; -1 if there is none
+	Failure      // of the filtered handler, else of a dead step, else of another; its Handler is "" if no step failed
+	Images  int  `json:"images"`          // stored
+	First   *int `json:"first,omitempty"` // number of the first image among the artifacts
 }
 
 // Failure says which step failed, and why.
 type Failure struct {
-	Handler string
-	State   event.Status
-	Reason  event.Reason
-	Detail  string
+	Handler   string       `json:"handler,omitempty"`
+	StepState event.Status `json:"-"`
+	Reason    event.Reason `json:"reason,omitempty"`
+	Detail    string       `json:"detail,omitempty"`
 }
 
 // addFailures says of each event which step failed: that of the handler that was asked for, then a dead one, before others.
@@ -36,7 +36,7 @@ func (s *Store) addFailures(ctx context.Context, at map[event.ID]*ListItem, ids 
 	return database.Wrap("history: troubles", database.ForEachRow(rows, func() error {
 		var id event.ID
 		var t Failure
-		err := rows.Scan(&id, &t.Handler, &t.State, &t.Reason, &t.Detail)
+		err := rows.Scan(&id, &t.Handler, &t.StepState, &t.Reason, &t.Detail)
 		if line := at[id]; line != nil && t.precedes(line.Failure, handler) {
 			line.Failure = t
 		}
@@ -52,7 +52,7 @@ func (t Failure) precedes(found Failure, handler string) bool {
 	case t.Handler:
 		return true
 	default:
-		return found.Handler == "" || t.State == event.Dead && found.State != event.Dead
+		return found.Handler == "" || t.StepState == event.Dead && found.StepState != event.Dead
 	}
 }
 
@@ -70,8 +70,8 @@ func (s *Store) addImages(ctx context.Context, at map[event.ID]*ListItem, ids []
 		var width int
 		err := rows.Scan(&id, &width)
 		if line := at[id]; line != nil && width > 0 {
-			if line.Images++; line.First < 0 {
-				line.First = numbers[id]
+			if line.Images++; line.First == nil {
+				line.First = new(numbers[id])
 			}
 		}
 		numbers[id]++
@@ -81,10 +81,13 @@ func (s *Store) addImages(ctx context.Context, at map[event.ID]*ListItem, ids []
 
 // StepCounts counts the steps of one name that are not done.
 type StepCounts struct {
-	Handler                          string
-	Pending, Running, Retrying, Dead int
-	Deferred                         int // among those retrying
-	Reasons                          map[event.Reason]int
+	Handler  string               `json:"-"`
+	Pending  int                  `json:"pending"`
+	Running  int                  `json:"running"`
+	Retrying int                  `json:"retrying"`
+	Dead     int                  `json:"dead"`
+	Deferred int                  `json:"deferred"` // included in Retrying
+	Reasons  map[event.Reason]int `json:"reasons"`  // why steps are dead or retrying
 }
 
 // StepCounts counts the steps that are pending, running, retrying or dead.
@@ -175,12 +178,12 @@ const maxTokenCount = 10_000
 // ChangeToken changes with everything that becomes of steps through this store, and with nearly everything through others that have the
 // same database. It is quick: counts go up to a bound.
 type ChangeToken struct {
-	Writes   int64     // of this store, since it was opened
-	Changed  time.Time // when, of the steps that failed or fail, one changed last; zero if there is none
-	Newest   event.ID
-	Counts   map[event.Status]int64 // events in each state but done
-	Deferred int64                  // steps
-	Disabled int64                  // targets
+	Writes   int64                  `json:"writes"`              // of this store, since it was opened
+	Changed  time.Time              `json:"changed_at,omitzero"` // when a step that failed or is retried last changed
+	Newest   event.ID               `json:"newest"`
+	Counts   map[event.Status]int64 `json:"counts"`   // events in each state but done
+	Deferred int64                  `json:"deferred"` // steps
+	Disabled int64                  `json:"disabled"` // targets
 }
 
 // ChangeToken looks whether anything has happened.

@@ -24,7 +24,7 @@ func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit 
 	at := make(map[event.ID]*ListItem, len(found))
 	ids := make([]any, len(found))
 	for i, e := range found {
-		lines[i] = ListItem{Event: e, First: -1}
+		lines[i] = ListItem{Event: e}
 		at[e.ID], ids[i] = &lines[i], string(e.ID)
 	}
 	if err := s.addFailures(ctx, at, ids, filter.Handler); err != nil {

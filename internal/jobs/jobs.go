@@ -49,17 +49,17 @@ const (
 
 // Job is a job whose callback is waited for.
 type Job struct {
-	ID       string
-	Job      string // "" while it is not known
-	Origin   Origin
-	State    State
-	Created  time.Time
-	NextAt   time.Time // when the vendor is asked; zero when it is not
-	Horizon  time.Time // when it is asked no more
-	Polls    int       // how often it was asked and said that the job is not ready
-	Event    event.ID  // that came of it
-	Detail   string    // a sentence for a person
-	Resolved time.Time
+	ID       string    `json:"id"`
+	Job      string    `json:"job"` // the vendor's id; "" while it is not known
+	Origin   Origin    `json:"origin"`
+	State    State     `json:"state"`
+	Created  time.Time `json:"created_at"`
+	NextAt   time.Time `json:"next_at,omitzero"` // of the next question to the vendor
+	Horizon  time.Time `json:"horizon_at"`       // when the job is marked lost
+	Polls    int       `json:"polls"`            // how often the vendor answered that the job is not ready
+	Event    event.ID  `json:"event,omitempty"`  // that completed the job
+	Detail   string    `json:"detail,omitempty"` // a sentence for a person
+	Resolved time.Time `json:"settled_at,omitzero"`
 }
 
 // MaxTracked is how many jobs Expect takes at once.

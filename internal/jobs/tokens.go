@@ -127,10 +127,16 @@ func useTokens(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) e
 	return nil
 }
 
-// Job gives one of them, or ErrNotFound.
+// Find returns a tracked job by the vendor's id of the job or by its own id, or ErrNotFound.
 func (s *Store) Find(ctx context.Context, id string) (Job, error) {
-	found, err := findJob(ctx, s.writer.DB.Reader, id)
-	return found, database.Wrap("jobs: expectation", err)
+	list, err := queryJobs(ctx, s.writer.DB.Reader, "WHERE job = $1 OR id = $1 ORDER BY id LIMIT 1", id)
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Job{}, database.Wrap("jobs: find", err)
+	}
+	return list[0], nil
 }
 
 func findJob(ctx context.Context, from database.Querier, id string) (Job, error) {

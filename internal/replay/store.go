@@ -19,13 +19,14 @@ var ErrBusy = errors.New("replay: another replay of many events is under way")
 
 // BulkReplay is a replay of many events, as far as it has come.
 type BulkReplay struct {
-	ID            string
-	Filter        history.Filter
-	Cursor        event.ID // the event it has come to, from the newest on; "" before the first
-	Events, Steps int      // replayed so far
-	Begun         time.Time
-	Finished      time.Time // zero while it is under way
-	Failed        bool      // it was given up
+	ID       string         `json:"-"`
+	Filter   history.Filter `json:"-"`
+	Cursor   event.ID       `json:"-"`      // the last event that was replayed, from the newest on; "" before the first
+	Events   int            `json:"events"` // replayed so far
+	Steps    int            `json:"steps"`
+	Begun    time.Time      `json:"started_at,omitzero"`
+	Finished time.Time      `json:"finished_at,omitzero"` // zero while it runs
+	Failed   bool           `json:"failed,omitempty"`     // it was given up
 
 	db     *database.DB
 	holder string

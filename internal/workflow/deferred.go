@@ -91,13 +91,13 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 
 // Target is the other side of a step that is told apart by its name.
 type Target struct {
-	Name     string
-	Deferred int       // steps
-	NextAt   time.Time // when the first of them is tried again; zero if none is parked
-	Disabled time.Time // zero if it is enabled
-	// Why it is disabled, else why that first one is parked.
-	Reason event.Reason
-	Detail string // a sentence for a person
+	Name     string    `json:"name"`
+	Deferred int       `json:"deferred"`             // steps
+	NextAt   time.Time `json:"next_at,omitzero"`     // of the first deferred step
+	Disabled time.Time `json:"disabled_at,omitzero"` // zero if the target is enabled
+	// Why the target is disabled, or else why the first deferred step was deferred.
+	Reason event.Reason `json:"reason,omitempty"`
+	Detail string       `json:"detail,omitempty"`
 }
 
 // Targets lists those that are disabled or for which steps are parked, by their names.

@@ -37,6 +37,18 @@ func (r *receiver) ask(t testing.TB, client *http.Client, method, path, body str
 	return response.StatusCode
 }
 
+// track registers jobs whose callbacks are expected.
+func (r *receiver) track(t testing.TB, client *http.Client, ids ...string) {
+	t.Helper()
+	body, err := json.Marshal(map[string][]string{"jobs": ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", string(body), nil); got != http.StatusOK {
+		t.Fatalf("tracking %d jobs: status = %d, want 200", len(ids), got)
+	}
+}
+
 func (r *receiver) metrics(t testing.TB, client *http.Client) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr().String()+"/metrics", nil)

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/go-chi/chi/v5"
+)
+
+// eventList is a page of the list of events; Cursor asks for the next.
+type eventList struct {
+	Events []history.ListItem `json:"events"`
+	Cursor event.ID           `json:"cursor,omitempty"` // none at the end
+}
+
+// events reads the page of the list that a request asks for.
+func (a *Admin) events(r *http.Request) (eventList, error) {
+	filter, err := readFilter(r.URL.Query())
+	if err != nil {
+		return eventList{}, err
+	}
+	before, limit, err := readPage(r.URL.Query())
+	if err != nil {
+		return eventList{}, err
+	}
+	events, err := a.deps.History.Find(r.Context(), filter, before, limit+1)
+	if err != nil {
+		return eventList{}, storeFailure(err)
+	}
+	found := eventList{Events: events}
+	if len(events) > limit {
+		found.Events, found.Cursor = events[:limit], events[limit-1].ID
+	}
+	if found.Events == nil {
+		found.Events = []history.ListItem{}
+	}
+	return found, nil
+}
+
+// listEvents answers GET /api/v1/events.
+func (a *Admin) listEvents(w http.ResponseWriter, r *http.Request) {
+	found, err := a.events(r)
+	reply(w, r, http.StatusOK, found, err)
+}
+
+// Event is an event with its steps and artifacts, and without its secrets.
+type Event struct {
+	history.Event
+	ResultURL string          `json:"result_url,omitempty"` // redacted
+	Steps     []history.Step  `json:"steps"`
+	Artifacts []Artifact      `json:"artifacts"`
+	Payload   json.RawMessage `json:"payload"` // the redacted body; null if it cannot be redacted or was deleted
+}
+
+// Artifact is a stored file.
+type Artifact struct {
+	Number int `json:"number"` // in the URL of the file
+	event.Artifact
+}
+
+// event loads the event in the path of a request.
+func (a *Admin) event(r *http.Request) (Event, error) {
+	id, err := eventID(r)
+	if err != nil {
+		return Event{}, err
+	}
+	details, err := a.deps.History.Load(r.Context(), id)
+	if err != nil {
+		return Event{}, storeFailure(err)
+	}
+	found := Event{Event: details.Event, ResultURL: event.RedactURL(details.Event.ResultURL), Steps: details.Steps, Artifacts: []Artifact{}}
+	if found.Steps == nil {
+		found.Steps = []history.Step{}
+	}
+	for n, artifact := range details.Artifacts {
+		found.Artifacts = append(found.Artifacts, Artifact{Number: n, Artifact: artifact})
+	}
+	if r.URL.Query().Get("payload") == "false" {
+		return found, nil
+	}
+	body, err := a.deps.Inbox.Body(r.Context(), found.Job, found.ID)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return found, nil // the body was deleted
+	}
+	if err != nil {
+		return Event{}, storeFailure(err)
+	}
+	if redacted, err := event.Redact(body); err == nil {
+		found.Payload = redacted
+	}
+	return found, nil
+}
+
+// showEvent answers GET /api/v1/events/{id}.
+func (a *Admin) showEvent(w http.ResponseWriter, r *http.Request) {
+	found, err := a.event(r)
+	reply(w, r, http.StatusOK, found, err)
+}
+
+// showBody answers GET /api/v1/events/{id}/body.
+func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
+	id, err := eventID(r)
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	job, err := a.deps.History.Job(r.Context(), id)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	body, err := a.deps.Inbox.Body(r.Context(), job, id)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	setUntrustedHeaders(w.Header())
+	w.Header().Set("Content-Type", "application/octet-stream") // JSON of the sender, not checked
+	w.Header().Set("Content-Disposition", `attachment; filename="`+string(id)+`.json"`)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // an attachment in a sandbox, with nosniff: no browser runs it
+}
+
+// eventID is the id of the event in the path of a request.
+func eventID(r *http.Request) (event.ID, error) {
+	id := chi.URLParam(r, "id")
+	if !isID(id) {
+		return "", &problem.Error{Code: problem.CodeNotFound, Detail: "Event not found."}
+	}
+	return event.ID(id), nil
+}
+
+func eventPath(id event.ID) string { return "/events/" + string(id) }

@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collectTimeout bounds the counting for a scrape, below the ten seconds of Prometheus.
+const collectTimeout = 4 * time.Second
+
+// Collector returns the metrics of the stores.
+func (a *Admin) Collector() prometheus.Collector { return newStoreMetrics(a.stats.get) }
+
+// storeMetrics counts when they are scraped. If the stores do not respond in time, receiver_store_up is 0 and the others are absent.
+type storeMetrics struct {
+	stats func(context.Context) (Stats, error)
+
+	up, events, steps, failures, deferred, enabled, backlog, oldest, rejected, free, minimum *prometheus.Desc
+}
+
+func newStoreMetrics(stats func(context.Context) (Stats, error)) *storeMetrics {
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("receiver_"+name, help, labels, nil)
+	}
+	return &storeMetrics{
+		stats:    stats,
+		up:       describe("store_up", "1 if the stores responded in time."),
+		events:   describe("events", "Events by state.", "state"),
+		steps:    describe("steps", "Unfinished steps by state.", "handler", "state"),
+		failures: describe("step_failures", "Steps that are dead or retrying, by reason.", "handler", "reason"),
+		deferred: describe("steps_deferred", "Steps that are deferred until their target is retried or enabled.", "handler"),
+		enabled:  describe("target_enabled", "1 if the target is enabled, 0 if it is disabled.", "handler"),
+		backlog:  describe("backlog", "Accepted events that are not in the workflow yet."),
+		oldest:   describe("oldest_pending_seconds", "Age of the oldest event with a pending, running or retrying step; 0 if there is none."),
+		rejected: describe("rejected_total", "Rejected callbacks with a valid token."),
+		free:     describe("disk_free_bytes", "Free space of the disk of a folder.", "folder"),
+		minimum:  describe("disk_minimum_free_bytes", "Free space below which callbacks are refused.", "folder"),
+	}
+}
+
+// Describe lists the metrics.
+func (m *storeMetrics) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		m.up, m.events, m.steps, m.failures, m.deferred, m.enabled, m.backlog, m.oldest, m.rejected, m.free, m.minimum,
+	} {
+		descriptions <- d
+	}
+}
+
+// Collect sends the metrics.
+func (m *storeMetrics) Collect(metrics chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	stats, err := m.stats(ctx)
+	if err != nil {
+		gauge(m.up, 0)
+		return
+	}
+	gauge(m.up, 1)
+	for _, state := range statuses() {
+		gauge(m.events, float64(stats.Events[state]), string(state))
+	}
+	for _, h := range stats.Handlers {
+		if h.Configured { // former handlers would be an unbounded set of labels
+			m.collectHandler(gauge, h)
+		}
+	}
+	gauge(m.backlog, float64(stats.Backlog))
+	gauge(m.oldest, stats.Age)
+	metrics <- prometheus.MustNewConstMetric(m.rejected, prometheus.CounterValue, float64(stats.Rejected.Ever))
+	for _, disk := range stats.Disks {
+		gauge(m.free, float64(disk.Free), disk.Path)
+		gauge(m.minimum, float64(disk.Minimum), disk.Path)
+	}
+}
+
+func (m *storeMetrics) collectHandler(gauge func(*prometheus.Desc, float64, ...string), h HandlerStats) {
+	for state, n := range map[string]int{"pending": h.Pending, "running": h.Running, "retrying": h.Retrying, "dead": h.Dead} {
+		gauge(m.steps, float64(n), h.Name, state)
+	}
+	for reason, n := range h.Reasons {
+		gauge(m.failures, float64(n), h.Name, string(reason))
+	}
+	gauge(m.deferred, float64(h.Deferred), h.Name)
+	isEnabled := 0.0
+	if h.Enabled {
+		isEnabled = 1
+	}
+	gauge(m.enabled, isEnabled, h.Name)
+}
