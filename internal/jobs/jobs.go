@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -24,45 +25,45 @@ type Store struct{ writer *database.Writer }
 // New returns a Store that writes with writer.
 func New(writer *database.Writer) *Store { return &Store{writer: writer} }
 
-// State is where the wait for a callback stands.
+// State is the state of a tracked job.
 type State string
 
-// Every state of an expectation. The first two are open.
+// The states. A job is open while it is Submitting or Waiting.
 const (
-	Submitting State = "submitting" // the vendor has not told the job yet
+	Submitting State = "submitting" // the API has not answered the job's id yet
 	Waiting    State = "waiting"    // for the callback
-	Arrived    State = "arrived"    // the callback came
-	Reconciled State = "reconciled" // it did not, and the result was found by asking
-	Failed     State = "failed"     // the vendor could not make the image
-	Expired    State = "expired"    // the vendor has deleted the images
-	Lost       State = "lost"       // neither callback nor result until the horizon
+	Arrived    State = "arrived"    // by its callback
+	Reconciled State = "reconciled" // without a callback; the result was found through the API
+	Failed     State = "failed"     // at Deep Image
+	Expired    State = "expired"    // its images were deleted at Deep Image
+	Lost       State = "lost"       // neither callback nor result before the horizon
 )
 
-// Origin says who made an expectation.
+// Origin is how a job came to be tracked.
 type Origin string
 
-// Every origin.
+// The origins.
 const (
-	Registered Origin = "registered" // somebody submitted the job and told us
-	Submitted  Origin = "submitted"  // we submitted it
+	Registered Origin = "registered" // submitted elsewhere, and registered with the receiver
+	Submitted  Origin = "submitted"  // submitted by the receiver
 )
 
-// Job is a job whose callback is waited for.
+// Job is a tracked job.
 type Job struct {
-	ID       string    `json:"id"`
-	Job      string    `json:"job"` // the vendor's id; "" while it is not known
+	ID       string    `json:"id"`  // of the row, a UUID
+	Job      string    `json:"job"` // id at Deep Image; "" while it is unknown
 	Origin   Origin    `json:"origin"`
 	State    State     `json:"state"`
 	Created  time.Time `json:"created_at"`
-	NextAt   time.Time `json:"next_at,omitzero"` // of the next question to the vendor
+	NextAt   time.Time `json:"next_at,omitzero"` // of the next request to the API
 	Horizon  time.Time `json:"horizon_at"`       // when the job is marked lost
-	Polls    int       `json:"polls"`            // how often the vendor answered that the job is not ready
-	Event    event.ID  `json:"event,omitempty"`  // that completed the job
-	Detail   string    `json:"detail,omitempty"` // a sentence for a person
-	Resolved time.Time `json:"settled_at,omitzero"`
+	Polls    int       `json:"polls"`            // answers of the API that the job is not ready
+	Event    event.ID  `json:"event,omitempty"`
+	Detail   string    `json:"detail,omitempty"`    // a sentence for a person
+	Resolved time.Time `json:"settled_at,omitzero"` // zero while the job is open
 }
 
-// MaxTracked is how many jobs Expect takes at once.
+// MaxTracked is the maximum number of jobs in one call of Track.
 const MaxTracked = 1000
 
 // maxJobsPerQuery bounds the parameters of one statement.
@@ -70,22 +71,22 @@ const maxJobsPerQuery = 500
 
 const columns = "id, job, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, resolved_at"
 
-// Track waits for the callbacks of jobs: from first on the vendor is asked, until horizon. A job that is expected already
-// stays as it is, one whose callback has come has arrived. It gives all of them as they are now, in no order.
-func (s *Store) Track(ctx context.Context, jobs []string, first, horizon time.Time) ([]Job, error) {
-	if len(jobs) == 0 || len(jobs) > MaxTracked {
-		return nil, fmt.Errorf("jobs: expect: %d jobs are not 1 to %d", len(jobs), MaxTracked)
+// Track tracks 1 to MaxTracked jobs by their ids at Deep Image and returns them, in no particular order. The API is asked about them from
+// first until horizon. A job that is tracked already is not changed; one whose event exists is Arrived.
+func (s *Store) Track(ctx context.Context, ids []string, first, horizon time.Time) ([]Job, error) {
+	if len(ids) == 0 || len(ids) > MaxTracked {
+		return nil, fmt.Errorf("jobs: track: %d jobs, want 1 to %d", len(ids), MaxTracked)
 	}
 	var list []Job
-	err := s.writer.Write(ctx, "jobs: expect", func(ctx context.Context, tx *sql.Tx) error {
-		if err := register(ctx, tx, jobs, first, horizon); err != nil {
+	err := s.writer.Write(ctx, "jobs: track", func(ctx context.Context, tx *sql.Tx) error {
+		if err := register(ctx, tx, ids, first, horizon); err != nil {
 			return err
 		}
-		if err := resolveArrived(ctx, tx, jobs, Arrived); err != nil {
+		if err := resolveArrived(ctx, tx, ids, Arrived); err != nil {
 			return err
 		}
 		var err error
-		list, err = queryJobs(ctx, tx, "WHERE job IN "+database.Values(1, len(jobs)), toAny(jobs)...)
+		list, err = queryJobs(ctx, tx, "WHERE job IN "+database.Values(1, len(ids)), toAny(ids)...)
 		return err
 	})
 	if err != nil {
@@ -94,20 +95,20 @@ func (s *Store) Track(ctx context.Context, jobs []string, first, horizon time.Ti
 	return list, nil
 }
 
-// register adds those of the jobs that nobody waits for.
-func register(ctx context.Context, tx *sql.Tx, jobs []string, first, horizon time.Time) error {
-	list, err := queryJobs(ctx, tx, "WHERE job IN "+database.Values(1, len(jobs)), toAny(jobs)...)
+// register adds the jobs that are not tracked yet.
+func register(ctx context.Context, tx *sql.Tx, ids []string, first, horizon time.Time) error {
+	list, err := queryJobs(ctx, tx, "WHERE job IN "+database.Values(1, len(ids)), toAny(ids)...)
 	if err != nil {
 		return err
 	}
 	known := make(map[string]bool, len(list))
-	for _, e := range list {
-		known[e.Job] = true
+	for _, j := range list {
+		known[j.Job] = true
 	}
 	insert := database.Insert{
 		Into: "tracked_jobs (id, job, origin, state, created_at, next_at, horizon_at)", Columns: 7, Suffix: " ON CONFLICT DO NOTHING",
 	}
-	for _, job := range jobs {
+	for _, job := range ids {
 		if known[job] {
 			continue
 		}
@@ -120,11 +121,9 @@ func register(ctx context.Context, tx *sql.Tx, jobs []string, first, horizon tim
 	return insert.Run(ctx, tx, nil)
 }
 
-// resolveArrived ends the wait for those of the jobs of which there is an event, also of those that were given up.
-func resolveArrived(ctx context.Context, tx *sql.Tx, jobs []string, state State) error {
-	for len(jobs) > 0 {
-		some := jobs[:min(len(jobs), maxJobsPerQuery)]
-		jobs = jobs[len(some):]
+// resolveArrived gives a state to the tracked jobs among ids of which there is an event, also to those that were lost, failed or expired.
+func resolveArrived(ctx context.Context, tx *sql.Tx, ids []string, state State) error {
+	for some := range slices.Chunk(ids, maxJobsPerQuery) {
 		//nolint:gosec // nothing but numbered parameters is added
 		text := fmt.Sprintf(`UPDATE tracked_jobs SET state = $%d, resolved_at = $%d, next_at = NULL, lease_until = NULL, detail = '',
 				event_id = (SELECT min(id) FROM events WHERE events.job = tracked_jobs.job)
@@ -145,15 +144,15 @@ func (s *Store) OnAdd(ctx context.Context, tx *sql.Tx, entries []workflow.InboxE
 	return resolveArrivals(ctx, tx, entries)
 }
 
-// resolveArrivals ends the wait for what the relay brings.
+// resolveArrivals resolves the tracked jobs of events that are added.
 func resolveArrivals(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) error {
 	byState := map[State][]string{}
-	for _, a := range entries {
+	for _, entry := range entries {
 		state := Arrived
-		if a.Origin == event.OriginReconciled {
+		if entry.Origin == event.OriginReconciled {
 			state = Reconciled
 		}
-		byState[state] = append(byState[state], a.Job)
+		byState[state] = append(byState[state], entry.Job)
 	}
 	for _, state := range []State{Arrived, Reconciled} {
 		if err := resolveArrived(ctx, tx, byState[state], state); err != nil {
@@ -171,22 +170,22 @@ func toAny(texts []string) []any {
 	return list
 }
 
-// AcquireDue takes expectations about which the vendor is to be asked now, at most limit of them. Nobody else
-// gets them until the lease is over, unless Reschedule or Resolve ends it.
+// AcquireDue leases at most limit jobs about which the API is to be asked now. No other replica acquires them until the lease is over;
+// Reschedule and Resolve end it earlier.
 func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]Job, error) {
 	now := time.Now()
-	var some int // most often there is nothing, and then nothing is written
+	var some int // usually 0, and then nothing is written
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM tracked_jobs
 		WHERE next_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1) AS due`, now.UnixMicro()).Scan(&some)
 	if err != nil || some == 0 {
-		return nil, database.Wrap("jobs: due", err)
+		return nil, database.Wrap("jobs: acquire due", err)
 	}
 	lock := ""
 	if s.writer.DB.Kind == database.Postgres {
-		lock = "FOR UPDATE SKIP LOCKED" // another replica asks about those
+		lock = "FOR UPDATE SKIP LOCKED" // another replica acquires those
 	}
 	var due []Job
-	err = s.writer.Write(ctx, "jobs: due", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.writer.Write(ctx, "jobs: acquire due", func(ctx context.Context, tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `UPDATE tracked_jobs SET lease_until = $1 WHERE id IN (
 				SELECT id FROM tracked_jobs WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
 				ORDER BY next_at LIMIT $3 `+lock+`) RETURNING `+columns,
@@ -203,24 +202,25 @@ func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) 
 	return due, nil
 }
 
-// Reschedule has the vendor asked again at next; asked says whether it has answered now. One that was resolved meanwhile stays so.
-func (s *Store) Reschedule(ctx context.Context, id string, next time.Time, asked bool, detail string) error {
+// Reschedule sets the time of the next request to the API and ends the lease. answered counts the poll, because the API has answered. A
+// job that was resolved meanwhile is not changed.
+func (s *Store) Reschedule(ctx context.Context, id string, next time.Time, answered bool, detail string) error {
 	polls := 0
-	if asked {
+	if answered {
 		polls = 1
 	}
-	return s.change(ctx, "put off", `UPDATE tracked_jobs SET next_at = $2, lease_until = NULL, polls = polls + $3, detail = $4
+	return s.change(ctx, "reschedule", `UPDATE tracked_jobs SET next_at = $2, lease_until = NULL, polls = polls + $3, detail = $4
 		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, next.UnixMicro(), polls, database.SanitizeText(detail))
 }
 
-// Resolve ends an expectation that is open, and says whether it was; e is the event that came of it, or "".
+// Resolve gives an open job its last state and reports whether it was open. e is the event of the job, or "".
 func (s *Store) Resolve(ctx context.Context, id string, state State, e event.ID, detail string) (resolved bool, err error) {
 	var found any
 	if e != "" {
 		found = string(e)
 	}
 	var rows int64
-	err = s.writer.Write(ctx, "jobs: settle", func(ctx context.Context, tx *sql.Tx) error {
+	err = s.writer.Write(ctx, "jobs: resolve", func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `UPDATE tracked_jobs
 			SET state = $2, event_id = $3, detail = $4, resolved_at = $5, next_at = NULL, lease_until = NULL
 			WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, string(state), found, database.SanitizeText(detail), time.Now().UnixMicro())
@@ -243,32 +243,32 @@ func (s *Store) change(ctx context.Context, name, statement string, arguments ..
 	})
 }
 
-// ReleaseLeases ends all leases that a process left that died. It is right only where this process is the only one.
+// ReleaseLeases ends the leases of an earlier process. In Postgres it does nothing, because other replicas may hold them.
 func (s *Store) ReleaseLeases(ctx context.Context) error {
 	if s.writer.DB.Kind == database.Postgres {
 		return nil
 	}
-	return s.change(ctx, "free", "UPDATE tracked_jobs SET lease_until = NULL WHERE lease_until IS NOT NULL")
+	return s.change(ctx, "release leases", "UPDATE tracked_jobs SET lease_until = NULL WHERE lease_until IS NOT NULL")
 }
 
-// Expectations lists those in a state (all if ""), the newest first, made before the one named (all if ""), at most limit of them.
+// List returns at most limit jobs in a state ("" for all), the newest first, that were created before the one with the id before ("" for all).
 func (s *Store) List(ctx context.Context, state State, before string, limit int) ([]Job, error) {
-	asked := "WHERE id < $1 AND state = $2 ORDER BY id DESC LIMIT $3"
+	condition := "WHERE id < $1 AND state = $2 ORDER BY id DESC LIMIT $3"
 	if state == "" {
-		asked = "WHERE id < $1 AND $2 = '' ORDER BY id DESC LIMIT $3"
+		condition = "WHERE id < $1 AND $2 = '' ORDER BY id DESC LIMIT $3"
 	}
-	list, err := queryJobs(ctx, s.writer.DB.Reader, asked, cmp.Or(before, afterAll), string(state), limit)
-	return list, database.Wrap("jobs: expectations", err)
+	list, err := queryJobs(ctx, s.writer.DB.Reader, condition, cmp.Or(before, afterAll), string(state), limit)
+	return list, database.Wrap("jobs: list", err)
 }
 
-// afterAll comes after every id.
+// afterAll sorts after every id.
 const afterAll = "g"
 
-// Counts says how many there are in each state.
+// Counts returns the number of jobs in each state.
 func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM tracked_jobs GROUP BY state")
 	if err != nil {
-		return nil, database.Wrap("jobs: expectations", err)
+		return nil, database.Wrap("jobs: counts", err)
 	}
 	counts := map[State]int64{}
 	err = database.ForEachRow(rows, func() error {
@@ -278,7 +278,7 @@ func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
 		counts[state] = n
 		return err
 	})
-	return counts, database.Wrap("jobs: expectations", err)
+	return counts, database.Wrap("jobs: counts", err)
 }
 
 func queryJobs(ctx context.Context, from database.Querier, rest string, arguments ...any) ([]Job, error) {
@@ -291,14 +291,15 @@ func queryJobs(ctx context.Context, from database.Querier, rest string, argument
 
 func scanJobs(rows *sql.Rows) (list []Job, err error) {
 	err = database.ForEachRow(rows, func() error {
-		var e Job
-		var job, found sql.NullString
+		var j Job
+		var job, id sql.NullString
 		var created, horizon int64
 		var next, resolved sql.NullInt64
-		err := rows.Scan(&e.ID, &job, &e.Origin, &e.State, &created, &next, &horizon, &e.Polls, &found, &e.Detail, &resolved)
-		e.Job, e.Event = job.String, event.ID(found.String)
-		e.Created, e.Horizon, e.NextAt, e.Resolved = database.FromMicros(created), database.FromMicros(horizon), database.FromMicros(next.Int64), database.FromMicros(resolved.Int64)
-		list = append(list, e)
+		err := rows.Scan(&j.ID, &job, &j.Origin, &j.State, &created, &next, &horizon, &j.Polls, &id, &j.Detail, &resolved)
+		j.Job, j.Event = job.String, event.ID(id.String)
+		j.Created, j.Horizon = database.FromMicros(created), database.FromMicros(horizon)
+		j.NextAt, j.Resolved = database.FromMicros(next.Int64), database.FromMicros(resolved.Int64)
+		list = append(list, j)
 		return err
 	})
 	return list, err

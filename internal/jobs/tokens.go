@@ -12,17 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// TokenHash is the SHA-256 of a token that is good for the callback of one job. The token itself is not kept.
+// TokenHash is the SHA-256 of a token that only the callback of one job may carry. The token itself is not stored.
 type TokenHash = [sha256.Size]byte
 
-// Prepare makes an expectation of a job that is about to be submitted, whose callback will carry the token. If the vendor
-// never names the job and its callback does not come, the job is lost at the horizon.
+// Prepare tracks a job that is about to be submitted, whose callback will carry the token. The job is lost at the horizon if neither the
+// API's answer nor the callback has named it by then.
 func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time) (Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Job{}, database.Wrap("jobs: prepare", err)
 	}
-	var prepared Job // read only when the transaction is settled: one that is given up may still come to its end
+	var prepared Job // read only after a commit: after a timeout the transaction may still run
 	err = s.writer.Write(ctx, "jobs: prepare", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tracked_jobs (id, token_hash, origin, state, created_at, next_at, horizon_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
@@ -39,21 +39,21 @@ func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time)
 	return prepared, nil
 }
 
-// Forget removes the expectation of a job that was not submitted after all.
+// Forget removes a job that was prepared and not submitted.
 func (s *Store) Forget(ctx context.Context, id string) error {
 	return s.change(ctx, "forget", "DELETE FROM tracked_jobs WHERE id = $1 AND job IS NULL", id)
 }
 
-// SetDetail says something to a person about the expectation of a job that has no name.
+// SetDetail sets the sentence for a person of a job whose id at Deep Image is unknown.
 func (s *Store) SetDetail(ctx context.Context, id, detail string) error {
-	return s.change(ctx, "remark", "UPDATE tracked_jobs SET detail = $2 WHERE id = $1 AND job IS NULL", id, database.SanitizeText(detail))
+	return s.change(ctx, "set detail", "UPDATE tracked_jobs SET detail = $2 WHERE id = $1 AND job IS NULL", id, database.SanitizeText(detail))
 }
 
-// Name says which job an expectation is of, about which the vendor is asked from first until horizon. What is known of the job
-// already counts: its callback may have come before its name.
+// SetJob sets the id at Deep Image of a submitted job. The API is asked about it from first until horizon. If the event of the job
+// exists already, because its callback came before the API's answer, the job is Arrived.
 func (s *Store) SetJob(ctx context.Context, id, job string, first, horizon time.Time) (Job, error) {
 	var named Job
-	err := s.writer.Write(ctx, "jobs: name", func(ctx context.Context, tx *sql.Tx) error {
+	err := s.writer.Write(ctx, "jobs: set job", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE tracked_jobs
 			SET job = $2, state = 'waiting', next_at = $3, horizon_at = $4, detail = '', resolved_at = NULL
 			WHERE id = $1 AND (job IS NULL OR job <> $2)`, id, job, first.UnixMicro(), horizon.UnixMicro())
@@ -72,36 +72,36 @@ func (s *Store) SetJob(ctx context.Context, id, job string, first, horizon time.
 	return named, nil
 }
 
-// HasToken says whether there is an expectation with a token.
+// HasToken reports whether there is a job with this token.
 func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err error) {
 	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs WHERE token_hash = $1)", token[:]).Scan(&found)
-	return found, database.Wrap("jobs: token", err)
+	return found, database.Wrap("jobs: has token", err)
 }
 
-// AcceptsToken says whether UseToken would be true, as far as is written down now. It waits for no writer.
-func (s *Store) AcceptsToken(ctx context.Context, token TokenHash, job string, digest event.Digest) (fits bool, err error) {
-	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs "+tokenFits+")", token[:], job, digest[:]).Scan(&fits)
-	return fits, database.Wrap("jobs: token", err)
+// AcceptsToken reports whether UseToken would accept the token now. It only reads, so it does not wait for a writer.
+func (s *Store) AcceptsToken(ctx context.Context, token TokenHash, job string, digest event.Digest) (accepts bool, err error) {
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs "+tokenFits+")", token[:], job, digest[:]).Scan(&accepts)
+	return accepts, database.Wrap("jobs: accepts token", err)
 }
 
-// tokenFits are the rows for which the token $1 is good, for the event $3 of the job $2.
+// tokenFits selects the job whose token $1 the event with digest $3 of the job $2 may use.
 const tokenFits = "WHERE token_hash = $1 AND (job IS NULL OR job = $2) AND (token_digest IS NULL OR token_digest = $3)"
 
-// UseToken uses a token up for one event of its job. The same event may come again; for another one, or another job, it is
-// false. A job that has no name yet is named by it, and the vendor is asked about it from first on.
+// UseToken binds a token to one event of its job and reports whether the token is valid for it: not for another event or another job.
+// The same event may use it again. A job whose id was unknown gets it by this, and the API is asked about it from first on.
 func (s *Store) UseToken(ctx context.Context, token TokenHash, job string, digest event.Digest, first time.Time) (bool, error) {
-	var isGood bool
-	err := s.writer.Write(ctx, "jobs: token", func(ctx context.Context, tx *sql.Tx) (err error) {
-		isGood, err = useToken(ctx, tx, token[:], job, digest, first)
+	var valid bool
+	err := s.writer.Write(ctx, "jobs: use token", func(ctx context.Context, tx *sql.Tx) (err error) {
+		valid, err = useToken(ctx, tx, token[:], job, digest, first)
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
-	return isGood, nil
+	return valid, nil
 }
 
-func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest event.Digest, first time.Time) (isGood bool, err error) {
+func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest event.Digest, first time.Time) (valid bool, err error) {
 	used, err := tx.ExecContext(ctx, `UPDATE tracked_jobs SET job = $2, token_digest = $3,
 			state = CASE state WHEN 'submitting' THEN 'waiting' ELSE state END,
 			next_at = CASE state WHEN 'submitting' THEN $4 ELSE next_at END `+tokenFits,
@@ -113,21 +113,21 @@ func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest 
 	return n == 1, err
 }
 
-// useTokens does it for callbacks that were accepted while the store was away. One whose token is good for something else
-// changes nothing here: it is accepted, and what is verified of it counts.
+// useTokens uses the tokens of callbacks that were accepted while the work store did not answer. A token that is not valid for its event
+// is ignored: the callback was acknowledged, and verification decides.
 func useTokens(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) error {
-	for _, a := range entries {
-		if len(a.Token) == 0 {
+	for _, entry := range entries {
+		if len(entry.Token) == 0 {
 			continue
 		}
-		if _, err := useToken(ctx, tx, a.Token, a.Job, a.Digest, time.Now()); err != nil {
+		if _, err := useToken(ctx, tx, entry.Token, entry.Job, entry.Digest, time.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Find returns a tracked job by the vendor's id of the job or by its own id, or ErrNotFound.
+// Find returns a tracked job by its id at Deep Image or by its ID, or ErrNotFound.
 func (s *Store) Find(ctx context.Context, id string) (Job, error) {
 	list, err := queryJobs(ctx, s.writer.DB.Reader, "WHERE job = $1 OR id = $1 ORDER BY id LIMIT 1", id)
 	if err == nil && len(list) == 0 {

@@ -9,30 +9,29 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
 func prepare(t *testing.T, s *workflowtest.Stores, token string) (jobs.Job, jobs.TokenHash) {
 	t.Helper()
 	hash := sha256.Sum256([]byte(token))
-	made, err := s.Jobs.Prepare(t.Context(), hash, time.Now().Add(time.Hour))
-	if err != nil || made.State != jobs.Submitting || made.Origin != jobs.Submitted || made.Job != "" || made.NextAt != made.Horizon {
-		t.Fatalf("got %+v, error %v", made, err)
+	prepared, err := s.Jobs.Prepare(t.Context(), hash, time.Now().Add(time.Hour))
+	if err != nil || prepared.State != jobs.Submitting || prepared.Origin != jobs.Submitted || prepared.Job != "" || prepared.NextAt != prepared.Horizon {
+		t.Fatalf("Prepare = %+v, error %v; want a submitting job without an id whose next time is its horizon", prepared, err)
 	}
-	return made, hash
+	return prepared, hash
 }
 
-func use(t *testing.T, s *workflowtest.Stores, token jobs.TokenHash, job string, digest byte) bool {
+func useToken(t *testing.T, s *workflowtest.Stores, token jobs.TokenHash, job string, digest byte) bool {
 	t.Helper()
-	isGood, err := s.Jobs.UseToken(t.Context(), token, job, event.Digest{digest}, time.Now())
+	valid, err := s.Jobs.UseToken(t.Context(), token, job, event.Digest{digest}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return isGood
+	return valid
 }
 
-func name(t *testing.T, s *workflowtest.Stores, id, job string) jobs.Job {
+func setJob(t *testing.T, s *workflowtest.Stores, id, job string) jobs.Job {
 	t.Helper()
 	named, err := s.Jobs.SetJob(t.Context(), id, job, time.Now(), time.Now().Add(time.Hour))
 	if err != nil {
@@ -41,109 +40,7 @@ func name(t *testing.T, s *workflowtest.Stores, id, job string) jobs.Job {
 	return named
 }
 
-func TestTokenIsGoodForOneEventOfOneJob(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := workflowtest.Open(t, place)
-		made, token := prepare(t, s, "a")
-		if named := name(t, s, made.ID, "job-1"); named.State != jobs.Waiting || named.Job != "job-1" || named.ID != made.ID {
-			t.Errorf("named: %+v", named)
-		}
-		stranger := sha256.Sum256([]byte("b"))
-		rows := []struct {
-			name   string
-			token  jobs.TokenHash
-			job    string
-			digest byte
-			want   bool
-		}{
-			{"another job", token, "job-2", 1, false},
-			{"another token", stranger, "job-1", 1, false},
-			{"its job", token, "job-1", 1, true},
-			{"the same again", token, "job-1", 1, true},
-			{"another event", token, "job-1", 2, false},
-		}
-		for _, row := range rows {
-			if got := use(t, s, row.token, row.job, row.digest); got != row.want {
-				t.Errorf("%s: %t", row.name, got)
-			}
-		}
-		for hash, want := range map[jobs.TokenHash]bool{token: true, stranger: false} {
-			if got, err := s.Jobs.HasToken(t.Context(), hash); err != nil || got != want {
-				t.Errorf("token known: %t, error %v", got, err)
-			}
-		}
-	})
-}
-
-// Two callbacks at the same moment, of which one only may be taken.
-func TestTokenIsUsedOnceAtTheSameTime(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := workflowtest.Open(t, place)
-		_, token := prepare(t, s, "a")
-		answers := make(chan bool)
-		for n := range 8 {
-			go func() {
-				isGood, err := s.Jobs.UseToken(t.Context(), token, "job-1", event.Digest{byte(n)}, time.Now())
-				answers <- isGood && err == nil
-			}()
-		}
-		good := 0
-		for range 8 {
-			if <-answers {
-				good++
-			}
-		}
-		if good != 1 {
-			t.Errorf("%d were good", good)
-		}
-	})
-}
-
-// Whatever comes first, the callback or the name of the job, the expectation is settled; also one that was given up.
-func TestCallbackNamesTheJob(t *testing.T) {
-	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := workflowtest.Open(t, place)
-		made, token := prepare(t, s, "a")
-		expect(t, s, "job-1") // somebody registered it besides
-		if !use(t, s, token, "job-1", 1) {
-			t.Fatal("the token is not good")
-		}
-		if named := one(t, s, made.ID); named.Job != "job-1" || named.State != jobs.Waiting {
-			t.Errorf("got %+v", named)
-		}
-		s.Add(t, workflowtest.Entry(1))
-		if answered := name(t, s, made.ID, "job-1"); answered.State != jobs.Arrived || answered.Event != workflowtest.Entry(1).ID {
-			t.Errorf("got %+v", answered)
-		}
-		// The callback of the account came and was worked on, before the vendor's answer.
-		other, _ := prepare(t, s, "b")
-		s.Add(t, workflowtest.Entry(2))
-		if answered := name(t, s, other.ID, "job-2"); answered.State != jobs.Arrived || answered.Event != workflowtest.Entry(2).ID {
-			t.Errorf("got %+v", answered)
-		}
-		// The vendor answers one job to two submissions, of which one was given up before.
-		late, again := prepare(t, s, "c")
-		if _, err := s.Jobs.Resolve(t.Context(), late.ID, jobs.Lost, "", "no answer"); err != nil {
-			t.Fatal(err)
-		}
-		if answered := name(t, s, late.ID, "job-3"); answered.State != jobs.Waiting || !answered.Resolved.IsZero() || answered.Detail != "" {
-			t.Errorf("got %+v", answered)
-		}
-		twin, _ := prepare(t, s, "d")
-		if answered := name(t, s, twin.ID, "job-3"); answered.State != jobs.Waiting || !use(t, s, again, "job-3", 1) {
-			t.Errorf("got %+v", answered)
-		}
-		s.Add(t, workflowtest.Entry(3))
-		if one(t, s, late.ID).State != jobs.Arrived || one(t, s, twin.ID).State != jobs.Arrived {
-			t.Error("a twin does not arrive")
-		}
-	})
-}
-
-func one(t *testing.T, s *workflowtest.Stores, id string) jobs.Job {
+func find(t *testing.T, s *workflowtest.Stores, id string) jobs.Job {
 	t.Helper()
 	found, err := s.Jobs.Find(t.Context(), id)
 	if err != nil {
@@ -152,24 +49,129 @@ func one(t *testing.T, s *workflowtest.Stores, id string) jobs.Job {
 	return found
 }
 
-// What is said of a job without a name does not undo what its callback has set meanwhile.
-func TestRemark(t *testing.T) {
+func TestTokenIsValidForOneEventOfOneJob(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		made, token := prepare(t, s, "a")
-		remark := func(text string) jobs.Job {
-			if err := s.Jobs.SetDetail(t.Context(), made.ID, text); err != nil {
+		prepared, token := prepare(t, s, "a")
+		if named := setJob(t, s, prepared.ID, "job-1"); named.State != jobs.Waiting || named.Job != "job-1" || named.ID != prepared.ID {
+			t.Errorf("SetJob = %+v, want %s waiting as job-1", named, prepared.ID)
+		}
+		unknown := sha256.Sum256([]byte("b"))
+		rows := []struct {
+			name   string
+			token  jobs.TokenHash
+			job    string
+			digest byte
+			want   bool
+		}{
+			{name: "another job", token: token, job: "job-2", digest: 1, want: false},
+			{name: "another token", token: unknown, job: "job-1", digest: 1, want: false},
+			{name: "its job", token: token, job: "job-1", digest: 1, want: true},
+			{name: "the same event again", token: token, job: "job-1", digest: 1, want: true},
+			{name: "another event", token: token, job: "job-1", digest: 2, want: false},
+		}
+		for _, row := range rows {
+			if got := useToken(t, s, row.token, row.job, row.digest); got != row.want {
+				t.Errorf("%s: UseToken = %t, want %t", row.name, got, row.want)
+			}
+		}
+		for hash, want := range map[jobs.TokenHash]bool{token: true, unknown: false} {
+			if got, err := s.Jobs.HasToken(t.Context(), hash); err != nil || got != want {
+				t.Errorf("HasToken = %t, error %v; want %t", got, err, want)
+			}
+		}
+	})
+}
+
+// Of several callbacks at the same moment, one may use the token.
+func TestTokenIsUsedOnceConcurrently(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		_, token := prepare(t, s, "a")
+		const callbacks = 8
+		results := make(chan bool)
+		for n := range callbacks {
+			go func() {
+				valid, err := s.Jobs.UseToken(t.Context(), token, "job-1", event.Digest{byte(n)}, time.Now())
+				results <- valid && err == nil
+			}()
+		}
+		valid := 0
+		for range callbacks {
+			if <-results {
+				valid++
+			}
+		}
+		if valid != 1 {
+			t.Errorf("valid for %d callbacks, want 1", valid)
+		}
+	})
+}
+
+// The callback may come before the API's answer to the submission, or after it.
+func TestCallbackAndAnswerInAnyOrder(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		t.Run("callback with the token first", func(t *testing.T) {
+			prepared, token := prepare(t, s, "a")
+			track(t, s, "job-1") // is registered too
+			if !useToken(t, s, token, "job-1", 1) {
+				t.Fatal("UseToken = false, want true")
+			}
+			if got := find(t, s, prepared.ID); got.Job != "job-1" || got.State != jobs.Waiting {
+				t.Errorf("after the callback: %+v, want job-1 waiting", got)
+			}
+			s.Add(t, workflowtest.Entry(1))
+			if got := setJob(t, s, prepared.ID, "job-1"); got.State != jobs.Arrived || got.Event != workflowtest.Entry(1).ID {
+				t.Errorf("after the answer: %+v, want it arrived as %s", got, workflowtest.Entry(1).ID)
+			}
+		})
+		t.Run("callback with the account's token first", func(t *testing.T) {
+			prepared, _ := prepare(t, s, "b")
+			s.Add(t, workflowtest.Entry(2))
+			if got := setJob(t, s, prepared.ID, "job-2"); got.State != jobs.Arrived || got.Event != workflowtest.Entry(2).ID {
+				t.Errorf("after the answer: %+v, want it arrived as %s", got, workflowtest.Entry(2).ID)
+			}
+		})
+		t.Run("one job for two submissions", func(t *testing.T) {
+			lost, token := prepare(t, s, "c")
+			resolve(t, s, lost.ID, jobs.Lost, true)
+			if got := setJob(t, s, lost.ID, "job-3"); got.State != jobs.Waiting || !got.Resolved.IsZero() || got.Detail != "" {
+				t.Errorf("answer for a lost job: %+v, want it waiting without a detail", got)
+			}
+			twin, _ := prepare(t, s, "d")
+			checkState(t, "the second submission", setJob(t, s, twin.ID, "job-3"), jobs.Waiting)
+			if !useToken(t, s, token, "job-3", 1) {
+				t.Error("UseToken of the first submission = false, want true")
+			}
+			s.Add(t, workflowtest.Entry(3))
+			checkState(t, "the first submission", find(t, s, lost.ID), jobs.Arrived)
+			checkState(t, "the second submission", find(t, s, twin.ID), jobs.Arrived)
+		})
+	})
+}
+
+// SetDetail does not undo what a callback has set meanwhile.
+func TestSetDetail(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		prepared, token := prepare(t, s, "a")
+		setDetail := func(text string) jobs.Job {
+			if err := s.Jobs.SetDetail(t.Context(), prepared.ID, text); err != nil {
 				t.Fatal(err)
 			}
-			return one(t, s, made.ID)
+			return find(t, s, prepared.ID)
 		}
-		if e := remark("first"); e.Detail != "first" || e.State != jobs.Submitting || e.NextAt != made.NextAt {
-			t.Errorf("got %+v", e)
+		if got := setDetail("first"); got.Detail != "first" || got.State != jobs.Submitting || got.NextAt != prepared.NextAt {
+			t.Errorf("before the callback: %+v, want the detail \"first\" and nothing else changed", got)
 		}
-		use(t, s, token, "job-1", 1)
-		if e := remark("second"); e.Detail != "first" || e.State != jobs.Waiting || !e.NextAt.Before(made.NextAt) {
-			t.Errorf("got %+v", e)
+		useToken(t, s, token, "job-1", 1)
+		if got := setDetail("second"); got.Detail != "first" || got.State != jobs.Waiting || !got.NextAt.Before(prepared.NextAt) {
+			t.Errorf("after the callback: %+v, want the detail \"first\" of a waiting job", got)
 		}
 	})
 }
@@ -178,23 +180,24 @@ func TestForget(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		made, token := prepare(t, s, "a")
-		if err := s.Jobs.Forget(t.Context(), made.ID); err != nil {
-			t.Fatal(err)
+		forget := func(id string) {
+			if err := s.Jobs.Forget(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := s.Jobs.Find(t.Context(), made.ID); !errors.Is(err, workflow.ErrNotFound) {
-			t.Errorf("error %v", err)
+		prepared, token := prepare(t, s, "a")
+		forget(prepared.ID)
+		if _, err := s.Jobs.Find(t.Context(), prepared.ID); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("Find of a forgotten job: error = %v, want ErrNotFound", err)
 		}
-		if use(t, s, token, "job-1", 1) {
-			t.Error("the token of a forgotten job is good")
+		if useToken(t, s, token, "job-1", 1) {
+			t.Error("UseToken of a forgotten job = true, want false")
 		}
-		kept, _ := prepare(t, s, "b")
-		name(t, s, kept.ID, "job-2")
-		if err := s.Jobs.Forget(t.Context(), kept.ID); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Jobs.Find(t.Context(), kept.ID); err != nil {
-			t.Errorf("a job that was submitted is forgotten: %v", err)
+		submitted, _ := prepare(t, s, "b")
+		setJob(t, s, submitted.ID, "job-2")
+		forget(submitted.ID)
+		if _, err := s.Jobs.Find(t.Context(), submitted.ID); err != nil {
+			t.Errorf("Find of a submitted job: error = %v, want nil", err)
 		}
 	})
 }
