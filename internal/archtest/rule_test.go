@@ -1,17 +1,58 @@
 package archtest_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/archtest"
 )
 
-// The module in testdata/planted breaks a rule in each of these ways.
+// plantModule writes a module that breaks a rule in every way, and returns its folder.
+func plantModule(t *testing.T) string {
+	t.Helper()
+	const module = "example.org/planted"
+	imports := map[string][]string{ // of each file
+		"event/event.go":               {"encoding/json", module + "/internal/telemetry"},
+		"event/event_windows.go":       {"net/http/cgi"},
+		"event/event_test.go":          {module + "/internal/inbox"},
+		"handler/download/download.go": nil,
+		"handler/publish/publish.go":   {"testing", module + "/internal/handler/download"},
+		"inbox/inbox.go":               nil,
+		"middle/middle.go":             {module + "/internal/inbox"},
+		"telemetry/metrics.go":         {"expvar"},
+		"telemetry/other.go":           {"expvar"},
+		"webhook/webhook.go":           {module + "/internal/middle"},
+	}
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "go.mod"), "module "+module+"\n\ngo 1.26\n")
+	for name, paths := range imports {
+		file := filepath.Join(folder, "internal", name)
+		text := "package " + filepath.Base(filepath.Dir(file)) + "\n"
+		for _, importPath := range paths {
+			text += "import _ " + strconv.Quote(importPath) + "\n"
+		}
+		write(t, file, text)
+	}
+	return folder
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCheckFindsPlantedImports(t *testing.T) {
 	t.Parallel()
-	planted := load(t, "testdata/planted")
+	planted := load(t, plantModule(t))
 	everything := []string{"./..."}
 	tests := []struct {
 		name string
@@ -74,7 +115,7 @@ func TestCheckFindsPlantedImports(t *testing.T) {
 
 func TestLinkedListsTransitivePackages(t *testing.T) {
 	t.Parallel()
-	linked, err := archtest.Linked(t.Context(), "testdata/planted", "./internal/handler/publish")
+	linked, err := archtest.Linked(t.Context(), plantModule(t), "./internal/handler/publish")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +128,7 @@ func TestLinkedListsTransitivePackages(t *testing.T) {
 
 func TestLoadNamesTheMissingPackage(t *testing.T) {
 	t.Parallel()
-	_, err := archtest.Load(t.Context(), "testdata/planted", "./internal/nowhere")
+	_, err := archtest.Load(t.Context(), plantModule(t), "./internal/nowhere")
 	if err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error = %v, want one that names the package", err)
 	}

@@ -1,3 +1,0 @@
-module example.org/planted
-
-go 1.26

@@ -1,8 +1,0 @@
-// Package event breaks the rule that the domain imports nothing of ours.
-package event
-
-import (
-	_ "encoding/json"
-
-	_ "example.org/planted/internal/telemetry"
-)

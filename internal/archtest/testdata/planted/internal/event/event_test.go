@@ -1,3 +1,0 @@
-package event_test
-
-import _ "example.org/planted/internal/inbox"

@@ -1,3 +1,0 @@
-package event
-
-import _ "net/http/cgi"

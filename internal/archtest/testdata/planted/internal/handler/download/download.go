@@ -1,2 +1,0 @@
-// Package download is a handler that another one imports.
-package download

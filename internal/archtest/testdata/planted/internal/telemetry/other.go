@@ -1,3 +1,0 @@
-package telemetry
-
-import _ "expvar"

@@ -1,2 +1,0 @@
-// Package telemetry breaks nothing.
-package telemetry
