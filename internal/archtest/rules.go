@@ -19,7 +19,7 @@ func tools() []string {
 func handlerTools() []string {
 	return []string{
 		"./internal/blobstore", "./internal/configtypes", "./internal/deepimage", "./internal/fetch", "./internal/httpclient", "./internal/imagefile",
-		"./internal/secret", "./internal/telemetry",
+		"./internal/lru", "./internal/sanitize", "./internal/secret", "./internal/sourcelimit", "./internal/telemetry",
 	}
 }
 

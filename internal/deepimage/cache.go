@@ -3,47 +3,49 @@ package deepimage
 import (
 	"sync"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/lru"
 )
 
-// maxCached bounds the verdicts that are remembered, to 16 MiB if every address is as long as allowed.
+// maxCached bounds the cached statuses: 16 MiB if every URL has the maximum length.
 const maxCached = 2048
 
-// cache remembers verdicts for a while. Failures are not remembered.
+// cache holds job statuses for a while. It holds no errors.
 type cache struct {
-	final, pending time.Duration
+	final, pending time.Duration // lifetimes
 
 	mutex    sync.Mutex
-	verdicts *lru[string, Verdict] // by job
+	statuses *lru.Cache[string, JobStatus] // by job
 }
 
 func newCache(config Config) *cache {
-	return &cache{final: config.CacheTime, pending: config.PendingCacheTime, verdicts: newLRU[string, Verdict](maxCached)}
+	return &cache{final: config.CacheTime, pending: config.PendingCacheTime, statuses: lru.New[string, JobStatus](maxCached)}
 }
 
-// get gives what is remembered of a job, if it is young enough.
-func (c *cache) get(job string, now time.Time) (Verdict, bool) {
+// get returns the status of a job unless it has expired.
+func (c *cache) get(job string, now time.Time) (JobStatus, bool) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	verdict, found := c.verdicts.get(job)
-	if !found || now.Sub(verdict.Asked) >= c.keeps(verdict) {
-		return Verdict{}, false
+	status, ok := c.statuses.Get(job)
+	if !ok || now.Sub(status.Asked) >= c.lifetime(status) {
+		return JobStatus{}, false
 	}
-	return verdict, true
+	return status, true
 }
 
-func (c *cache) keeps(verdict Verdict) time.Duration {
-	if verdict.Final() {
+func (c *cache) lifetime(status JobStatus) time.Duration {
+	if status.IsFinal() {
 		return c.final
 	}
 	return c.pending
 }
 
-// put remembers a verdict, unless a later one is known: two look-ups of one job may be under way.
-func (c *cache) put(verdict Verdict) {
+// put stores a status unless the cache has a later one: two lookups of one job can overlap.
+func (c *cache) put(status JobStatus) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if known, found := c.verdicts.get(verdict.Job); found && known.Asked.After(verdict.Asked) {
+	if known, ok := c.statuses.Get(status.Job); ok && known.Asked.After(status.Asked) {
 		return
 	}
-	c.verdicts.put(verdict.Job, verdict)
+	c.statuses.Put(status.Job, status)
 }

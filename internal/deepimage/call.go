@@ -12,16 +12,16 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-// answer is what the API answered.
-type answer struct {
+// response is a response of the API.
+type response struct {
 	status    int
 	header    http.Header
 	body      []byte
 	oversized bool // body is only the beginning
 }
 
-// newTransport makes the way to the one host that gets the key. The proxy of the environment
-// is used as by any client of an address that the operator configured: it tunnels TLS and sees no key.
+// newTransport returns the transport to the one host that gets the key. It uses the proxy of the environment, as any
+// client of an operator's URL does: the proxy tunnels TLS and does not see the key.
 func newTransport(config Config, chosen options) *http.Transport {
 	transport := httpclient.NewTransport(chosen.roots)
 	transport.Proxy = http.ProxyFromEnvironment
@@ -31,31 +31,30 @@ func newTransport(config Config, chosen options) *http.Transport {
 
 func resultPath(job string) string { return "/result/" + url.PathEscape(job) }
 
-// inTurn makes one call at its pace and within its time, and calls it off when the client is closed.
-func (c *Client) inTurn(ctx context.Context, p *pace, timeout time.Duration, call func(context.Context) *Error) *Error {
-	if !c.life.begin() {
-		return gaveUp(c.life.ctx)
+// throttled makes one call within the limits of t and within its timeout. Close cancels it.
+func (c *Client) throttled(ctx context.Context, t *throttle, timeout time.Duration, call func(context.Context) *Error) *Error {
+	if !c.inFlight.begin() {
+		return cancelled(c.inFlight.ctx)
 	}
-	defer c.life.running.Done()
+	defer c.inFlight.calls.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.life.ctx, cancel)()
-	return p.do(ctx, func() *Error {
+	defer context.AfterFunc(c.inFlight.ctx, cancel)()
+	return t.do(ctx, func() *Error {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		return call(ctx)
 	})
 }
 
-// call sends one request, once, and reads the answer, whatever its status. It follows no
-// redirect: the key goes to the configured host only. A body is sent as JSON. A failure is of
-// KindOutcome if the request may have arrived and may have changed something.
-func (c *Client) call(ctx context.Context, method, path string, body []byte) (answer, *Error) {
-	var connected atomic.Bool // from then on something may have been sent
+// call sends one request, once, and returns the response of any status. It follows no redirect: the key goes to the
+// configured host only. A body is sent as JSON. The error is of KindOutcome if a POST may have arrived.
+func (c *Client) call(ctx context.Context, method, path string, body []byte) (response, *Error) {
+	var connected atomic.Bool // from then on the request may have been sent
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), method, c.base.String()+path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, failf(KindUnavailable, "the address of the call cannot be made of the configured one")
+		return response{}, failf(KindUnavailable, "the address of the call cannot be made from the configured one")
 	}
 	request.Header = http.Header{
 		"X-Api-Key":       {c.key.Reveal()}, // documented
@@ -66,35 +65,35 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) (an
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	got, err := c.exchange(request)
+	got, err := c.roundTrip(request)
 	if err == nil {
 		return got, nil
 	}
-	failed := c.explain(ctx, err)
+	failed := c.networkError(ctx, err)
 	if method == http.MethodPost && connected.Load() {
-		return answer{}, uncertain(failed)
+		return response{}, unknownOutcome(failed)
 	}
-	return answer{}, failed
+	return response{}, failed
 }
 
-func (c *Client) exchange(request *http.Request) (answer, error) {
-	response, err := c.transport.RoundTrip(request)
+func (c *Client) roundTrip(request *http.Request) (response, error) {
+	got, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, oversized, err := httpclient.ReadAtMost(response.Body, maxAnswerBytes)
+	defer func() { _ = got.Body.Close() }()
+	body, oversized, err := httpclient.ReadAtMost(got.Body, maxResponseBytes)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{status: response.StatusCode, header: response.Header, body: body, oversized: oversized}, nil
+	return response{status: got.StatusCode, header: got.Header, body: body, oversized: oversized}, nil
 }
 
-// explain says in our words why there is no answer. The transport's own go no further: they can
-// quote what a server sent, and a server can send the key back.
-func (c *Client) explain(ctx context.Context, err error) *Error {
+// networkError returns the meaning of a transport's error. That error is not wrapped: it can quote what the server
+// sent, and a server can send the key back.
+func (c *Client) networkError(ctx context.Context, err error) *Error {
 	if ctx.Err() != nil {
-		return gaveUp(ctx)
+		return cancelled(ctx)
 	}
 	network := httpclient.Classify(err)
 	failed := failf(KindUnavailable, "the Deep Image API at %s %s", c.base.Host, network.Text)

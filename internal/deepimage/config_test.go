@@ -13,28 +13,37 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// TestDefaultsAreThoseOfTheTags compares what counts without an environment with what counts in one.
-func TestDefaultsAreThoseOfTheTags(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	t.Parallel()
-	config := reflect.ValueOf(deepimage.Config{}.WithDefaults())
-	for n := range config.NumField() {
-		field := config.Type().Field(n)
-		tag, got := field.Tag.Get("default"), fmt.Sprint(config.Field(n))
-		if duration, ok := reflect.TypeAssert[time.Duration](config.Field(n)); ok {
-			want, err := time.ParseDuration(tag)
-			if err != nil || want != duration {
-				t.Errorf("%s is %s, its tag says %s", field.Name, duration, tag)
-			}
-		} else if got != tag && tag != "" {
-			t.Errorf("%s is %s, its tag says %s", field.Name, got, tag)
-		}
+	got := withDefaults(t, deepimage.Config{CacheTime: time.Second})
+	want := deepimage.Config{
+		URL: "https://deep-image.ai/rest_api", Timeout: 15 * time.Second, SubmitTimeout: 2 * time.Minute, CallsPerSecond: 10, Concurrency: 8,
+		CacheTime: time.Second, PendingCacheTime: time.Second, UnknownPerMinute: 10,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("WithDefaults() = %+v, want %+v", got, want)
+	}
+}
+
+func TestFieldsAreDescribed(t *testing.T) {
+	t.Parallel()
+	for field := range reflect.TypeFor[deepimage.Config]().Fields() {
 		if field.Tag.Get("desc") == "" || field.Tag.Get("envconfig") == "" {
-			t.Errorf("%s is not described", field.Name)
+			t.Errorf("tags of %s = %q, want envconfig and desc", field.Name, field.Tag)
 		}
 		if field.Type.Kind() != reflect.String && field.Type.Kind() != reflect.Struct && field.Tag.Get("range") == "" {
-			t.Errorf("%s has no range", field.Name)
+			t.Errorf("tags of %s = %q, want a range", field.Name, field.Tag)
 		}
 	}
+}
+
+func withDefaults(t *testing.T, config deepimage.Config) deepimage.Config {
+	t.Helper()
+	config, err := config.WithDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 func TestValidate(t *testing.T) {
@@ -72,23 +81,23 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			config := deepimage.Config{APIKey: secret.New(row.key), URL: row.url}.WithDefaults()
+			config := withDefaults(t, deepimage.Config{APIKey: secret.New(row.key), URL: row.url})
 			err := config.Validate()
 			conflict, ok := errors.AsType[*configtypes.Conflict](err)
 			if ok != (row.variable != "") || ok && conflict.Name != row.variable || strings.Contains(fmt.Sprint(err), "hunter2") {
-				t.Errorf("%v", err)
+				t.Errorf("Validate() = %v, want a conflict of %q that does not repeat the value", err, row.variable)
 			}
 			client, newErr := deepimage.New(config)
 			if (newErr == nil) != (err == nil && row.key != "") {
-				t.Errorf("%v", newErr)
+				t.Errorf("New() = %v, want an error like that of Validate(), %v", newErr, err)
 			}
 			if newErr == nil {
 				_ = client.Close()
 			}
 		})
 	}
-	config := deepimage.Config{CacheTime: time.Second, PendingCacheTime: 2 * time.Second}.WithDefaults()
-	if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), "PENDING_CACHE_TIME ") {
-		t.Errorf("%v", err)
+	err := withDefaults(t, deepimage.Config{CacheTime: time.Second, PendingCacheTime: 2 * time.Second}).Validate()
+	if conflict, ok := errors.AsType[*configtypes.Conflict](err); !ok || conflict.Name != "PENDING_CACHE_TIME" {
+		t.Errorf("Validate() = %v, want a conflict of PENDING_CACHE_TIME", err)
 	}
 }

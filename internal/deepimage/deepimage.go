@@ -1,8 +1,7 @@
-// Package deepimage asks the API of Deep Image what became of a job, submits jobs and deletes
-// their images. Its key goes to one host only, and never into an error, a log or a text.
+// Package deepimage is a client of the Deep Image API: it looks up, submits and deletes jobs. It sends the key to one
+// host only, and never puts it into an error, a log or a text.
 //
-// What is known of the API is marked where it is used: documented by the vendor, seen in the
-// code of its clients, or inferred.
+// Comments mark what is known of the API: documented by the vendor, seen in the code of its clients, or inferred.
 package deepimage
 
 import (
@@ -20,7 +19,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Client talks to the API. It is safe for use by many goroutines. New makes it.
+// Client calls the API. It is safe for concurrent use.
 type Client struct {
 	config    Config
 	base      *url.URL
@@ -28,16 +27,15 @@ type Client struct {
 	userAgent string
 	transport *http.Transport
 
-	life    *life
-	flights singleflight.Group // look-ups under way
-	cache   *cache
-	quota   *quota
-	pace    *pace // of look-ups
-	deletes *pace
-	submits *pace
+	inFlight *inFlight
+	shared   singleflight.Group // lookups under way
+	cache    *cache
+	sources  sourceLimit
+
+	lookups, deletions, submissions *throttle
 }
 
-// Option changes what a client is made of.
+// Option changes a client.
 type Option func(*options)
 
 type options struct{ roots *x509.CertPool }
@@ -47,13 +45,16 @@ func WithRootCAs(roots *x509.CertPool) Option {
 	return func(o *options) { o.roots = roots }
 }
 
-// New makes a client that keeps to config; where a number is zero, its default counts. It fails,
-// with a sentence, without a key and on what Config.Validate refuses. It asks nobody yet.
+// New returns a client. Zero fields of config get their defaults. It returns an error without a key, and the errors of
+// Config.Validate. It connects to nothing yet.
 func New(config Config, choices ...Option) (*Client, error) {
 	if !config.Enabled() {
 		return nil, errors.New("the Deep Image API needs a key")
 	}
-	config = config.withDefaults()
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -65,41 +66,41 @@ func New(config Config, choices ...Option) (*Client, error) {
 	for _, choose := range choices {
 		choose(&chosen)
 	}
-	calls := newCallRate(config)
+	calls := newRateLimiter(config)
 	return &Client{
 		config: config, base: base, key: config.APIKey, userAgent: httpclient.UserAgent(),
-		transport: newTransport(config, chosen),
-		life:      newLife(),
-		cache:     newCache(config),
-		quota:     newQuota(config.UnknownPerMinute),
-		pace:      newPace(config.Concurrency, calls),
-		deletes:   newPace(config.Concurrency, calls),
-		submits:   newPace(config.Concurrency, calls),
+		transport:   newTransport(config, chosen),
+		inFlight:    newInFlight(),
+		cache:       newCache(config),
+		sources:     newSourceLimit(config.UnknownPerMinute),
+		lookups:     newThrottle(config.Concurrency, calls),
+		deletions:   newThrottle(config.Concurrency, calls),
+		submissions: newThrottle(config.Concurrency, calls),
 	}, nil
 }
 
-// Host is the host that is asked, with its port if the configuration names one.
+// Host returns the host of the API, with its port if the configuration has one.
 func (c *Client) Host() string { return c.base.Host }
 
-// Format prints the client without what it holds, whatever the verb.
+// Format prints only the host, for every verb.
 func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "deepimage.Client of "+c.base.Host)
 }
 
-// Check finds out whether the API answers and takes the key. It asks for a job that cannot
-// exist, since the API's own account page repeats the key.
+// Check returns an error unless the API answers and accepts the key. It looks up a job that cannot exist, because the
+// API's own account page repeats the key.
 func (c *Client) Check(ctx context.Context) error {
-	const nobody = "00000000-0000-1000-8000-000000000000"
-	_, err := c.Result(ctx, nobody, Fresh())
+	const noJob = "00000000-0000-1000-8000-000000000000"
+	_, err := c.Result(ctx, noJob, Fresh())
 	return err
 }
 
-// Close ends what is under way and waits for it. Every later call fails.
+// Close cancels the calls under way and waits for them. Later calls fail.
 func (c *Client) Close() error {
-	c.life.end()
+	c.inFlight.close()
 	c.transport.CloseIdleConnections()
 	return nil
 }
 
-// now is the time, with the monotonic reading that ages are taken from.
+// now returns the time with its monotonic reading.
 func now() time.Time { return time.Now().UTC() }

@@ -5,17 +5,16 @@ import (
 	"net/http"
 )
 
-// Delete removes a job's images from the vendor (DELETE /result/{job}, seen in the code of clients). It is
-// done as well if they are gone already or there is no such job, so it may be tried again. The error is
-// always an *Error.
+// Delete deletes a job's images at the vendor (DELETE /result/{job}, seen in the code of clients). It also succeeds
+// when they are deleted already or the job is unknown, so it can be retried. The error is always an *Error.
 func (c *Client) Delete(ctx context.Context, job string) error {
-	if !askable(job) {
+	if !isValidJobID(job) {
 		return nil
 	}
-	failed := c.inTurn(ctx, c.deletes, c.config.Timeout, func(ctx context.Context) *Error {
-		answer, failed := c.call(ctx, http.MethodDelete, resultPath(job), nil)
+	failed := c.throttled(ctx, c.deletions, c.config.Timeout, func(ctx context.Context) *Error {
+		r, failed := c.call(ctx, http.MethodDelete, resultPath(job), nil)
 		if failed == nil {
-			failed = c.readDeletion(answer, job)
+			failed = c.parseDeletion(r, job)
 		}
 		return failed
 	})
@@ -25,47 +24,42 @@ func (c *Client) Delete(ctx context.Context, job string) error {
 	return nil
 }
 
-// readDeletion says whether the images are gone. What the API says when they are is not
-// documented: any 2xx counts that is not somebody else's page.
-func (c *Client) readDeletion(a answer, job string) *Error {
-	s, readable := a.decode()
+// parseDeletion returns nil if the images are deleted. The response is not documented: any 2xx counts that is not an
+// HTML page.
+func (c *Client) parseDeletion(r response, job string) *Error {
+	m, ok := r.decode()
 	state := Deleted
 	switch {
-	case a.says(s, readable, "Image deleted") || a.deleted(s, readable):
-	case a.says(s, readable, "Job not found"):
+	case ok && isGone(r.status) && m.Message.equals("Image deleted") || r.confirmsDeletion(m, ok):
+	case ok && isGone(r.status) && m.Message.equals("Job not found"):
 		state = Unknown
 	default:
-		return c.readUndeleted(a, s, readable)
+		return c.deletionError(r, m, ok)
 	}
-	c.cache.put(Verdict{Job: job, State: state, Asked: now()})
+	c.cache.put(JobStatus{Job: job, State: state, Asked: now()})
 	return nil
 }
 
-// says compares the message of a documented 404.
-func (a answer) says(s said, readable bool, message string) bool {
-	return readable && isGone(a.status) && s.Message.ok(message)
-}
-
-// deleted takes a short text, or nothing, for a yes as well.
-func (a answer) deleted(s said, readable bool) bool {
-	if a.status < 200 || a.status > 299 {
+// confirmsDeletion accepts JSON, a short text and an empty body.
+func (r response) confirmsDeletion(m members, isJSON bool) bool {
+	if r.status < 200 || r.status > 299 {
 		return false
 	}
-	return readable && !s.failed() || !readable && !a.oversized && !a.isPage()
+	return isJSON && !m.failed() || !isJSON && !r.oversized && !r.isHTML()
 }
 
-// readUndeleted tells a refusal, which stays one, from an answer that says nothing.
-func (c *Client) readUndeleted(a answer, s said, readable bool) *Error {
-	if failed := c.refusal(a, s, readable); failed != nil {
+// deletionError distinguishes a refusal, which is final, from an unusable response.
+func (c *Client) deletionError(r response, m members, ok bool) *Error {
+	if failed := c.commonError(r, m, ok); failed != nil {
 		return failed
 	}
-	if refusesDeletion(a.status) {
-		return answered(KindRefused, a.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(a.status), c.reason(s))
+	if refusesDeletion(r.status) {
+		return statusf(KindRefused, r.status, "the Deep Image API refuses to delete the images of the job with %s%s", statusText(r.status), c.message(m))
 	}
-	return c.unexpected(a, s)
+	return c.unexpected(r, m)
 }
 
-// refusesDeletion says whether HTTP lays the fault on the request, so that the same again will be refused. Nothing of it is documented.
+// refusesDeletion reports whether the status blames the request, so that a retry would fail too. Not documented.
 func refusesDeletion(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict,

@@ -1,58 +1,56 @@
 package deepimage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 )
 
-// Kind is the class of a failure. None of them says anything about a job.
+// Kind is the class of an error. No error says anything about the state of a job.
 type Kind string
 
-// The failures of every call.
+// The errors of every call.
 const (
-	KindUnavailable Kind = "unavailable"  // no answer, or none that can be understood; later it may be there
-	KindLimited     Kind = "rate_limited" // the API, or our own bound on calls, asks for a pause
-	KindKey         Kind = "key"          // the API does not take the key: a person must look
-	KindCancelled   Kind = "cancelled"    // the caller gave up, or the client was closed
+	KindUnavailable Kind = "unavailable"  // no usable response; retry later
+	KindLimited     Kind = "rate_limited" // by the API, or by our own limits
+	KindKey         Kind = "key"          // the API refuses the key
+	KindCancelled   Kind = "cancelled"    // by the caller or by Close
 )
 
-// The failures of Result only.
+// The errors of Result only.
 const (
-	KindSource Kind = "source" // callbacks from there have named too many jobs that the API says nothing of
-	// KindJob: the API answers what is no word about a job, and the job's id may be the cause. It says nothing of other jobs.
-	KindJob Kind = "job"
+	KindSource Kind = "source" // the source of the callback named too many jobs that the API does not know
+	KindJob    Kind = "job"    // unusable response, possibly caused by this job id; other jobs are not affected
 )
 
-// KindRefused says that the request of Submit or its image is no good, or that Delete is not allowed; the same again will be refused.
+// KindRefused is an error of Submit and Delete: the API refuses the request, and would refuse it again.
 const KindRefused Kind = "refused"
 
-// The failures of Submit only.
+// The errors of Submit only.
 const (
-	KindSlots   Kind = "slots"   // as many jobs are under way as the plan allows
-	KindCredits Kind = "credits" // the account has too few credits
-	// KindOutcome: the request was sent and the answer did not come, or was none. The job may exist
-	// and may have been charged. It must not simply be sent again.
-	KindOutcome Kind = "unknown_outcome"
+	KindSlots   Kind = "slots"           // the plan's limit of concurrent jobs is reached
+	KindCredits Kind = "credits"         // the account has too few credits
+	KindOutcome Kind = "unknown_outcome" // sent, but no usable response: the job may exist and cost credits; do not send it again
 )
 
-// Error is a call that failed. Its text is a sentence for a person; it holds no key, and of the
-// vendor's own words only what is fit to be shown.
+// Error is the error of every call. Its text is a sentence for a person. It never holds the key, and the vendor's
+// own texts only sanitized.
 type Error struct {
 	Kind   Kind
-	Status int           // of the answer; 0 if there was none
-	After  time.Duration // how long not to ask again; 0 if nobody said
+	Status int           // of the HTTP response; 0 without one
+	After  time.Duration // earliest time for a retry; 0 if not known
 	Text   string
-	Err    error // of the context or the system; nil if the text says all
+	Err    error // of the context or the system; may be nil
 }
 
-// Error gives the sentence.
+// Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// KindOf gives the kind of a failure, "" for an error that is not from this package.
+// KindOf returns the kind of an error of this package, else "".
 func KindOf(err error) Kind {
 	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.Kind
@@ -60,7 +58,7 @@ func KindOf(err error) Kind {
 	return ""
 }
 
-// AfterOf is how long not to ask again after a failure, 0 if nobody said.
+// AfterOf returns the After of an error of this package, else 0.
 func AfterOf(err error) time.Duration {
 	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.After
@@ -72,9 +70,18 @@ func failf(kind Kind, format string, values ...any) *Error {
 	return &Error{Kind: kind, Text: fmt.Sprintf(format, values...)}
 }
 
-// answered is failf for an answer with a status.
-func answered(kind Kind, status int, format string, values ...any) *Error {
+// statusf is failf for a response with a status.
+func statusf(kind Kind, status int, format string, values ...any) *Error {
 	failed := failf(kind, format, values...)
 	failed.Status = status
 	return failed
+}
+
+// cancelled returns the error of a context that ended before the response.
+func cancelled(ctx context.Context) *Error {
+	err := ctx.Err()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Kind: KindUnavailable, Text: "the Deep Image API did not answer before the deadline", Err: err}
+	}
+	return &Error{Kind: KindCancelled, Text: "the call of the Deep Image API was cancelled", Err: err}
 }

@@ -12,23 +12,22 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// TestEveryJobGetsItsVerdict asks for many jobs at once, some of them forged, while the API
-// fails a tenth of its calls. No failure may become a verdict, and the calls stay near the number of jobs.
-func TestEveryJobGetsItsVerdict(t *testing.T) {
+// TestEveryJobGetsItsStatus looks up many jobs at once, some of them forged, while the API fails a tenth of its calls.
+func TestEveryJobGetsItsStatus(t *testing.T) {
 	t.Parallel()
 	const jobs, workers = 400, 16
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: jobs})
 	if err := vendor.Flap(fakevendor.Flapping{Seed: 1, Fail: 0.06, Drop: 0.04}); err != nil {
 		t.Fatal(err)
 	}
-	wanted := make(chan deepimage.Verdict, jobs)
+	wanted := make(chan deepimage.JobStatus, jobs)
 	for n := range jobs {
 		if n%20 == 0 {
-			wanted <- deepimage.Verdict{Job: newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged}).ID, State: deepimage.Unknown}
+			wanted <- deepimage.JobStatus{Job: newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged}).ID, State: deepimage.Unknown}
 			continue
 		}
 		job := newJob(t, vendor, fakevendor.JobOptions{})
-		wanted <- deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL}
+		wanted <- deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL}
 	}
 	close(wanted)
 	var asking sync.WaitGroup
@@ -37,22 +36,21 @@ func TestEveryJobGetsItsVerdict(t *testing.T) {
 			for want := range wanted {
 				got, err := ask(t.Context(), client, want.Job)
 				if got.Asked = (time.Time{}); err != nil || got != want {
-					t.Errorf("got %+v, %v, want %+v", got, err, want)
+					t.Errorf("Result(%s) = %+v, %v, want %+v", want.Job, got, err, want)
 				}
 			}
 		})
 	}
 	asking.Wait()
 	calls := vendor.Calls(fakevendor.CallResult)
-	t.Logf("%d calls for %d jobs", calls, jobs)
 	if calls > jobs*5/4 {
-		t.Errorf("%d calls for %d jobs", calls, jobs)
+		t.Errorf("calls = %d for %d jobs, want at most %d", calls, jobs, jobs*5/4)
 	}
 }
 
-// ask asks until there is a verdict, as long as it is told to wait.
-func ask(ctx context.Context, client *deepimage.Client, job string) (deepimage.Verdict, error) {
-	source := deepimage.From(netip.MustParseAddr("192.0.2.1"))
+// ask retries Result until the API answers.
+func ask(ctx context.Context, client *deepimage.Client, job string) (deepimage.JobStatus, error) {
+	source := deepimage.FromSource(netip.MustParseAddr("192.0.2.1"))
 	for {
 		got, err := client.Result(ctx, job, source)
 		failed, ok := errors.AsType[*deepimage.Error](err)

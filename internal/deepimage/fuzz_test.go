@@ -10,8 +10,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 )
 
-// FuzzAnswers reads anything as an answer to each of the calls.
-func FuzzAnswers(f *testing.F) {
+// FuzzResponses parses any response to each of the calls.
+func FuzzResponses(f *testing.F) {
 	for _, seed := range []struct {
 		status int
 		body   string
@@ -31,36 +31,36 @@ func FuzzAnswers(f *testing.F) {
 	}
 	client := newClient(f, "http://127.0.0.1:1", deepimage.Config{})
 	f.Fuzz(func(t *testing.T, status int, header string, body []byte) {
-		said := http.Header{"Retry-After": {header}, "Content-Type": {header}}
-		verdict, failed := client.ReadResult(status, said, body, "J")
+		headers := http.Header{"Retry-After": {header}, "Content-Type": {header}}
+		got, failed := client.ParseResult(status, headers, body, "J")
 		if failed == nil {
-			checkFuzzedVerdict(t, verdict, status)
-		} else if verdict != (deepimage.Verdict{}) {
-			t.Fatalf("%+v beside %v", verdict, failed)
+			checkFuzzedStatus(t, got, status)
+		} else if got != (deepimage.JobStatus{}) {
+			t.Fatalf("status = %+v with error %v, want none with an error", got, failed)
 		}
 		checkFuzzedFailure(t, failed)
-		job, failed := client.ReadSubmission(status, said, body)
+		job, failed := client.ParseSubmission(status, headers, body)
 		if (job == "") != (failed != nil) || len(job) > 256 || job != "" && (status < 200 || status > 299) {
-			t.Fatalf("%q, %v", job, failed)
+			t.Fatalf("ParseSubmission(%d) = %q, %v, want either a job with a 2xx or an error", status, job, failed)
 		}
 		checkFuzzedFailure(t, failed)
-		checkFuzzedFailure(t, client.ReadDeletion(status, said, body, "J"))
+		checkFuzzedFailure(t, client.ParseDeletion(status, headers, body, "J"))
 	})
 }
 
-func checkFuzzedVerdict(t *testing.T, verdict deepimage.Verdict, status int) {
+func checkFuzzedStatus(t *testing.T, got deepimage.JobStatus, status int) {
 	t.Helper()
-	checkFuzzedText(t, verdict.Message)
-	checkFuzzedText(t, verdict.Status)
+	checkFuzzedText(t, got.Message)
+	checkFuzzedText(t, got.Status)
 	wants := map[deepimage.State]bool{
-		deepimage.Complete: status == 200 && verdict.ResultURL != "" && !strings.Contains(verdict.ResultURL, theKey),
+		deepimage.Complete: status == 200 && got.ResultURL != "" && !strings.Contains(got.ResultURL, theKey),
 		deepimage.Failed:   status == 200 || status >= 500,
 		deepimage.Deleted:  status == 404 || status == 410,
 		deepimage.Unknown:  status == 404 || status == 410,
 		deepimage.Pending:  status == 200,
 	}
-	if !wants[verdict.State] || verdict.Job != "J" || (verdict.ResultURL != "") != (verdict.State == deepimage.Complete) {
-		t.Fatalf("%+v of %d", verdict, status)
+	if !wants[got.State] || got.Job != "J" || (got.ResultURL != "") != (got.State == deepimage.Complete) {
+		t.Fatalf("ParseResult(%d) = %+v, want a state that this status can have", status, got)
 	}
 }
 
@@ -71,13 +71,13 @@ func checkFuzzedFailure(t *testing.T, failed *deepimage.Error) {
 	}
 	checkFuzzedText(t, failed.Text)
 	if failed.Kind == "" || failed.Text == "" || failed.After < 0 || len(failed.Text) > 600 {
-		t.Fatalf("%+v", failed)
+		t.Fatalf("error = %+v, want a kind, a text of at most 600 bytes and no negative time", failed)
 	}
 }
 
 func checkFuzzedText(t *testing.T, text string) {
 	t.Helper()
 	if strings.Contains(text, theKey) || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		t.Fatalf("%q", text)
+		t.Fatalf("text = %q, want printable text without the key", text)
 	}
 }

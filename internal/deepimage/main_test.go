@@ -29,7 +29,7 @@ func startVendor(t testing.TB, processing fakevendor.Processing) *fakevendor.Ven
 	return vendor
 }
 
-// newClient makes a client of the API at url that is in nobody's way.
+// newClient returns a client of the API at url with a high rate limit.
 func newClient(t testing.TB, url string, config deepimage.Config, choices ...deepimage.Option) *deepimage.Client {
 	t.Helper()
 	if !config.Enabled() {
@@ -68,17 +68,17 @@ func newJob(t testing.TB, vendor *fakevendor.Vendor, options fakevendor.JobOptio
 	return job
 }
 
-// checkVerdict compares all but the time.
-func checkVerdict(t *testing.T, got deepimage.Verdict, err error, want deepimage.Verdict) {
+// checkStatus compares all but the time.
+func checkStatus(t *testing.T, got deepimage.JobStatus, err error, want deepimage.JobStatus) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Asked.IsZero() || time.Since(got.Asked) > time.Minute {
-		t.Errorf("asked at %v", got.Asked)
+		t.Errorf("asked = %v, want a time within the last minute", got.Asked)
 	}
 	got.Asked = time.Time{}
 	if got != want {
-		t.Errorf("\ngot  %+v\nwant %+v", got, want)
+		t.Errorf("status = %+v, want %+v", got, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Size reads a width or height as a request has it: a number of pixels, or percent as a text, such as 2000 or 200% (documented).
+// Size returns a width or height as JSON of a request: pixels such as 2000, or percent such as 200% (documented).
 func Size(text string) (jsontext.Value, error) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
 	n, err := strconv.ParseUint(number, 10, 31)
@@ -25,22 +25,22 @@ func Size(text string) (jsontext.Value, error) {
 	}
 }
 
-// WithWebhook copies a request with an address as webhooks.complete (documented), and with every other byte of it as it was. The
-// error is of KindRefused.
+// WithWebhook returns a copy of the request with the address as webhooks.complete (documented). It changes no other
+// byte. The error is of KindRefused.
 func WithWebhook(request []byte, address string) ([]byte, error) {
 	quoted, err := jsontext.AppendQuote([]byte(`"complete":`), address)
 	if err != nil {
 		return nil, failf(KindRefused, "the address of the webhook is not valid UTF-8")
 	}
 	if len(request) > MaxRequestBytes-len(quoted)-len(`"webhooks":{},`) {
-		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image takes; give it a URL of the image in place of the image")
+		return nil, failf(KindRefused, "the request is longer than the 32 MiB that Deep Image accepts; replace the inline image by its URL")
 	}
 	webhooks, at, isEmpty, err := findWebhooks(request)
 	if err != nil {
 		return nil, err
 	}
 	if webhooks.Kind() == '{' {
-		at++ // behind its brace
+		at++ // after its brace
 		isEmpty = len(bytes.TrimSpace(webhooks[1:])) == 1
 	} else {
 		quoted = slices.Concat([]byte(`"webhooks":{`), quoted, []byte("}"))
@@ -51,11 +51,11 @@ func WithWebhook(request []byte, address string) ([]byte, error) {
 	return slices.Concat(request[:at], quoted, request[at:]), nil
 }
 
-// findWebhooks gives the value of webhooks and where it begins; or no value, the place behind the first brace, and whether
-// there is nothing behind it.
+// findWebhooks returns the value of webhooks and its offset. Without one it returns the offset after the first brace
+// and whether the object is empty.
 func findWebhooks(request []byte) (webhooks jsontext.Value, at int64, isEmpty bool, err error) {
 	isEmpty = true
-	inside, err := members(request, func(name string, value jsontext.Value, start int64) error {
+	inside, err := visitMembers(request, func(name string, value jsontext.Value, start int64) error {
 		isEmpty = false
 		if name == "webhooks" {
 			webhooks, at = value.Clone(), start
@@ -68,21 +68,21 @@ func findWebhooks(request []byte) (webhooks jsontext.Value, at int64, isEmpty bo
 	case webhooks == nil:
 		return nil, inside, isEmpty, nil
 	case webhooks.Kind() != '{':
-		return nil, 0, false, failf(KindRefused, "webhooks must be an object; leave it out, the receiver puts its own address there")
+		return nil, 0, false, failf(KindRefused, "webhooks must be an object; leave it out, the receiver sets it")
 	}
-	_, err = members(webhooks, func(name string, _ jsontext.Value, _ int64) error {
+	_, err = visitMembers(webhooks, func(name string, _ jsontext.Value, _ int64) error {
 		if name != "complete" {
 			return nil
 		}
 		return failf(KindRefused,
-			"the request names a webhook; leave webhooks.complete out, the receiver puts its own address there, and its handler forward tells others")
+			"the request sets webhooks.complete; leave it out, the receiver sets it. To notify another system, use the handler forward")
 	})
 	return webhooks, at, false, err
 }
 
-// members visits the members of an object that is all there is in text, and says where the first one begins.
-func members(text []byte, visit func(name string, value jsontext.Value, start int64) error) (inside int64, err error) {
-	notJSON := failf(KindRefused, "the request must be a JSON object, as Deep Image takes it")
+// visitMembers calls visit for each member of the object that text is, and returns the offset of the first one.
+func visitMembers(text []byte, visit func(name string, value jsontext.Value, start int64) error) (inside int64, err error) {
+	notJSON := failf(KindRefused, "the request must be a JSON object")
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text))
 	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != '{' {
 		return 0, notJSON

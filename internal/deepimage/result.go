@@ -2,7 +2,6 @@ package deepimage
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -11,90 +10,89 @@ import (
 	"github.com/google/uuid"
 )
 
-// Look says how a result is looked up.
-type Look func(*look)
+// LookupOption changes how Result looks a job up.
+type LookupOption func(*lookup)
 
-type look struct {
+type lookup struct {
 	fresh  bool
 	source netip.Addr
 }
 
-// Fresh asks the API even if the answer is remembered: for an address that has expired, and when
-// a person wants to know. Those who ask for the same job at the same moment still share a call.
-func Fresh() Look { return func(l *look) { l.fresh = true } }
+// Fresh asks the API even if the status is cached: for a URL that has expired, or on a person's request. Concurrent
+// lookups of the same job still share one call.
+func Fresh() LookupOption { return func(l *lookup) { l.fresh = true } }
 
-// From names the address of the one who told us of the job. Too many jobs from it that the
-// API does not know, and it has to wait (KindSource). Jobs that we know of by
-// ourselves have no source, nor has one whose sender is not known: leave it out, or give the zero Addr.
-func From(source netip.Addr) Look { return func(l *look) { l.source = source } }
+// FromSource names the client IP of the callback that named the job. A source that named too many unknown jobs gets
+// an error of KindSource. Leave it out, or pass the zero Addr, for jobs that did not come with a callback.
+func FromSource(source netip.Addr) LookupOption { return func(l *lookup) { l.source = source } }
 
-// Result asks what became of a job (GET /result/{job}, documented). The error is always an *Error
-// and means that nothing was learnt about the job, whatever its kind.
-func (c *Client) Result(ctx context.Context, job string, looks ...Look) (Verdict, error) {
-	var wanted look
-	for _, choose := range looks {
-		choose(&wanted)
+// Result returns the status of a job (GET /result/{job}, documented). The error is always an *Error and says nothing
+// about the job.
+func (c *Client) Result(ctx context.Context, job string, options ...LookupOption) (JobStatus, error) {
+	var wanted lookup
+	for _, option := range options {
+		option(&wanted)
 	}
-	if !askable(job) {
-		return Verdict{Job: job, State: Unknown, Asked: now()}, nil
+	if !isValidJobID(job) {
+		return JobStatus{Job: job, State: Unknown, Asked: now()}, nil
 	}
-	if known, found := c.cache.get(job, now()); found && !wanted.fresh {
+	if known, ok := c.cache.get(job, now()); ok && !wanted.fresh {
 		return known, nil
 	}
-	if refusal := c.quota.admit(wanted.source, now()); refusal != nil {
-		return Verdict{}, refusal
+	if failed := c.sources.check(wanted.source, now()); failed != nil {
+		return JobStatus{}, failed
 	}
-	return c.join(ctx, job, wanted)
+	return c.lookupShared(ctx, job, wanted)
 }
 
-// join waits for the look-up that is under way for the job, or for a new one. It goes on
-// for the others, and for the cache, when this caller leaves.
-func (c *Client) join(ctx context.Context, job string, wanted look) (Verdict, error) {
-	flight := "remembered " + job
+// lookupShared joins the lookup of the job that is under way, or begins one. The lookup continues, for other callers
+// and for the cache, when this caller leaves.
+func (c *Client) lookupShared(ctx context.Context, job string, wanted lookup) (JobStatus, error) {
+	key := "cached " + job
 	if wanted.fresh {
-		flight = "fresh " + job
+		key = "fresh " + job
 	}
-	landed := c.flights.DoChan(flight, func() (any, error) {
-		verdict, failed := c.look(job, wanted.source)
+	done := c.shared.DoChan(key, func() (any, error) {
+		status, failed := c.lookup(job, wanted.source)
 		if failed != nil {
 			return nil, failed
 		}
-		return verdict, nil
+		return status, nil
 	})
 	select {
-	case result := <-landed:
-		verdict, _ := result.Val.(Verdict) // nil beside an error
-		return verdict, result.Err
+	case result := <-done:
+		status, _ := result.Val.(JobStatus) // nil with an error
+		return status, result.Err
 	case <-ctx.Done():
-		return Verdict{}, gaveUp(ctx)
+		return JobStatus{}, cancelled(ctx)
 	}
 }
 
-// look asks the API once, in its turn.
-func (c *Client) look(job string, source netip.Addr) (verdict Verdict, failed *Error) {
+// lookup asks the API once.
+func (c *Client) lookup(job string, source netip.Addr) (status JobStatus, failed *Error) {
 	var asked time.Time
-	failed = c.inTurn(c.life.ctx, c.pace, c.config.Timeout, func(ctx context.Context) *Error {
+	failed = c.throttled(c.inFlight.ctx, c.lookups, c.config.Timeout, func(ctx context.Context) *Error {
 		asked = now()
-		answer, failed := c.call(ctx, http.MethodGet, resultPath(job), nil)
+		r, failed := c.call(ctx, http.MethodGet, resultPath(job), nil)
 		if failed == nil {
-			verdict, failed = c.readResult(answer, job)
+			status, failed = c.parseResult(r, job)
 		}
-		return ofJob(job, failed)
+		return blameJob(job, failed)
 	})
-	if failed != nil && failed.Kind == KindJob || verdict.State == Unknown {
-		c.quota.charge(source, asked)
+	if failed != nil && failed.Kind == KindJob || status.State == Unknown {
+		c.sources.charge(source, asked)
 	}
 	if failed != nil {
-		return Verdict{}, failed
+		return JobStatus{}, failed
 	}
-	verdict.Asked = asked
-	c.cache.put(verdict)
-	return verdict, nil
+	status.Asked = asked
+	c.cache.put(status)
+	return status, nil
 }
 
-// ofJob lays on the job what is answered to an id that is not the vendor's: those are UUIDs in every example (documented). What
-// a firewall, a router or the API itself makes of another must not pause the calls about other jobs.
-func ofJob(job string, failed *Error) *Error {
+// blameJob gives KindJob to the error of a response if the id is not a UUID, as all ids of the vendor are
+// (documented). A firewall or router may refuse such an id, and that must not pause the lookups of other jobs.
+func blameJob(job string, failed *Error) *Error {
 	if failed == nil || failed.Status == 0 || failed.Kind == KindLimited || isUUID(job) {
 		return failed
 	}
@@ -104,10 +102,9 @@ func ofJob(job string, failed *Error) *Error {
 
 func isUUID(job string) bool { return len(job) == len(uuid.Nil.String()) && uuid.Validate(job) == nil }
 
-// askable says whether a job's id can be put into a path without becoming another one: dots
-// between slashes are resolved by some servers and proxies even when they are escaped.
-// The vendor's own ids are UUIDs in every example (documented), so nothing is lost.
-func askable(job string) bool {
+// isValidJobID reports whether a job's id can be part of a path without leading to another one: some servers and
+// proxies resolve dots between slashes even when they are escaped. The vendor's own ids are UUIDs (documented).
+func isValidJobID(job string) bool {
 	if job == "" || len(job) > maxJobBytes {
 		return false
 	}
@@ -118,13 +115,4 @@ func askable(job string) bool {
 		}
 	}
 	return true
-}
-
-// gaveUp says that a context ended before the API had answered.
-func gaveUp(ctx context.Context) *Error {
-	err := ctx.Err()
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &Error{Kind: KindUnavailable, Text: "the time was over before the Deep Image API had answered", Err: err}
-	}
-	return &Error{Kind: KindCancelled, Text: "the call of the Deep Image API was called off", Err: err}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,95 +19,95 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// forever is a time that no test waits for.
+// forever is longer than any test runs.
 const forever = time.Hour
 
-func TestVerdicts(t *testing.T) {
+func TestResult(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	for name, row := range map[string]struct {
 		options fakevendor.JobOptions
-		want    deepimage.Verdict // U in ResultURL is the job's address
+		want    deepimage.JobStatus // U in ResultURL stands for the job's URL
 	}{
-		"complete":    {fakevendor.JobOptions{}, deepimage.Verdict{State: deepimage.Complete, ResultURL: "U"}},
-		"failed":      {fakevendor.JobOptions{State: fakevendor.Failed}, deepimage.Verdict{State: deepimage.Failed, Message: "Image processing failed"}},
-		"deleted":     {fakevendor.JobOptions{State: fakevendor.Deleted}, deepimage.Verdict{State: deepimage.Deleted}},
-		"unknown":     {fakevendor.JobOptions{State: fakevendor.Forged}, deepimage.Verdict{State: deepimage.Unknown}},
-		"received":    {fakevendor.JobOptions{State: fakevendor.Received}, deepimage.Verdict{State: deepimage.Pending, Status: "received"}},
-		"not started": {fakevendor.JobOptions{State: fakevendor.NotStarted}, deepimage.Verdict{State: deepimage.Pending, Status: "not_started"}},
-		"in progress": {fakevendor.JobOptions{State: fakevendor.InProgress}, deepimage.Verdict{State: deepimage.Pending, Status: "in_progress"}},
-		"predicting":  {fakevendor.JobOptions{State: fakevendor.Predicting}, deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}},
-		"never seen":  {fakevendor.JobOptions{State: "Ümläut\u202e\n x"}, deepimage.Verdict{State: deepimage.Pending, Status: "Ümläut x"}},
+		"complete":    {want: deepimage.JobStatus{State: deepimage.Complete, ResultURL: "U"}},
+		"failed":      {options: fakevendor.JobOptions{State: fakevendor.Failed}, want: deepimage.JobStatus{State: deepimage.Failed, Message: "Image processing failed"}},
+		"deleted":     {options: fakevendor.JobOptions{State: fakevendor.Deleted}, want: deepimage.JobStatus{State: deepimage.Deleted}},
+		"unknown":     {options: fakevendor.JobOptions{State: fakevendor.Forged}, want: deepimage.JobStatus{State: deepimage.Unknown}},
+		"received":    {options: fakevendor.JobOptions{State: fakevendor.Received}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "received"}},
+		"not started": {options: fakevendor.JobOptions{State: fakevendor.NotStarted}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "not_started"}},
+		"in progress": {options: fakevendor.JobOptions{State: fakevendor.InProgress}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "in_progress"}},
+		"predicting":  {options: fakevendor.JobOptions{State: fakevendor.Predicting}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "predicting"}},
+		"never seen":  {options: fakevendor.JobOptions{State: "Ümläut\u202e\n x"}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "Ümläut x"}},
 		"storage": {
-			fakevendor.JobOptions{APIShape: fakevendor.ResultStorage},
-			deepimage.Verdict{State: deepimage.Complete, ResultURL: "storage://my-bucket/results/image.png"},
+			options: fakevendor.JobOptions{APIShape: fakevendor.ResultStorage},
+			want:    deepimage.JobStatus{State: deepimage.Complete, ResultURL: "storage://my-bucket/results/image.png"},
 		},
 		"complete without address": {
-			fakevendor.JobOptions{APIShape: fakevendor.ResultMissing},
-			deepimage.Verdict{State: deepimage.Pending, Status: "complete"},
+			options: fakevendor.JobOptions{APIShape: fakevendor.ResultMissing},
+			want:    deepimage.JobStatus{State: deepimage.Pending, Status: "complete"},
 		},
-		"odd id": {fakevendor.JobOptions{ID: "a b/%2e?x=#;é&+"}, deepimage.Verdict{State: deepimage.Complete, ResultURL: "U"}},
+		"odd id": {options: fakevendor.JobOptions{ID: "a b/%2e?x=#;é&+"}, want: deepimage.JobStatus{State: deepimage.Complete, ResultURL: "U"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			job := newJob(t, vendor, row.options)
 			row.want.Job, row.want.ResultURL = job.ID, strings.ReplaceAll(row.want.ResultURL, "U", job.ResultURL)
 			got, err := client.Result(t.Context(), job.ID)
-			checkVerdict(t, got, err, row.want)
-			if got.Final() != (row.want.State != deepimage.Pending) {
-				t.Errorf("final is %t", got.Final())
+			checkStatus(t, got, err, row.want)
+			if got.IsFinal() != (row.want.State != deepimage.Pending) {
+				t.Errorf("IsFinal() = %t, want %t", got.IsFinal(), row.want.State != deepimage.Pending)
 			}
 			if vendor.Requests(job.ResultURL) != 0 {
-				t.Error("the result's host was asked")
+				t.Error("the result's host was asked, want no request")
 			}
 		})
 	}
 }
 
-func TestIDsThatLeadElsewhereAreNotAskedFor(t *testing.T) {
+func TestInvalidJobIDsAreNotSent(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	for _, job := range []string{"", ".", "..", "../me", "a/../../me", `..\me`, "a/./b", strings.Repeat("x", 257)} {
 		got, err := client.Result(t.Context(), job)
-		checkVerdict(t, got, err, deepimage.Verdict{Job: job, State: deepimage.Unknown})
+		checkStatus(t, got, err, deepimage.JobStatus{Job: job, State: deepimage.Unknown})
 		if err := client.Delete(t.Context(), job); err != nil {
 			t.Error(err)
 		}
 	}
 	for call := range map[fakevendor.Call]bool{fakevendor.CallResult: true, fakevendor.CallDelete: true, fakevendor.CallMe: true} {
 		if vendor.Calls(call) != 0 {
-			t.Errorf("%d calls of %s", vendor.Calls(call), call)
+			t.Errorf("calls of %s = %d, want 0", call, vendor.Calls(call))
 		}
 	}
 }
 
-func TestOutagesAreNoVerdicts(t *testing.T) {
+func TestResultErrors(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		trouble fakevendor.Trouble
 		kind    deepimage.Kind
 		status  int
 		after   time.Duration
-		says    string
+		shows   string // of the vendor's message
 	}{
-		"500":            {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 500, Says: "Oops at https://x/y"}, deepimage.KindUnavailable, 500, 0, "500 Internal Server Error, which is not what was expected: Oops at [address]"},
-		"503":            {fakevendor.Trouble{Kind: fakevendor.Refuse}, deepimage.KindUnavailable, 503, 0, "503"},
-		"404 of others":  {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "Not Found"}, deepimage.KindUnavailable, 404, 0, "404"},
-		"400":            {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400}, deepimage.KindUnavailable, 400, 0, "400"},
-		"404 page":       {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, deepimage.KindUnavailable, 404, 0, "without a word"},
-		"403 page":       {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403}, deepimage.KindUnavailable, 403, 0, "without a word"},
-		"502 page":       {fakevendor.Trouble{Kind: fakevendor.Gateway}, deepimage.KindUnavailable, 502, 0, "without a word"},
-		"cut":            {fakevendor.Trouble{Kind: fakevendor.Cut}, deepimage.KindUnavailable, 200, 0, "not a whole JSON object"},
-		"flood":          {fakevendor.Trouble{Kind: fakevendor.Flood}, deepimage.KindUnavailable, 200, 0, "too long"},
-		"drop":           {fakevendor.Trouble{Kind: fakevendor.Drop}, deepimage.KindUnavailable, 0, 0, "closed the connection too early"},
-		"hang":           {fakevendor.Trouble{Kind: fakevendor.Lag}, deepimage.KindUnavailable, 0, 0, "the time was over"},
-		"other job":      {fakevendor.Trouble{Kind: fakevendor.Mixup}, deepimage.KindUnavailable, 200, 0, "another job"},
-		"no status":      {fakevendor.Trouble{Kind: fakevendor.Say}, deepimage.KindUnavailable, 200, 0, "without a status"},
-		"redirect":       {fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/me"}, deepimage.KindUnavailable, 307, 0, "redirect"},
-		"429":            {fakevendor.Trouble{Kind: fakevendor.Limit}, deepimage.KindLimited, 429, 0, "fewer calls"},
-		"429 for a time": {fakevendor.Trouble{Kind: fakevendor.Limit, RetryAfter: time.Minute}, deepimage.KindLimited, 429, time.Minute, "fewer calls"},
-		"401":            {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 401, Says: "who?"}, deepimage.KindKey, 401, 0, "does not take the key: who?"},
-		"403":            {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "No x-api-key header is provided"}, deepimage.KindKey, 403, 0, "does not take the key"},
+		"500":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 500, Says: "Oops at https://x/y"}, kind: deepimage.KindUnavailable, status: 500, shows: "Oops at [address]"},
+		"503":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse}, kind: deepimage.KindUnavailable, status: 503},
+		"404 of others":  {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "Not Found"}, kind: deepimage.KindUnavailable, status: 404},
+		"400":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400}, kind: deepimage.KindUnavailable, status: 400},
+		"404 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, kind: deepimage.KindUnavailable, status: 404},
+		"403 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403}, kind: deepimage.KindUnavailable, status: 403},
+		"502 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway}, kind: deepimage.KindUnavailable, status: 502},
+		"cut":            {trouble: fakevendor.Trouble{Kind: fakevendor.Cut}, kind: deepimage.KindUnavailable, status: 200},
+		"flood":          {trouble: fakevendor.Trouble{Kind: fakevendor.Flood}, kind: deepimage.KindUnavailable, status: 200},
+		"drop":           {trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, kind: deepimage.KindUnavailable},
+		"hang":           {trouble: fakevendor.Trouble{Kind: fakevendor.Lag}, kind: deepimage.KindUnavailable},
+		"other job":      {trouble: fakevendor.Trouble{Kind: fakevendor.Mixup}, kind: deepimage.KindUnavailable, status: 200},
+		"no status":      {trouble: fakevendor.Trouble{Kind: fakevendor.Say}, kind: deepimage.KindUnavailable, status: 200},
+		"redirect":       {trouble: fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/me"}, kind: deepimage.KindUnavailable, status: 307},
+		"429":            {trouble: fakevendor.Trouble{Kind: fakevendor.Limit}, kind: deepimage.KindLimited, status: 429},
+		"429 for a time": {trouble: fakevendor.Trouble{Kind: fakevendor.Limit, RetryAfter: time.Minute}, kind: deepimage.KindLimited, status: 429, after: time.Minute},
+		"401":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 401, Says: "who?"}, kind: deepimage.KindKey, status: 401, shows: "who?"},
+		"403":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "No x-api-key header is provided"}, kind: deepimage.KindKey, status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,40 +120,40 @@ func TestOutagesAreNoVerdicts(t *testing.T) {
 			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{row.trouble}})
 			got, err := client.Result(t.Context(), job.ID)
 			failed, ok := errors.AsType[*deepimage.Error](err)
-			if !ok || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.says) {
-				t.Errorf("got %+v, %+v", got, err)
+			if !ok || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.shows) {
+				t.Errorf("Result() = %+v, want kind %s, status %d, after %s, with %q", err, row.kind, row.status, row.after, row.shows)
 			}
-			if got != (deepimage.Verdict{}) {
-				t.Errorf("a verdict beside the error: %+v", got)
+			if got != (deepimage.JobStatus{}) {
+				t.Errorf("Result() = %+v with an error, want no status", got)
 			}
 			if row.kind == deepimage.KindUnavailable && config.Timeout == 0 { // the other kinds make a pause
 				got, err := client.Result(t.Context(), job.ID)
-				checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
+				checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 			}
 		})
 	}
 }
 
-// What is answered to an id that is not the vendor's own pauses nothing, and its source pays for it.
-func TestStrangeIDsPauseNothing(t *testing.T) {
+// TestForeignJobIDs wants no pause for the response to an id that is not a UUID, and a charge of its source.
+func TestForeignJobIDs(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: 20})
 	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403, Times: 20}); err != nil {
 		t.Fatal(err)
 	}
-	source := deepimage.From(netip.MustParseAddr("203.0.113.1"))
+	source := deepimage.FromSource(netip.MustParseAddr("203.0.113.1"))
 	for n := range 20 {
 		_, err := client.Result(t.Context(), fmt.Sprintf("x' or 1=%d --", n), source)
 		if deepimage.KindOf(err) != deepimage.KindJob {
-			t.Fatalf("%d: %v", n, err)
+			t.Fatalf("lookup %d = %v, want kind %s", n, err, deepimage.KindJob)
 		}
 	}
 	if _, err := client.Result(t.Context(), "x' or 1=1 --", source); deepimage.KindOf(err) != deepimage.KindSource {
-		t.Errorf("the source does not pay: %v", err)
+		t.Errorf("lookup after the limit = %v, want kind %s", err, deepimage.KindSource)
 	}
 	job := newJob(t, vendor, fakevendor.JobOptions{})
 	got, err := client.Result(t.Context(), job.ID)
-	checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
+	checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 }
 
 func TestWrongKey(t *testing.T) {
@@ -163,14 +164,14 @@ func TestWrongKey(t *testing.T) {
 	for range 3 {
 		got, err := client.Result(t.Context(), job.ID)
 		if deepimage.KindOf(err) != deepimage.KindKey || !strings.Contains(err.Error(), "No user found for provided token") {
-			t.Errorf("%+v, %v", got, err)
+			t.Errorf("Result() = %+v, %v, want kind %s with the vendor's message", got, err, deepimage.KindKey)
 		}
 	}
 	if vendor.Calls(fakevendor.CallResult) != 1 {
-		t.Errorf("asked %d times with a wrong key", vendor.Calls(fakevendor.CallResult))
+		t.Errorf("calls with a wrong key = %d, want 1", vendor.Calls(fakevendor.CallResult))
 	}
 	if err := client.Check(t.Context()); deepimage.KindOf(err) != deepimage.KindKey {
-		t.Errorf("check: %v", err)
+		t.Errorf("Check() = %v, want kind %s", err, deepimage.KindKey)
 	}
 }
 
@@ -183,31 +184,31 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	if vendor.Calls(fakevendor.CallResult) != 2 || vendor.Calls(fakevendor.CallMe) != 0 {
-		t.Error("the check did not ask, or asked for the account")
+		t.Errorf("calls = %d of results, %d of the account, want 2 and 0", vendor.Calls(fakevendor.CallResult), vendor.Calls(fakevendor.CallMe))
 	}
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestUnreachableAPI(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	address := server.URL
 	server.Close()
 	client := newClient(t, address, deepimage.Config{})
-	if _, err := client.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable || !strings.Contains(err.Error(), "refused the connection") {
-		t.Errorf("%v", err)
+	if _, err := client.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("Result() = %v, want kind %s because of %v", err, deepimage.KindUnavailable, syscall.ECONNREFUSED)
 	}
 	if _, err := client.Submit(t.Context(), []byte(`{}`)); deepimage.KindOf(err) != deepimage.KindUnavailable {
-		t.Errorf("a request that was never sent: %v", err)
+		t.Errorf("Submit() = %v, want kind %s", err, deepimage.KindUnavailable)
 	}
 }
 
-func TestAnswersAreRemembered(t *testing.T) {
+func TestStatusesAreCached(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{CacheTime: forever, PendingCacheTime: 1})
 	job := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.InProgress})
 	for range 2 {
 		if got, err := client.Result(t.Context(), job.ID); err != nil || got.State != deepimage.Pending {
-			t.Fatalf("%+v, %v", got, err)
+			t.Fatalf("Result() = %+v, %v, want state %s", got, err, deepimage.Pending)
 		}
 	}
 	if err := vendor.SetState(job.ID, fakevendor.Complete); err != nil {
@@ -215,29 +216,28 @@ func TestAnswersAreRemembered(t *testing.T) {
 	}
 	for range 3 {
 		got, err := client.Result(t.Context(), job.ID)
-		checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
+		checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 	}
 	if vendor.Looks(job.ID) != 3 {
-		t.Errorf("%d look-ups", vendor.Looks(job.ID))
+		t.Errorf("lookups = %d, want 3", vendor.Looks(job.ID))
 	}
 	if err := vendor.Expire(job.ID, http.StatusForbidden); err != nil {
 		t.Fatal(err)
 	}
-	want := deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL + "?lease=1"}
+	want := deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL + "?lease=1"}
 	got, err := client.Result(t.Context(), job.ID, deepimage.Fresh())
-	checkVerdict(t, got, err, want)
+	checkStatus(t, got, err, want)
 	got, err = client.Result(t.Context(), job.ID)
-	checkVerdict(t, got, err, want)
+	checkStatus(t, got, err, want)
 	if vendor.Looks(job.ID) != 4 {
-		t.Errorf("%d look-ups", vendor.Looks(job.ID))
+		t.Errorf("lookups = %d, want 4", vendor.Looks(job.ID))
 	}
 }
 
-// TestThoseWhoAskAtOnceShareACall has callers join a look-up that hangs. Their contexts have
-// ended, so that none of them waits.
-func TestThoseWhoAskAtOnceShareACall(t *testing.T) {
+// TestConcurrentLookupsShareACall has callers join a lookup that hangs. Their contexts have ended, so none of them waits.
+func TestConcurrentLookupsShareACall(t *testing.T) {
 	t.Parallel()
-	for name, looks := range map[string][]deepimage.Look{"remembered": nil, "fresh": {deepimage.Fresh()}} {
+	for name, options := range map[string][]deepimage.LookupOption{"cached": nil, "fresh": {deepimage.Fresh()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			vendor, client := setUp(t, deepimage.Config{})
@@ -246,28 +246,28 @@ func TestThoseWhoAskAtOnceShareACall(t *testing.T) {
 			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{held}})
 			var asking sync.WaitGroup
 			asking.Go(func() {
-				got, err := client.Result(t.Context(), job.ID, looks...)
-				checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
+				got, err := client.Result(t.Context(), job.ID, options...)
+				checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 			})
 			<-reached
 			gone, cancel := context.WithCancel(t.Context())
 			cancel()
 			for range 50 {
-				if _, err := client.Result(gone, job.ID, looks...); deepimage.KindOf(err) != deepimage.KindCancelled || !errors.Is(err, context.Canceled) {
-					t.Errorf("%v", err)
+				if _, err := client.Result(gone, job.ID, options...); deepimage.KindOf(err) != deepimage.KindCancelled || !errors.Is(err, context.Canceled) {
+					t.Errorf("Result() = %v, want kind %s because of %v", err, deepimage.KindCancelled, context.Canceled)
 				}
 			}
 			close(release)
 			asking.Wait()
 			if vendor.Looks(job.ID) != 1 {
-				t.Errorf("%d calls", vendor.Looks(job.ID))
+				t.Errorf("lookups = %d, want 1", vendor.Looks(job.ID))
 			}
 		})
 	}
 }
 
-// TestALookUpGoesOnForTheNext lets the only caller leave.
-func TestALookUpGoesOnForTheNext(t *testing.T) {
+// TestLookupContinues lets the only caller leave.
+func TestLookupContinues(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	reached, release := make(chan struct{}), make(chan struct{})
@@ -276,53 +276,53 @@ func TestALookUpGoesOnForTheNext(t *testing.T) {
 	leaving, leave := context.WithTimeout(t.Context(), forever)
 	go func() { <-reached; leave() }()
 	if _, err := client.Result(leaving, job.ID); deepimage.KindOf(err) != deepimage.KindCancelled {
-		t.Errorf("%v", err)
+		t.Errorf("Result() = %v, want kind %s", err, deepimage.KindCancelled)
 	}
 	close(release)
 	if got, err := client.Result(t.Context(), job.ID); err != nil || got.State != deepimage.Complete || vendor.Looks(job.ID) != 1 {
-		t.Errorf("%+v, %v, %d calls", got, err, vendor.Looks(job.ID))
+		t.Errorf("Result() = %+v, %v after %d lookups, want state %s after 1", got, err, vendor.Looks(job.ID), deepimage.Complete)
 	}
 }
 
-func TestASourceOfUnknownJobsHasToWait(t *testing.T) {
+func TestSourceOfUnknownJobsIsLimited(t *testing.T) {
 	t.Parallel()
 	const allowed = 3
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: allowed})
-	forger, honest := deepimage.From(netip.MustParseAddr("192.0.2.1")), deepimage.From(netip.MustParseAddr("192.0.2.2"))
+	forger, honest := deepimage.FromSource(netip.MustParseAddr("192.0.2.1")), deepimage.FromSource(netip.MustParseAddr("192.0.2.2"))
 	job := newJob(t, vendor, fakevendor.JobOptions{})
 	for n := range 10 {
 		forged := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged})
 		got, err := client.Result(t.Context(), forged.ID, forger)
 		if n < allowed {
-			checkVerdict(t, got, err, deepimage.Verdict{Job: forged.ID, State: deepimage.Unknown})
+			checkStatus(t, got, err, deepimage.JobStatus{Job: forged.ID, State: deepimage.Unknown})
 			continue
 		}
 		failed, ok := errors.AsType[*deepimage.Error](err)
 		if !ok || failed.Kind != deepimage.KindSource || failed.After <= 0 || failed.After > time.Minute {
-			t.Errorf("look-up %d: %+v, %v", n, got, err)
+			t.Errorf("lookup %d = %+v, %v, want kind %s after at most 1m", n, got, err, deepimage.KindSource)
 		}
 	}
 	if calls := vendor.Calls(fakevendor.CallResult); calls != allowed {
-		t.Errorf("%d calls", calls)
+		t.Errorf("calls = %d, want %d", calls, allowed)
 	}
 	if _, err := client.Result(t.Context(), job.ID, forger); deepimage.KindOf(err) != deepimage.KindSource {
-		t.Errorf("%v", err)
+		t.Errorf("Result() of a limited source = %v, want kind %s", err, deepimage.KindSource)
 	}
 	if got, err := client.Result(t.Context(), job.ID, honest); err != nil || got.State != deepimage.Complete {
-		t.Errorf("another source: %+v, %v", got, err)
+		t.Errorf("Result() of another source = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	if got, err := client.Result(t.Context(), job.ID, forger); err != nil || got.State != deepimage.Complete {
-		t.Errorf("what is remembered costs nothing: %+v, %v", got, err)
+		t.Errorf("Result() from the cache = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	for range 2 * allowed {
 		nobody := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged})
-		if _, err := client.Result(t.Context(), nobody.ID, deepimage.From(netip.Addr{})); err != nil {
-			t.Errorf("those without an address share one quota: %v", err)
+		if _, err := client.Result(t.Context(), nobody.ID, deepimage.FromSource(netip.Addr{})); err != nil {
+			t.Errorf("Result() without a source = %v, want no error", err)
 		}
 	}
 }
 
-func TestCloseCallsOff(t *testing.T) {
+func TestCloseCancels(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	reached := make(chan struct{}, 2)
@@ -344,7 +344,7 @@ func TestCloseCallsOff(t *testing.T) {
 	}
 	for range 2 {
 		if err := <-failures; deepimage.KindOf(err) != deepimage.KindCancelled {
-			t.Errorf("%v", err)
+			t.Errorf("call during Close() = %v, want kind %s", err, deepimage.KindCancelled)
 		}
 	}
 	for name, call := range map[string]func() error{
@@ -353,16 +353,16 @@ func TestCloseCallsOff(t *testing.T) {
 		"submit": func() error { _, err := client.Submit(t.Context(), []byte(`{}`)); return err },
 	} {
 		if err := call(); deepimage.KindOf(err) != deepimage.KindCancelled {
-			t.Errorf("%s after the end: %v", name, err)
+			t.Errorf("%s after Close() = %v, want kind %s", name, err, deepimage.KindCancelled)
 		}
 	}
 }
 
-func TestEncryptedAPI(t *testing.T) {
+func TestTLS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Api-Key") != theKey || r.Header.Get("User-Agent") != httpclient.UserAgent() || r.URL.Path != "/base/result/job" {
-			t.Errorf("%s %v", r.URL, r.Header)
+			t.Errorf("request = %s %v, want the key, our User-Agent and the path /base/result/job", r.URL, r.Header)
 		}
 		_, _ = w.Write([]byte(`{"status":"complete","job":"job","result_url":"https://x.test/a.png"}`))
 	}))
@@ -372,9 +372,9 @@ func TestEncryptedAPI(t *testing.T) {
 	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	client := newClient(t, server.URL+"/base/", deepimage.Config{}, deepimage.WithRootCAs(roots))
 	got, err := client.Result(t.Context(), "job")
-	checkVerdict(t, got, err, deepimage.Verdict{Job: "job", State: deepimage.Complete, ResultURL: "https://x.test/a.png"})
+	checkStatus(t, got, err, deepimage.JobStatus{Job: "job", State: deepimage.Complete, ResultURL: "https://x.test/a.png"})
 	stranger := newClient(t, server.URL, deepimage.Config{})
-	if _, err := stranger.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("%v", err)
+	if _, err := stranger.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable {
+		t.Errorf("Result() from an untrusted server = %v, want kind %s", err, deepimage.KindUnavailable)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// raw answers every request with text, whatever it is, and hangs up.
+// raw answers every request with text and closes the connection.
 func raw(t *testing.T, text string) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,7 +46,7 @@ func raw(t *testing.T, text string) (url string) {
 	return "http://" + listener.Addr().String()
 }
 
-// checkSecrecy looks for the key, or its core, in every form of a value.
+// checkSecrecy wants no part of the key in any form of a value.
 func checkSecrecy(t *testing.T, shown any) {
 	t.Helper()
 	const core = "k3y-7c1fe9"
@@ -57,7 +57,7 @@ func checkSecrecy(t *testing.T, shown any) {
 	_ = json.NewEncoder(&forms).Encode(shown)
 	slog.New(slog.NewJSONHandler(&forms, nil)).Info("shown", "it", shown)
 	if strings.Contains(forms.String(), core) {
-		t.Errorf("the key is in %s", forms.String())
+		t.Errorf("shown = %s, want it without the key", forms.String())
 	}
 }
 
@@ -68,8 +68,7 @@ func checkErrorSecrecy(t *testing.T, err error) {
 	}
 }
 
-// TestNothingRepeatsTheKey has an API throw the key back at us in every place that Go's own
-// errors, or ours, could quote.
+// TestNothingRepeatsTheKey has an API repeat the key in every place that an error could quote.
 func TestNothingRepeatsTheKey(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
@@ -103,8 +102,8 @@ func TestNothingRepeatsTheKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := newClient(t, raw(t, answer), deepimage.Config{})
-			verdict, err := client.Result(t.Context(), "job")
-			checkSecrecy(t, verdict)
+			status, err := client.Result(t.Context(), "job")
+			checkSecrecy(t, status)
 			checkErrorSecrecy(t, err)
 			checkErrorSecrecy(t, client.Delete(t.Context(), "job"))
 			_, err = client.Submit(t.Context(), []byte(`{}`))
@@ -113,14 +112,14 @@ func TestNothingRepeatsTheKey(t *testing.T) {
 	}
 }
 
-func TestTheClientShowsNothing(t *testing.T) {
+func TestFormatShowsHostOnly(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	checkSecrecy(t, client)
 	checkSecrecy(t, struct{ C *deepimage.Client }{client})
 	checkSecrecy(t, []any{client})
 	if text := fmt.Sprint(client); !strings.Contains(text, client.Host()) || !strings.Contains(vendor.URL(), client.Host()) {
-		t.Errorf("it is %s", text)
+		t.Errorf("text = %s, want the host %s", text, client.Host())
 	}
 }
 
@@ -137,7 +136,7 @@ func TestMirroredKey(t *testing.T) {
 		_, err = client.Submit(t.Context(), []byte(`{}`))
 		checkErrorSecrecy(t, err)
 		if err == nil {
-			t.Errorf("%d is no failure", status)
+			t.Errorf("Submit() with %d = no error, want one", status)
 		}
 	}
 }
@@ -148,7 +147,7 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 	var visits atomic.Int64
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		visits.Add(1)
-		t.Errorf("%s %s came with the key %q", r.Method, r.URL, r.Header.Get("X-Api-Key"))
+		t.Errorf("%s %s reached another host with the key %q, want no request", r.Method, r.URL, r.Header.Get("X-Api-Key"))
 	}))
 	defer elsewhere.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -160,7 +159,7 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 		_, submitErr := client.Submit(t.Context(), []byte(`{}`))
 		for _, err := range []error{err, submitErr, client.Delete(t.Context(), "job")} {
 			if deepimage.KindOf(err) != deepimage.KindUnavailable {
-				t.Errorf("%d: %v", status, err)
+				t.Errorf("redirect by %d = %v, want kind %s", status, err, deepimage.KindUnavailable)
 			}
 		}
 		here.Close()
@@ -168,6 +167,6 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 	vendor, client := setUp(t, deepimage.Config{})
 	job := newJob(t, vendor, fakevendor.JobOptions{})
 	if _, err := client.Result(t.Context(), job.ID); err != nil || vendor.Requests(job.ResultURL) != 0 || visits.Load() != 0 {
-		t.Errorf("%v, the result's host was asked %d times, another %d times", err, vendor.Requests(job.ResultURL), visits.Load())
+		t.Errorf("Result() = %v with %d requests to the result's host and %d to another, want 0 and 0", err, vendor.Requests(job.ResultURL), visits.Load())
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Submit hands a request to the vendor (POST /process, documented) and gives the id of the job. The
-// request is a JSON object of at most 32 MiB, as the vendor documents it.
+// Submit sends a request to the vendor (POST /process, documented) and returns the id of the job. The request is a
+// JSON object of at most MaxRequestBytes.
 //
-// It is sent once at most. The error is always an *Error; after one of KindOutcome nobody knows
-// whether there is a job, and after any other none is under way.
+// It sends the request at most once. The error is always an *Error. After one of KindOutcome the job may exist; after
+// any other it does not.
 func (c *Client) Submit(ctx context.Context, request []byte) (job string, err error) {
 	if failed := checkRequest(request); failed != nil {
 		return "", failed
 	}
-	failed := c.inTurn(ctx, c.submits, c.config.SubmitTimeout, func(ctx context.Context) *Error {
-		answer, failed := c.call(ctx, http.MethodPost, "/process", request)
+	failed := c.throttled(ctx, c.submissions, c.config.SubmitTimeout, func(ctx context.Context) *Error {
+		r, failed := c.call(ctx, http.MethodPost, "/process", request)
 		if failed == nil {
-			job, failed = c.readSubmission(answer)
+			job, failed = c.parseSubmission(r)
 		}
 		return failed
 	})
@@ -44,56 +44,56 @@ func checkRequest(request []byte) *Error {
 	}
 }
 
-// readSubmission finds the job in the answer to a submission. Apart from 429 and the refusals of
-// the key the errors are not documented: their statuses are read as HTTP means them.
-func (c *Client) readSubmission(a answer) (job string, failed *Error) {
-	s, readable := a.decode()
+// parseSubmission returns the job in the response to a submission. Only 429 and the errors of the key are documented;
+// the other statuses have their meaning in HTTP.
+func (c *Client) parseSubmission(r response) (job string, failed *Error) {
+	m, ok := r.decode()
 	switch {
-	case a.status == http.StatusTooManyRequests:
-		return "", slotsTaken(a)
-	case lacksCredits(a.status, s):
-		return "", answered(KindCredits, a.status, "the Deep Image account has too few credits for this job%s", c.reason(s))
-	case s.failedJob(a.status):
-		return "", answered(KindRefused, a.status, "Deep Image could not process the request%s", c.reason(s))
-	case a.status >= 200 && a.status < 300 && isJob(string(s.Job)):
-		return string(s.Job), nil
-	case a.status < 300 || a.status >= 500 || a.status == http.StatusRequestTimeout:
-		return "", uncertain(c.unexpected(a, s))
-	case isRefusal(a.status):
-		return "", answered(KindRefused, a.status, "Deep Image refuses the request with %s%s", statusText(a.status), c.reason(s))
+	case r.status == http.StatusTooManyRequests:
+		return "", slotsTaken(r)
+	case lacksCredits(r.status, m):
+		return "", statusf(KindCredits, r.status, "the Deep Image account has too few credits for this job%s", c.message(m))
+	case m.failedJob(r.status):
+		return "", statusf(KindRefused, r.status, "Deep Image could not process the request%s", c.message(m))
+	case r.status >= 200 && r.status < 300 && isJob(string(m.Job)):
+		return string(m.Job), nil
+	case r.status < 300 || r.status >= 500 || r.status == http.StatusRequestTimeout:
+		return "", unknownOutcome(c.unexpected(r, m))
+	case isRefusal(r.status):
+		return "", statusf(KindRefused, r.status, "Deep Image refuses the request with %s%s", statusText(r.status), c.message(m))
 	}
-	if failed := c.refusal(a, s, readable); failed != nil {
+	if failed := c.commonError(r, m, ok); failed != nil {
 		return "", failed
 	}
-	if a.status == http.StatusForbidden { // no other's job is asked for: it is the account that may not
-		return "", answered(KindKey, a.status, "the Deep Image API does not take the key%s", c.reason(s))
+	if r.status == http.StatusForbidden { // a submission names no job of another account, so the key lacks the right
+		return "", statusf(KindKey, r.status, "the Deep Image API refuses the key%s", c.message(m))
 	}
-	return "", c.unexpected(a, s)
+	return "", c.unexpected(r, m)
 }
 
-// uncertain makes a failure one after which nobody knows whether there is a job.
-func uncertain(failed *Error) *Error {
+// unknownOutcome turns an error into one of KindOutcome.
+func unknownOutcome(failed *Error) *Error {
 	failed.Kind = KindOutcome
-	failed.Text += "; whether the job was taken is not known"
+	failed.Text += "; the job may have been accepted"
 	return failed
 }
 
-// slotsTaken is the documented 429, TOO_MANY_REQUESTS: as many jobs are under way as the plan allows.
-// That it also says when to come back is not known.
-func slotsTaken(a answer) *Error {
-	failed := answered(KindSlots, a.status,
-		"as many jobs are under way as the plan of the Deep Image account allows; when one is done there is room for the next")
-	failed.After = httpclient.RetryAfter(a.header, time.Now())
+// slotsTaken is the documented 429, TOO_MANY_REQUESTS: the plan's limit of concurrent jobs is reached. Whether the
+// vendor sends Retry-After with it is not known.
+func slotsTaken(r response) *Error {
+	failed := statusf(KindSlots, r.status,
+		"the Deep Image account has as many jobs in progress as its plan allows; try again when one is done")
+	failed.After = httpclient.RetryAfter(r.header, time.Now())
 	return failed
 }
 
-// lacksCredits is inferred: nothing documented says how an empty account is told.
-func lacksCredits(status int, s said) bool {
+// lacksCredits is inferred: the error for an empty account is not documented.
+func lacksCredits(status int, m members) bool {
 	return status == http.StatusPaymentRequired ||
-		status >= 400 && status < 500 && strings.Contains(strings.ToLower(string(s.Message+s.Code)), "credit")
+		status >= 400 && status < 500 && strings.Contains(strings.ToLower(string(m.Message+m.Code)), "credit")
 }
 
-// isRefusal says whether HTTP lays the fault on the request.
+// isRefusal reports whether the status blames the request.
 func isRefusal(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
@@ -103,7 +103,7 @@ func isRefusal(status int) bool {
 	}
 }
 
-// isJob says whether a text can be a job's id, as a callback may carry it.
+// isJob reports whether text can be a job's id, as a callback may carry it.
 func isJob(text string) bool {
 	return text != "" && len(text) <= maxJobBytes && !strings.ContainsFunc(text, unicode.IsControl)
 }

@@ -18,10 +18,10 @@ import (
 func TestSubmit(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
-	told := make(chan []byte, 1)
+	received := make(chan []byte, 1)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		told <- body
+		received <- body
 	}))
 	defer receiver.Close()
 	job, err := client.Submit(t.Context(), []byte(`{"url":"https://example.com/a.png","webhooks":{"complete":"`+receiver.URL+`"}}`))
@@ -29,44 +29,44 @@ func TestSubmit(t *testing.T) {
 		t.Fatal(err)
 	}
 	var callback struct{ Job string }
-	if err := json.Unmarshal(<-told, &callback); err != nil || callback.Job != job {
-		t.Errorf("%s was called back for %s: %v", callback.Job, job, err)
+	if err := json.Unmarshal(<-received, &callback); err != nil || callback.Job != job {
+		t.Errorf("callback names job %s, %v, want %s", callback.Job, err, job)
 	}
 	if got, err := client.Result(t.Context(), job); err != nil || got.State != deepimage.Complete {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("Result() = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	if vendor.Calls(fakevendor.CallProcess) != 1 {
-		t.Errorf("%d submissions", vendor.Calls(fakevendor.CallProcess))
+		t.Errorf("submissions = %d, want 1", vendor.Calls(fakevendor.CallProcess))
 	}
 }
 
-// TestASubmissionIsSentOnce wants, whatever happens, no second one.
-func TestASubmissionIsSentOnce(t *testing.T) {
+// TestSubmissionsAreSentOnce wants one request, whatever the response.
+func TestSubmissionsAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		trouble fakevendor.Trouble
 		kind    deepimage.Kind
-		says    string
+		shows   string // of the vendor's message
 	}{
-		"answer lost":     {fakevendor.Trouble{Kind: fakevendor.Swallow}, deepimage.KindOutcome, "closed the connection too early; whether the job was taken is not known"},
-		"connection lost": {fakevendor.Trouble{Kind: fakevendor.Drop}, deepimage.KindOutcome, "not known"},
-		"hang":            {fakevendor.Trouble{Kind: fakevendor.Lag}, deepimage.KindOutcome, "the time was over"},
-		"cut":             {fakevendor.Trouble{Kind: fakevendor.Cut}, deepimage.KindOutcome, "not known"},
-		"flood":           {fakevendor.Trouble{Kind: fakevendor.Flood}, deepimage.KindOutcome, "not known"},
-		"no job":          {fakevendor.Trouble{Kind: fakevendor.Say, Says: "received"}, deepimage.KindOutcome, "not known"},
-		"502 page":        {fakevendor.Trouble{Kind: fakevendor.Gateway}, deepimage.KindOutcome, "502"},
-		"503":             {fakevendor.Trouble{Kind: fakevendor.Refuse}, deepimage.KindOutcome, "503"},
-		"408":             {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 408}, deepimage.KindOutcome, "408"},
-		"429":             {fakevendor.Trouble{Kind: fakevendor.Limit}, deepimage.KindSlots, "as many jobs are under way as the plan"},
-		"400":             {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "width is missing"}, deepimage.KindRefused, "400 Bad Request: width is missing"},
-		"413 page":        {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 413}, deepimage.KindRefused, "413"},
-		"bad image":       {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 422, Says: "The image at https://x.test/t0ken is broken"}, deepimage.KindRefused, "The image at [address] is broken"},
-		"402":             {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 402}, deepimage.KindCredits, "too few credits"},
-		"credits by 403":  {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "Not enough Credits"}, deepimage.KindCredits, "too few credits for this job: Not enough Credits"},
-		"403":             {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "no"}, deepimage.KindKey, "does not take the key"},
-		"wrong key":       {fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "No user found for provided token"}, deepimage.KindKey, "does not take the key"},
-		"not the API":     {fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, deepimage.KindUnavailable, "404"},
-		"redirect":        {fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/process_result"}, deepimage.KindUnavailable, "redirect"},
+		"answer lost":     {trouble: fakevendor.Trouble{Kind: fakevendor.Swallow}, kind: deepimage.KindOutcome},
+		"connection lost": {trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, kind: deepimage.KindOutcome},
+		"hang":            {trouble: fakevendor.Trouble{Kind: fakevendor.Lag}, kind: deepimage.KindOutcome},
+		"cut":             {trouble: fakevendor.Trouble{Kind: fakevendor.Cut}, kind: deepimage.KindOutcome},
+		"flood":           {trouble: fakevendor.Trouble{Kind: fakevendor.Flood}, kind: deepimage.KindOutcome},
+		"no job":          {trouble: fakevendor.Trouble{Kind: fakevendor.Say, Says: "received"}, kind: deepimage.KindOutcome},
+		"502 page":        {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway}, kind: deepimage.KindOutcome},
+		"503":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse}, kind: deepimage.KindOutcome},
+		"408":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 408}, kind: deepimage.KindOutcome},
+		"429":             {trouble: fakevendor.Trouble{Kind: fakevendor.Limit}, kind: deepimage.KindSlots},
+		"400":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "width is missing"}, kind: deepimage.KindRefused, shows: "width is missing"},
+		"413 page":        {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 413}, kind: deepimage.KindRefused},
+		"bad image":       {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 422, Says: "The image at https://x.test/t0ken is broken"}, kind: deepimage.KindRefused, shows: "The image at [address] is broken"},
+		"402":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 402}, kind: deepimage.KindCredits},
+		"credits by 403":  {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "Not enough Credits"}, kind: deepimage.KindCredits, shows: "Not enough Credits"},
+		"403":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "no"}, kind: deepimage.KindKey},
+		"wrong key":       {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "No user found for provided token"}, kind: deepimage.KindKey},
+		"not the API":     {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, kind: deepimage.KindUnavailable},
+		"redirect":        {trouble: fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/process_result"}, kind: deepimage.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,27 +80,27 @@ func TestASubmissionIsSentOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			job, err := client.Submit(t.Context(), []byte(`{"url":"https://example.com/a.png"}`))
-			if job != "" || deepimage.KindOf(err) != row.kind || !strings.Contains(err.Error(), row.says) {
-				t.Errorf("%q, %v", job, err)
+			if job != "" || deepimage.KindOf(err) != row.kind || !strings.Contains(err.Error(), row.shows) {
+				t.Errorf("Submit() = %q, %v, want kind %s with %q", job, err, row.kind, row.shows)
 			}
 			if calls := vendor.Calls(fakevendor.CallProcess) + vendor.Calls(fakevendor.CallProcessResult); calls != 1 {
-				t.Errorf("%d submissions", calls)
+				t.Errorf("submissions = %d, want 1", calls)
 			}
 		})
 	}
 }
 
-func TestThePlanIsUsedUp(t *testing.T) {
+func TestPlanLimits(t *testing.T) {
 	t.Parallel()
 	vendor := startVendor(t, fakevendor.Processing{Time: forever, Slots: 1, Credits: 2})
 	client := newClient(t, vendor.APIURL(), deepimage.Config{})
 	for n, want := range []deepimage.Kind{"", deepimage.KindSlots, deepimage.KindSlots} {
 		if _, err := client.Submit(t.Context(), []byte(`{}`)); deepimage.KindOf(err) != want {
-			t.Errorf("submission %d: %v", n, err)
+			t.Errorf("submission %d = %v, want kind %q", n, err, want)
 		}
 	}
 	if _, err := client.Result(t.Context(), "nobody"); err != nil {
-		t.Errorf("full slots keep look-ups waiting: %v", err)
+		t.Errorf("Result() while all slots are taken = %v, want no error", err)
 	}
 }
 
@@ -112,15 +112,15 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 		"too long": bytes.Repeat([]byte(" "), deepimage.MaxRequestBytes+1),
 	} {
 		if _, err := client.Submit(t.Context(), request); deepimage.KindOf(err) != deepimage.KindRefused {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: Submit() = %v, want kind %s", name, err, deepimage.KindRefused)
 		}
 	}
 	if vendor.Calls(fakevendor.CallProcess) != 0 {
-		t.Error("something was sent")
+		t.Errorf("submissions = %d, want 0", vendor.Calls(fakevendor.CallProcess))
 	}
 }
 
-func TestFailedSubmissions(t *testing.T) {
+func TestParseSubmission(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "http://127.0.0.1:1", deepimage.Config{})
 	for name, row := range map[string]struct {
@@ -129,21 +129,21 @@ func TestFailedSubmissions(t *testing.T) {
 		job    string
 		kind   deepimage.Kind
 	}{
-		"job":                {200, `{"job":"J"}`, "J", ""},
-		"job and status":     {201, `{"job":"J","status":"not_started"}`, "J", ""},
-		"failed":             {500, `{"status":"failed","job":"J","message":"no image"}`, "", deepimage.KindRefused},
-		"failed with 200":    {200, `{"status":"failed","job":"J"}`, "", deepimage.KindRefused},
-		"error of a server":  {500, `{"status":"error","message":"no"}`, "", deepimage.KindOutcome},
-		"job is no string":   {200, `{"job":7}`, "", deepimage.KindOutcome},
-		"job is empty":       {200, `{"job":""}`, "", deepimage.KindOutcome},
-		"job is too long":    {200, `{"job":"` + strings.Repeat("x", 257) + `"}`, "", deepimage.KindOutcome},
-		"job has a line end": {200, `{"job":"a\nb"}`, "", deepimage.KindOutcome},
-		"empty":              {200, ``, "", deepimage.KindOutcome},
-		"teapot":             {418, `{}`, "", deepimage.KindUnavailable},
+		"job":                {status: 200, body: `{"job":"J"}`, job: "J"},
+		"job and status":     {status: 201, body: `{"job":"J","status":"not_started"}`, job: "J"},
+		"failed":             {status: 500, body: `{"status":"failed","job":"J","message":"no image"}`, kind: deepimage.KindRefused},
+		"failed with 200":    {status: 200, body: `{"status":"failed","job":"J"}`, kind: deepimage.KindRefused},
+		"error of a server":  {status: 500, body: `{"status":"error","message":"no"}`, kind: deepimage.KindOutcome},
+		"job is no string":   {status: 200, body: `{"job":7}`, kind: deepimage.KindOutcome},
+		"job is empty":       {status: 200, body: `{"job":""}`, kind: deepimage.KindOutcome},
+		"job is too long":    {status: 200, body: `{"job":"` + strings.Repeat("x", 257) + `"}`, kind: deepimage.KindOutcome},
+		"job has a line end": {status: 200, body: `{"job":"a\nb"}`, kind: deepimage.KindOutcome},
+		"empty":              {status: 200, body: ``, kind: deepimage.KindOutcome},
+		"teapot":             {status: 418, body: `{}`, kind: deepimage.KindUnavailable},
 	} {
-		job, failed := client.ReadSubmission(row.status, http.Header{}, []byte(row.body))
+		job, failed := client.ParseSubmission(row.status, http.Header{}, []byte(row.body))
 		if job != row.job || (failed == nil) != (row.kind == "") || failed != nil && failed.Kind != row.kind {
-			t.Errorf("%s: %q, %v", name, job, failed)
+			t.Errorf("%s: ParseSubmission() = %q, %v, want %q, kind %q", name, job, failed, row.job, row.kind)
 		}
 	}
 }
@@ -153,24 +153,24 @@ func TestDelete(t *testing.T) {
 	vendor, client := setUp(t, deepimage.Config{CacheTime: forever})
 	job := newJob(t, vendor, fakevendor.JobOptions{})
 	if got, err := client.Result(t.Context(), job.ID); err != nil || got.State != deepimage.Complete {
-		t.Fatalf("%+v, %v", got, err)
+		t.Fatalf("Result() = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	for range 2 {
 		if err := client.Delete(t.Context(), job.ID); err != nil {
 			t.Error(err)
 		}
 		got, err := client.Result(t.Context(), job.ID)
-		checkVerdict(t, got, err, deepimage.Verdict{Job: job.ID, State: deepimage.Deleted})
+		checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Deleted})
 	}
 	if err := client.Delete(t.Context(), "nobody"); err != nil {
 		t.Error(err)
 	}
 	if got, err := client.Result(t.Context(), "nobody"); err != nil || got.State != deepimage.Unknown {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("Result() = %+v, %v, want state %s", got, err, deepimage.Unknown)
 	}
 }
 
-func TestDeletionsThatFail(t *testing.T) {
+func TestParseDeletion(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "http://127.0.0.1:1", deepimage.Config{})
 	page := http.Header{"Content-Type": {"text/html"}}
@@ -178,30 +178,30 @@ func TestDeletionsThatFail(t *testing.T) {
 		status int
 		header http.Header
 		body   string
-		kind   deepimage.Kind // "" is done
+		kind   deepimage.Kind // "" is success
 	}{
-		"no content": {204, nil, ``, ""},
-		"empty":      {200, nil, ``, ""},
-		"message":    {200, nil, `{"message":"ok"}`, ""},
-		"gone":       {410, nil, `{"message":"Image deleted"}`, ""},
-		"text":       {200, nil, `OK`, ""},
-		"cut":        {200, nil, `{"message":`, ""},
-		"no type":    {200, nil, ` <!DOCTYPE html>`, deepimage.KindUnavailable},
-		"page":       {200, page, `<html>`, deepimage.KindUnavailable},
-		"error":      {200, nil, `{"status":"error"}`, deepimage.KindUnavailable},
-		"400":        {400, nil, `{"message":"no"}`, deepimage.KindRefused},
-		"403":        {403, nil, `{"message":"no"}`, deepimage.KindRefused},
-		"404":        {404, nil, `{"message":"Not Found"}`, deepimage.KindRefused},
-		"404 page":   {404, page, `<html>`, deepimage.KindUnavailable},
-		"405":        {405, nil, `{"message":"Method not allowed"}`, deepimage.KindRefused},
-		"405 page":   {405, page, `<html>`, deepimage.KindUnavailable},
-		"failed":     {500, nil, `{"status":"failed","job":"J"}`, deepimage.KindUnavailable},
-		"wrong key":  {404, nil, `{"message":"No user found for provided token"}`, deepimage.KindKey},
-		"429":        {429, nil, ``, deepimage.KindLimited},
+		"no content": {status: 204, body: ``},
+		"empty":      {status: 200, body: ``},
+		"message":    {status: 200, body: `{"message":"ok"}`},
+		"gone":       {status: 410, body: `{"message":"Image deleted"}`},
+		"text":       {status: 200, body: `OK`},
+		"cut":        {status: 200, body: `{"message":`},
+		"no type":    {status: 200, body: ` <!DOCTYPE html>`, kind: deepimage.KindUnavailable},
+		"page":       {status: 200, header: page, body: `<html>`, kind: deepimage.KindUnavailable},
+		"error":      {status: 200, body: `{"status":"error"}`, kind: deepimage.KindUnavailable},
+		"400":        {status: 400, body: `{"message":"no"}`, kind: deepimage.KindRefused},
+		"403":        {status: 403, body: `{"message":"no"}`, kind: deepimage.KindRefused},
+		"404":        {status: 404, body: `{"message":"Not Found"}`, kind: deepimage.KindRefused},
+		"404 page":   {status: 404, header: page, body: `<html>`, kind: deepimage.KindUnavailable},
+		"405":        {status: 405, body: `{"message":"Method not allowed"}`, kind: deepimage.KindRefused},
+		"405 page":   {status: 405, header: page, body: `<html>`, kind: deepimage.KindUnavailable},
+		"failed":     {status: 500, body: `{"status":"failed","job":"J"}`, kind: deepimage.KindUnavailable},
+		"wrong key":  {status: 404, body: `{"message":"No user found for provided token"}`, kind: deepimage.KindKey},
+		"429":        {status: 429, body: ``, kind: deepimage.KindLimited},
 	} {
-		failed := client.ReadDeletion(row.status, row.header, []byte(row.body), "J")
+		failed := client.ParseDeletion(row.status, row.header, []byte(row.body), "J")
 		if (failed == nil) != (row.kind == "") || failed != nil && failed.Kind != row.kind {
-			t.Errorf("%s: %v", name, failed)
+			t.Errorf("%s: ParseDeletion() = %v, want kind %q", name, failed, row.kind)
 		}
 	}
 }
@@ -209,6 +209,6 @@ func TestDeletionsThatFail(t *testing.T) {
 func TestKindOfOthers(t *testing.T) {
 	t.Parallel()
 	if deepimage.KindOf(nil) != "" || deepimage.KindOf(errors.New("x")) != "" {
-		t.Error("an error of others has a kind")
+		t.Errorf("KindOf() of other errors = %q, want none", deepimage.KindOf(errors.New("x")))
 	}
 }

@@ -62,7 +62,7 @@ type Inbox interface {
 
 // Vendor answers questions about jobs.
 type Vendor interface {
-	Result(ctx context.Context, job string, looks ...deepimage.Look) (deepimage.Verdict, error)
+	Result(ctx context.Context, job string, looks ...deepimage.LookupOption) (deepimage.JobStatus, error)
 }
 
 // Deps is what a Reconciler works with.
@@ -169,7 +169,7 @@ func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
 
 // answer is what the vendor and the inbox answered about a job.
 type answer struct {
-	Verdict  deepimage.Verdict
+	Verdict  deepimage.JobStatus
 	Err      error         // of the vendor
 	Receipt  event.Receipt // of the inbox, if the job is complete
 	InboxErr error

@@ -33,8 +33,8 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	future, past := now.Add(10*time.Hour), now.Add(-time.Second)
-	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}
-	pending := deepimage.Verdict{State: deepimage.Pending, Status: "predicting"}
+	complete := deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}
+	pending := deepimage.JobStatus{State: deepimage.Pending, Status: "predicting"}
 	full := errors.New("the inbox is full")
 	down := func(after time.Duration) error {
 		return &deepimage.Error{Kind: deepimage.KindUnavailable, After: after}
@@ -71,12 +71,12 @@ func TestDecide(t *testing.T) {
 		},
 		"failed": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Failed, Message: "bad image"}},
+			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Failed, Message: "bad image"}},
 			want:   reconcile.Decision{State: jobs.Failed},
 		},
 		"deleted": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Deleted}},
+			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Deleted}},
 			want:   reconcile.Decision{State: jobs.Expired},
 		},
 		"pending": {
@@ -106,12 +106,12 @@ func TestDecide(t *testing.T) {
 		},
 		"unknown": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Unknown}},
+			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Unknown}},
 			want:   reconcile.Decision{Next: now.Add(after), Polled: true},
 		},
 		"unknown beyond the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: past},
-			answer: reconcile.Answer{Verdict: deepimage.Verdict{State: deepimage.Unknown}},
+			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Unknown}},
 			want:   reconcile.Decision{State: jobs.Lost},
 		},
 		"API is down for half an hour": {
@@ -162,7 +162,7 @@ func TestDecideKeepsDetail(t *testing.T) {
 // fake is the store, the inbox and the vendor of a reconciler. One job is due, once.
 type fake struct {
 	job       jobs.Job
-	verdict   deepimage.Verdict
+	verdict   deepimage.JobStatus
 	vendorErr error
 	receipt   event.Receipt
 	inboxErr  error
@@ -210,7 +210,7 @@ func (f *fake) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
 	return f.receipt, f.inboxErr
 }
 
-func (f *fake) Result(context.Context, string, ...deepimage.Look) (deepimage.Verdict, error) {
+func (f *fake) Result(context.Context, string, ...deepimage.LookupOption) (deepimage.JobStatus, error) {
 	return f.verdict, f.vendorErr
 }
 
@@ -246,7 +246,7 @@ func (f *fake) run(t *testing.T) (got record, counted float64) {
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	job := jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}
-	complete := deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}
+	complete := deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}
 	for name, row := range map[string]struct {
 		fake    fake
 		want    record
@@ -261,11 +261,11 @@ func TestReconcile(t *testing.T) {
 			want: record{State: jobs.Reconciled, Event: "1"}, counted: 1,
 		},
 		"failed": {
-			fake: fake{job: job, verdict: deepimage.Verdict{State: deepimage.Failed}},
+			fake: fake{job: job, verdict: deepimage.JobStatus{State: deepimage.Failed}},
 			want: record{State: jobs.Failed}, counted: 1,
 		},
 		"failed and resolved by its callback": {
-			fake: fake{job: job, verdict: deepimage.Verdict{State: deepimage.Failed}, resolved: true},
+			fake: fake{job: job, verdict: deepimage.JobStatus{State: deepimage.Failed}, resolved: true},
 			want: record{State: jobs.Failed},
 		},
 		"submitted without an id": {
@@ -293,7 +293,7 @@ func TestReconcile(t *testing.T) {
 func TestRescheduleHasJitter(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
-	f := fake{job: jobs.Job{Job: "job-1", Horizon: begun.Add(horizon)}, verdict: deepimage.Verdict{State: deepimage.Pending}}
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: begun.Add(horizon)}, verdict: deepimage.JobStatus{State: deepimage.Pending}}
 	got, _ := f.run(t)
 	const limit = after * 5 / 4 // an eighth, and time for the test
 	if pause := got.Next.Sub(begun); !got.Polled || pause < after || pause > limit {
@@ -304,7 +304,7 @@ func TestRescheduleHasJitter(t *testing.T) {
 // TestAcceptedEvent compares the event of a result with the one of its callback.
 func TestAcceptedEvent(t *testing.T) {
 	t.Parallel()
-	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, verdict: deepimage.Verdict{State: deepimage.Complete, ResultURL: resultURL}}
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, verdict: deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}}
 	f.run(t)
 	callback, err := event.Decode([]byte(`{"job":"job-1","data":{"scale":2},"result_url":"` + resultURL + `","results":null}`))
 	if err != nil {

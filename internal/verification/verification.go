@@ -26,7 +26,7 @@ const (
 
 // Vendor is the API, as *deepimage.Client has it.
 type Vendor interface {
-	Result(ctx context.Context, job string, looks ...deepimage.Look) (deepimage.Verdict, error)
+	Result(ctx context.Context, job string, looks ...deepimage.LookupOption) (deepimage.JobStatus, error)
 	Delete(ctx context.Context, job string) error
 }
 
@@ -76,7 +76,7 @@ func doubled(first time.Duration, attempts int, most time.Duration) time.Duratio
 func spread(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
 
 // pending says that the job is not ready, or not so that anything could be fetched.
-func pending(verdict deepimage.Verdict) error {
+func pending(verdict deepimage.JobStatus) error {
 	if strings.EqualFold(verdict.Status, string(deepimage.Complete)) {
 		return handler.Hold(pendingPause, event.ReasonNoResult, errNoAddress)
 	}
@@ -84,7 +84,7 @@ func pending(verdict deepimage.Verdict) error {
 }
 
 // failed says with the vendor's own words that there is no image.
-func failed(verdict deepimage.Verdict) error {
+func failed(verdict deepimage.JobStatus) error {
 	text := "the image could not be made by Deep Image"
 	if verdict.Message != "" {
 		text += ": " + verdict.Message

@@ -18,11 +18,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // vendor is an API with a fixed response.
 type vendor struct {
-	verdict deepimage.Verdict
+	verdict deepimage.JobStatus
 	err     error
 }
 
-func (v vendor) Result(context.Context, string, ...deepimage.Look) (deepimage.Verdict, error) {
+func (v vendor) Result(context.Context, string, ...deepimage.LookupOption) (deepimage.JobStatus, error) {
 	return v.verdict, v.err
 }
 
@@ -144,7 +144,7 @@ func TestJobStates(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			v := vendor{verdict: deepimage.Verdict{State: row.state, Status: row.status, ResultURL: address}}
+			v := vendor{verdict: deepimage.JobStatus{State: row.state, Status: row.status, ResultURL: address}}
 			outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
 			check(t, "verify", err, row.verify)
 			wantURL := address

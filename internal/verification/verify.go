@@ -47,12 +47,12 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 
 // looks are how an event's job is looked up: at the cost of who told us of it, unless that was
 // nobody or a person vouches for it. A person wants to know what is so now.
-func looks(e event.Event) []deepimage.Look {
+func looks(e event.Event) []deepimage.LookupOption {
 	switch {
 	case e.Recheck:
-		return []deepimage.Look{deepimage.Fresh()}
+		return []deepimage.LookupOption{deepimage.Fresh()}
 	case e.Origin == event.OriginCallback:
-		return []deepimage.Look{deepimage.From(e.Source)}
+		return []deepimage.LookupOption{deepimage.FromSource(e.Source)}
 	default:
 		return nil
 	}
