@@ -8,17 +8,24 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/sourcelimit"
+)
+
+// A client IP may present failureBurst wrong tokens at once, and then one in each failureInterval.
+const (
+	failureBurst    = 10
+	failureInterval = 10 * time.Second
 )
 
 // auth decides which requests are served.
 type auth struct {
 	tokens   secret.List // empty: all requests are served
 	sessions *sessions
-	limit    *loginLimit
+	limit    *sourcelimit.Limiter // of wrong tokens
 }
 
 func newAuth(token secret.Value, ended *SessionStore) *auth {
-	a := &auth{limit: newLoginLimit()}
+	a := &auth{limit: sourcelimit.New(failureBurst, failureInterval)}
 	if !token.IsZero() {
 		a.tokens, a.sessions = secret.List{token}, newSessions(token, ended)
 	}
@@ -30,8 +37,8 @@ func (a *auth) required() bool { return len(a.tokens) > 0 }
 
 // check returns nil if the token is right. A client IP with too many failures is refused without a look at the token.
 func (a *auth) check(r *http.Request, token string) error {
-	client := network(problem.RequestInfoFrom(r.Context()).Client)
-	if wait := a.limit.wait(client, time.Now()); wait > 0 {
+	client := problem.RequestInfoFrom(r.Context()).Client
+	if wait := a.limit.Wait(client, time.Now()); wait > 0 {
 		return &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many wrong tokens from your address. Try again later.", RetryAfter: wait}
 	}
 	if a.tokens.Match(token) {

@@ -3,9 +3,9 @@ package admin
 import (
 	"net"
 	"strconv"
-	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -31,7 +31,6 @@ func (c Config) Validate() error {
 		return &configtypes.Conflict{Name: "ADDR", Text: "must be an address such as 127.0.0.1:8081"}
 	}
 	token := c.Token.Reveal()
-	isInvisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case token == "" && !configtypes.IsLoopback(host):
 		return &configtypes.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
@@ -39,7 +38,7 @@ func (c Config) Validate() error {
 		return nil
 	case len(token) < minTokenLength || len(token) > maxTokenLength:
 		return &configtypes.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
-	case strings.ContainsFunc(token, isInvisible):
+	case !sanitize.IsPlainASCII(token):
 		return &configtypes.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
 	}
 	return nil

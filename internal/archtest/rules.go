@@ -83,7 +83,7 @@ func handlerRules() []Rule {
 		Of:     []string{"./internal/handler/publish/..."},
 		Except: []string{"./internal/handler/publish", "./internal/handler/publish/brokertest"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/handler", "./internal/event", "./internal/httpclient", "./internal/secret", "./internal/handler/publish/broker"},
+		Allow:  []string{"./internal/handler", "./internal/event", "./internal/httpclient", "./internal/sanitize", "./internal/secret", "./internal/handler/publish/broker"},
 	}, {
 		Says:   "the contract of handlers imports the event and tools only",
 		Of:     []string{"./internal/handler"},

@@ -29,7 +29,7 @@ func (s *azureService) explain(ctx context.Context, err error) error {
 }
 
 func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
-	said := fmt.Errorf("%s answered %d %s", s.name, answer.StatusCode, said(answer.ErrorCode))
+	failed := fmt.Errorf("%s answered %d %s", s.name, answer.StatusCode, quoted(answer.ErrorCode))
 	switch bloberror.Code(answer.ErrorCode) {
 	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
 		return errTaken
@@ -41,7 +41,7 @@ func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
 	case bloberror.ContainerNotFound:
 		return fmt.Errorf("%s has no container %s", s.name, s.container)
 	case bloberror.InvalidResourceName:
-		return fmt.Errorf("%w: %w", ErrKey, said)
+		return fmt.Errorf("%w: %w", ErrKey, failed)
 	}
 	switch answer.StatusCode {
 	case http.StatusPreconditionFailed:
@@ -49,7 +49,7 @@ func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
 	case http.StatusNotFound:
 		return ErrNotFound
 	case http.StatusInsufficientStorage:
-		return fmt.Errorf("%w: %w", ErrFull, said)
+		return fmt.Errorf("%w: %w", ErrFull, failed)
 	}
-	return said
+	return failed
 }

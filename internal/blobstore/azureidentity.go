@@ -48,7 +48,7 @@ func newAzureIdentity(account string, endpoint *url.URL, transport *http.Transpo
 		ClientOptions: azcore.ClientOptions{Transport: client},
 	})
 	if err != nil {
-		return azureIdentity{}, errors.New("blobstore: the credentials for Azure cannot be used: " + said(err.Error()))
+		return azureIdentity{}, errors.New("blobstore: the credentials for Azure cannot be used: " + quoted(err.Error()))
 	}
 	return azureIdentity{tokens: quietTokens{found}}, nil
 }

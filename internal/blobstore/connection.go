@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 const (
@@ -93,19 +94,8 @@ func unreached(service string, err error) error {
 	}
 }
 
-const maxSaidBytes = 300
+// maxQuoted bounds a server's text in an error, in bytes.
+const maxQuoted = 300
 
-// said makes a server's text fit for one line of a log: bounded, printable.
-func said(text string) string {
-	cleaned := make([]rune, 0, min(len(text), maxSaidBytes))
-	for _, r := range text {
-		if len(cleaned) == maxSaidBytes {
-			break
-		}
-		if r < ' ' || r == '\x7f' || r > 0x7e {
-			r = ' '
-		}
-		cleaned = append(cleaned, r)
-	}
-	return string(cleaned)
-}
+// quoted returns a server's text for an error: one line, bounded, printable.
+func quoted(text string) string { return sanitize.Line(text, maxQuoted) }

@@ -91,9 +91,9 @@ func messageOf(body io.Reader) string {
 		Error struct{ Message string }
 	}
 	if err := json.Unmarshal(text, &answer); err == nil && answer.Error.Message != "" {
-		return said(answer.Error.Message)
+		return quoted(answer.Error.Message)
 	}
-	return said(string(text))
+	return quoted(string(text))
 }
 
 // explain gives an error its meaning.

@@ -28,5 +28,5 @@ func reason(err error) string {
 		}
 		return unreached(host, asked.Err).Error()
 	}
-	return said(fmt.Sprint(err))
+	return quoted(fmt.Sprint(err))
 }

@@ -36,20 +36,20 @@ func (s *s3Service) explainAnswer(answer minio.ErrorResponse) error {
 	case "ConditionalRequestConflict", "OperationAborted":
 		return errBusy
 	}
-	said := fmt.Errorf("%s answered %d %s: %s", s.name, answer.StatusCode, said(answer.Code), said(answer.Message))
+	failed := fmt.Errorf("%s answered %d %s: %s", s.name, answer.StatusCode, quoted(answer.Code), quoted(answer.Message))
 	switch {
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		return errTaken
 	case answer.StatusCode == http.StatusNotFound:
 		return ErrNotFound
 	case answer.StatusCode == http.StatusInsufficientStorage || slices.Contains(fullCodes(), answer.Code):
-		return fmt.Errorf("%w: %w", ErrFull, said)
+		return fmt.Errorf("%w: %w", ErrFull, failed)
 	case slices.Contains(keyCodes(), answer.Code):
-		return fmt.Errorf("%w: %w", ErrKey, said)
+		return fmt.Errorf("%w: %w", ErrKey, failed)
 	case answer.StatusCode == http.StatusNotImplemented:
-		return fmt.Errorf("%w (conditional writes, If-None-Match, are needed)", said)
+		return fmt.Errorf("%w (conditional writes, If-None-Match, are needed)", failed)
 	}
-	return said
+	return failed
 }
 
 // fullCodes are what Ceph, MinIO, Wasabi and others say when there is no room.

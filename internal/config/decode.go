@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/kelseyhightower/envconfig"
 )
 
@@ -67,10 +68,5 @@ func (v variable) expected() string {
 	return kind
 }
 
-// quote shows a value in a fault: bounded, and harmless to a terminal.
-func quote(value string) string {
-	if len(value) > maxShown {
-		return strconv.Quote(value[:maxShown]) + "..."
-	}
-	return strconv.Quote(value)
-}
+// quote returns a value for a fault: bounded, and harmless to a terminal.
+func quote(value string) string { return strconv.Quote(sanitize.Clip(value, maxShown)) }

@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 		{"boolean", "RECEIVER_FETCH_ALLOW_HTTP", "maybe", `is "maybe", and must be true or false`},
 		{"list", "RECEIVER_FETCH_ALLOWED_HOSTS", "a,,b", "has an empty item"},
 		{"networks", "RECEIVER_TRUSTED_PROXIES", "10.0.0.1/8", `has "10.0.0.1/8", whose address has bits outside the mask; is 10.0.0.0/8 meant?`},
-		{"long value", "RECEIVER_LOG_LEVEL", strings.Repeat("x", 100), `is "` + strings.Repeat("x", 60) + `"..., and must be debug, info, warn or error`},
+		{"long value", "RECEIVER_LOG_LEVEL", strings.Repeat("x", 100), `is "` + strings.Repeat("x", 57) + `…", and must be debug, info, warn or error`},
 		{"value for a terminal", "RECEIVER_LOG_LEVEL", "\x1b[2J", `is "\x1b[2J", and must be debug, info, warn or error`},
 
 		{"listen without port", "RECEIVER_LISTEN_ADDR", "8080", `is "8080", and must be an address such as :8080 or 127.0.0.1:8080`},
@@ -48,7 +48,7 @@ func TestFaults(t *testing.T) {
 		{"handler", "RECEIVER_HANDLERS", "downlod", `names "downlod", which is no handler; there is download and archive`},
 		{"handler twice", "RECEIVER_HANDLERS", "download,archive,download", `names "download" twice`},
 		{"variables that do not go together", "RECEIVER_DOWNLOAD_LONGEST", "1m", "must not be below TIMEOUT"},
-		{"timeouts of the server", "RECEIVER_HTTP_WRITE_TIMEOUT", "10s", "must be more than HTTP_READ_TIMEOUT, or no answer to a slow request gets out"},
+		{"timeouts of the server", "RECEIVER_HTTP_WRITE_TIMEOUT", "10s", "must be more than HTTP_READ_TIMEOUT, or slow requests get no response"},
 
 		{"other database", "RECEIVER_DATABASE_URL", "mysql://user:hunter2@db/x", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},
 		{"database without scheme", "RECEIVER_DATABASE_URL", "/var/lib/hunter2", "must be sqlite:// and a folder, such as sqlite:///var/lib/receiver, or postgres://user:password@host/database"},

@@ -12,6 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 const (
@@ -99,13 +100,12 @@ func (c *Config) tokensVariable() string {
 
 // checkToken says what is wrong with a token; the error goes on from "a token that".
 func checkToken(token string) error {
-	isInvisible := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch {
 	case len(token) < minTokenLength:
 		return errors.New("has " + strconv.Itoa(len(token)) + " characters; it needs at least " + strconv.Itoa(minTokenLength))
 	case len(token) > maxTokenLength:
 		return errors.New("has " + strconv.Itoa(len(token)) + " characters; it may have at most " + strconv.Itoa(maxTokenLength))
-	case strings.ContainsFunc(token, isInvisible):
+	case !sanitize.IsPlainASCII(token):
 		return errors.New("holds a space or a character that is not plain ASCII")
 	default:
 		return nil

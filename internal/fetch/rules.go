@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 // rules say which URLs are fetched at all, before any address is known.
@@ -92,10 +94,6 @@ func authority(named host, port string) string {
 // shown is what of a URL is fit for the eyes of people: neither credentials, nor
 // query, which may be a signature, nor more than a line of it.
 func shown(target *url.URL) string {
-	const most = 200
-	text := target.Scheme + "://" + target.Host + target.EscapedPath()
-	if len(text) > most {
-		return text[:most] + "..."
-	}
-	return text
+	const limit = 200
+	return sanitize.Clip(target.Scheme+"://"+target.Host+target.EscapedPath(), limit)
 }

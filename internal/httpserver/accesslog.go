@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
 )
@@ -68,7 +68,7 @@ func (s *Server) recoverPanic(l *requestLog, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	stack := debug.Stack()
-	s.log.Error().Str("request_id", l.info.ID).Str("panic", shorten(fmt.Sprint(value), maxCause)).
+	s.log.Error().Str("request_id", l.info.ID).Str("panic", sanitize.Clip(fmt.Sprint(value), maxCause)).
 		Bytes("stack", stack[:min(len(stack), maxStack)]).Msg("panic while serving request")
 	if l.response.status != 0 {
 		panic(http.ErrAbortHandler)
@@ -109,7 +109,7 @@ func (l *requestLog) describe(line *zerolog.Event, r *http.Request, pattern stri
 		Float64("duration_ms", float64(time.Since(l.started).Microseconds())/1000).
 		Str("request_id", l.info.ID).Str("client", clientIPText(l.info.Client))
 	if agent := r.UserAgent(); agent != "" {
-		line.Str("user_agent", shorten(agent, maxUserAgent))
+		line.Str("user_agent", sanitize.Clip(agent, maxUserAgent))
 	}
 	if receipt := l.info.Receipt; receipt.ID != "" {
 		line.Str("event", string(receipt.ID)).Str("job", l.info.Job).Bool("duplicate", receipt.Duplicate)
@@ -118,7 +118,7 @@ func (l *requestLog) describe(line *zerolog.Event, r *http.Request, pattern stri
 		}
 	}
 	if l.info.Problem != "" {
-		line.Str("problem", string(l.info.Problem)).Str("error", shorten(fmt.Sprint(l.info.Err), maxCause))
+		line.Str("problem", string(l.info.Problem)).Str("error", sanitize.Clip(fmt.Sprint(l.info.Err), maxCause))
 	}
 }
 
@@ -131,12 +131,4 @@ func methodName(method string) string {
 	default:
 		return "OTHER"
 	}
-}
-
-// shorten returns at most limit bytes of text, with "..." behind a shortened one.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "..."
 }

@@ -29,7 +29,7 @@ func TestAccessLine(t *testing.T) {
 		"level": "info", "message": "callback accepted", "method": "POST", "route": "/webhooks/deep-image/{token}", "status": 200.0,
 		"bytes_in": 5.0, "bytes_out": float64(len(body)), "client": "127.0.0.1", "request_id": response.Header.Get("X-Request-Id"),
 		"event": "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", "job": "job-7", "duplicate": true,
-		"user_agent": strings.Repeat("a", 120) + "...",
+		"user_agent": strings.Repeat("a", 117) + "…",
 	}
 	duration, ok := line["duration_ms"].(float64)
 	if !ok || duration < 0 {

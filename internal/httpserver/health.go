@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/rs/zerolog"
 )
 
@@ -69,7 +70,7 @@ func (c *readiness) run(ctx context.Context) {
 // logFailure logs a failed check, unless the receiver was not ready before.
 func (c *readiness) logFailure(name string, err error) {
 	if len(c.failed) == 0 {
-		c.log.Warn().Str("check", name).Str("error", shorten(err.Error(), maxCause)).Msg("readiness check failed")
+		c.log.Warn().Str("check", name).Str("error", sanitize.Clip(err.Error(), maxCause)).Msg("readiness check failed")
 	}
 }
 

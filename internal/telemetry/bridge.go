@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/rs/zerolog"
 )
 
@@ -34,7 +35,7 @@ func (b bridge) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle writes one line. Its time is dropped, because the logger stamps every line itself.
 func (b bridge) Handle(ctx context.Context, record slog.Record) error {
 	record.Time = time.Time{}
-	record.Message = shorten(record.Message)
+	record.Message = sanitize.Clip(record.Message, maxLibraryLine)
 	return b.inner.Handle(ctx, record)
 }
 
@@ -69,13 +70,6 @@ type lineWriter struct {
 
 // Write logs what package log hands over in one call: one line.
 func (w lineWriter) Write(line []byte) (int, error) {
-	w.logger.WithLevel(w.level).Msg(shorten(strings.TrimRight(string(line), "\r\n")))
+	w.logger.WithLevel(w.level).Msg(sanitize.Clip(strings.TrimRight(string(line), "\r\n"), maxLibraryLine))
 	return len(line), nil
-}
-
-func shorten(text string) string {
-	if len(text) <= maxLibraryLine {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxLibraryLine], "") + " ..."
 }

@@ -71,8 +71,8 @@ func TestStandardLoggerWritesOneBoundedLineForEachCall(t *testing.T) {
 		t.Errorf("first line is %s", lines[0])
 	}
 	message, _ := decode(t, []byte(lines[1]))["message"].(string)
-	if len(message) > 4200 || !strings.HasSuffix(message, "ä ...") {
-		t.Errorf("long line came out with %d bytes, ending in %q", len(message), message[len(message)-8:])
+	if len(message) > 4200 || !strings.HasSuffix(message, "ä…") {
+		t.Errorf("long line has %d bytes and ends in %q, want at most 4200 and an ellipsis", len(message), message[len(message)-8:])
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 // redactor makes responses of a target fit to be shown: it hides what the receiver knows as secret about the target.
@@ -53,9 +53,9 @@ func atLeast(texts []string, bytes int) []string {
 func (r redactor) text(content []byte) string {
 	text := r.replacer.Replace(strings.ToValidUTF8(string(content), "\uFFFD"))
 	if redacted, err := r.redact([]byte(text)); err == nil { // the whole response is JSON
-		return oneLine(r.replacer.Replace(string(redacted)))
+		return sanitize.Line(r.replacer.Replace(string(redacted)), maxTextBytes)
 	}
-	return oneLine(r.replacer.Replace(r.plainText(oneLine(text))))
+	return sanitize.Line(r.replacer.Replace(r.plainText(sanitize.Line(text, maxTextBytes))), maxTextBytes)
 }
 
 // plainText redacts a text that is not JSON, as a JSON string.
@@ -71,14 +71,4 @@ func (r redactor) plainText(text string) string {
 	var plain string
 	_ = json.Unmarshal(redacted, &plain)
 	return plain
-}
-
-// oneLine returns a text without line breaks and control characters, cut at maxTextBytes.
-func oneLine(text string) string {
-	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
-	text = strings.Join(words, " ")
-	if len(text) <= maxTextBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxTextBytes], "") + "..."
 }

@@ -3,12 +3,11 @@ package broker
 import (
 	"context"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 // maxQuoted is how much of what a broker said is repeated, in bytes.
@@ -55,15 +54,5 @@ func Failed(format string, values ...any) error {
 	return handler.Retry(event.ReasonServerError, fmt.Errorf(format, values...))
 }
 
-// Quote is what a broker said, on one line and not too long.
-func Quote(text string) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
-	if len(text) <= maxQuoted {
-		return text
-	}
-	end := maxQuoted
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "..."
-}
+// Quote returns a broker's text for an error: one line of bounded length.
+func Quote(text string) string { return sanitize.Line(text, maxQuoted) }
