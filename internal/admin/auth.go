@@ -44,7 +44,7 @@ func (a *auth) check(r *http.Request, token string) error {
 	if a.tokens.Match(token) {
 		return nil
 	}
-	a.limit.addFailure(client, time.Now())
+	a.limit.Charge(client, time.Now())
 	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The token is wrong."}
 }
 
