@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // check returns all faults of a folder.
@@ -33,4 +34,15 @@ func (r *report) require(holds bool, where, format string, arguments ...any) {
 	if !holds {
 		r.add(where, format, arguments...)
 	}
+}
+
+// isPinned reports whether an image reference names one version: a digest, or a tag
+// that begins with a number, unlike latest or edge.
+func isPinned(image string) bool {
+	if strings.Contains(image, "@sha256:") {
+		return true
+	}
+	_, tag, ok := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	tag = strings.TrimPrefix(tag, "v")
+	return ok && tag != "" && tag[0] >= '0' && tag[0] <= '9'
 }
