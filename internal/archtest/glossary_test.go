@@ -185,7 +185,6 @@ func unclean() []string {
 		"internal/history",
 		"internal/httpserver",
 		"internal/imagefile",
-		"internal/inbox",
 		"internal/jobs",
 		"internal/migratedata",
 		"internal/notification",

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// recountEvery is how often what other replicas added and took is looked up.
+	// recountEvery is the pause between two counts of the outbox, which other replicas change too.
 	recountEvery   = time.Second
 	recountTimeout = 10 * time.Second
 )
 
-// backlog counts what is accepted and not relayed. Where this process is the only one,
-// its own commits say it exactly; in Postgres it is counted again and again.
+// backlog is the number of events that are accepted and not relayed. In SQLite the commits of this process change it exactly; in
+// Postgres the outbox is counted once a second too.
 type backlog struct {
 	reader  *sql.DB
-	most    int64 // counting further makes no difference
+	limit   int64 // counting further makes no difference
 	number  atomic.Int64
-	waiting chan struct{} // one token when there is something to relay
+	waiting chan struct{} // holds a value when there are events to relay
 
 	recounting *background.Service // nil in SQLite
 }
 
-func openBacklog(ctx context.Context, db *database.DB, most int64) (*backlog, error) {
-	b := &backlog{reader: db.Reader, most: most, waiting: make(chan struct{}, 1)}
+func openBacklog(ctx context.Context, db *database.DB, limit int64) (*backlog, error) {
+	b := &backlog{reader: db.Reader, limit: limit, waiting: make(chan struct{}, 1)}
 	n, err := b.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: backlog: %w", err)
@@ -43,13 +43,13 @@ func openBacklog(ctx context.Context, db *database.DB, most int64) (*backlog, er
 }
 
 func (b *backlog) read(ctx context.Context) (n int64, err error) {
-	err = b.reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting", b.most).Scan(&n)
+	err = b.reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting", b.limit).Scan(&n)
 	return n, err
 }
 
 func (b *backlog) count() int64 { return b.number.Load() }
 
-// add counts what a commit added to the outbox, and wakes the relay if it added any.
+// add adds the change of the outbox by a commit, and wakes the relay if it has grown.
 func (b *backlog) add(delta int64) {
 	b.number.Add(delta)
 	if delta > 0 {
@@ -60,7 +60,7 @@ func (b *backlog) add(delta int64) {
 func (b *backlog) wake() {
 	select {
 	case b.waiting <- struct{}{}:
-	default: // the relay has been told already
+	default: // the relay has not read the last value yet
 	}
 }
 

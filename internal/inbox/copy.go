@@ -9,31 +9,31 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Copied counts what became of the events of one inbox in another.
+// Copied is the result of a copy.
 type Copied struct {
 	Found   int64 `json:"found"`    // in the source
 	Fresh   int64 `json:"fresh"`    // copied now
-	Known   int64 `json:"known"`    // were there already, as after an earlier copy
-	OtherID int64 `json:"other_id"` // the target had accepted the same event itself, under another id, which counts
+	Known   int64 `json:"known"`    // in the target already, as after an earlier copy
+	OtherID int64 `json:"other_id"` // in the target under another id, which counts: the target had accepted the event itself
 }
 
 const (
-	// A batch of a copy has so many rows and bytes of bodies at most, about.
+	// copyRows and copyBytes bound a transaction.
 	copyRows  = 500
 	copyBytes = 8 << 20
-	// verifyRows is how many are looked for at once at the end.
+	// verifyRows is the number of events in one query of Verify.
 	verifyRows = 5000
 )
 
-// Count says how many events an inbox holds.
+// Count returns the number of events in an inbox.
 func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 	err = db.Reader.QueryRowContext(ctx, "SELECT count(*) FROM callbacks").Scan(&n)
 	return n, wrapCopy(err)
 }
 
-// Copy adds the events of an inbox in SQLite to one in Postgres; those that wait for the relay there
-// wait for it here. Both are migrated, and nobody else has the source open. It can be run again, also after
-// it was broken off. progress hears of every row.
+// Copy adds the events of an inbox in SQLite to one in Postgres; those in the outbox of the first enter the outbox of the second.
+// Both are migrated, and no receiver has the source open. A copy can be repeated, also after it was interrupted. It calls progress
+// with the number of rows of each transaction.
 func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
 	rows, err := from.Reader.QueryContext(ctx, `
 		SELECT id, job, digest, received_at, body, source, origin, token_hash, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
@@ -64,7 +64,7 @@ func wrapCopy(err error) error {
 	return nil
 }
 
-// copyBatch is what is copied in one transaction, column by column.
+// copyBatch is the rows of one transaction, by column.
 type copyBatch struct {
 	ids, jobs, sources, origins []string
 	digests, bodies, tokens     [][]byte
@@ -73,7 +73,7 @@ type copyBatch struct {
 	bytes                       int
 }
 
-// fill reads the next rows, and says whether there may be more.
+// fill reads the next rows. It returns false after the last one.
 func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
 	*b = copyBatch{
 		ids: b.ids[:0], jobs: b.jobs[:0], sources: b.sources[:0], origins: b.origins[:0], received: b.received[:0], waiting: b.waiting[:0],
@@ -97,7 +97,7 @@ func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
 	return true, nil
 }
 
-// write adds the batch and counts what became of it.
+// write adds the batch and counts its events.
 func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) error {
 	var fresh, known int64
 	err := pool.QueryRow(ctx, `
@@ -124,7 +124,7 @@ func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) er
 	return nil
 }
 
-// Verify counts how many of the events of the source are in the target, by job and digest.
+// Verify returns how many events of the source are in the target, by job and digest.
 func Verify(ctx context.Context, from, to *database.DB) (found int64, err error) {
 	rows, err := from.Reader.QueryContext(ctx, "SELECT job, digest FROM callbacks ORDER BY seq")
 	if err != nil {

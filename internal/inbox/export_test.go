@@ -5,12 +5,11 @@ import (
 	"errors"
 )
 
-// LimitPages bounds the size of SQLite's file in pages, as a full disk would. SQLite raises a
-// bound that is below the file's present size to that size.
+// LimitPages limits the size of SQLite's file in pages, like a full disk. SQLite raises the limit to the size of the file.
 func (i *Inbox) LimitPages(ctx context.Context, pages string) error {
 	writer, ok := i.writer.(*sqliteWriter)
 	if !ok {
-		return errors.New("inbox: not in SQLite")
+		return errors.New("inbox: not SQLite")
 	}
 	_, err := writer.connection.ExecContext(ctx, "PRAGMA max_page_count = "+pages)
 	return err

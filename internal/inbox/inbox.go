@@ -1,8 +1,6 @@
-// Package inbox is where an event becomes durable. Accept is a group commit:
-// requests that wait at the same moment share one transaction and one sync, and
-// are answered after it. In SQLite the inbox has a database file of its own, in
-// Postgres connections of its own, so that nothing that goes on behind it can make
-// an answer wait.
+// Package inbox makes events durable. Accept is a group commit: requests that wait at the same moment share one transaction and
+// one sync, and are answered after it. In SQLite the inbox has a database file of its own, in Postgres connections of its own, so
+// that the processing of events cannot delay an answer.
 package inbox
 
 import (
@@ -30,8 +28,7 @@ type Config struct {
 }
 
 const (
-	// commitTimeout is how long anybody waits for a commit at most. What is committed later than
-	// that is a duplicate when the sender tries again.
+	// commitTimeout is the longest wait for a commit. An event that is committed later is a duplicate when the sender retries.
 	commitTimeout = 15 * time.Second
 	// maxBatchBytes bounds one transaction beside the number of its entries.
 	maxBatchBytes = 8 << 20
@@ -42,24 +39,23 @@ type Inbox struct {
 	config    Config
 	database  *database.DB
 	writer    writer
-	committer *groupcommit.Committer[entry]
+	committer *groupcommit.Committer[*entry]
 	backlog   *backlog
-	refused   atomic.Pointer[refusal] // the latest event that could not be committed; nil if one was since
+	failure   atomic.Pointer[failure] // of the latest commit of an event; nil if it succeeded
 }
 
-// refusal is a failed commit of an event.
-type refusal struct {
+// failure is a failed commit of an event.
+type failure struct {
 	at  time.Time
 	err error
 }
 
-// refusalWeight is how long a failed commit of an event makes the inbox unready, if none succeeds.
-const refusalWeight = 30 * time.Second
+// failureMemory is how long a failed commit of an event makes the inbox unready, if none succeeds.
+const failureMemory = 30 * time.Second
 
-// writer settles batches of entries, each in one transaction: all of it is safe when write
-// returns nil, and none of it counts otherwise.
+// writer commits entries in one transaction: all of them when write returns nil, none of them otherwise.
 type writer interface {
-	write(batch []entry) error
+	write(entries []*entry) error
 	close() error
 }
 
@@ -71,8 +67,7 @@ func Migrate(ctx context.Context, db *database.DB) (int64, error) {
 // SchemaVersion is the version to which Migrate brings the schema of a kind of database.
 func SchemaVersion(kind database.Kind) int64 { return database.NewestVersion(migrations, kind) }
 
-// Open makes an inbox on a migrated database, which stays the caller's to close
-// after the inbox. It starts the goroutines that write; Close stops them.
+// Open returns an inbox on a migrated database, which the caller closes after the inbox. Close stops the goroutines that it starts.
 func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 	backlog, err := openBacklog(ctx, db, config.MaxBacklog)
 	if err != nil {
@@ -86,72 +81,68 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 		backlog.close()
 		return nil, err
 	}
-	inbox.committer = groupcommit.Start(limits, entry.size, inbox.writer.write)
+	inbox.committer = groupcommit.Start(limits, (*entry).size, inbox.writer.write)
 	return inbox, nil
 }
 
-// Close refuses what comes from now on, commits what waits already, and stops.
+// Close refuses new entries, commits those that wait, and stops.
 func (i *Inbox) Close() error {
 	i.committer.Stop()
 	i.backlog.close()
 	return i.writer.close()
 }
 
-// Accept stores an event and returns when it is safe: committed and synced. It
-// gives the event its ID, or, when the same job with the same digest was stored
-// before, the ID of the first. Once an event is queued for its commit, a
-// cancelled context changes nothing: the outcome of the commit is the answer.
-// With MaxBacklog events waiting, Accept fails with event.ErrBacklogFull.
+// Accept stores an event and returns when it is committed and synced. The receipt holds the new ID of the event. If the same job
+// with the same digest was stored before, it holds the ID of the first. Once an event is queued for its commit, a cancelled
+// context changes nothing. With MaxBacklog events waiting, Accept returns event.ErrBacklogFull.
 func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error) {
 	if i.backlog.count() >= i.config.MaxBacklog {
 		return event.Receipt{}, event.ErrBacklogFull
 	}
-	entry, err := newAcceptance(e)
+	stored, err := newEventEntry(e)
 	if err != nil {
-		return event.Receipt{}, fmt.Errorf("inbox: create event id: %w", err)
+		return event.Receipt{}, err
 	}
-	if err := i.commit(ctx, entry); err != nil {
+	if err := i.commit(ctx, stored); err != nil {
 		if ctx.Err() == nil {
-			i.refused.Store(&refusal{at: time.Now(), err: err})
+			i.failure.Store(&failure{at: time.Now(), err: err})
 		}
 		return event.Receipt{}, err
 	}
-	i.refused.Store(nil)
-	if entry.unknown != nil {
-		return event.Receipt{}, fmt.Errorf("inbox: store event: %w", entry.unknown)
+	i.failure.Store(nil)
+	if stored.err != nil {
+		return event.Receipt{}, fmt.Errorf("inbox: read event id: %w", stored.err)
 	}
-	return entry.receipt, nil
+	return stored.receipt, nil
 }
 
-// Reject keeps the body of a request that was no event, within the bounds, and
-// returns when it is safe.
+// Reject stores the body of a request that is not an event, within the bounds, and returns when that is committed.
 func (i *Inbox) Reject(ctx context.Context, rejection event.Rejection) error {
-	return i.commit(ctx, &rejectionEntry{rejection: rejection})
+	return i.commit(ctx, &entry{kind: storeRejection, rejection: rejection})
 }
 
-// Probe proves that the store takes writes: it commits a row, with its sync. The row needs no new room, so that a failed commit of
-// an event less than refusalWeight ago counts as well, until one succeeds.
+// Probe returns an error if the inbox cannot accept events. It commits a row, with its sync. That needs no room on the disk, so
+// a failed commit of an event counts too, for failureMemory or until one succeeds.
 func (i *Inbox) Probe(ctx context.Context) error {
-	if last := i.refused.Load(); last != nil && time.Since(last.at) < refusalWeight {
+	if last := i.failure.Load(); last != nil && time.Since(last.at) < failureMemory {
 		return fmt.Errorf("inbox: the latest event could not be stored: %w", last.err)
 	}
-	return i.commit(ctx, &probeEntry{now: time.Now()})
+	return i.commit(ctx, &entry{kind: probe})
 }
 
-// Relayed says that the events with these sequence numbers are in the work
-// store: they are not given out again. It returns when that is committed.
+// Relayed removes events from the outbox by their sequence numbers, because they are in the work store. It returns when that is
+// committed.
 func (i *Inbox) Relayed(ctx context.Context, sequences []int64) error {
-	return i.commit(ctx, &relayedEntry{sequences: sequences})
+	return i.commit(ctx, &entry{kind: removeRelayed, sequences: sequences})
 }
 
-// Waiting gives a token when there may be something to relay.
+// Waiting returns a channel that receives a value when there may be events to relay.
 func (i *Inbox) Waiting() <-chan struct{} { return i.backlog.waiting }
 
-// Backlog is how many events are accepted and not relayed yet, by all replicas; of what the others
-// do it hears once a second.
+// Backlog returns the number of events that are accepted and not relayed yet. The changes of other replicas show after a second.
 func (i *Inbox) Backlog() int64 { return i.backlog.count() }
 
-func (i *Inbox) commit(ctx context.Context, e entry) error {
+func (i *Inbox) commit(ctx context.Context, e *entry) error {
 	if err := i.committer.Commit(ctx, e); err != nil {
 		return fmt.Errorf("inbox: commit: %w", err)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/groupcommit"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -24,12 +26,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// defaults are the bounds that tests use where they do not matter.
+// defaults returns limits that a test does not reach.
 func defaults() inbox.Config {
 	return inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 100, MaxRejectionsBytes: 1 << 20}
 }
 
-// store is an inbox with what is below it, so that a test can stop it and start it again.
+// store is an inbox with its databases, so that a test can stop it and start it again.
 type store struct {
 	*inbox.Inbox
 	stores databasetest.Stores
@@ -62,19 +64,10 @@ func (s *store) stop(t testing.TB) {
 	s.Inbox = nil
 }
 
-// backlogIs waits until the backlog is n: in Postgres it is counted once a second.
-func (s *store) backlogIs(t *testing.T, n int64) {
+// wantBacklog waits for the backlog, which is counted once a second in Postgres.
+func (s *store) wantBacklog(t *testing.T, want int64) {
 	t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(10 * time.Second)
-	for s.Backlog() != n {
-		select {
-		case <-look.C:
-		case <-deadline:
-			t.Fatalf("backlog is %d, want %d", s.Backlog(), n)
-		}
-	}
+	testkit.Eventually(t, "backlog", want, s.Backlog)
 }
 
 func sample(job, result string) event.Event {
@@ -91,31 +84,48 @@ func accept(t testing.TB, s *store, e event.Event) event.Receipt {
 	return receipt
 }
 
-func TestAcceptIsUniqueForEver(t *testing.T) {
+func TestDuplicates(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := open(t, place, defaults())
 		first := accept(t, s, sample("job-1", "https://a/1.png"))
-		rows := []struct {
+		for _, row := range []struct {
 			name      string
 			event     event.Event
 			duplicate bool
 		}{
-			{"the same again", sample("job-1", "https://a/1.png"), true},
-			{"same job, new result", sample("job-1", "https://a/2.png"), false},
-			{"other job, same result", sample("job-2", "https://a/1.png"), false},
-		}
-		for _, row := range rows {
+			{name: "the same event", event: sample("job-1", "https://a/1.png"), duplicate: true},
+			{name: "same job, new result", event: sample("job-1", "https://a/2.png")},
+			{name: "other job, same result", event: sample("job-2", "https://a/1.png")},
+		} {
 			receipt := accept(t, s, row.event)
 			if receipt.Duplicate != row.duplicate || (receipt.ID == first.ID) != row.duplicate {
-				t.Errorf("%s: got %+v, first was %s", row.name, receipt, first.ID)
+				t.Errorf("%s: receipt = %+v, want duplicate of %s: %t", row.name, receipt, first.ID, row.duplicate)
 			}
 		}
 		s.stop(t)
-		if again := accept(t, open(t, place, defaults()), sample("job-1", "https://a/1.png")); again.ID != first.ID || !again.Duplicate {
-			t.Errorf("after a restart: got %+v, first was %s", again, first.ID)
+		want := event.Receipt{ID: first.ID, Duplicate: true}
+		if again := accept(t, open(t, place, defaults()), sample("job-1", "https://a/1.png")); again != want {
+			t.Errorf("receipt after a restart = %+v, want %+v", again, want)
 		}
 	})
+}
+
+// wantOneID checks the receipts of one event: all have one id, and one is not a duplicate.
+func wantOneID(t *testing.T, job int, receipts []event.Receipt) {
+	t.Helper()
+	fresh := 0
+	for _, receipt := range receipts {
+		if receipt.ID != receipts[0].ID {
+			t.Errorf("job %d: id = %s, want %s", job, receipt.ID, receipts[0].ID)
+		}
+		if !receipt.Duplicate {
+			fresh++
+		}
+	}
+	if fresh != 1 {
+		t.Errorf("job %d: receipts that are no duplicates = %d, want 1", job, fresh)
+	}
 }
 
 func TestAcceptConcurrently(t *testing.T) {
@@ -138,24 +148,13 @@ func TestAcceptConcurrently(t *testing.T) {
 		}
 		group.Wait()
 		for job, list := range receipts {
-			fresh := 0
-			for _, receipt := range list {
-				if receipt.ID != list[0].ID {
-					t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
-				}
-				if !receipt.Duplicate {
-					fresh++
-				}
-			}
-			if fresh != 1 {
-				t.Errorf("job %d was accepted as new %d times", job, fresh)
-			}
+			wantOneID(t, job, list[:])
 		}
-		s.backlogIs(t, jobs)
+		s.wantBacklog(t, jobs)
 	})
 }
 
-func TestRelayedLeavesTheOutboxOnce(t *testing.T) {
+func TestRelayed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := open(t, place, defaults())
@@ -167,26 +166,26 @@ func TestRelayedLeavesTheOutboxOnce(t *testing.T) {
 		<-s.Waiting()
 		entries, err := s.Unrelayed(t.Context(), 100)
 		if err != nil || len(entries) != 10 {
-			t.Fatalf("got %d entries, error %v", len(entries), err)
+			t.Fatalf("Unrelayed = %d entries, error %v; want 10, nil", len(entries), err)
 		}
 		for _, e := range entries {
 			body, err := s.Body(t.Context(), e.Job, e.ID)
 			if err != nil || string(body) != want[e.ID] || e.Bytes != int64(len(body)) {
-				t.Errorf("entry %+v has body %q, error %v", e, body, err)
+				t.Errorf("Body of %s = %q, error %v, for %d bytes; want %q", e.ID, body, err, e.Bytes, want[e.ID])
 			}
 		}
 		sequences := []int64{entries[0].Sequence, entries[1].Sequence}
-		for range 2 { // saying it twice counts once
+		for range 2 { // the second time changes nothing
 			if err := s.Relayed(t.Context(), sequences); err != nil {
 				t.Fatal(err)
 			}
 		}
-		s.backlogIs(t, 8)
+		s.wantBacklog(t, 8)
 		s.stop(t)
 		s = open(t, place, defaults())
 		rest, err := s.Unrelayed(t.Context(), 3)
 		if err != nil || len(rest) != 3 || rest[0].ID != entries[2].ID || s.Backlog() != 8 {
-			t.Errorf("after a restart: %d entries, backlog %d, error %v", len(rest), s.Backlog(), err)
+			t.Errorf("after a restart: %d entries, backlog %d, error %v; want 3, 8, nil, from event %s on", len(rest), s.Backlog(), err, entries[2].ID)
 		}
 	})
 }
@@ -198,13 +197,13 @@ func TestCancelledRequest(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.Accept(ctx, sample("job-1", "https://a/1.png")); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled before it was queued: error = %v, want %v", err, context.Canceled)
+			t.Errorf("Accept with a cancelled context: error = %v, want %v", err, context.Canceled)
 		}
-		s.backlogIs(t, 0)
+		s.wantBacklog(t, 0)
 	})
 }
 
-func TestBacklogIsBounded(t *testing.T) {
+func TestMaxBacklog(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		config := defaults()
@@ -213,18 +212,18 @@ func TestBacklogIsBounded(t *testing.T) {
 		accept(t, s, sample("job-1", "https://a/1.png"))
 		accept(t, s, sample("job-2", "https://a/1.png"))
 		if _, err := s.Accept(t.Context(), sample("job-3", "https://a/1.png")); !errors.Is(err, event.ErrBacklogFull) {
-			t.Errorf("over the bound: error = %v, want %v", err, event.ErrBacklogFull)
+			t.Errorf("Accept beyond the limit: error = %v, want %v", err, event.ErrBacklogFull)
 		}
 		entries, _ := s.Unrelayed(t.Context(), 1)
 		if err := s.Relayed(t.Context(), []int64{entries[0].Sequence}); err != nil {
 			t.Fatal(err)
 		}
-		s.backlogIs(t, 1)
+		s.wantBacklog(t, 1)
 		accept(t, s, sample("job-3", "https://a/1.png"))
 	})
 }
 
-func TestRejectionsAreBoundedAndCounted(t *testing.T) {
+func TestRejections(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		config := defaults()
@@ -234,11 +233,11 @@ func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 			sizes []int
 			kept  []int // newest first
 		}{
-			{"few", []int{10, 20}, []int{20, 10}},
-			{"too many", []int{1, 2, 3, 4, 5}, []int{5, 4, 3}},
-			{"too many bytes", []int{600, 300, 200}, []int{200, 300}},
-			{"one alone too large", []int{5000}, []int{1000}},
-			{"empty", []int{0}, []int{0}},
+			{name: "few", sizes: []int{10, 20}, kept: []int{20, 10}},
+			{name: "too many", sizes: []int{1, 2, 3, 4, 5}, kept: []int{5, 4, 3}},
+			{name: "too many bytes", sizes: []int{600, 300, 200}, kept: []int{200, 300}},
+			{name: "one that is too large", sizes: []int{5000}, kept: []int{1000}},
+			{name: "empty", sizes: []int{0}, kept: []int{0}},
 		}
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
@@ -250,30 +249,35 @@ func TestRejectionsAreBoundedAndCounted(t *testing.T) {
 					if err := s.Reject(t.Context(), rejection); err != nil {
 						t.Fatal(err)
 					}
-					s.stop(t) // the bounds hold over restarts
+					s.stop(t) // the limits hold over restarts
 					s = open(t, place, config)
 				}
 				kept, err := s.Rejections(t.Context(), 100)
 				if err != nil || len(kept) != len(row.kept) {
-					t.Fatalf("kept %d, want %d; error %v", len(kept), len(row.kept), err)
+					t.Fatalf("Rejections = %d, error %v; want %d, nil", len(kept), err, len(row.kept))
 				}
 				for i, size := range row.kept {
 					if !bytes.Equal(kept[i].Body, bytes.Repeat([]byte{0xff}, size)) || kept[i].Code != event.RejectedMalformed {
-						t.Errorf("rejection %d is %d bytes of code %s, want %d", i, len(kept[i].Body), kept[i].Code, size)
+						t.Errorf("rejection %d: %d bytes, code %q; want %d, %q", i, len(kept[i].Body), kept[i].Code, size, event.RejectedMalformed)
 					}
 				}
 				if ever, err := s.Rejected(t.Context()); err != nil || ever != int64(len(row.sizes)) {
-					t.Errorf("%d were rejected, want %d, error %v", ever, len(row.sizes), err)
+					t.Errorf("Rejected = %d, error %v; want %d, nil", ever, err, len(row.sizes))
 				}
-				if stats, err := s.Stats(t.Context()); err != nil || stats.RejectedEver != int64(len(row.sizes)) || stats.RejectedKept != int64(len(row.kept)) {
-					t.Errorf("statistics are %+v, error %v", stats, err)
+				want := inbox.Stats{RejectedEver: int64(len(row.sizes)), RejectedKept: int64(len(row.kept))}
+				for _, size := range row.kept {
+					want.RejectedBytes += int64(size)
+				}
+				stats, err := s.Stats(t.Context())
+				if diff := cmp.Diff(want, stats); err != nil || diff != "" {
+					t.Errorf("Stats: error %v (-want +got):\n%s", err, diff)
 				}
 			})
 		}
 	})
 }
 
-func TestClosedInboxRefuses(t *testing.T) {
+func TestClosed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := open(t, place, defaults())
@@ -281,15 +285,15 @@ func TestClosedInboxRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := s.Accept(t.Context(), sample("job-1", "https://a/1.png")); !errors.Is(err, groupcommit.ErrClosed) {
-			t.Errorf("error = %v, want %v", err, groupcommit.ErrClosed)
+			t.Errorf("Accept = %v, want %v", err, groupcommit.ErrClosed)
 		}
 		if err := s.Probe(t.Context()); !errors.Is(err, groupcommit.ErrClosed) {
-			t.Errorf("error = %v, want %v", err, groupcommit.ErrClosed)
+			t.Errorf("Probe = %v, want %v", err, groupcommit.ErrClosed)
 		}
 	})
 }
 
-// A full disk answers "unavailable", keeps what was stored, and recovers by itself.
+// TestFullDisk refuses events while the disk is full, keeps those before, and accepts again afterwards.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := open(t, databasetest.NewPlace(t, database.SQLite), defaults())
@@ -298,17 +302,17 @@ func TestFullDisk(t *testing.T) {
 	big := sample("job-2", "https://a/1.png")
 	big.Body = bytes.Repeat([]byte("x"), 1<<20)
 	if _, err := s.Accept(t.Context(), big); !database.IsFull(err) {
-		t.Errorf("on a full disk: %v", err)
+		t.Errorf("Accept on a full disk: error = %v, want database.IsFull", err)
 	}
 	if s.Backlog() != 1 {
-		t.Errorf("backlog is %d, want 1", s.Backlog())
+		t.Errorf("backlog = %d, want 1", s.Backlog())
 	}
 	limitPages(t, s, 1<<30)
 	if receipt := accept(t, s, big); receipt.Duplicate {
-		t.Error("what was refused counts as stored")
+		t.Errorf("receipt of a refused event = %+v, want no duplicate", receipt)
 	}
 	if again := accept(t, s, sample("job-1", "https://a/1.png")); again.ID != kept.ID {
-		t.Error("what was stored before was lost")
+		t.Errorf("id of the event before = %s, want %s", again.ID, kept.ID)
 	}
 }
 
@@ -319,9 +323,8 @@ func limitPages(t *testing.T, s *store, pages int) {
 	}
 }
 
-// A store that hangs makes senders give up. What nobody has begun to write by then
-// is let go: it is not stored later, and its memory does not stay in the queue.
-func TestGivenUpIsNotStored(t *testing.T) {
+// TestTimeoutBeforeTheWrite has callers time out while the database hangs. Events whose write has not begun are not stored later.
+func TestTimeoutBeforeTheWrite(t *testing.T) {
 	t.Parallel()
 	config := defaults()
 	config.MaxBatch = 1
@@ -333,7 +336,7 @@ func TestGivenUpIsNotStored(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			if _, err := s.Accept(ctx, sample(fmt.Sprint("job-", n), "https://a/1.png")); !errors.Is(err, groupcommit.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("while the store hangs: error = %v, want %v", err, groupcommit.ErrTimeout)
+				t.Errorf("Accept while the database hangs: error = %v, want %v", err, groupcommit.ErrTimeout)
 			}
 		})
 	}
@@ -341,11 +344,11 @@ func TestGivenUpIsNotStored(t *testing.T) {
 	release()
 	accept(t, s, sample("job-9", "https://a/1.png"))
 	if backlog := s.Backlog(); backlog > 2 {
-		t.Errorf("%d events are stored, though only two can have been begun", backlog)
+		t.Errorf("backlog = %d, want 2 at most: one write had begun", backlog)
 	}
 }
 
-// hang holds the write lock of the file, as another process could, until release.
+// hang holds the write lock of the file until release, as another process could.
 func (s *store) hang(t *testing.T) (release func()) {
 	t.Helper()
 	other, err := database.OpenSQLite(t.Context(), filepath.Join(s.place.Folder, "inbox.db"))
@@ -363,13 +366,13 @@ func (s *store) hang(t *testing.T) (release func()) {
 	}
 }
 
-// Replicas that accept the same events at the same moment agree on the first id of each.
-func TestReplicasAgreeOnTheFirst(t *testing.T) {
+// TestReplicasAgreeOnIDs has replicas accept the same events at the same time.
+func TestReplicasAgreeOnIDs(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
 	replicas := []*store{open(t, place, defaults()), open(t, place, defaults()), open(t, place, defaults())}
 	const jobs, repeats = 60, 5
-	ids := make([][]event.Receipt, jobs)
+	receipts := make([][]event.Receipt, jobs)
 	var mutex sync.Mutex
 	var group sync.WaitGroup
 	for n, replica := range replicas {
@@ -382,31 +385,20 @@ func TestReplicasAgreeOnTheFirst(t *testing.T) {
 						t.Error(err)
 					}
 					mutex.Lock()
-					ids[number] = append(ids[number], receipt)
+					receipts[number] = append(receipts[number], receipt)
 					mutex.Unlock()
 				}
 			})
 		}
 	}
 	group.Wait()
-	for job, list := range ids {
-		fresh := 0
-		for _, receipt := range list {
-			if receipt.ID != list[0].ID {
-				t.Errorf("job %d has two ids: %s and %s", job, receipt.ID, list[0].ID)
-			}
-			if !receipt.Duplicate {
-				fresh++
-			}
-		}
-		if fresh != 1 {
-			t.Errorf("job %d was accepted as new %d times", job, fresh)
-		}
+	for job, list := range receipts {
+		wantOneID(t, job, list)
 	}
-	replicas[0].backlogIs(t, jobs)
+	replicas[0].wantBacklog(t, jobs)
 }
 
-// A database that takes no writes, as a standby does, answers "unavailable" and recovers by itself.
+// TestReadOnlyDatabase refuses events while the database is read-only, like a standby, and accepts again afterwards.
 func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	s := open(t, databasetest.NewPlace(t, database.Postgres), defaults())
@@ -415,27 +407,27 @@ func TestReadOnlyDatabase(t *testing.T) {
 		if _, err := s.stores.Work.Pool.Exec(t.Context(), "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = "+on+"', current_database()); END $$"); err != nil {
 			t.Fatal(err)
 		}
-		s.stores.Inbox.Pool.Reset() // the setting is for new connections
+		s.stores.Inbox.Pool.Reset() // the setting applies to new connections
 	}
 	readOnly("on")
 	_, err := s.Accept(t.Context(), sample("job-2", "https://a/1.png"))
 	if !database.IsFull(err) {
-		t.Errorf("got %v", err)
+		t.Errorf("Accept in a read-only database: error = %v, want database.IsFull", err)
 	}
 	if err := s.Probe(t.Context()); err == nil {
-		t.Errorf("readiness: %v", err)
+		t.Error("Probe in a read-only database = nil, want an error")
 	}
 	readOnly("off")
 	if receipt := accept(t, s, sample("job-2", "https://a/1.png")); receipt.Duplicate {
-		t.Error("what was refused counts as stored")
+		t.Errorf("receipt of a refused event = %+v, want no duplicate", receipt)
 	}
 	if again := accept(t, s, sample("job-1", "https://a/1.png")); again.ID != kept.ID {
-		t.Error("what was stored before was lost")
+		t.Errorf("id of the event before = %s, want %s", again.ID, kept.ID)
 	}
 }
 
-// Connections that the server ends are made anew.
-func TestConnectionsThatDrop(t *testing.T) {
+// TestReconnect has the server end all connections.
+func TestReconnect(t *testing.T) {
 	t.Parallel()
 	s := open(t, databasetest.NewPlace(t, database.Postgres), defaults())
 	for n := range 5 {
@@ -451,10 +443,10 @@ func TestConnectionsThatDrop(t *testing.T) {
 			}
 		}
 	}
-	s.backlogIs(t, 10)
+	s.wantBacklog(t, 10)
 }
 
-// F8: readiness is what accepting is. A store that takes the row of a probe and no events is not ready.
+// TestProbeFailsWhileEventsAreRefused has a database that accepts the row of a probe but no event: it is not ready.
 func TestProbeFailsWhileEventsAreRefused(t *testing.T) {
 	t.Parallel()
 	refuse := map[database.Kind][]string{

@@ -1,28 +1,26 @@
 package inbox
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresWriters is how many batches are committed at the same moment: while one waits
-// for its sync, the server works on the next.
+// postgresWriters is the number of batches that are committed at the same time: while one waits for its sync, the server works on
+// the next.
 const postgresWriters = 4
 
-// postgresWriter settles a batch in one round trip: its statements are sent together
-// and are one transaction.
+// postgresWriter commits a batch in one round trip: its statements are sent together and are one transaction.
 type postgresWriter struct {
 	database  *database.DB
 	config    Config
-	committed func(delta int64) // hears of what was added to the outbox once it is safe
+	committed func(delta int64) // receives the change of the outbox after each commit
 }
 
 func openPostgres(db *database.DB, config Config, committed func(delta int64)) *postgresWriter {
@@ -31,8 +29,8 @@ func openPostgres(db *database.DB, config Config, committed func(delta int64)) *
 
 func (w *postgresWriter) close() error { return nil }
 
-// The statements of a batch. Whoever inserts the same event at the same moment makes the
-// insert wait for his commit, and shows up afterwards: then the id that counts is his.
+// The statements of a batch. An insert waits for a concurrent one of the same event, whose id counts then. That row is not visible
+// to the statement: its id is read afterwards.
 const (
 	sqlAccept = `
 		WITH given AS (
@@ -50,7 +48,7 @@ const (
 		FROM given LEFT JOIN fresh ON fresh.id = given.id`
 	sqlKnown = "SELECT id FROM callbacks WHERE job = $1 AND digest = $2"
 	sqlKeep  = "INSERT INTO rejections (received_at, code, detail, body) VALUES ($1, $2, $3, $4)"
-	// The oldest go, so that neither more than $1 rows nor more than $2 bytes are kept.
+	// sqlPrune deletes the oldest rows, so that at most $1 rows and $2 bytes stay.
 	sqlPrune = `
 		DELETE FROM rejections WHERE seq <= (
 			SELECT max(seq) FROM (
@@ -61,25 +59,24 @@ const (
 	sqlWritten = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
 )
 
-// write settles a batch. The context of nobody who waits counts: a commit that is under way is not
-// broken off because somebody lost patience, but it has a deadline of its own.
-func (w *postgresWriter) write(batch []entry) error {
+// write commits entries. It has a deadline of its own: a caller that stops waiting must not break off the commit of others.
+func (w *postgresWriter) write(entries []*entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	err := w.commit(ctx, batch)
-	if err == nil || len(batch) == 1 || !database.IsOwnFault(err) {
+	err := w.commit(ctx, entries)
+	if err == nil || len(entries) == 1 || !database.IsOwnFault(err) {
 		return err
 	}
-	return w.apart(ctx, batch)
+	return w.retryIndividually(ctx, entries)
 }
 
-// apart settles the entries of a batch each on its own, when one of them is at fault: it delays only itself.
-func (w *postgresWriter) apart(ctx context.Context, batch []entry) error {
+// retryIndividually commits each entry in a transaction of its own, because one of them makes the common one fail.
+func (w *postgresWriter) retryIndividually(ctx context.Context, entries []*entry) error {
 	var failure error
-	for n := range batch {
-		if err := w.commit(ctx, batch[n:n+1]); err != nil {
-			if a, ok := batch[n].(*acceptance); ok {
-				a.unknown = err
+	for n, e := range entries {
+		if err := w.commit(ctx, entries[n:n+1]); err != nil {
+			if e.kind == storeEvent {
+				e.err = err
 				continue
 			}
 			failure = err
@@ -88,131 +85,98 @@ func (w *postgresWriter) apart(ctx context.Context, batch []entry) error {
 	return failure
 }
 
-// sorted is a batch by what is to be done.
-type sorted struct {
-	acceptances []*acceptance
-	rejections  []*event.Rejection
-	carried     []int64 // sequences that leave the outbox
-	probe       *probeEntry
-}
-
-func sortEntries(batch []entry) (s sorted) {
-	for _, e := range batch {
-		switch e := e.(type) {
-		case *acceptance:
-			s.acceptances = append(s.acceptances, e)
-		case *rejectionEntry:
-			s.rejections = append(s.rejections, &e.rejection)
-		case *relayedEntry:
-			s.carried = append(s.carried, e.sequences...)
-		case *probeEntry:
-			s.probe = e
-		}
-	}
-	return s
-}
-
-func (w *postgresWriter) commit(ctx context.Context, batch []entry) error {
-	s := sortEntries(batch)
+func (w *postgresWriter) commit(ctx context.Context, entries []*entry) error {
+	b := newBatch(entries)
 	statements := &pgx.Batch{}
 	if w.database.Pooler {
 		statements.Queue(database.SetSynchronous, true)
 	}
 	var added int64
-	var unknown []*acceptance
-	if fresh := firstOfEach(s.acceptances); len(fresh) > 0 {
-		// In the same order everywhere, so that two batches with the same events wait one for the other and not both for ever.
-		fresh = slices.SortedFunc(slices.Values(fresh), byIdentity)
-		queueAccept(statements, fresh).Query(func(rows pgx.Rows) (err error) {
-			added, unknown, err = readReceipts(rows, fresh)
+	var withoutID []*entry
+	if unique := firstOfEach(b.events); len(unique) > 0 {
+		// All batches insert in the same order, so that two with the same events cannot wait for each other.
+		unique = slices.SortedFunc(slices.Values(unique), compareIdentity)
+		queueEvents(statements, unique).Query(func(rows pgx.Rows) (err error) {
+			added, withoutID, err = readReceipts(rows, unique)
 			return err
 		})
 	}
-	w.queueOthers(statements, s)
+	w.queueOthers(statements, b)
 	if err := w.database.Pool.SendBatch(ctx, statements).Close(); err != nil {
 		return fmt.Errorf("inbox: commit: %w", err)
 	}
-	w.committed(added - int64(len(s.carried)))
-	w.lookUp(ctx, unknown)
-	for _, a := range s.acceptances {
-		if a.first != nil {
-			a.receipt, a.unknown = event.Receipt{ID: a.first.receipt.ID, Duplicate: true}, a.first.unknown
-		}
-	}
+	w.committed(added - int64(len(b.relayed)))
+	w.readIDs(ctx, withoutID)
+	copyReceipts(b.events)
 	return nil
 }
 
 // queueOthers adds the statements that follow the events. The row that all replicas write is the last.
-func (w *postgresWriter) queueOthers(statements *pgx.Batch, s sorted) {
-	for _, r := range s.rejections {
+func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
+	for _, r := range b.rejections {
 		body := r.Body[:min(int64(len(r.Body)), int64(w.config.MaxRejectionsBytes))]
 		statements.Queue(sqlKeep, r.Received.UnixMicro(), string(r.Code), withoutZero(r.Detail), notNull(body))
 	}
-	if len(s.rejections) > 0 {
+	if len(b.rejections) > 0 {
 		statements.Queue(sqlPrune, w.config.MaxRejections, int64(w.config.MaxRejectionsBytes))
 	}
-	if len(s.carried) > 0 {
-		statements.Queue(sqlCarried, s.carried)
+	if len(b.relayed) > 0 {
+		statements.Queue(sqlCarried, b.relayed)
 	}
-	if s.probe != nil {
-		statements.Queue(sqlWritten, s.probe.now.UnixMicro())
+	if b.probe {
+		statements.Queue(sqlWritten, time.Now().UnixMicro())
 	}
 }
 
-// withoutZero gives a text that Postgres takes: it refuses the zero byte.
+// withoutZero replaces the zero byte, which Postgres refuses in a text.
 func withoutZero(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
-func byIdentity(a, b *acceptance) int {
-	return cmp.Or(strings.Compare(a.event.Job, b.event.Job), bytes.Compare(a.event.Digest[:], b.event.Digest[:]))
-}
-
-func queueAccept(statements *pgx.Batch, fresh []*acceptance) *pgx.QueuedQuery {
-	ids, jobs := make([]string, len(fresh)), make([]string, len(fresh))
-	digests, bodies, tokens := make([][]byte, len(fresh)), make([][]byte, len(fresh)), make([][]byte, len(fresh))
-	received := make([]int64, len(fresh))
-	sources, origins := make([]string, len(fresh)), make([]string, len(fresh))
-	for n, a := range fresh {
-		e := &a.event
-		sources[n], origins[n], tokens[n] = sourceText(e), originText(e), e.Token
-		ids[n], jobs[n], digests[n], received[n], bodies[n] = string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), notNull(e.Body)
+func queueEvents(statements *pgx.Batch, events []*entry) *pgx.QueuedQuery {
+	n := len(events)
+	ids, jobs, sources, origins := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	digests, bodies, tokens := make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	received := make([]int64, n)
+	for i := range events {
+		e := &events[i].event
+		ids[i], jobs[i], sources[i], origins[i] = string(e.ID), e.Job, sourceText(e), originText(e)
+		digests[i], bodies[i], tokens[i], received[i] = e.Digest[:], notNull(e.Body), e.Token, e.Received.UnixMicro()
 	}
 	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens)
 }
 
-// readReceipts gives every event its receipt, and says how many are new. Unknown are those that another
-// transaction stored after the statement had begun.
-func readReceipts(rows pgx.Rows, fresh []*acceptance) (added int64, unknown []*acceptance, err error) {
-	known := make(map[event.ID]string, len(fresh))
-	var given, counts string
-	_, err = pgx.ForEachRow(rows, []any{&given, &counts}, func() error {
-		known[event.ID(given)] = counts
+// readReceipts sets the receipts of events and returns the number of new ones, and those that another transaction stored after
+// the statement had begun.
+func readReceipts(rows pgx.Rows, events []*entry) (added int64, withoutID []*entry, err error) {
+	stored := make(map[event.ID]event.ID, len(events)) // the id that counts, by the new one
+	var proposed, id event.ID
+	_, err = pgx.ForEachRow(rows, []any{&proposed, &id}, func() error {
+		stored[proposed] = id
 		return nil
 	})
-	for _, a := range fresh {
-		switch id := event.ID(known[a.event.ID]); id {
+	for _, e := range events {
+		switch id := stored[e.event.ID]; id {
 		case "":
-			unknown = append(unknown, a)
-		case a.event.ID:
-			a.receipt = event.Receipt{ID: id}
+			withoutID = append(withoutID, e)
+		case e.event.ID:
+			e.receipt = event.Receipt{ID: id}
 			added++
 		default:
-			a.receipt = event.Receipt{ID: id, Duplicate: true}
+			e.receipt = event.Receipt{ID: id, Duplicate: true}
 		}
 	}
-	return added, unknown, err
+	return added, withoutID, err
 }
 
-// lookUp finds the ids of events that another transaction stored. They are safe; a caller who
-// does not learn the id is told to ask again.
-func (w *postgresWriter) lookUp(ctx context.Context, unknown []*acceptance) {
-	for _, a := range unknown {
-		var id string
-		a.unknown = w.database.Pool.QueryRow(ctx, sqlKnown, a.event.Job, a.event.Digest[:]).Scan(&id)
-		a.receipt = event.Receipt{ID: event.ID(id), Duplicate: true}
+// readIDs sets the receipts of events that another transaction stored. If that fails the caller retries: the events are safe.
+func (w *postgresWriter) readIDs(ctx context.Context, events []*entry) {
+	for _, e := range events {
+		var id event.ID
+		e.err = w.database.Pool.QueryRow(ctx, sqlKnown, e.event.Job, e.event.Digest[:]).Scan(&id)
+		e.receipt = event.Receipt{ID: id, Duplicate: true}
 	}
 }
 
-// claim is what Claim runs: whoever claims at the same moment gets other rows.
+// claim removes events from the outbox and returns them. Concurrent claims skip each other's rows.
 const claim = `
 	WITH claimed AS (
 		DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING seq

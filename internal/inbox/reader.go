@@ -12,7 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Entry is an accepted event that waits to be relayed, without its body.
+// Entry is an accepted event in the outbox, without its body.
 type Entry struct {
 	Sequence int64 // the event's number in the inbox
 	ID       event.ID
@@ -25,12 +25,10 @@ type Entry struct {
 	Token    []byte // SHA-256 of the token of one job; nil without one
 }
 
-// ErrNotFound says that the inbox holds no such event.
+// ErrNotFound is returned for an event that is not in the inbox.
 var ErrNotFound = errors.New("inbox: no such event")
 
-// Unrelayed lists the oldest events that are not relayed yet, at most limit of
-// them. They are found by their state, never by a position, so that whatever a
-// crash left is found again.
+// Unrelayed returns the oldest events of the outbox, at most limit.
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
 		SELECT seq, id, job, digest, received_at, length(body), source, origin, token_hash
@@ -42,9 +40,8 @@ func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	return scanEntries(rows)
 }
 
-// Claim takes the oldest events that are not relayed yet, at most limit of them, in a transaction
-// of the same Postgres database: with its commit they are relayed. What another transaction
-// has claimed and not committed is passed over.
+// Claim removes the oldest events from the outbox and returns them, at most limit, in a transaction of the same Postgres database.
+// It skips the events of other transactions that are not committed yet.
 func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]Entry, error) {
 	rows, err := tx.QueryContext(ctx, claim, limit)
 	if err != nil {
@@ -66,7 +63,7 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 		}
 		copy(e.Digest[:], digest)
 		e.Received = time.UnixMicro(received).UTC()
-		e.Source, _ = netip.ParseAddr(source) // "" is nobody
+		e.Source, _ = netip.ParseAddr(source) // "" is an address that is not known
 		entries = append(entries, e)
 	}
 	if err := rows.Err(); err != nil {
@@ -75,8 +72,8 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	return entries, nil
 }
 
-// Body returns the body of an event of a job byte for byte, or ErrNotFound. It finds the body by what identifies the
-// event and not by its number: an inbox that was lost or restored from an older copy gives numbers anew.
+// Body returns the body of an event byte for byte, or ErrNotFound. It selects by job and id and not by sequence number: an inbox
+// that was lost or restored from an older copy assigns numbers again.
 func (i *Inbox) Body(ctx context.Context, job string, id event.ID) ([]byte, error) {
 	var body []byte
 	err := i.database.Reader.QueryRowContext(ctx, "SELECT body FROM callbacks WHERE job = $1 AND id = $2", job, string(id)).Scan(&body)
@@ -92,12 +89,12 @@ func (i *Inbox) Body(ctx context.Context, job string, id event.ID) ([]byte, erro
 // Stats are the counts of the inbox.
 type Stats struct {
 	Backlog       int64 // accepted and not relayed yet
-	RejectedEver  int64 // bodies that were no events, ever
-	RejectedKept  int64 // of these, still there to be looked at
-	RejectedBytes int64 // what those take
+	RejectedEver  int64 // rejections since the first start
+	RejectedKept  int64 // rejections that are stored
+	RejectedBytes int64 // of their bodies
 }
 
-// rejectedEver is the highest number that a rejection ever had.
+// rejectedEver returns the query for the highest sequence number of all rejections, deleted ones included.
 func rejectedEver(kind database.Kind) string {
 	if kind == database.Postgres {
 		return "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('rejections', 'seq')), 0)"
@@ -105,7 +102,7 @@ func rejectedEver(kind database.Kind) string {
 	return "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'rejections'"
 }
 
-// ReadStats counts what is in the inbox behind a reading connection.
+// ReadStats returns the counts of the inbox of a database.
 func ReadStats(ctx context.Context, reader *sql.DB, kind database.Kind) (Stats, error) {
 	var s Stats
 	err := reader.QueryRowContext(ctx, `SELECT
@@ -120,12 +117,12 @@ func ReadStats(ctx context.Context, reader *sql.DB, kind database.Kind) (Stats, 
 	return s, nil
 }
 
-// Stats counts what is in the inbox.
+// Stats returns the counts of the inbox.
 func (i *Inbox) Stats(ctx context.Context) (Stats, error) {
 	return ReadStats(ctx, i.database.Reader, i.database.Kind)
 }
 
-// Rejected is how many bodies were no events, ever. It is quick.
+// Rejected returns the number of rejections since the first start. It is faster than Stats.
 func (i *Inbox) Rejected(ctx context.Context) (n int64, err error) {
 	err = i.database.Reader.QueryRowContext(ctx, rejectedEver(i.database.Kind)).Scan(&n)
 	if err != nil {
@@ -134,7 +131,7 @@ func (i *Inbox) Rejected(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-// Rejections lists the rejected bodies that are kept, newest first, at most limit of them.
+// Rejections returns the stored rejections, newest first, at most limit.
 func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
 	rows, err := i.database.Reader.QueryContext(ctx,
 		"SELECT received_at, code, detail, body FROM rejections ORDER BY seq DESC LIMIT $1", limit)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
@@ -15,8 +16,7 @@ const (
 	eventColumns = 9
 )
 
-// chunkSizes are the numbers of rows for which an insert is kept prepared; a
-// batch is cut into these, largest first.
+// chunkSizes returns the numbers of rows for which there is a prepared insert. A batch is cut into these, largest first.
 func chunkSizes() []int { return []int{maxChunk, 16, 4, 1} }
 
 // insert is the prepared insert of so many events.
@@ -25,8 +25,7 @@ type insert struct {
 	statement *sql.Stmt
 }
 
-// sqliteWriter is the one connection that writes the inbox in SQLite, with its prepared
-// statements. It is used by one goroutine.
+// sqliteWriter is the one connection that writes the inbox in SQLite, with its prepared statements. One goroutine uses it.
 type sqliteWriter struct {
 	connection *sql.Conn
 	inserts    []insert
@@ -34,8 +33,8 @@ type sqliteWriter struct {
 	sequence   int64 // of the last event
 	rejections rejectionBounds
 	arguments  []any             // reused from chunk to chunk
-	outbox     int64             // what the open transaction adds to the outbox, less what it removes
-	committed  func(delta int64) // hears of every change of the outbox once it is safe
+	outbox     int64             // change of the outbox in the open transaction
+	committed  func(delta int64) // receives the change of the outbox after each commit
 }
 
 // The statements of one row each.
@@ -92,7 +91,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 	return nil
 }
 
-// resume reads where an earlier run left off.
+// resume reads the last number and the size of the rejections.
 func (w *sqliteWriter) resume(ctx context.Context) error {
 	var err error
 	if w.sequence, err = lastNumber(ctx, w.connection); err != nil {
@@ -105,8 +104,8 @@ func (w *sqliteWriter) resume(ctx context.Context) error {
 	return nil
 }
 
-// close closes the statements and returns the connection; closing twice is no error. A statement that stays open keeps
-// its connection half open, and the log would not be written back into the file at the end.
+// close closes the statements and the connection; closing twice is no error. An open statement would keep the connection open,
+// and SQLite would not write its log back into the file.
 func (w *sqliteWriter) close() error {
 	var errs []error
 	for _, insert := range w.inserts {
@@ -122,18 +121,16 @@ func (w *sqliteWriter) close() error {
 	return errors.Join(errs...)
 }
 
-// write settles a batch in one transaction. Either all of it is safe when write
-// returns nil, or none of it counts: what can fail here is the store, not an entry.
-// It takes no context: a transaction is not to be broken off because somebody
-// lost patience, and what SQLite itself waits for is bounded by its busy timeout.
-func (w *sqliteWriter) write(batch []entry) error {
+// write commits entries in one transaction. It takes no context: a caller that stops waiting must not break off the commit of
+// others. The busy timeout bounds the waits of SQLite.
+func (w *sqliteWriter) write(entries []*entry) error {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
 	sequence, rejections := w.sequence, w.rejections
 	w.outbox = 0
-	err := w.fill(ctx, batch)
+	err := w.fill(ctx, newBatch(entries))
 	if err == nil {
 		_, err = w.statements[sqlCommit].ExecContext(ctx)
 	}
@@ -145,7 +142,7 @@ func (w *sqliteWriter) write(batch []entry) error {
 	return nil
 }
 
-// begin begins a transaction, also when an earlier one could not be ended.
+// begin begins a transaction, also if the rollback of the one before failed.
 func (w *sqliteWriter) begin(ctx context.Context) error {
 	_, err := w.statements[sqlBegin].ExecContext(ctx)
 	if err != nil && w.rollback(ctx) == nil {
@@ -157,7 +154,7 @@ func (w *sqliteWriter) begin(ctx context.Context) error {
 	return nil
 }
 
-// rollback ends a transaction that failed; on a full disk, say, SQLite has ended it by itself.
+// rollback ends a failed transaction. SQLite may have ended it, as on a full disk.
 func (w *sqliteWriter) rollback(ctx context.Context) error {
 	_, err := w.statements[sqlRollback].ExecContext(ctx)
 	if err != nil && !database.IsNoTransaction(err) {
@@ -166,29 +163,28 @@ func (w *sqliteWriter) rollback(ctx context.Context) error {
 	return nil
 }
 
-func (w *sqliteWriter) fill(ctx context.Context, batch []entry) error {
-	acceptances := make([]*acceptance, 0, len(batch))
-	for _, e := range batch {
-		var err error
-		switch e := e.(type) {
-		case *acceptance:
-			acceptances = append(acceptances, e)
-		case *relayedEntry:
-			err = w.removeRelayed(ctx, e)
-		case *rejectionEntry:
-			err = w.keepRejection(ctx, e)
-		case *probeEntry:
-			_, err = w.statements[sqlProbe].ExecContext(ctx, e.now.UnixMicro())
-		}
-		if err != nil {
+func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
+	if err := w.removeRelayed(ctx, b.relayed); err != nil {
+		return err
+	}
+	for _, r := range b.rejections {
+		if err := w.storeRejection(ctx, r); err != nil {
 			return err
 		}
 	}
-	return w.insertEvents(ctx, acceptances)
+	if b.probe {
+		if _, err := w.statements[sqlProbe].ExecContext(ctx, time.Now().UnixMicro()); err != nil {
+			return err
+		}
+	}
+	return w.storeEvents(ctx, b.events)
 }
 
-func (w *sqliteWriter) removeRelayed(ctx context.Context, e *relayedEntry) error {
-	for _, sequence := range e.sequences {
+func (w *sqliteWriter) removeRelayed(ctx context.Context, sequences []int64) error {
+	if len(sequences) == 0 {
+		return nil
+	}
+	for _, sequence := range sequences {
 		result, err := w.statements[sqlRelayed].ExecContext(ctx, sequence)
 		if err != nil {
 			return err
@@ -199,9 +195,6 @@ func (w *sqliteWriter) removeRelayed(ctx context.Context, e *relayedEntry) error
 		}
 		w.outbox -= removed
 	}
-	if len(e.sequences) == 0 {
-		return nil
-	}
-	_, err := w.statements[sqlAdvance].ExecContext(ctx, slices.Max(e.sequences))
+	_, err := w.statements[sqlAdvance].ExecContext(ctx, slices.Max(sequences))
 	return err
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// rejectionBounds is how many rejected bodies are kept, and how many may be.
+// rejectionBounds are the number and the bytes of the stored bodies, and their limits.
 type rejectionBounds struct {
 	count, maxCount int
 	bytes, maxBytes int64
@@ -14,10 +16,8 @@ type rejectionBounds struct {
 
 func (b rejectionBounds) exceeded() bool { return b.count > b.maxCount || b.bytes > b.maxBytes }
 
-// keepRejection stores a rejected body and lets the oldest go while the bounds
-// are exceeded. A body that alone exceeds them is kept up to the bound.
-func (w *sqliteWriter) keepRejection(ctx context.Context, e *rejectionEntry) error {
-	r := &e.rejection
+// storeRejection stores a body and deletes the oldest ones while the limits are exceeded. A body is cut to the limit of bytes.
+func (w *sqliteWriter) storeRejection(ctx context.Context, r *event.Rejection) error {
 	body := r.Body[:min(int64(len(r.Body)), w.rejections.maxBytes)]
 	_, err := w.statements[sqlReject].ExecContext(ctx, r.Received.UnixMicro(), string(r.Code), r.Detail, notNull(body))
 	if err != nil {
@@ -26,14 +26,14 @@ func (w *sqliteWriter) keepRejection(ctx context.Context, e *rejectionEntry) err
 	w.rejections.count++
 	w.rejections.bytes += int64(len(body))
 	for w.rejections.exceeded() {
-		if err := w.forgetOldest(ctx); err != nil {
+		if err := w.deleteOldestRejection(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *sqliteWriter) forgetOldest(ctx context.Context) error {
+func (w *sqliteWriter) deleteOldestRejection(ctx context.Context) error {
 	var sequence, length int64
 	err := w.statements[sqlOldest].QueryRowContext(ctx).Scan(&sequence, &length)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -49,12 +49,4 @@ func (w *sqliteWriter) forgetOldest(ctx context.Context) error {
 	w.rejections.count--
 	w.rejections.bytes -= length
 	return nil
-}
-
-// notNull gives an empty body as an empty value, which the driver would write as NULL.
-func notNull(body []byte) []byte {
-	if body == nil {
-		return []byte{}
-	}
-	return body
 }
