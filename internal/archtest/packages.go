@@ -1,6 +1,6 @@
 // Package archtest tests the rules of this repository: which package may import
 // which, what the binary links, which words and log messages are allowed, and
-// that internal/README.md and the Dockerfile match the code.
+// that the documentation and the Dockerfile match the code.
 package archtest
 
 import (

@@ -1,0 +1,92 @@
+package archtest_test
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocumentationNamesVariables compares every variable that a page or a deployment
+// file names with the configuration table.
+func TestDocumentationNamesVariables(t *testing.T) {
+	t.Parallel()
+	table := read(t, "cmd/receiver/README.md")
+	for _, name := range textFiles(t) {
+		if path.Ext(name) == ".go" {
+			continue
+		}
+		for _, variable := range regexp.MustCompile(`RECEIVER_[A-Z0-9_]*[A-Z0-9]\b`).FindAllString(read(t, name), -1) {
+			if !strings.Contains(table, "`"+variable+"`") {
+				t.Errorf("%s names %s, want a variable of the table in cmd/receiver/README.md", name, variable)
+			}
+		}
+	}
+}
+
+// TestDocumentationNamesRoutes compares every route that a page names with the specification.
+func TestDocumentationNamesRoutes(t *testing.T) {
+	t.Parallel()
+	specification := read(t, "api/openapi.yaml")
+	route := regexp.MustCompile("`(?:GET|POST|DELETE) (/[a-z0-9/{}._-]*)")
+	for _, name := range pages(t) {
+		for _, match := range route.FindAllStringSubmatch(read(t, name), -1) {
+			if !strings.Contains(specification, "\n  "+match[1]+":\n") {
+				t.Errorf("%s names the route %s, want one of api/openapi.yaml", name, match[1])
+			}
+		}
+	}
+}
+
+// TestDocumentationLinks follows every link between pages, and to a heading.
+func TestDocumentationLinks(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	for _, name := range pages(t) {
+		for _, match := range link.FindAllStringSubmatch(read(t, name), -1) {
+			target, heading, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := name
+			if target != "" {
+				file = path.Join(path.Dir(name), target)
+			}
+			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+				t.Errorf("%s links to %s, want a file that exists", name, file)
+			} else if heading != "" && !slices.Contains(headings(read(t, file)), heading) {
+				t.Errorf("%s links to %s#%s, want a heading that exists", name, file, heading)
+			}
+		}
+	}
+}
+
+// headings returns the anchors of a page, as GitHub makes them.
+func headings(page string) []string {
+	var anchors []string
+	for line := range strings.Lines(page) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			title = regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), "")
+			anchors = append(anchors, strings.ReplaceAll(title, " ", "-"))
+		}
+	}
+	return anchors
+}
+
+// pages returns the Markdown files of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	return append(slices.DeleteFunc(textFiles(t), func(name string) bool { return path.Ext(name) != ".md" }), glossaryPage)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
