@@ -1,6 +1,7 @@
 package httpserver_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -8,16 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/rs/zerolog"
 )
 
-// door serves callbacks from a peer with these X-Forwarded-For lines, and gives
-// the status and the client that was made out.
-type door func(peer string, forwarded []string) (int, netip.Addr)
+// serve sends a callback from a remote address with these headers. It returns the status and the client IP.
+type serve func(remote string, header http.Header) (int, netip.Addr)
 
-func openDoor(t testing.TB, proxies, allowed string) door {
+func newServe(t testing.TB, proxies, allowed string) serve {
 	t.Helper()
 	var client netip.Addr
 	c := config()
@@ -30,99 +31,119 @@ func openDoor(t testing.TB, proxies, allowed string) door {
 		t.Fatal(err)
 	}
 	handler := server.Router()
-	return func(peer string, forwarded []string) (int, netip.Addr) {
-		request := httptest.NewRequest(http.MethodPost, "/webhooks/deep-image", http.NoBody)
-		request.RemoteAddr = peer
-		request.Header["X-Forwarded-For"] = forwarded
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, request)
-		return answer.Code, client
+	return func(remote string, header http.Header) (int, netip.Addr) {
+		request := httptest.NewRequest(http.MethodPost, event.WebhookPath, http.NoBody)
+		request.RemoteAddr = remote
+		maps.Copy(request.Header, header)
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, request)
+		return response.Code, client
 	}
 }
 
-func TestClientAddress(t *testing.T) {
+func xff(lines ...string) http.Header { return http.Header{"X-Forwarded-For": lines} }
+
+func forwarded(lines ...string) http.Header { return http.Header{"Forwarded": lines} }
+
+func TestClientIP(t *testing.T) {
 	t.Parallel()
-	const proxies = "10.0.0.0/8, fd00::/8"
+	const proxies, proxy = "10.0.0.0/8, fd00::/8", "10.1.1.1:50000"
 	rows := []struct {
-		name, proxies, peer string
-		forwarded           []string
-		want                string
+		name, proxies, remote string
+		header                http.Header
+		want                  string // "" for unreadable
 	}{
-		{"no proxies configured", "", "203.0.113.9:50000", []string{"198.51.100.1"}, "203.0.113.9"},
+		{"no proxies configured", "", "203.0.113.9:50000", xff("198.51.100.1"), "203.0.113.9"},
 		{"no proxies configured, IPv6", "", "[2001:db8::9]:50000", nil, "2001:db8::9"},
-		{"mapped peer", "", "[::ffff:203.0.113.9]:50000", nil, "203.0.113.9"},
-		{"peer with a zone", "", "[fe80::1%eth0]:50000", nil, "fe80::1"},
-		{"peer is no proxy: header ignored", proxies, "203.0.113.9:50000", []string{"198.51.100.1"}, "203.0.113.9"},
-		{"peer is a proxy", proxies, "10.1.1.1:50000", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"peer is no proxy and has a zone", proxies, "[fe80::1%eth0]:50000", nil, "fe80::1"},
-		{"mapped peer is a proxy", proxies, "[::ffff:10.1.1.1]:50000", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"forged first hop", proxies, "10.1.1.1:50000", []string{"1.2.3.4, 198.51.100.1"}, "198.51.100.1"},
-		{"forged garbage", proxies, "10.1.1.1:50000", []string{"garbage, 198.51.100.1"}, "198.51.100.1"},
-		{"proxies in a row", proxies, "10.1.1.1:50000", []string{"1.2.3.4, 198.51.100.1, 10.2.2.2", "fd00::1"}, "198.51.100.1"},
-		{"header twice", proxies, "10.1.1.1:50000", []string{"1.2.3.4", "198.51.100.1"}, "198.51.100.1"},
-		{"mapped hop", proxies, "10.1.1.1:50000", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		{"hop with a zone", proxies, "10.1.1.1:50000", []string{"fd00::1%x, 2001:db8::1%eth0"}, "2001:db8::1"},
-		{"no header", proxies, "10.1.1.1:50000", nil, "10.1.1.1"},
-		{"empty header", proxies, "10.1.1.1:50000", []string{" , ,"}, "10.1.1.1"},
-		{"proxies only", proxies, "10.1.1.1:50000", []string{"10.3.3.3"}, "10.1.1.1"},
-		{"unreadable hop", proxies, "10.1.1.1:50000", []string{"198.51.100.1, unknown"}, ""},
-		{"unreadable hop behind a proxy", proxies, "10.1.1.1:50000", []string{"198.51.100.1, ?, 10.2.2.2"}, ""},
-		{"hop with a port", proxies, "10.1.1.1:50000", []string{"198.51.100.1:443"}, ""},
-		{"unreadable peer", "", "@", nil, ""},
+		{"mapped remote", "", "[::ffff:203.0.113.9]:50000", nil, "203.0.113.9"},
+		{"remote with a zone", "", "[fe80::1%eth0]:50000", nil, "fe80::1"},
+		{"remote is no proxy: header ignored", proxies, "203.0.113.9:50000", xff("198.51.100.1"), "203.0.113.9"},
+		{"remote is no proxy: Forwarded ignored", proxies, "203.0.113.9:50000", forwarded("for=198.51.100.1"), "203.0.113.9"},
+		{"remote is a proxy", proxies, proxy, xff("198.51.100.1"), "198.51.100.1"},
+		{"remote is no proxy and has a zone", proxies, "[fe80::1%eth0]:50000", nil, "fe80::1"},
+		{"mapped remote is a proxy", proxies, "[::ffff:10.1.1.1]:50000", xff("198.51.100.1"), "198.51.100.1"},
+		{"forged first hop", proxies, proxy, xff("1.2.3.4, 198.51.100.1"), "198.51.100.1"},
+		{"forged garbage", proxies, proxy, xff("garbage, 198.51.100.1"), "198.51.100.1"},
+		{"proxies in a row", proxies, proxy, xff("1.2.3.4, 198.51.100.1, 10.2.2.2", "fd00::1"), "198.51.100.1"},
+		{"header twice", proxies, proxy, xff("1.2.3.4", "198.51.100.1"), "198.51.100.1"},
+		{"mapped hop", proxies, proxy, xff("::ffff:198.51.100.1"), "198.51.100.1"},
+		{"hop with a zone", proxies, proxy, xff("fd00::1%x, 2001:db8::1%eth0"), "2001:db8::1"},
+		{"no header", proxies, proxy, nil, "10.1.1.1"},
+		{"empty header", proxies, proxy, xff(" , ,"), "10.1.1.1"},
+		{"proxies only", proxies, proxy, xff("10.3.3.3"), "10.1.1.1"},
+		{"unreadable hop", proxies, proxy, xff("198.51.100.1, unknown"), ""},
+		{"unreadable hop before a proxy", proxies, proxy, xff("198.51.100.1, ?, 10.2.2.2"), ""},
+		{"unreadable remote", "", "@", nil, ""},
+		{"A6 port", proxies, proxy, xff("1.2.3.4:61598"), "1.2.3.4"},
+		{"A6 port of IPv6", proxies, proxy, xff("[2001:db8::1]:61598"), "2001:db8::1"},
+		{"A6 brackets", proxies, proxy, xff("[2001:db8::1]"), "2001:db8::1"},
+		{"A6 quotes", proxies, proxy, xff(`"1.2.3.4"`), "1.2.3.4"},
+		{"A6 quotes, brackets and port", proxies, proxy, xff(`9.9.9.9, "[2001:db8::1]:443", 10.2.2.2:80`), "2001:db8::1"},
+		{"A6 port of a mapped address", proxies, proxy, xff("[::ffff:1.2.3.4]:80"), "1.2.3.4"},
+		{"A6 brackets not closed", proxies, proxy, xff("[2001:db8::1"), ""},
+		{"A6 text after brackets", proxies, proxy, xff("[2001:db8::1]x"), ""},
+		{"A6 host name with a port", proxies, proxy, xff("example.com:80"), ""},
+		{"A6 Forwarded", proxies, proxy, forwarded("for=192.0.2.43"), "192.0.2.43"},
+		{"A6 Forwarded with parameters", proxies, proxy, forwarded(`For="[2001:db8:cafe::17]:4711";proto=https;by=203.0.113.43`), "2001:db8:cafe::17"},
+		{"A6 Forwarded, several hops", proxies, proxy, forwarded("for=1.1.1.1, for=192.0.2.43;host=\"a,b;for=2.2.2.2\"", "for=10.2.2.2"), "192.0.2.43"},
+		{"A6 Forwarded, unknown", proxies, proxy, forwarded("for=1.1.1.1, for=unknown"), ""},
+		{"A6 Forwarded, obfuscated", proxies, proxy, forwarded("for=1.1.1.1, for=_hidden"), ""},
+		{"A6 Forwarded without for", proxies, proxy, forwarded("for=1.1.1.1, proto=https"), ""},
+		{"A6 both headers", proxies, proxy, http.Header{"X-Forwarded-For": {"198.51.100.1"}, "Forwarded": {"for=1.1.1.1"}}, "198.51.100.1"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			status, client := openDoor(t, row.proxies, "")(row.peer, row.forwarded)
+			status, client := newServe(t, row.proxies, "")(row.remote, row.header)
 			if status != http.StatusOK {
-				t.Errorf("answered %d although any address is allowed", status)
+				t.Errorf("status = %d, want 200 without an allow-list", status)
 			}
 			if want, _ := netip.ParseAddr(row.want); client != want {
-				t.Errorf("the client is %v, want %v", client, want)
+				t.Errorf("client IP = %v, want %v", client, want)
 			}
 		})
 	}
 }
 
-func TestSourceAddress(t *testing.T) {
+func TestAllowedSources(t *testing.T) {
 	t.Parallel()
 	const proxies, allowed = "10.0.0.0/8", "198.51.100.0/24, 2001:db8::/32"
 	rows := []struct {
-		name, peer string
-		forwarded  []string
-		want       int
+		name, remote string
+		header       http.Header
+		want         int
 	}{
 		{"allowed", "198.51.100.7:50000", nil, 200},
 		{"allowed, mapped", "[::ffff:198.51.100.7]:50000", nil, 200},
 		{"allowed, IPv6", "[2001:db8::7]:50000", nil, 200},
 		{"not allowed", "203.0.113.7:50000", nil, 403},
-		{"not allowed, says otherwise", "203.0.113.7:50000", []string{"198.51.100.7"}, 403},
-		{"allowed behind a proxy", "10.0.0.1:50000", []string{"198.51.100.7"}, 200},
-		{"not allowed behind a proxy", "10.0.0.1:50000", []string{"198.51.100.7, 203.0.113.7"}, 403},
+		{"not allowed, says otherwise", "203.0.113.7:50000", xff("198.51.100.7"), 403},
+		{"allowed behind a proxy", "10.0.0.1:50000", xff("198.51.100.7"), 200},
+		{"not allowed behind a proxy", "10.0.0.1:50000", xff("198.51.100.7, 203.0.113.7"), 403},
 		{"the proxy itself", "10.0.0.1:50000", nil, 403},
-		{"unreadable hop", "10.0.0.1:50000", []string{"198.51.100.7, ?"}, 403},
-		{"unreadable peer", "nobody", nil, 403},
+		{"unreadable hop", "10.0.0.1:50000", xff("198.51.100.7, ?"), 403},
+		{"unreadable remote", "nobody", nil, 403},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if status, _ := openDoor(t, proxies, allowed)(row.peer, row.forwarded); status != row.want {
-				t.Errorf("answered %d, want %d", status, row.want)
+			if status, _ := newServe(t, proxies, allowed)(row.remote, row.header); status != row.want {
+				t.Errorf("status = %d, want %d", status, row.want)
 			}
 		})
 	}
 }
 
-func TestSourceAddressThroughASocket(t *testing.T) {
+func TestAllowedSourcesThroughASocket(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.AllowedSourceCIDRs = networks(t, "198.51.100.0/24")
 	server := start(t, c, http.HandlerFunc(accept))
 	if response, body := server.do(t, "POST", "/webhooks/deep-image", "{}", nil); response.StatusCode != http.StatusForbidden {
-		t.Errorf("a callback was answered %d %s", response.StatusCode, body)
+		t.Errorf("status of a callback = %d %s, want 403", response.StatusCode, body)
 	}
 	if response, body := server.do(t, "GET", "/livez", "", nil); response.StatusCode != http.StatusOK {
-		t.Errorf("health was answered %d %s", response.StatusCode, body)
+		t.Errorf("status of /livez = %d %s, want 200", response.StatusCode, body)
 	}
 }
 
@@ -137,7 +158,7 @@ func TestHeaderSection(t *testing.T) {
 	}{
 		{"within the limit", 7 << 10, 200, "application/json"},
 		{"over our limit", 8 << 10, 431, "application/problem+json"},
-		{"far over it, where net/http answers", 64 << 10, 431, "text/plain; charset=utf-8"},
+		{"far over the limit, answered by net/http", 64 << 10, 431, "text/plain; charset=utf-8"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -148,47 +169,50 @@ func TestHeaderSection(t *testing.T) {
 			} {
 				response, body := server.do(t, "POST", "/webhooks/deep-image", "{}", header)
 				if response.StatusCode != row.status || response.Header.Get("Content-Type") != row.contentType {
-					t.Errorf("%s: answered %d %s", place, response.StatusCode, body)
+					t.Errorf("%s: status, type = %d, %s, want %d, %s: %s", place, response.StatusCode, response.Header.Get("Content-Type"), row.status, row.contentType, body)
 				}
 			}
 			path := "/webhooks/deep-image?x=" + strings.Repeat("a", row.bytes)
 			response, body := server.do(t, "POST", path, "{}", nil)
 			if response.StatusCode != row.status {
-				t.Errorf("long query: answered %d %s", response.StatusCode, body)
+				t.Errorf("long query: status = %d, want %d: %s", response.StatusCode, row.status, body)
 			}
 		})
 	}
 }
 
-// Whatever a proxy forwards: no panic, no client that is not in the header, and
-// never a hop that stands left of one that cannot be read.
+// FuzzForwardedFor wants no panic, no client IP that is not in the header, and no hop to the left of an unreadable one.
 func FuzzForwardedFor(f *testing.F) {
-	for _, seed := range []string{"198.51.100.1", "1.2.3.4, 10.0.0.2", "a, 10.0.0.2", ",,", "::1%x", "[::1]:80", "\x00", "1.2.3.4,?", "010.0.0.1"} {
+	for _, seed := range []string{"198.51.100.1", "1.2.3.4, 10.0.0.2", "a, 10.0.0.2", ",,", "::1%x", "[::1]:80", "\x00", "1.2.3.4,?", "010.0.0.1", `"1.2.3.4:5"`} {
 		f.Add(seed)
 	}
 	proxies := networks(f, "10.0.0.0/8")
-	serve := openDoor(f, "10.0.0.0/8", "")
+	serve := newServe(f, "10.0.0.0/8", "")
 	f.Fuzz(func(t *testing.T, header string) {
-		status, client := serve("10.0.0.1:50000", []string{header})
-		if status != http.StatusOK {
-			t.Fatalf("answered %d", status)
-		}
-		want, readable := rightMostUntrusted(header, proxies.Contains)
-		switch {
-		case !readable && client.IsValid():
-			t.Fatalf("%q has an unreadable hop, and gave %v", header, client)
-		case readable && client != want:
-			t.Fatalf("%q gave %v, want %v", header, client, want)
+		for _, h := range []http.Header{xff(header), forwarded(header)} {
+			status, client := serve("10.0.0.1:50000", h)
+			if status != http.StatusOK {
+				t.Fatalf("status = %d, want 200", status)
+			}
+			if strings.ContainsAny(header, `"[]`) || h.Get("Forwarded") != "" {
+				continue // rightMostUntrusted does not read these
+			}
+			want, readable := rightMostUntrusted(header, proxies.Contains)
+			if readable && client != want || !readable && client.IsValid() {
+				t.Fatalf("client IP of %q = %v, want %v, readable %t", header, client, want, readable)
+			}
 		}
 	})
 }
 
-// rightMostUntrusted says in the plainest way what the header means.
+// rightMostUntrusted reads a header without quotes and brackets in the plainest way.
 func rightMostUntrusted(header string, trusted func(netip.Addr) bool) (netip.Addr, bool) {
-	hops := strings.Split(header, ",")
-	for _, hop := range slices.Backward(hops) {
+	for _, hop := range slices.Backward(strings.Split(header, ",")) {
 		if hop = strings.TrimSpace(hop); hop == "" {
 			continue
+		}
+		if parts := strings.Split(hop, ":"); len(parts) == 2 {
+			hop = parts[0]
 		}
 		address, err := netip.ParseAddr(hop)
 		if err != nil {

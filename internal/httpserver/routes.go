@@ -37,7 +37,7 @@ func (s *Server) routes() []route {
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
 	router.Use(s.logRequests)
-	router.Use(clientIP(s.config.TrustedProxies)...)
+	router.Use(setClientIP(s.config.TrustedProxies))
 	router.Use(s.limitHeaders)
 	router.NotFound(problem.NotFound)
 	s.mount(router) // may replace NotFound
