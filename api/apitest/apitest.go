@@ -95,7 +95,7 @@ type readAgain struct {
 // have gets the answers of the path's own; an unknown path has the answer NotFound only.
 func (d *Document) route(method, path string) *routers.Route {
 	for template, pattern := range d.paths {
-		if !pattern.MatchString(path) {
+		if !pattern.MatchString(path) && !(isCallback(template) && pattern.MatchString(withoutExtraSlashes(path))) {
 			continue
 		}
 		operations := d.OpenAPI.Paths.Value(template).Operations()
@@ -107,6 +107,15 @@ func (d *Document) route(method, path string) *routers.Route {
 	}
 	unknown := openapi3.NewResponses(openapi3.WithStatus(http.StatusNotFound, d.OpenAPI.Components.Responses["NotFound"]))
 	return &routers.Route{Spec: d.OpenAPI, Path: path, Method: withoutBody(method), Operation: &openapi3.Operation{Responses: unknown}}
+}
+
+// isCallback reports whether doubled and trailing slashes in the path of a request are ignored.
+func isCallback(template string) bool { return strings.HasPrefix(template, "/webhooks/") }
+
+// withoutExtraSlashes removes doubled and trailing slashes.
+func withoutExtraSlashes(path string) string {
+	segments := slices.DeleteFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "" })
+	return "/" + strings.Join(segments, "/")
 }
 
 // withoutBody keeps HEAD, whose answers have no body to be compared, and makes a

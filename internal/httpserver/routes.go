@@ -3,6 +3,8 @@ package httpserver
 import (
 	"cmp"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
@@ -37,6 +39,7 @@ func (s *Server) routes() []route {
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
 	router.Use(s.logRequests)
+	router.Use(ignoreSlashes)
 	router.Use(setClientIP(s.config.TrustedProxies))
 	router.Use(s.limitHeaders)
 	router.NotFound(problem.NotFound)
@@ -59,7 +62,7 @@ func (s *Server) mountPublic(router chi.Router) {
 // methods of unknown paths; these get 404.
 func methodNotAllowed(router chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		path := cmp.Or(r.URL.RawPath, r.URL.Path) // as chi matches it
+		path := routePath(r)
 		var allowed []string
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 			if pattern := router.Find(chi.NewRouteContext(), method, path); pattern != "" {
@@ -73,4 +76,23 @@ func methodNotAllowed(router chi.Routes) http.HandlerFunc {
 		}
 		problem.MethodNotAllowed(w, r, allowed)
 	}
+}
+
+// routePath returns the path that chi matches.
+func routePath(r *http.Request) string {
+	return cmp.Or(chi.RouteContext(r.Context()).RoutePath, r.URL.RawPath, r.URL.Path)
+}
+
+// ignoreSlashes matches the callback routes without regard to doubled and trailing slashes.
+func ignoreSlashes(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := routePath(r); strings.Contains(path, "//") || strings.HasSuffix(path, "/") {
+			segments := slices.DeleteFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "" })
+			path = "/" + strings.Join(segments, "/")
+			if path == event.WebhookPath || strings.HasPrefix(path, event.WebhookPath+"/") {
+				chi.RouteContext(r.Context()).RoutePath = path
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }

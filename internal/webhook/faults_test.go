@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -36,6 +37,12 @@ func TestSectionA(t *testing.T) {
 		{name: "A1 NaN in results", body: `{"job":"$","results":[NaN]}`, want: 400},
 		{name: "A1 duplicate job", body: `{"job":"$","job":"$"}`, want: 400},
 		{name: "A1 duplicate in results", body: `{"job":"$","results":{"url":"https://h/a","url":"https://h/b"}}`, want: 400},
+		{name: "A4 trailing slash", path: path + "/", body: `{"job":"$"}`, want: 200},
+		{name: "A4 trailing slash and query token", path: event.WebhookPath + "/?token=" + token, body: `{"job":"$"}`, want: 200},
+		{name: "A4 trailing slash and Bearer", path: event.WebhookPath + "//", header: bearer(token), body: `{"job":"$"}`, want: 200},
+		{name: "A4 doubled slash", path: "/" + path, body: `{"job":"$"}`, want: 200},
+		{name: "A4 doubled slashes everywhere", path: strings.ReplaceAll(path, "/", "//") + "//", body: `{"job":"$"}`, want: 200},
+		{name: "A4 encoded token and slash", path: "/" + event.WebhookPath + "/" + url.PathEscape(newToken) + "/", body: `{"job":"$"}`, want: 200},
 	}
 	server := start(t, defaults())
 	for _, row := range rows {

@@ -62,7 +62,7 @@ func TestToken(t *testing.T) {
 		{"with a NUL", path + "/" + token + "%00", nil, 401},
 		{"encoded twice", path + "/" + url.PathEscape(encoded), nil, 401},
 		{"both", path + "/" + token + "," + encoded, nil, 401},
-		{"empty in the path", path + "/", nil, 404},
+		{"empty in the path", path + "/", nil, 401},
 	}
 	door := start(t, defaults())
 	for _, row := range rows {
