@@ -41,6 +41,25 @@ func TestDocumentationNamesRoutes(t *testing.T) {
 	}
 }
 
+// TestDocumentationNamesTests compares every test and benchmark that a command of a page runs with the code.
+func TestDocumentationNamesTests(t *testing.T) {
+	t.Parallel()
+	var code strings.Builder
+	for _, name := range textFiles(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			code.WriteString(read(t, name))
+		}
+	}
+	command := regexp.MustCompile(`(?:-run |-bench |BENCH=)(\w+)`)
+	for _, name := range append(pages(t), "Makefile") {
+		for _, match := range command.FindAllStringSubmatch(read(t, name), -1) {
+			if !regexp.MustCompile(`func (Test|Benchmark)?\w*` + match[1]).MatchString(code.String()) {
+				t.Errorf("%s runs %s, want a test or benchmark that exists", name, match[1])
+			}
+		}
+	}
+}
+
 // TestDocumentationLinks follows every link between pages, and to a heading.
 func TestDocumentationLinks(t *testing.T) {
 	t.Parallel()
