@@ -1,5 +1,4 @@
-// Package api holds the specification of what the receiver serves, for programs and
-// for people to read, and examples of the callbacks that it takes.
+// Package api holds the OpenAPI specification of the receiver, and examples of callbacks.
 package api
 
 import (
@@ -10,8 +9,8 @@ import (
 //go:embed openapi.yaml examples/*.json
 var files embed.FS
 
-// Specification is the OpenAPI 3.1 document, as YAML.
+// Specification returns the OpenAPI 3.1 document as YAML.
 func Specification() ([]byte, error) { return files.ReadFile("openapi.yaml") }
 
-// Examples are callbacks as Deep Image sends them, one *.json file each.
+// Examples returns callbacks of Deep Image, one in each *.json file.
 func Examples() (fs.FS, error) { return fs.Sub(files, "examples") }

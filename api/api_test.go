@@ -25,7 +25,7 @@ func TestExamplesAreCallbacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(names) < 26 {
-		t.Errorf("there are %d examples, fewer than the vendor's documentation has requests", len(names))
+		t.Errorf("%d examples, want at least the 26 requests of the vendor's documentation", len(names))
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -47,31 +47,31 @@ func TestCallbackSchema(t *testing.T) {
 		name, body string
 		valid      bool
 	}{
-		{"job only", `{"job":"a"}`, true},
-		{"nulls", `{"job":"a","data":null,"result_url":null,"results":null}`, true},
-		{"empty address", `{"job":"a","result_url":""}`, true},
-		{"results as a list", `{"job":"a","results":["https://deep-image.ai/a.png"]}`, true},
-		{"results as a map", `{"job":"a","results":{"small":{"url":"https://deep-image.ai/a.png"}}}`, true},
-		{"data as text", `{"job":"a","data":"x"}`, true},
-		{"unknown keys", `{"job":"a","later":{"more":[1]}}`, true},
-		{"no job", `{"result_url":"https://deep-image.ai/a.png"}`, false},
-		{"empty job", `{"job":""}`, false},
-		{"long job", `{"job":"` + strings.Repeat("a", 257) + `"}`, false},
-		{"job as a number", `{"job":7}`, false},
-		{"job as null", `{"job":null}`, false},
-		{"address as a number", `{"job":"a","result_url":7}`, false},
-		{"address as a list", `{"job":"a","result_url":[]}`, false},
-		{"long address", `{"job":"a","result_url":"https://` + strings.Repeat("a", 8192) + `"}`, false},
-		{"a list", `[]`, false},
-		{"text", `"job"`, false},
-		{"null", `null`, false},
+		{name: "job only", body: `{"job":"a"}`, valid: true},
+		{name: "nulls", body: `{"job":"a","data":null,"result_url":null,"results":null}`, valid: true},
+		{name: "empty address", body: `{"job":"a","result_url":""}`, valid: true},
+		{name: "results as a list", body: `{"job":"a","results":["https://deep-image.ai/a.png"]}`, valid: true},
+		{name: "results as a map", body: `{"job":"a","results":{"small":{"url":"https://deep-image.ai/a.png"}}}`, valid: true},
+		{name: "data as text", body: `{"job":"a","data":"x"}`, valid: true},
+		{name: "unknown keys", body: `{"job":"a","later":{"more":[1]}}`, valid: true},
+		{name: "no job", body: `{"result_url":"https://deep-image.ai/a.png"}`},
+		{name: "empty job", body: `{"job":""}`},
+		{name: "long job", body: `{"job":"` + strings.Repeat("a", 257) + `"}`},
+		{name: "job as a number", body: `{"job":7}`},
+		{name: "job as null", body: `{"job":null}`},
+		{name: "address as a number", body: `{"job":"a","result_url":7}`},
+		{name: "address as a list", body: `{"job":"a","result_url":[]}`},
+		{name: "long address", body: `{"job":"a","result_url":"https://` + strings.Repeat("a", 8192) + `"}`},
+		{name: "a list", body: `[]`},
+		{name: "text", body: `"job"`},
+		{name: "null", body: `null`},
 	}
 	document := apitest.Load(t)
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if err := document.ValidateCallback(decode(t, row.body)); (err == nil) != row.valid {
-				t.Errorf("valid is %t, want %t: %v", err == nil, row.valid, err)
+				t.Errorf("valid = %t, want %t: %v", err == nil, row.valid, err)
 			}
 		})
 	}
@@ -86,8 +86,8 @@ func decode(t *testing.T, text string) any {
 	return value
 }
 
-// What the tests of the door rely on: an answer that is not specified is noticed.
-func TestAnswersAreHeldAgainstTheSpecification(t *testing.T) {
+// Other tests rely on it: a response that is not specified is an error.
+func TestValidateChecksResponses(t *testing.T) {
 	t.Parallel()
 	const (
 		id        = "4ZQ3YPHD6SUXWTHUJ7SR4MHAQB"
@@ -103,23 +103,23 @@ func TestAnswersAreHeldAgainstTheSpecification(t *testing.T) {
 		header             http.Header
 		valid              bool
 	}{
-		{"accepted", "POST", "/webhooks/deep-image", 200, "application/json", receipt, nil, true},
-		{"accepted, token in the path", "POST", "/webhooks/deep-image/t%2F", 200, "application/json", receipt, nil, true},
-		{"live", "GET", "/livez", 200, "application/json", `{"status":"ok"}`, nil, true},
-		{"head", "HEAD", "/livez", 200, "application/json", ``, nil, true},
-		{"problem", "POST", "/webhooks/deep-image", 403, problem, forbidden, nil, true},
-		{"unavailable", "POST", "/webhooks/deep-image", 503, problem, busy, http.Header{"Retry-After": {"7"}}, true},
-		{"other media type", "POST", "/webhooks/deep-image", 200, "text/html", receipt, nil, false},
-		{"one key more", "POST", "/webhooks/deep-image", 200, "application/json", strings.Replace(receipt, "{", `{"x":1,`, 1), nil, false},
-		{"unknown status of an event", "POST", "/webhooks/deep-image", 200, "application/json", strings.Replace(receipt, "accepted", "queued", 1), nil, false},
-		{"status that is not specified", "POST", "/webhooks/deep-image", 202, "application/json", receipt, nil, false},
-		{"problem of another status", "POST", "/webhooks/deep-image", 401, problem, forbidden, nil, false},
-		{"problem without its type", "POST", "/webhooks/deep-image", 403, problem, strings.Replace(forbidden, "type", "kind", 1), nil, false},
-		{"no Retry-After", "POST", "/webhooks/deep-image", 503, problem, busy, nil, false},
-		{"Retry-After of a day", "POST", "/webhooks/deep-image", 503, problem, busy, http.Header{"Retry-After": {"86400"}}, false},
-		{"no request id", "GET", "/livez", 200, "application/json", `{"status":"ok"}`, http.Header{"X-Request-Id": nil}, false},
-		{"not found where there is a path", "GET", "/livez", 404, problem, strings.ReplaceAll(forbidden, "forbidden", "not_found"), nil, false},
-		{"found where there is no path", "GET", "/", 200, "application/json", `{}`, nil, false},
+		{name: "accepted", method: "POST", path: "/webhooks/deep-image", status: 200, contentType: "application/json", body: receipt, valid: true},
+		{name: "accepted, token in the path", method: "POST", path: "/webhooks/deep-image/t%2F", status: 200, contentType: "application/json", body: receipt, valid: true},
+		{name: "live", method: "GET", path: "/livez", status: 200, contentType: "application/json", body: `{"status":"ok"}`, valid: true},
+		{name: "head", method: "HEAD", path: "/livez", status: 200, contentType: "application/json", valid: true},
+		{name: "problem", method: "POST", path: "/webhooks/deep-image", status: 403, contentType: problem, body: forbidden, valid: true},
+		{name: "unavailable", method: "POST", path: "/webhooks/deep-image", status: 503, contentType: problem, body: busy, header: http.Header{"Retry-After": {"7"}}, valid: true},
+		{name: "other media type", method: "POST", path: "/webhooks/deep-image", status: 200, contentType: "text/html", body: receipt},
+		{name: "one key more", method: "POST", path: "/webhooks/deep-image", status: 200, contentType: "application/json", body: strings.Replace(receipt, "{", `{"x":1,`, 1)},
+		{name: "unknown status of an event", method: "POST", path: "/webhooks/deep-image", status: 200, contentType: "application/json", body: strings.Replace(receipt, "accepted", "queued", 1)},
+		{name: "status that is not specified", method: "POST", path: "/webhooks/deep-image", status: 202, contentType: "application/json", body: receipt},
+		{name: "problem of another status", method: "POST", path: "/webhooks/deep-image", status: 401, contentType: problem, body: forbidden},
+		{name: "problem without its type", method: "POST", path: "/webhooks/deep-image", status: 403, contentType: problem, body: strings.Replace(forbidden, "type", "kind", 1)},
+		{name: "no Retry-After", method: "POST", path: "/webhooks/deep-image", status: 503, contentType: problem, body: busy},
+		{name: "Retry-After of a day", method: "POST", path: "/webhooks/deep-image", status: 503, contentType: problem, body: busy, header: http.Header{"Retry-After": {"86400"}}},
+		{name: "no request id", method: "GET", path: "/livez", status: 200, contentType: "application/json", body: `{"status":"ok"}`, header: http.Header{"X-Request-Id": nil}},
+		{name: "not found where there is a path", method: "GET", path: "/livez", status: 404, contentType: problem, body: strings.ReplaceAll(forbidden, "forbidden", "not_found")},
+		{name: "found where there is no path", method: "GET", path: "/", status: 200, contentType: "application/json", body: `{}`},
 	}
 	document := apitest.Load(t)
 	for _, row := range rows {
@@ -133,10 +133,10 @@ func TestAnswersAreHeldAgainstTheSpecification(t *testing.T) {
 			maps.Copy(response.Header, row.header)
 			err := document.Validate(row.method, row.path, response)
 			if (err == nil) != row.valid {
-				t.Errorf("valid is %t, want %t: %v", err == nil, row.valid, err)
+				t.Errorf("valid = %t, want %t: %v", err == nil, row.valid, err)
 			}
 			if body, err := io.ReadAll(response.Body); err != nil || string(body) != row.body {
-				t.Errorf("the body read %q afterwards, %v", body, err)
+				t.Errorf("body afterwards = %q, error %v; want %q", body, err, row.body)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-// Package apitest holds every answer that a test sees against the specification.
+// Package apitest checks the responses in tests against the specification.
 package apitest
 
 import (
@@ -19,16 +19,16 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 1 << 20
+// maxResponse bounds how much of a response is read, in bytes.
+const maxResponse = 1 << 20
 
-// Document is the specification, ready to compare with.
+// Document is the parsed specification.
 type Document struct {
 	OpenAPI *openapi3.T
-	paths   map[string]*regexp.Regexp // what requests for a path of the document look like
+	paths   map[string]*regexp.Regexp // of the requests for each path
 }
 
-// Load reads the specification and makes sure that it is valid, its examples included.
+// Load parses the specification and checks that it is valid, with its examples.
 func Load(t testing.TB) *Document {
 	t.Helper()
 	text, err := api.Specification()
@@ -37,10 +37,10 @@ func Load(t testing.TB) *Document {
 	}
 	document, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
-		t.Fatalf("the specification cannot be read: %v", err)
+		t.Fatalf("parsing the specification: error = %v, want none", err)
 	}
 	if err := document.Validate(context.Background(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaFormatValidation()); err != nil {
-		t.Fatalf("the specification is not valid: %v", err)
+		t.Fatalf("validating the specification: error = %v, want none", err)
 	}
 	return &Document{OpenAPI: document, paths: compile(document.Paths)}
 }
@@ -55,18 +55,18 @@ func compile(paths *openapi3.Paths) map[string]*regexp.Regexp {
 	return compiled
 }
 
-// ValidateCallback says whether a body is a callback as the specification has it.
+// ValidateCallback returns an error unless a body matches the schema of callbacks.
 func (d *Document) ValidateCallback(body any) error {
 	schema := d.OpenAPI.Components.Schemas["Callback"].Value
 	return schema.VisitJSON(body, openapi3.EnableJSONSchema2020(), openapi3.MultiErrors())
 }
 
-// Validate says whether an answer to a request with this method and path (as it
-// was sent, without the query) is one that the specification has. The body can still be read afterwards.
+// Validate returns an error unless a response to a request with this method and raw path, without the query, is specified. The
+// body can still be read afterwards.
 func (d *Document) Validate(method, path string, response *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
-		return fmt.Errorf("the answer cannot be read: %w", err)
+		return fmt.Errorf("reading the response: %w", err)
 	}
 	response.Body = readAgain{bytes.NewReader(body), response.Body}
 	route := d.route(method, path)
@@ -81,7 +81,7 @@ func (d *Document) Validate(method, path string, response *http.Response) error 
 		Body:                   io.NopCloser(bytes.NewReader(body)),
 		Options: &openapi3filter.Options{
 			IncludeResponseStatus: true, MultiError: true,
-			ExcludeResponseBody: strings.HasPrefix(response.Header.Get("Content-Type"), "image/"), // nothing in it is specified
+			ExcludeResponseBody: strings.HasPrefix(response.Header.Get("Content-Type"), "image/"), // has no schema
 		},
 	})
 }
@@ -91,8 +91,8 @@ type readAgain struct {
 	io.Closer
 }
 
-// route is the operation that a request is for. A method that the path does not
-// have gets the answers of the path's own; an unknown path has the answer NotFound only.
+// route returns the operation of a request. A method that the path does not have has the responses of another method of
+// the path. An unknown path has only the response NotFound.
 func (d *Document) route(method, path string) *routers.Route {
 	for template, pattern := range d.paths {
 		if !pattern.MatchString(path) && !(isCallback(template) && pattern.MatchString(withoutExtraSlashes(path))) {
@@ -118,8 +118,7 @@ func withoutExtraSlashes(path string) string {
 	return "/" + strings.Join(segments, "/")
 }
 
-// withoutBody keeps HEAD, whose answers have no body to be compared, and makes a
-// standard method of every other.
+// withoutBody returns HEAD for HEAD, whose responses have no body, and GET for every other method.
 func withoutBody(method string) string {
 	if method == http.MethodHead {
 		return method
@@ -127,8 +126,7 @@ func withoutBody(method string) string {
 	return http.MethodGet
 }
 
-// Transport is base with every answer held against the specification; an answer
-// that is not in it fails the test.
+// Transport returns base with a check: a response that is not specified fails the test.
 func (d *Document) Transport(t testing.TB, base http.RoundTripper) http.RoundTripper {
 	return &transport{t: t, document: d, base: base}
 }
@@ -139,7 +137,7 @@ type transport struct {
 	base     http.RoundTripper
 }
 
-// RoundTrip sends a request and looks at its answer.
+// RoundTrip sends a request and checks its response.
 func (c *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := c.base.RoundTrip(r)
 	if err != nil {
@@ -147,7 +145,7 @@ func (c *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	path, _, _ := strings.Cut(r.URL.RequestURI(), "?")
 	if err := c.document.Validate(r.Method, path, response); err != nil {
-		c.t.Errorf("%s %s was answered %d, not as specified: %v", r.Method, path, response.StatusCode, err)
+		c.t.Errorf("%s %s: response with status %d, want one of the specification: %v", r.Method, path, response.StatusCode, err)
 	}
 	return response, nil
 }

@@ -114,7 +114,7 @@ func (p deadlineWriter) Write(part []byte) (int, error) {
 	return p.ResponseWriter.Write(part)
 }
 
-// extendDeadline gives a connection the timeout from now on, and removes its read deadline: its expiry would cancel the
+// extendDeadline sets the deadline for writes, and removes its read deadline: its expiry would cancel the
 // request. A writer without deadlines, as in tests, needs none.
 func extendDeadline(connection *http.ResponseController, timeout time.Duration) {
 	_ = connection.SetReadDeadline(time.Time{})

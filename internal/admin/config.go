@@ -9,10 +9,10 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// Config says where the admin listener is and who may use it.
+// Config is the address and the token of the admin listener.
 type Config struct {
 	Addr  string       `envconfig:"ADDR" default:"127.0.0.1:8081" desc:"address of the admin listener with the dashboard, host:port; other than loopback it needs ADMIN_TOKEN"`
-	Token secret.Value `envconfig:"TOKEN" unset:"none is asked for, which only loopback allows" desc:"token for the admin listener, of at least 16 characters, as Bearer or as the password of Basic"`
+	Token secret.Value `envconfig:"TOKEN" unset:"no token, only for loopback addresses" desc:"token for the admin listener, of at least 16 characters, as Bearer or as the password of Basic"`
 }
 
 // minTokenLength and maxTokenLength bound the token, in characters.
@@ -21,7 +21,7 @@ const (
 	maxTokenLength = 512
 )
 
-// Validate tells what in the configuration does not go together.
+// Validate returns the first conflict in the configuration, or nil.
 func (c Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Addr)
 	if err == nil {
@@ -33,13 +33,13 @@ func (c Config) Validate() error {
 	token := c.Token.Reveal()
 	switch {
 	case token == "" && !configtypes.IsLoopback(host):
-		return &configtypes.Conflict{Name: "TOKEN", Text: "must be set when ADMIN_ADDR is not a loopback address: whoever reaches it could see every picture"}
+		return &configtypes.Conflict{Name: "TOKEN", Text: "must be set unless ADMIN_ADDR is a loopback address; otherwise anyone could see all images"}
 	case token == "":
 		return nil
 	case len(token) < minTokenLength || len(token) > maxTokenLength:
 		return &configtypes.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
 	case !sanitize.IsPlainASCII(token):
-		return &configtypes.Conflict{Name: "TOKEN", Text: "holds a space or a character that is not plain ASCII"}
+		return &configtypes.Conflict{Name: "TOKEN", Text: "must not have spaces or characters outside ASCII"}
 	}
 	return nil
 }

@@ -23,20 +23,20 @@ var pageFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// view is what every page knows.
+// view is the data of every page.
 type view struct {
 	Title    string
-	Section  string           // of the navigation
-	Path     string           // of the page with its query, where it is asked for again
-	Live     bool             // it follows what happens
+	Section  string           // in the navigation
+	Path     string           // of the page, with its query
+	Live     bool             // the page updates itself
 	Did      notice           // the last action
 	Notice   string           // what it did
 	Problem  *problem.Details // why the page cannot be shown
-	LoggedIn bool             // there is a session to end
+	LoggedIn bool             // there is a session
 	Body     any
 }
 
-// pages are the templates, each with the frame around it.
+// pages are the templates, each with the frame, and the assets.
 type pages struct {
 	templates map[string]*template.Template
 	assets    map[string]asset
@@ -82,7 +82,7 @@ func (p *pages) loadAssets() error {
 	})
 }
 
-// address is where a page finds an asset; it changes with its content.
+// address is the URL of an asset. It changes with the content.
 func (p *pages) address(name string) string {
 	return assetsPath + name + "?v=" + p.assets[name].version
 }
@@ -104,7 +104,7 @@ func (a *Admin) showAsset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(found.content) // the client may have disconnected
 }
 
-// notFound answers a request for which there is no route: a browser gets a page.
+// notFound answers requests without a route. Browsers get a page.
 func (a *Admin) notFound(w http.ResponseWriter, r *http.Request) {
 	if !wantsPage(r) {
 		problem.NotFound(w, r)
@@ -113,18 +113,18 @@ func (a *Admin) notFound(w http.ResponseWriter, r *http.Request) {
 	a.show(w, r, "problem", view{}, &problem.Error{Code: problem.CodeNotFound, Detail: "This page does not exist."})
 }
 
-// wantsPage says whether a browser asks, for somebody to read the answer.
+// wantsPage reports whether a request is from a browser that shows the response.
 func wantsPage(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// show answers with a page. A page that cannot be made says so, in the same frame.
+// show answers with a page, or with the page of the problem for err.
 func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view, err error) {
 	status := http.StatusOK
 	if err != nil {
-		told := problem.Describe(w, r, err)
-		name, status = "problem", told.Status
-		v.Title, v.Problem, v.Live = told.Title, &told, false
+		details := problem.Describe(w, r, err)
+		name, status = "problem", details.Status
+		v.Title, v.Problem, v.Live = details.Title, &details, false
 	}
 	v.Path = r.URL.RequestURI()
 	v.Did = notice(r.URL.Query().Get("did"))

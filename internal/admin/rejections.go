@@ -5,10 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"time"
-	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 // maxShownRejection bounds how much of a rejected body is shown, in bytes.
@@ -38,22 +38,11 @@ func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) 
 			one.Faults = invalid.Faults
 		}
 		if redacted, err := event.Redact(r.Body); err == nil {
-			one.Body, one.Cut = clip(string(redacted), maxShownRejection)
+			one.Body, one.Cut = sanitize.Clip(string(redacted), maxShownRejection), len(redacted) > maxShownRejection
 		}
 		shown = append(shown, one)
 	}
 	return shown, nil
-}
-
-// clip returns at most the first length bytes of a text, in whole characters, and whether it was longer.
-func clip(text string, length int) (string, bool) {
-	if len(text) <= length {
-		return text, false
-	}
-	for length > 0 && !utf8.RuneStart(text[length]) {
-		length--
-	}
-	return text[:length], true
 }
 
 // listRejections answers GET /api/v1/rejections.

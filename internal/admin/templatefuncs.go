@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/dustin/go-humanize"
 )
 
@@ -147,12 +148,8 @@ func tidy(text json.RawMessage) string {
 
 // short is the beginning of a long name; pages have the whole name in the title attribute.
 func short(text string) string {
-	const most = 36 // a UUID
-	cut, isCut := clip(text, most)
-	if isCut {
-		cut += "…"
-	}
-	return cut
+	const limit = 39 // bytes: a UUID and an ellipsis
+	return sanitize.Clip(text, limit)
 }
 
 func megapixels(width, height int) string {

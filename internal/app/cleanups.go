@@ -7,25 +7,25 @@ import (
 	"slices"
 )
 
-// cleanup is something to be undone at the end, by name.
+// cleanup is a step of stopping.
 type cleanup struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-// cleanups are undone in the reverse of the order in which they were added.
+// cleanups run in reverse order.
 type cleanups struct{ list []cleanup }
 
 func (c *cleanups) add(name string, do func(ctx context.Context) error) {
 	c.list = append(c.list, cleanup{name, do})
 }
 
-// addClose adds a clean-up that needs no time limit.
+// addClose adds a cleanup without a time limit.
 func (c *cleanups) addClose(name string, do func() error) {
 	c.add(name, func(context.Context) error { return do() })
 }
 
-// run undoes everything, also after a failure, and forgets it.
+// run runs and removes all cleanups, also after an error.
 func (c *cleanups) run(ctx context.Context) error {
 	var failures []error
 	for _, cleanup := range slices.Backward(c.list) {

@@ -13,21 +13,20 @@ import (
 const (
 	lockName   = "lock"
 	imagesName = "images"
-	// thumbnailsName is of what the dashboard shows; it can be thrown away.
+	// thumbnailsName is a cache of the dashboard. It can be deleted.
 	thumbnailsName = "thumbnails"
 )
 
-// ErrInUse says that another receiver has the data folder.
+// ErrInUse means that another receiver uses the data folder.
 var ErrInUse = errors.New("in use by another receiver")
 
-// dataFolder is the folder that holds everything of the embedded default. One
-// process has it for itself: the stores in it rely on that.
+// dataFolder is the folder of the embedded default. Its lock makes sure that only one process uses the stores in it.
 type dataFolder struct {
 	path string
 	lock *flock.Flock
 }
 
-// openDataFolder makes the folder if it is missing and takes it for this process.
+// openDataFolder creates the folder if needed and locks it for this process. It returns ErrInUse if another process has the lock.
 func openDataFolder(path string) (*dataFolder, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -50,7 +49,7 @@ func openDataFolder(path string) (*dataFolder, error) {
 // file is the path of a name in the folder.
 func (d *dataFolder) file(name string) string { return filepath.Join(d.path, name) }
 
-// sync makes the names of new files in the folder safe.
+// sync syncs the folder, so that the names of new files survive a crash.
 func (d *dataFolder) sync() error {
 	folder, err := os.Open(d.path)
 	if err != nil {
@@ -59,5 +58,5 @@ func (d *dataFolder) sync() error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// close lets another process have the folder.
+// close releases the lock.
 func (d *dataFolder) close() error { return d.lock.Close() }

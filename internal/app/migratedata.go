@@ -14,14 +14,14 @@ import (
 // CopyReport is the result of Copy.
 type CopyReport = migratedata.Report
 
-// CopyProgress hears how far a copy is: rows of the source that are done, of all.
+// CopyProgress is called with the number of copied rows of the source, and of all its rows.
 type CopyProgress func(done, all int)
 
-// Copy carries the events of an embedded receiver, their steps and their history over to Postgres. The source must
-// not be in use; the target may be. It can be run again: what is there is left as it is.
+// Copy copies the events of an embedded receiver, with their steps and history, to Postgres. The source must not be in
+// use; the target may be. It is idempotent: it leaves existing rows unchanged.
 func Copy(ctx context.Context, from, to config.Config, progress CopyProgress) (report CopyReport, err error) {
 	if from.Database.IsPostgres() || !to.Database.IsPostgres() {
-		return report, errors.New("app: a copy goes from sqlite:// to postgres://")
+		return report, errors.New("app: the source of a copy must be sqlite://, its target postgres://")
 	}
 	source, err := openStores(ctx, from)
 	if err != nil {

@@ -15,9 +15,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/relay"
 )
 
-// stores are the databases behind the inbox, the work store and the queue, with their schemas up
-// to date. Embedded, the inbox has a file of its own, so that nothing that goes on in the other
-// makes an answer wait; in Postgres all are one database.
+// stores are the migrated databases of inbox, workflow and queue. Embedded, the inbox has its own file, so that the
+// workflow never delays a callback. In Postgres all are one database.
 type stores struct {
 	inbox    *database.DB
 	work     *database.DB
@@ -27,13 +26,13 @@ type stores struct {
 	cleanups cleanups
 }
 
-// Migration is a store and the version its schema has.
+// Migration is the schema version of a store.
 type Migration struct {
 	Store   string `json:"store"`
 	Version int64  `json:"version"`
 }
 
-// openStores opens what the configuration names and brings the schemas up to date.
+// openStores opens the configured stores and migrates them.
 func openStores(ctx context.Context, c config.Config) (*stores, error) {
 	s := &stores{}
 	open := s.openFiles
@@ -46,7 +45,7 @@ func openStores(ctx context.Context, c config.Config) (*stores, error) {
 	return s, nil
 }
 
-// openFound opens what is there as it is: it makes no store, and no schema other than the one this program knows will do.
+// openFound opens existing stores without migrating them. Their schemas must have the version of this program.
 func openFound(ctx context.Context, c config.Config) (*stores, error) {
 	s := &stores{}
 	open := s.openFoundFiles
@@ -64,7 +63,7 @@ func openFound(ctx context.Context, c config.Config) (*stores, error) {
 }
 
 func (s *stores) openFiles(ctx context.Context, c config.Config) error {
-	folder, err := s.takeFolder(ctx, c)
+	folder, err := s.openFolder(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -80,15 +79,15 @@ func (s *stores) openFiles(ctx context.Context, c config.Config) error {
 func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
 	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("app: there is no receiver's store at %s yet", path)
+			return fmt.Errorf("app: no store at %s", path)
 		}
 	}
-	_, err := s.takeFolder(ctx, c)
+	_, err := s.openFolder(ctx, c)
 	return err
 }
 
-// takeFolder takes the data folder for this process and opens the files in it.
-func (s *stores) takeFolder(ctx context.Context, c config.Config) (*dataFolder, error) {
+// openFolder locks the data folder and opens the files in it.
+func (s *stores) openFolder(ctx context.Context, c config.Config) (*dataFolder, error) {
 	folder, err := openDataFolder(c.DatabaseFolder())
 	if err != nil {
 		return nil, err
@@ -145,7 +144,7 @@ func (s *stores) migrate(ctx context.Context, inboxDB, workDB *database.DB) erro
 	return nil
 }
 
-// check refuses schemas that this program does not know, which a receiver would bring up to date.
+// check returns an error unless all schemas have the version of this program.
 func (s *stores) check(ctx context.Context) error {
 	for _, store := range []struct {
 		name string
@@ -168,11 +167,11 @@ func checkVersion(ctx context.Context, db *database.DB, name string, want int64)
 		return fmt.Errorf("app: %w", err)
 	}
 	if version != want {
-		return fmt.Errorf("app: the schema of the %s store is at version %d, and this program knows version %d; "+
-			"\"receiver migrate\" brings it up to date", name, version, want)
+		return fmt.Errorf("app: the %s store has schema version %d, this program needs version %d; "+
+			"run \"receiver migrate\"", name, version, want)
 	}
 	return nil
 }
 
-// close closes what was opened, in reverse.
+// close closes the databases.
 func (s *stores) close(ctx context.Context) error { return s.cleanups.run(ctx) }

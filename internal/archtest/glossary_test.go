@@ -153,9 +153,7 @@ func textFiles(t *testing.T) []string {
 // unclean lists the folders that are still being cleaned.
 func unclean() []string {
 	return []string{
-		"api",
 		"cmd/receiver",
-		"internal/admin",
 		"internal/app",
 		"internal/blobstore",
 		"internal/blobstore/blobstoretest",
