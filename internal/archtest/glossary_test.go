@@ -167,7 +167,6 @@ func unclean() []string {
 		"internal/fakevendor",
 		"internal/fakevendor/fakevendortest",
 		"internal/fetch",
-		"internal/groupcommit",
 		"internal/handler",
 		"internal/handler/download",
 		"internal/handler/forward",

@@ -1,6 +1,5 @@
-// Package groupcommit lets those who wait at the same moment share one write and
-// its sync. It never sleeps to fill a batch: while one batch is being written the
-// next one gathers by itself.
+// Package groupcommit lets callers that wait at the same moment share one write and its sync. It never sleeps to fill a batch: while
+// one batch is written, the next one fills.
 package groupcommit
 
 import (
@@ -18,21 +17,19 @@ var (
 	ErrTimeout = errors.New("groupcommit: the store did not answer in time")
 )
 
-// maxYields is how often a batch lets others run while it still grows.
+// maxYields is how often a writer lets other goroutines run while its batch grows.
 const maxYields = 8
 
-// Limits bound a batch and the wait for it. Larger batches save no more syncs and
-// make everybody in them wait longer.
+// Limits bound a batch and the wait for it.
 type Limits struct {
 	Entries int           // in one batch
-	Bytes   int           // in one batch, about; 0 where entries have no size
-	Wait    time.Duration // for the outcome, at most
-	Writers int           // batches that are written at the same moment
+	Bytes   int           // in one batch, approximately; 0 for no limit
+	Wait    time.Duration // of a caller, at most
+	Writers int           // batches that are written at the same time
 }
 
-// Committer gathers entries and hands them in batches to its writing goroutines: one
-// where the store has one writer, several where their syncs can overlap.
-// It is safe for use by many goroutines.
+// Committer collects entries and passes them in batches to its writers: one where the store has one writer, several where their
+// syncs can overlap. It is safe for use by many goroutines.
 type Committer[E any] struct {
 	limits Limits
 	size   func(E) int
@@ -44,28 +41,25 @@ type Committer[E any] struct {
 	closed  bool
 }
 
-// ticket is an entry on its way. Whoever takes it first has it: the writer, to
-// write it, or the one who waits for it, to give it up.
+// ticket is a queued entry. Either a writer acquires it, or the caller that waits for it, to abandon it.
 type ticket[E any] struct {
-	entry   E
-	taken   atomic.Bool
-	settled chan error // receives the outcome once; has room for it, so settling never blocks
+	entry    E
+	acquired atomic.Bool
+	result   chan error // receives the result once; it has a buffer, so that the writer never blocks
 }
 
-func (t *ticket[E]) take() bool { return t.taken.CompareAndSwap(false, true) }
+func (t *ticket[E]) acquire() bool { return t.acquired.CompareAndSwap(false, true) }
 
-// giveUp lets go of an entry that nobody has begun to write. Its memory must not
-// stay in the queue of a store that hangs.
-func (t *ticket[E]) giveUp() {
-	if t.take() {
+// abandon releases the memory of an entry whose write has not begun: it must not stay in the queue of a store that hangs.
+func (t *ticket[E]) abandon() {
+	if t.acquire() {
 		var nothing E
 		t.entry = nothing
 	}
 }
 
-// Start makes a committer, each of whose writers calls write with batch after batch
-// until Stop. The outcome of write is that of every entry in the batch; the slice
-// is reused. size says how many bytes an entry counts for; it may be nil.
+// Start returns a committer. Each of its writers calls write with batch after batch until Stop. The error of write is that of every
+// entry in the batch; the slice is reused. size returns the bytes of an entry; it may be nil.
 func Start[E any](limits Limits, size func(E) int, write func(batch []E) error) *Committer[E] {
 	c := &Committer[E]{
 		limits: limits, size: size, write: write,
@@ -77,25 +71,24 @@ func Start[E any](limits Limits, size func(E) int, write func(batch []E) error) 
 	return c
 }
 
-// Commit queues an entry and waits until it is settled. The context counts until
-// the entry is queued; after that only its deadline does, so that a caller who
-// goes away changes nothing about what is answered for a committed entry.
+// Commit queues an entry and waits for the result of its write. Cancelling ctx has an effect until the entry is queued. After that
+// only its deadline counts: a caller that goes away does not change the result of a committed entry.
 func (c *Committer[E]) Commit(ctx context.Context, entry E) error {
-	patience := c.limits.Wait
+	wait := c.limits.Wait
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(deadline))
+		wait = min(wait, time.Until(deadline))
 	}
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
-	t := &ticket[E]{entry: entry, settled: make(chan error, 1)}
+	t := &ticket[E]{entry: entry, result: make(chan error, 1)}
 	if err := c.enqueue(ctx, t, timeout.C); err != nil {
 		return err
 	}
 	select {
-	case err := <-t.settled:
+	case err := <-t.result:
 		return err
 	case <-timeout.C:
-		t.giveUp()
+		t.abandon()
 		return ErrTimeout
 	}
 }
@@ -119,7 +112,7 @@ func (c *Committer[E]) enqueue(ctx context.Context, t *ticket[E], timeout <-chan
 	}
 }
 
-// Stop refuses what comes from now on, settles what is queued, and ends the goroutines.
+// Stop refuses new entries, writes those that are queued, and ends the writers.
 func (c *Committer[E]) Stop() {
 	c.mutex.Lock()
 	if !c.closed {
@@ -130,40 +123,39 @@ func (c *Committer[E]) Stop() {
 	c.writing.Wait()
 }
 
-// batch is what is written together.
+// batch is the entries of one write.
 type batch[E any] struct {
 	tickets []*ticket[E]
 	entries []E
 	bytes   int
 }
 
-// reset empties the batch and lets go of what its entries hold.
+// reset empties the batch and releases the memory of its entries.
 func (b *batch[E]) reset() {
 	clear(b.tickets)
 	clear(b.entries)
 	b.tickets, b.entries, b.bytes = b.tickets[:0], b.entries[:0], 0
 }
 
-// run settles batch after batch until the queue is closed and empty.
+// run writes batch after batch until the queue is closed and empty.
 func (c *Committer[E]) run() {
 	b := &batch[E]{}
 	for first := range c.queue {
-		c.gather(b, first)
+		c.fill(b, first)
 		if len(b.entries) == 0 {
 			continue
 		}
 		err := c.write(b.entries)
 		for _, t := range b.tickets {
-			t.settled <- err
+			t.result <- err
 		}
 		b.reset()
 	}
 }
 
-// gather takes what waits already, up to the bounds of a batch. Before it is content
-// it lets those run who are about to come: that costs nothing when there is
-// nobody, and under load it makes one sync of many.
-func (c *Committer[E]) gather(b *batch[E], next *ticket[E]) {
+// fill adds what is queued, up to the limits. It then lets goroutines run that are about to commit: that costs nothing when there
+// are none, and under load it makes one sync of many.
+func (c *Committer[E]) fill(b *batch[E], next *ticket[E]) {
 	c.add(b, next)
 	for yields := range maxYields {
 		before := len(b.tickets)
@@ -174,7 +166,7 @@ func (c *Committer[E]) gather(b *batch[E], next *ticket[E]) {
 	}
 }
 
-// drain adds what is in the queue, and says whether the batch can take no more.
+// drain adds what is in the queue. It returns true when the batch is full or the queue closed.
 func (c *Committer[E]) drain(b *batch[E]) (full bool) {
 	for len(b.tickets) < c.limits.Entries && (c.limits.Bytes == 0 || b.bytes < c.limits.Bytes) {
 		select {
@@ -190,9 +182,9 @@ func (c *Committer[E]) drain(b *batch[E]) (full bool) {
 	return true
 }
 
-// add takes a ticket into the batch, unless it was given up.
+// add adds a ticket to the batch, unless it was abandoned.
 func (c *Committer[E]) add(b *batch[E], t *ticket[E]) {
-	if t.take() {
+	if t.acquire() {
 		b.tickets, b.entries = append(b.tickets, t), append(b.entries, t.entry)
 		b.bytes += c.sizeOf(t.entry)
 	}

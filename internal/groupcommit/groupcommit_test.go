@@ -9,34 +9,41 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/groupcommit"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder is a store that keeps the batches it was given; it can be made to hang.
+// recorder records the batches of its writes. Each write waits for its result.
 type recorder struct {
 	batches [][]int
-	begun   chan struct{}
-	proceed chan error // what write returns
+	proceed chan error // results of write
 }
 
 func newRecorder() *recorder {
-	return &recorder{begun: make(chan struct{}, 100), proceed: make(chan error, 100)}
+	return &recorder{proceed: make(chan error, 100)}
 }
 
 func (r *recorder) write(batch []int) error {
 	r.batches = append(r.batches, append([]int(nil), batch...))
-	r.begun <- struct{}{}
 	return <-r.proceed
+}
+
+// wantBatches compares the entries of the batches.
+func (r *recorder) wantBatches(t *testing.T, want ...[]int) {
+	t.Helper()
+	if diff := cmp.Diff(want, r.batches); diff != "" {
+		t.Errorf("batches (-want +got):\n%s", diff)
+	}
 }
 
 func limits(entries int) groupcommit.Limits {
 	return groupcommit.Limits{Entries: entries, Wait: time.Minute, Writers: 1}
 }
 
-// While one batch is written, those who come meanwhile become the next one.
-func TestThoseWhoWaitShareAWrite(t *testing.T) {
+// TestSharedWrite commits entries while a batch is written: they become the next one.
+func TestSharedWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
@@ -58,13 +65,11 @@ func TestThoseWhoWaitShareAWrite(t *testing.T) {
 		}
 		group.Wait()
 		c.Stop()
-		if len(r.batches) != 3 || len(r.batches[0]) != 1 || len(r.batches[1]) != 4 || len(r.batches[2]) != 1 {
-			t.Errorf("batches %v", r.batches)
-		}
+		r.wantBatches(t, []int{0}, []int{1, 2, 3, 4}, []int{5})
 	})
 }
 
-func TestBytesBoundABatch(t *testing.T) {
+func TestLimitOfBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
@@ -79,13 +84,11 @@ func TestBytesBoundABatch(t *testing.T) {
 		}
 		group.Wait()
 		c.Stop()
-		if len(r.batches) != 3 || len(r.batches[1]) != 2 {
-			t.Errorf("batches %v", r.batches)
-		}
+		r.wantBatches(t, []int{1}, []int{6, 6}, []int{6})
 	})
 }
 
-func TestOutcomeIsThatOfTheBatch(t *testing.T) {
+func TestResult(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is gone")
 	r := newRecorder()
@@ -94,14 +97,13 @@ func TestOutcomeIsThatOfTheBatch(t *testing.T) {
 	for _, want := range []error{nil, broken, nil} {
 		r.proceed <- want
 		if err := c.Commit(t.Context(), 1); !errors.Is(err, want) || (err == nil) != (want == nil) {
-			t.Errorf("got %v, want %v", err, want)
+			t.Errorf("Commit = %v, want %v", err, want)
 		}
 	}
 }
 
-// The context counts until an entry is queued, then only its deadline; what is
-// given up before it is begun is not written.
-func TestGivingUp(t *testing.T) {
+// TestAbandonedEntry has callers that are cancelled or time out. An entry whose write has not begun is not written.
+func TestAbandonedEntry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
@@ -110,7 +112,7 @@ func TestGivingUp(t *testing.T) {
 		cancelled, cancel := context.WithCancel(t.Context())
 		group.Go(func() {
 			if err := c.Commit(cancelled, 1); err != nil {
-				t.Errorf("cancelled while it was written: %v", err)
+				t.Errorf("Commit with a context that is cancelled during the write = %v, want nil", err)
 			}
 		})
 		synctest.Wait()
@@ -118,25 +120,23 @@ func TestGivingUp(t *testing.T) {
 			limited, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if err := c.Commit(limited, 2); !errors.Is(err, groupcommit.ErrTimeout) {
-				t.Errorf("past its deadline: %v", err)
+				t.Errorf("Commit beyond its deadline = %v, want %v", err, groupcommit.ErrTimeout)
 			}
 		})
 		synctest.Wait()
 		cancel()
 		if err := c.Commit(cancelled, 3); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled before: %v", err)
+			t.Errorf("Commit with a cancelled context = %v, want %v", err, context.Canceled)
 		}
 		time.Sleep(2 * time.Second) //nolint:forbidigo // on the bubble's clock
 		r.proceed <- nil
 		group.Wait()
 		c.Stop()
-		if len(r.batches) != 1 {
-			t.Errorf("batches %v", r.batches)
-		}
+		r.wantBatches(t, []int{1})
 	})
 }
 
-func TestStopSettlesWhatIsQueued(t *testing.T) {
+func TestStopWritesQueuedEntries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
@@ -153,11 +153,11 @@ func TestStopSettlesWhatIsQueued(t *testing.T) {
 		group.Go(c.Stop)
 		synctest.Wait()
 		if err := c.Commit(t.Context(), 9); !errors.Is(err, groupcommit.ErrClosed) {
-			t.Errorf("after the stop: %v", err)
+			t.Errorf("Commit after Stop = %v, want %v", err, groupcommit.ErrClosed)
 		}
 		r.proceed <- nil
 		r.proceed <- nil
 		group.Wait()
-		c.Stop() // once more is no harm
+		c.Stop() // changes nothing
 	})
 }
