@@ -27,6 +27,7 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
 	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -45,25 +46,8 @@ const (
 type receiver struct {
 	*app.App
 	folder string
-	log    *logBuffer
+	log    *testkit.Log
 	stop   func()
-}
-
-type logBuffer struct {
-	mutex  sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.String()
 }
 
 // configuration is the default one, on a free port and with its stores in place, allowed to fetch from loopback.
@@ -94,7 +78,7 @@ func configuration(t testing.TB, place *databasetest.Place) config.Config {
 
 func start(t testing.TB, c config.Config) *receiver {
 	t.Helper()
-	r := &receiver{folder: c.DataDir, log: &logBuffer{}}
+	r := &receiver{folder: c.DataDir, log: &testkit.Log{}}
 	var err error
 	if r.App, err = app.New(t.Context(), c, zerolog.New(r.log)); err != nil {
 		t.Fatal(err)

@@ -1,11 +1,11 @@
 package executor_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +21,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -59,25 +60,8 @@ type house struct {
 	queue    *queue.Queue
 	relay    *relay.Relay
 	executor *executor.Executor
-	log      *lockedBuffer
+	log      *testkit.Log
 	stopped  sync.Once
-}
-
-type lockedBuffer struct {
-	mutex sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.String()
 }
 
 var quick = executor.Config{MaxAttempts: 3, MaxAge: time.Hour, MinDelay: 10 * time.Millisecond, MaxDelay: 20 * time.Millisecond}
@@ -91,7 +75,7 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
 	must(t, first(schema.Migrate(t.Context(), stores.Work)))
 	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
-	h := &house{log: &lockedBuffer{}}
+	h := &house{log: &testkit.Log{}}
 	var lanes []queue.HandlerQueue
 	var steps []executor.Step
 	var stages [][]string
@@ -146,23 +130,14 @@ func (h *house) accept(t *testing.T, job string) event.ID {
 // settled waits until the event is in one of the states.
 func (h *house) settled(t *testing.T, id event.ID, want ...event.Status) history.Details {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for {
-		details, err := h.work.History.Load(t.Context(), id)
-		for _, state := range want {
-			if err == nil && details.Event.State == state {
-				return details
-			}
+	defer func() {
+		if t.Failed() {
+			t.Logf("log:\n%s", h.log)
 		}
-		select {
-		case <-look.C:
-		case <-deadline.C:
-			t.Fatalf("event is not %v but %+v, error %v; log:\n%s", want, details, err, h.log)
-		}
-	}
+	}()
+	return testkit.Settled(t, fmt.Sprintf("event %s in one of the states %v", id, want),
+		func() (history.Details, error) { return h.work.History.Load(t.Context(), id) },
+		func(details history.Details) bool { return slices.Contains(want, details.Event.State) })
 }
 
 func must(t *testing.T, err error) {

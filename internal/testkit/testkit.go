@@ -4,7 +4,9 @@ package testkit
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -104,15 +106,22 @@ func Receive[T any](t testing.TB, what string, from <-chan T) (value T) {
 	return value
 }
 
-// FreeAddress returns an address on loopback, with a port on which nothing listened a moment ago.
+// FreeAddress returns an address on loopback on which nothing listens. Its port is below those of outgoing connections, so that it
+// stays free while what listens on it restarts.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const attempts, firstPort, ports = 100, 20_000, 12_000
+	for range attempts {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
 	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
+	t.Fatalf("free ports found in %d attempts = 0, want 1", attempts)
+	return ""
 }

@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
@@ -146,7 +146,7 @@ type running struct {
 // start opens the door. At the end of the test no token may be in the log.
 func start(t *testing.T, o options) *running {
 	t.Helper()
-	log := &lockedBuffer{}
+	log := &testkit.Log{}
 	server := newServer(t, o, log)
 	address, err := server.Start(t.Context())
 	if err != nil {
@@ -171,23 +171,6 @@ func start(t *testing.T, o options) *running {
 		Server: server, inbox: o.inbox, document: document, address: address.String(), url: "http://" + address.String(),
 		client: &http.Client{Transport: document.Transport(t, transport), Timeout: patience},
 	}
-}
-
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }
 
 // post sends a callback with the token in the path.

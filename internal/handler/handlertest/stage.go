@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/rs/zerolog"
 )
 
@@ -27,12 +27,12 @@ const (
 // stage is a subject and what is watched of it.
 type stage struct {
 	Subject
-	log *lockedBuffer
+	log *testkit.Log
 }
 
 func newStage(t *testing.T, start Start) *stage {
 	t.Helper()
-	log := &lockedBuffer{}
+	log := &testkit.Log{}
 	// Registered first, so that it comes last: whatever the handler logged is there.
 	t.Cleanup(func() { noSecret(t, "the log", log.String()) })
 	made := &stage{log: log}
@@ -117,24 +117,4 @@ func noSecret(t *testing.T, where, text string) {
 	if strings.Contains(text, plantedSecret) {
 		t.Errorf("%s tells the secret: %s", where, text)
 	}
-}
-
-// lockedBuffer takes a log that is written from many goroutines.
-type lockedBuffer struct {
-	mutex  sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write appends p.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.Write(p)
-}
-
-// String is all that was written.
-func (b *lockedBuffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.buffer.String()
 }
