@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// sampleResultURL is the one in Deep Image's documentation: a receiver does not dial it.
+// sampleResultURL is the one of Deep Image's documentation. No receiver fetches from it.
 const sampleResultURL = "https://localhost:8073/images/2023-10-05/1f48bcdb-0117-49aa-b9e3-c5df10680642.png"
 
 // sampleData is a request as Deep Image echoes it.
@@ -23,8 +23,8 @@ type callback struct {
 	Results   json.RawMessage `json:"results"`
 }
 
-// makeBody makes the body of the callback, or reads it whole.
-func makeBody(options sendOptions, in io.Reader) ([]byte, error) {
+// buildBody returns the body of the callback, built from the flags or read from a file.
+func buildBody(options sendOptions, in io.Reader) ([]byte, error) {
 	if options.bodyFile != "" {
 		return readInput("--body", options.bodyFile, in)
 	}
@@ -49,8 +49,8 @@ func makeBody(options sendOptions, in io.Reader) ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// newJob is an id of the form that Deep Image gives its jobs: a UUID of version 1,
-// but a random one, as a true one would tell the address of this machine.
+// newJob returns a job id in the format of Deep Image, a UUID of version 1. Its node is random, so that it does not
+// contain the address of this machine.
 func newJob() string {
 	id := uuid.New()
 	id[6] = id[6]&0x0f | 1<<4
@@ -66,12 +66,12 @@ func readJSON(flag, path, otherwise string, in io.Reader) (json.RawMessage, erro
 		return nil, err
 	}
 	if !json.Valid(content) {
-		return nil, wrongUsage("%s: %s holds no JSON", flag, path)
+		return nil, wrongUsage("%s: %s is not JSON", flag, path)
 	}
 	return content, nil
 }
 
-// readInput reads a file, or standard input for "-", of at most maxInput bytes.
+// readInput reads a file of at most maxInput bytes. The path - is standard input.
 func readInput(flag, path string, in io.Reader) ([]byte, error) {
 	if path != "-" {
 		file, err := os.Open(path)

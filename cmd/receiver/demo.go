@@ -26,7 +26,7 @@ const (
 	demoToken   = "demo-token-not-a-secret"
 	demoTimeout = 2 * time.Minute // of the whole demo
 	demoStop    = 10 * time.Second
-	demoLook    = 50 * time.Millisecond // between two looks at what is done
+	demoPoll    = 50 * time.Millisecond // between two counts of finished events
 )
 
 // demoOptions are the flags of demo.
@@ -40,18 +40,17 @@ func newDemo() *cobra.Command {
 	var options demoOptions
 	command := &cobra.Command{
 		Use:   "demo",
-		Short: "Watch callbacks become stored images, without configuration and network",
-		Long: `Demo starts a receiver and a fake Deep Image on loopback. The fake delivers real
-callbacks for real images, some of them twice and out of order, and breaks some of the
-transfers. At the end a table shows what was stored where. Variables of the
-environment are not read; everything is kept in one folder that you can throw away.`,
+		Short: "Show callbacks become stored images, without configuration or network",
+		Long: `Start a receiver and a fake Deep Image on loopback. The fake delivers real callbacks for real images, some of
+them twice and out of order, and breaks some transfers. At the end a table shows what was stored where.
+Environment variables are not read. All files are in one folder that you can delete.`,
 		Example: "  receiver demo\n  receiver demo --log --dir ./demo",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return runDemo(command.Context(), options, command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
-	command.Flags().StringVar(&options.folder, "dir", "", "folder to keep everything in (default: a new temporary one)")
+	command.Flags().StringVar(&options.folder, "dir", "", "folder for all files (default: a new temporary folder)")
 	command.Flags().BoolVar(&options.log, "log", false, "show the receiver's log")
 	command.Flags().BoolVar(&options.json, "json", false, "print the table as JSON")
 	return command
@@ -78,7 +77,7 @@ func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer)
 		defer cancel()
 		err = errors.Join(err, receiver.Stop(stop))
 	}()
-	report, err := playDemo(ctx, vendor, receiver, stderr)
+	report, err := runScenario(ctx, vendor, receiver, stderr)
 	if err != nil {
 		return err
 	}
@@ -86,10 +85,10 @@ func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer)
 	return report.print(stdout, options.json)
 }
 
-// playDemo has the vendor make pictures and call back, and waits until there is nothing left to do.
-func playDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, stderr io.Writer) (*demoReport, error) {
+// runScenario delivers callbacks and waits until every event is finished.
+func runScenario(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, stderr io.Writer) (*demoReport, error) {
 	_, err := fmt.Fprintf(stderr, "A receiver listens on %s, a fake Deep Image on %s.\n"+
-		"It makes pictures, calls back, half of the time twice, and breaks some transfers on purpose.\n\n",
+		"It makes images, sends callbacks, half of them twice, and breaks some transfers on purpose.\n\n",
 		receiver.Addr(), strings.TrimPrefix(vendor.URL(), "http://"))
 	if err != nil {
 		return nil, err
@@ -103,7 +102,7 @@ func playDemo(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App,
 	if report.Callbacks, err = deliverDemo(ctx, vendor, webhook, jobs); err != nil {
 		return nil, err
 	}
-	if err := settleDemo(ctx, receiver.Stores().History, len(jobs), stderr); err != nil {
+	if err := awaitDemo(ctx, receiver.Stores().History, len(jobs), stderr); err != nil {
 		return nil, err
 	}
 	err = report.collect(ctx, receiver.Stores().History)
@@ -115,13 +114,13 @@ func demoFolder(wanted string) (string, error) {
 		return os.MkdirTemp("", "receiver-demo-")
 	}
 	if _, err := os.Stat(config.Config{DataDir: wanted}.InboxFile()); err == nil {
-		return "", fmt.Errorf("%s holds a receiver's data already; name a folder for the demo alone", wanted)
+		return "", fmt.Errorf("%s already has the data of a receiver; pass a folder for the demo alone", wanted)
 	}
 	return wanted, os.MkdirAll(wanted, 0o750)
 }
 
-// startDemoReceiver starts the same receiver that serve starts. Its environment is
-// replaced by the demo's: what a person has set is for his real receiver.
+// startDemoReceiver starts the same receiver as serve, with the demo's environment: that of the user is for the
+// real receiver.
 func startDemoReceiver(ctx context.Context, folder string, log bool, stderr io.Writer) (*app.App, error) {
 	if err := setDemoEnvironment(folder); err != nil {
 		return nil, err
@@ -174,7 +173,7 @@ func setDemoEnvironment(folder string) error {
 	return nil
 }
 
-// demoJobs makes the jobs of the demo: formats and sizes, and what goes wrong on the way.
+// demoJobs creates the jobs of the demo with their formats, sizes and faults.
 func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 	var jobs []fakevendor.Job
 	for n, options := range []fakevendor.JobOptions{
@@ -199,7 +198,7 @@ func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 	return jobs, nil
 }
 
-// deliverDemo delivers the callbacks, half of them twice and all out of order, and says how many they were.
+// deliverDemo delivers the callbacks, half of them twice and all out of order, and returns their number.
 func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, webhook string, jobs []fakevendor.Job) (int, error) {
 	plan := fakevendor.Plan{Attempts: 3, Concurrency: 4, Shuffle: 7}
 	deliveries := vendor.Deliver(ctx, webhook, plan, append(jobs, jobs[:len(jobs)/2]...)...)
@@ -211,31 +210,31 @@ func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, webhook string,
 	return len(deliveries), nil
 }
 
-// settleDemo waits until so many events are done or dead.
-func settleDemo(ctx context.Context, store *history.Store, events int, stderr io.Writer) error {
+// awaitDemo waits until that many events are done or dead.
+func awaitDemo(ctx context.Context, store *history.Store, events int, stderr io.Writer) error {
 	bar := newProgress(stderr, events, "images arrive")
 	defer bar.close()
-	ticker := time.NewTicker(demoLook)
+	ticker := time.NewTicker(demoPoll)
 	defer ticker.Stop()
 	for {
 		counts, err := store.Counts(ctx)
 		if err != nil {
 			return err
 		}
-		settled := int(counts[event.Done] + counts[event.Dead])
-		bar.set(settled)
-		if settled >= events {
+		finished := int(counts[event.Done] + counts[event.Dead])
+		bar.set(finished)
+		if finished >= events {
 			return nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the demo did not come to its end: %w", ctx.Err())
+			return fmt.Errorf("the demo did not finish: %w", ctx.Err())
 		}
 	}
 }
 
-// collect reads what became of every event.
+// collect reads the outcome of every event.
 func (r *demoReport) collect(ctx context.Context, store *history.Store) error {
 	events, err := store.List(ctx, "", 1000)
 	if err != nil {

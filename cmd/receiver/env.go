@@ -14,12 +14,11 @@ func newEnv() *cobra.Command {
 	var asJSON, asMarkdown bool
 	command := &cobra.Command{
 		Use:   "env",
-		Short: "List every environment variable",
-		Long: `List every environment variable with its value, where that comes from, what it means, its default
-and the values it takes. Secrets are not shown. If the environment is at fault, the faults follow
-on standard error and the exit code is 2.
+		Short: "List all environment variables with their values",
+		Long: `List every environment variable with its value and origin, its meaning, its default and its range. Secrets are
+redacted. Faults of the configuration are printed to standard error; the exit code is then 2.
 
---markdown writes the table of the manual, in which nothing of the environment is.`,
+--markdown prints the table of the manual, without values of the environment.`,
 		Example: "  receiver env\n  receiver env --json\n  RECEIVER_LOG_LEVEL=debug receiver env",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -36,7 +35,7 @@ on standard error and the exit code is 2.
 		},
 	}
 	addJSON(command, &asJSON)
-	command.Flags().BoolVar(&asMarkdown, "markdown", false, "print the table of the manual")
+	command.Flags().BoolVar(&asMarkdown, "markdown", false, "print the table of the manual as Markdown")
 	command.MarkFlagsMutuallyExclusive("json", "markdown")
 	return command
 }
@@ -72,7 +71,7 @@ func valueOf(row config.Variable) string {
 	}
 }
 
-// noteOf is the meaning, with what is not in the line above.
+// noteOf returns the meaning, the range and the default.
 func noteOf(row config.Variable) string {
 	note := row.Meaning
 	if row.Range != "" {

@@ -25,7 +25,7 @@ func envTable(t *testing.T, env ...string) map[string]envRow {
 	table := map[string]envRow{}
 	for _, row := range rows {
 		if _, twice := table[row.Name]; twice {
-			t.Errorf("%s is there twice", row.Name)
+			t.Errorf("%s is listed twice, want it once", row.Name)
 		}
 		table[row.Name] = row
 	}
@@ -37,24 +37,24 @@ func TestEnvDescribesEveryVariable(t *testing.T) {
 	table := envTable(t)
 	for _, name := range []string{"DATA_DIR", "LISTEN_ADDR", "WEBHOOK_MAX_BODY_BYTES", "DOWNLOAD_BUCKET_URL", "DOWNLOAD_KEY_TEMPLATE", "FETCH_ALLOWED_HOSTS"} {
 		if _, ok := table["RECEIVER_"+name]; !ok {
-			t.Errorf("RECEIVER_%s is missing", name)
+			t.Errorf("RECEIVER_%s is not listed, want it listed", name)
 		}
 	}
 	for name, row := range table {
 		if row.Meaning == "" {
-			t.Errorf("%s has no meaning", name)
+			t.Errorf("meaning of %s is empty, want a text", name)
 		}
 		isNumber := row.Default != "" && unicode.IsDigit(rune(row.Default[0])) && !strings.Contains(row.Default, ":")
 		if isNumber && row.Range == "" {
-			t.Errorf("%s is a number without bounds", name)
+			t.Errorf("range of %s is empty, want one: it is a number", name)
 		}
 		if row.Source != "default" && row.Source != "none" {
-			t.Errorf("%s comes from %s, though nothing is set", name, row.Source)
+			t.Errorf("source of %s = %s, want default or none", name, row.Source)
 		}
 	}
 }
 
-func TestEnvTellsWhatIsInForceAndHidesSecrets(t *testing.T) {
+func TestEnvShowsValuesAndRedactsSecrets(t *testing.T) {
 	t.Parallel()
 	env := []string{"RECEIVER_WEBHOOK_TOKENS=hunter2-hunter2-hunter2", "RECEIVER_LOG_LEVEL=debug", "PORT=9000"}
 	table := envTable(t, env...)
@@ -66,7 +66,7 @@ func TestEnvTellsWhatIsInForceAndHidesSecrets(t *testing.T) {
 	}
 	for name, want := range rows {
 		if got := table[name]; got.Value != want[0] || got.Source != want[1] {
-			t.Errorf("%s is %q from %s, want %q from %s", name, got.Value, got.Source, want[0], want[1])
+			t.Errorf("%s = %q from %s, want %q from %s", name, got.Value, got.Source, want[0], want[1])
 		}
 	}
 	text := run(t, env, "env").expect(t, 0).stdout
@@ -75,20 +75,20 @@ func TestEnvTellsWhatIsInForceAndHidesSecrets(t *testing.T) {
 		text += run(t, env, "env", form).expect(t, 0).stdout
 	}
 	if strings.Contains(text, "hunter2") {
-		t.Error("a secret is shown")
+		t.Error("output holds a secret, want it redacted")
 	}
 }
 
-func TestEnvIsHarmlessToATerminal(t *testing.T) {
+func TestEnvEscapesControls(t *testing.T) {
 	t.Parallel()
 	r := run(t, []string{"RECEIVER_LOG_LEVEL=\x1b[2J", "RECEIVER_\x1b[2J=1"}, "env").expect(t, 2)
 	if strings.Contains(r.stdout+r.stderr, "\x1b") {
-		t.Errorf("an escape sequence gets through: %q %q", r.stdout, r.stderr)
+		t.Errorf("output = %q %q, want no escape character", r.stdout, r.stderr)
 	}
 }
 
-// The manual holds the table between two markers; it is what the program says.
-func TestManualHasTheTableOfVariables(t *testing.T) {
+// The manual has the table of variables between two markers.
+func TestManualHasTable(t *testing.T) {
 	t.Parallel()
 	manual, err := os.ReadFile("README.md")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,10 +100,10 @@ func TestManualHasTheTableOfVariables(t *testing.T) {
 	_, rest, begins := strings.Cut(string(manual), "<!-- env:begin -->")
 	table, _, ends := strings.Cut(rest, "<!-- env:end -->")
 	if !begins || !ends {
-		t.Fatal("README.md has no markers <!-- env:begin --> and <!-- env:end -->")
+		t.Fatal("README.md lacks markers, want <!-- env:begin --> and <!-- env:end -->")
 	}
 	want := run(t, []string{"RECEIVER_LOG_LEVEL=debug"}, "env", "--markdown").expect(t, 0).stdout
 	if strings.TrimSpace(table) != strings.TrimSpace(want) {
-		t.Errorf("README.md is not up to date; between the markers belongs the output of \"receiver env --markdown\":\n%s", want)
+		t.Errorf("README.md is outdated, want the output of \"receiver env --markdown\" between the markers:\n%s", want)
 	}
 }

@@ -10,11 +10,11 @@ func newEvents() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "events",
 		Short: "List, show, replay, release and export events",
-		Long: `List, show, replay, release and export events of a running receiver, through its admin listener: the one at
-RECEIVER_ADMIN_ADDR on this machine, or --url. RECEIVER_ADMIN_TOKEN opens it where it asks for a token.
+		Long: `List, show, replay, release and export events through the admin listener of a running receiver: --url, or
+RECEIVER_ADMIN_ADDR on this machine. RECEIVER_ADMIN_TOKEN is sent where a token is required.
 
-When nobody listens there, the store that the configuration names is opened instead: the data folder while no
-receiver has it, or Postgres. What is to run again or goes on does so as soon as a receiver runs.`,
+If no receiver listens there, the command works on the store in offline mode. Replayed and released events
+are processed when a receiver runs.`,
 		Example: "  receiver events list --status dead\n  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11",
 	}
 	var options adminOptions
@@ -23,18 +23,18 @@ receiver has it, or Postgres. What is to run again or goes on does so as soon as
 	return command
 }
 
-// filterFlags are the filters of the list, as the admin API takes them.
+// filterFlags are the filters of the list, as the admin API names them.
 type filterFlags struct{ status, job, query, handler, reason, from, to string }
 
 func (f *filterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&f.status, "status", "", "pending, running, retrying, done, dead or quarantined; with --handler, of its step")
-	flags.StringVar(&f.job, "job", "", "the job, exactly")
-	flags.StringVar(&f.query, "q", "", "how the job or the id begins")
-	flags.StringVar(&f.handler, "handler", "", "the event has a step of this handler")
-	flags.StringVar(&f.reason, "reason", "", "why a step failed, or is tried again, such as expired; with --handler, its step")
-	flags.StringVar(&f.from, "from", "", "received at or after, such as 2026-01-31T12:00:00Z or 2026-01-31")
-	flags.StringVar(&f.to, "to", "", "received before")
+	flags.StringVar(&f.job, "job", "", "exact id of the job")
+	flags.StringVar(&f.query, "q", "", "prefix of the job or of the id")
+	flags.StringVar(&f.handler, "handler", "", "name of a step that the event has")
+	flags.StringVar(&f.reason, "reason", "", "reason why a step failed or is retried, such as expired")
+	flags.StringVar(&f.from, "from", "", "received at or after, such as 2026-01-31 or 2026-01-31T12:00:00Z")
+	flags.StringVar(&f.to, "to", "", "received before this time")
 }
 
 func (f *filterFlags) values() url.Values {

@@ -3,6 +3,9 @@ package main_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -64,12 +67,64 @@ func TestEvents(t *testing.T) {
 			}
 		})
 	}
+	t.Run("show by job", func(t *testing.T) {
+		if got := readEvent(t, run(t, env, "events", "show", "first", "--json").expect(t, 0).stdout); got.ID != id {
+			t.Errorf("event = %s, want %s", got.ID, id)
+		}
+	})
+	for args, want := range map[string]string{
+		"replay --all --status done": "status_not_dead", "replay --all --handler NOSUCH": "no_such_handler",
+		"replay --all --job none": "no_dead_step", "replay " + id + " --handler NOSUCH": "no_such_handler",
+	} {
+		t.Run(args, func(t *testing.T) {
+			var got struct {
+				NoMatch string `json:"no_match"`
+			}
+			text := run(t, env, append([]string{"events"}, strings.Fields(args+" --json")...)...).expect(t, 0).stdout
+			if err := json.Unmarshal([]byte(text), &got); err != nil || got.NoMatch != want {
+				t.Errorf("no_match = %q, error %v, want %q", got.NoMatch, err, want)
+			}
+		})
+	}
 	for args, code := range map[string]int{
 		"list --limit 0": 2, "list --status lost": 2, "show": 2, "show x": 1, "replay": 2, "replay --all x": 2, "export --format xml": 2,
 		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1,
 	} {
 		t.Run(args, func(t *testing.T) {
 			run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)
+		})
+	}
+}
+
+// A hostile admin server cannot send control characters to the terminal.
+func TestEventsOfHostileServer(t *testing.T) {
+	t.Parallel()
+	const hostile = `a\u001b[2J\u202eb`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/api/v1/events":
+			_, _ = io.WriteString(w, `{"events": [{"id": "`+hostile+`", "job": "`+hostile+`", "handler": "`+hostile+`", "reason": "`+hostile+`"}]}`)
+		case strings.HasSuffix(r.URL.Path, "/fails"):
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"detail": "`+hostile+`"}`)
+		default:
+			_, _ = io.WriteString(w, `{"id": "`+hostile+`", "steps": [{"handler": "`+hostile+`", "status": "`+hostile+`"}],
+				"artifacts": [{"media_type": "`+hostile+`", "sha256": "`+hostile+`"}]}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	for args, code := range map[string]int{
+		"list": 0, "list --json": 0, "show x": 0, "show x --json": 0, "export": 0, "export --format csv": 0, "show fails": 1,
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, nil, append([]string{"events", "--url", server.URL}, strings.Fields(args)...)...).expect(t, code)
+			if strings.ContainsAny(got.stdout+got.stderr, "\x1b\u202e") {
+				t.Errorf("output = %q, want no control characters", got.stdout+got.stderr)
+			}
+			if code == 0 {
+				contains(t, "stdout", got.stdout, "202e")
+			}
 		})
 	}
 }

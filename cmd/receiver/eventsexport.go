@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxExported bounds an export, in events; one goes on from the last with --to.
+// maxExported bounds an export, in events. A second export can continue with --to.
 const maxExported = 10_000_000
 
 func newEventsExport(options *adminOptions) *cobra.Command {
@@ -22,7 +21,7 @@ func newEventsExport(options *adminOptions) *cobra.Command {
 	var format string
 	command := &cobra.Command{
 		Use:     "export",
-		Short:   "Write all events that the flags let through, as NDJSON or CSV",
+		Short:   "Write all events that match the flags as NDJSON or CSV",
 		Example: "  receiver events export > events.ndjson\n  receiver events export --status dead --format csv > dead.csv",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -44,13 +43,11 @@ func newEventsExport(options *adminOptions) *cobra.Command {
 	return command
 }
 
-// exporter writes one event after the other.
+// exporter returns functions that write one event, and what is buffered.
 func exporter(out io.Writer, format string) (write func(adminclient.EventSummary) error, flush func() error, err error) {
 	switch format {
 	case "ndjson":
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		return func(e adminclient.EventSummary) error { return encoder.Encode(e) }, func() error { return nil }, nil
+		return func(e adminclient.EventSummary) error { return writeJSON(out, e, "") }, func() error { return nil }, nil
 	case "csv":
 		table := csv.NewWriter(out)
 		err := table.Write([]string{"id", "job", "status", "received_at", "bytes", "images", "handler", "reason", "detail"})
@@ -61,23 +58,43 @@ func exporter(out io.Writer, format string) (write func(adminclient.EventSummary
 			table.Flush()
 			return table.Error()
 		}
-		return func(e adminclient.EventSummary) error { return table.Write(cellsOf(e)) }, flush, nil
+		return func(e adminclient.EventSummary) error { return table.Write(csvRow(e)) }, flush, nil
 	default:
 		return nil, nil, wrongUsage("--format must be ndjson or csv")
 	}
 }
 
-func cellsOf(e adminclient.EventSummary) []string {
-	return []string{
-		string(e.ID), harmlessCell(e.Job), string(e.State), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
-		strconv.Itoa(e.Images), harmlessCell(e.Handler), string(e.Reason), harmlessCell(e.Detail),
+func csvRow(e adminclient.EventSummary) []string {
+	row := []string{
+		string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
+		strconv.Itoa(e.Images), e.Handler, string(e.Reason), e.Detail,
 	}
+	for i, cell := range row {
+		row[i] = csvCell(cell)
+	}
+	return row
 }
 
-// harmlessCell keeps a spreadsheet from taking a stranger's text for a formula.
-func harmlessCell(text string) string {
-	if trimmed := strings.TrimLeft(text, " \t\r\n"); trimmed != "" && strings.ContainsRune("=+-@", rune(trimmed[0])) {
-		return "'" + text
+// csvCell prevents a spreadsheet from interpreting text as a formula, also when it separates cells by another
+// character than the comma. Control characters and line feeds are escaped, so that they cannot hide one.
+func csvCell(text string) string {
+	text = strings.ReplaceAll(escapeControls(text), "\n", `\n`)
+	var cell strings.Builder
+	start := true // of a cell, whatever the separator
+	for i, r := range text {
+		if start && isFormula(text[i:]) {
+			cell.WriteByte('\'')
+		}
+		cell.WriteRune(r)
+		start = strings.ContainsRune(",;|\"", r)
 	}
-	return text
+	return cell.String()
+}
+
+// isFormula reports whether a spreadsheet would interpret the cell as a formula. Full-width signs count.
+func isFormula(cell string) bool {
+	for _, r := range strings.TrimLeft(cell, " ") {
+		return strings.ContainsRune("=+-@＝＋－＠", r)
+	}
+	return false
 }

@@ -58,7 +58,11 @@ func (r *replayOptions) replayOne(ctx context.Context, command *cobra.Command, c
 	if r.json {
 		return printJSON(command.OutOrStdout(), result)
 	}
-	return printResult(command.OutOrStdout(), fmt.Sprintf("%d steps will run again%s\n", result.Steps, whenOnline(client)))
+	text := fmt.Sprintf("%d steps will run again%s", result.Steps, whenOnline(client))
+	if result.NoMatch != "" {
+		text = "nothing to replay: " + explain(result.NoMatch)
+	}
+	return printResult(command.OutOrStdout(), text+"\n")
 }
 
 func (r *replayOptions) replayAll(ctx context.Context, command *cobra.Command, client *adminclient.Client) error {
@@ -73,8 +77,22 @@ func (r *replayOptions) replayAll(ctx context.Context, command *cobra.Command, c
 	if result.More {
 		count = "more than " + count
 	}
+	if result.NoMatch != "" {
+		return printResult(command.OutOrStdout(), "nothing to replay: "+explain(result.NoMatch)+"\n")
+	}
 	if result.DryRun {
 		return printResult(command.OutOrStdout(), count+" match; pass --yes to replay them\n")
 	}
 	return printResult(command.OutOrStdout(), count+" will be replayed"+whenOnline(client)+"\n")
+}
+
+func explain(reason adminclient.NoMatch) string {
+	switch reason {
+	case adminclient.NoSuchHandler:
+		return "there is no such handler; \"receiver targets list\" shows all"
+	case adminclient.StatusNotDead:
+		return "only dead steps can be replayed; omit --status"
+	default:
+		return "no dead step matches"
+	}
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is how long a healthy receiver may take to say so.
+// healthTimeout bounds the wait for the response.
 const healthTimeout = 3 * time.Second
 
 func newHealthcheck() *cobra.Command {
 	var ready bool
 	command := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask the receiver on this machine whether it lives",
-		Long: `Ask the receiver on this machine whether it lives, or with --ready whether it takes callbacks.
-Exit code 0 means yes, 1 no. Of the configuration only RECEIVER_LISTEN_ADDR and PORT count.
-It needs no shell and no other program, and so fits HEALTHCHECK in a container image.`,
+		Short: "Check that the receiver on this machine is alive",
+		Long: `Check that the receiver on this machine is alive, or with --ready that it accepts callbacks.
+The exit code is 0 for yes and 1 for no. Only RECEIVER_LISTEN_ADDR and PORT are read.
+It needs no shell, so it can be the HEALTHCHECK of a container image.`,
 		Example: "  receiver healthcheck\n  receiver healthcheck --ready",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -35,35 +35,35 @@ It needs no shell and no other program, and so fits HEALTHCHECK in a container i
 			if ready {
 				path = "/readyz"
 			}
-			if err := askHealth(command.Context(), base+path); err != nil {
+			if err := checkHealth(command.Context(), base+path); err != nil {
 				return err
 			}
 			return printResult(command.OutOrStdout(), "ok\n")
 		},
 	}
-	command.Flags().BoolVar(&ready, "ready", false, "ask whether it takes callbacks")
+	command.Flags().BoolVar(&ready, "ready", false, "check that it accepts callbacks")
 	return command
 }
 
-// askHealth is nil when the answer is 200. Proxies in the environment are for others.
-func askHealth(ctx context.Context, address string) error {
+// checkHealth returns nil when the response is 200. It uses no proxy.
+func checkHealth(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
+		return fmt.Errorf("request %s: %w", address, err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	client := http.Client{Transport: transport, CheckRedirect: stayPut}
+	client := http.Client{Transport: transport, CheckRedirect: keepRedirect}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no answer from %s: %w", address, withoutURL(err))
+		return fmt.Errorf("no response from %s: %w", address, withoutURL(err))
 	}
 	if err := answer.Body.Close(); err != nil {
-		return fmt.Errorf("answer from %s: %w", address, err)
+		return fmt.Errorf("response from %s: %w", address, err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", address, answer.Status)
+		return fmt.Errorf("%s answered %s", address, answer.Status)
 	}
 	return nil
 }

@@ -14,10 +14,10 @@ func newMigrate() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring the stores' schemas up to date",
-		Long: `Bring the schemas of all stores up to date and say their versions. "receiver serve" does that by itself
-when it starts; this is for those who want to do it before. Embedded, it needs the data folder for itself:
-stop the receiver first. In Postgres replicas may go on running.`,
+		Short: "Migrate the schemas of all stores",
+		Long: `Migrate the schemas of all stores and print their versions. "receiver serve" does the same when it starts.
+With SQLite, stop the receiver first: migrate needs the data folder for itself. With Postgres, replicas can
+keep running.`,
 		Example: "  receiver migrate\n  receiver migrate --json",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -25,15 +25,15 @@ stop the receiver first. In Postgres replicas may go on running.`,
 			if err != nil {
 				return err
 			}
-			done, err := app.Migrate(command.Context(), c)
+			migrated, err := app.Migrate(command.Context(), c)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(command.OutOrStdout(), done)
+				return printJSON(command.OutOrStdout(), migrated)
 			}
 			var text strings.Builder
-			for _, m := range done {
+			for _, m := range migrated {
 				fmt.Fprintf(&text, "%-6s  schema version %d\n", m.Store, m.Version)
 			}
 			return printResult(command.OutOrStdout(), text.String())

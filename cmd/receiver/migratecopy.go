@@ -19,13 +19,13 @@ func newMigrateCopy() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "copy",
-		Short: "Carry events, steps and history from SQLite to Postgres",
-		Long: `Carry the events of an embedded receiver over to Postgres: bodies, steps with their attempts and artifacts,
-and what is still to be done. Stop the receiver that uses the source first; receivers on the target may run.
+		Short: "Copy events, steps and history from SQLite to Postgres",
+		Long: `Copy the events of a receiver with SQLite to Postgres: bodies, steps with their attempts and artifacts, and
+pending work. Stop the receiver that uses the source first; receivers on the target can keep running.
 
-It can be run again, also after it was broken off: what is in the target already is left as it is. At the end it
-counts everything again; the exit code is 1 when something is missing. Bodies that were rejected are not
-carried over, and images stay where they are: move the bucket with its own tools if it moves too.`,
+It can be run again, also after an interruption: rows that the target has are not changed. At the end it
+verifies the counts; the exit code is 1 when something is missing. Rejected bodies are not copied, and
+images stay where they are.`,
 		Example: "  RECEIVER_DATABASE_URL=postgres://... receiver migrate copy --from sqlite:///var/lib/receiver\n" +
 			"  receiver migrate copy --from sqlite://./data --to postgres://receiver@localhost/receiver",
 		Args: cobra.NoArgs,
@@ -44,18 +44,18 @@ carried over, and images stay where they are: move the bucket with its own tools
 			return printCopy(command.OutOrStdout(), report, asJSON)
 		},
 	}
-	command.Flags().StringVar(&from, "from", "", "source, sqlite:// and a folder (default: RECEIVER_DATA_DIR)")
+	command.Flags().StringVar(&from, "from", "", "source: sqlite:// and a folder (default: RECEIVER_DATA_DIR)")
 	command.Flags().StringVar(&to, "to", "",
-		"target, postgres://user:password@host/database (default: RECEIVER_DATABASE_URL, which other users of the machine do not see)")
+		"target: postgres://user:password@host/database (default: RECEIVER_DATABASE_URL)")
 	addJSON(command, &asJSON)
 	return command
 }
 
-// copyEnds gives the configurations of source and target.
+// copyEnds returns the configurations of source and target.
 func copyEnds(from, to string) (source, target config.Config, err error) {
 	c, err := config.Load(builtin.All())
 	var faults *config.Faults
-	if err != nil && !(errors.As(err, &faults) && to != "") { // with --to little is needed of the environment
+	if err != nil && !(errors.As(err, &faults) && to != "") { // with --to, faults of other variables do not matter
 		return source, target, err
 	}
 	source, target = c, c
@@ -75,7 +75,7 @@ func copyEnds(from, to string) (source, target config.Config, err error) {
 	return source, target, nil
 }
 
-var errIncomplete = errors.New("the target lacks something that the source has; nothing is lost, run it again")
+var errIncomplete = errors.New("the target is incomplete; nothing is lost, run the command again")
 
 func printCopy(w io.Writer, report app.CopyReport, asJSON bool) error {
 	if asJSON {
@@ -94,13 +94,13 @@ func printCopy(w io.Writer, report app.CopyReport, asJSON bool) error {
 func copyText(report app.CopyReport) string {
 	in, out := report.Inbox, report.Work
 	var text strings.Builder
-	fmt.Fprintf(&text, "accepted  %d in the source: %d copied, %d were there already, %d the target had accepted itself\n",
+	fmt.Fprintf(&text, "accepted  %d in the source: %d copied, %d already there, %d accepted by the target itself\n",
 		in.Found, in.Fresh, in.Known, in.OtherID)
-	fmt.Fprintf(&text, "history   %d in the source: %d copied with %d steps, %d attempts and %d artifacts, %d were there already, %d not taken\n",
+	fmt.Fprintf(&text, "history   %d in the source: %d copied with %d steps, %d attempts and %d artifacts, %d already there, %d not in the inbox\n",
 		out.Found, out.Fresh, out.Steps, out.Attempts, out.Artifacts, out.Known, out.NoInbox)
-	fmt.Fprintf(&text, "open      %d steps go on in the target\n", out.Jobs)
+	fmt.Fprintf(&text, "open      %d steps continue in the target\n", out.Jobs)
 	if report.Complete {
-		text.WriteString("counted again: everything is there\n")
+		text.WriteString("verified: the target is complete\n")
 	}
 	return text.String()
 }

@@ -1,43 +1,84 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 )
 
-// addJSON gives a command the flag that makes its result readable for programs.
+// addJSON adds the flag --json.
 func addJSON(command *cobra.Command, target *bool) {
 	command.Flags().BoolVar(target, "json", false, "print the result as JSON")
 }
 
-// printJSON writes a result for a program, with line breaks for the person who looks at it all the same.
-func printJSON(w io.Writer, result any) error {
-	encoder := json.NewEncoder(w)
+// printJSON prints a result as indented JSON.
+func printJSON(w io.Writer, result any) error { return writeJSON(w, result, "  ") }
+
+// writeJSON writes a value as JSON, and a line feed. Control characters, also those that change the direction of
+// text, are escaped: a terminal would interpret them.
+func writeJSON(w io.Writer, value any, indent string) error {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(result); err != nil {
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
-	return nil
+	text := escape(buffer.String(), func(r rune) string {
+		if high, low := utf16.EncodeRune(r); high != '\uFFFD' {
+			return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+		}
+		return fmt.Sprintf(`\u%04x`, r)
+	})
+	return write(w, text)
 }
 
-// printResult writes a result for a person.
-func printResult(w io.Writer, text string) error {
+// printResult prints text for a person, with control characters escaped.
+func printResult(w io.Writer, text string) error { return write(w, escapeControls(text)) }
+
+func write(w io.Writer, text string) error {
 	if _, err := io.WriteString(w, text); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
 
-// printable quotes a text that a terminal could take for commands.
+// printTo prints a message to stderr. Write errors are ignored: there is nowhere to report them.
+func printTo(w io.Writer, format string, values ...any) {
+	_, _ = io.WriteString(w, escapeControls(fmt.Sprintf(format, values...)))
+}
+
+// printable quotes text that has control characters or line feeds.
 func printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(text)
 	}
 	return text
+}
+
+// escapeControls replaces control characters by Go escape sequences such as \x1b. It keeps line feeds.
+func escapeControls(text string) string {
+	return escape(text, func(r rune) string {
+		quoted := strconv.QuoteRuneToASCII(r)
+		return quoted[1 : len(quoted)-1]
+	})
+}
+
+// escape replaces every rune that is not printable, except line feeds.
+func escape(text string, replace func(rune) string) string {
+	var escaped strings.Builder
+	for _, r := range text {
+		if r == '\n' || strconv.IsPrint(r) {
+			escaped.WriteRune(r)
+		} else {
+			escaped.WriteString(replace(r))
+		}
+	}
+	return escaped.String()
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress is a bar on a terminal and nothing elsewhere.
+// progress is a progress bar on a terminal, and prints nothing elsewhere.
 type progress struct{ bar *progressbar.ProgressBar }
 
 func newProgress(w io.Writer, total int, what string) *progress {
@@ -23,17 +23,17 @@ func newProgress(w io.Writer, total int, what string) *progress {
 		progressbar.OptionShowCount(),
 		progressbar.OptionClearOnFinish(),
 	)
-	_ = bar.RenderBlank() // so that it is there from the beginning
+	_ = bar.RenderBlank() // show it before the first step
 	return &progress{bar}
 }
 
 func (p *progress) set(done int) {
 	if p.bar != nil {
-		_ = p.bar.Set(done) // a screen that cannot be drawn on is no fault of the work
+		_ = p.bar.Set(done) // a terminal that cannot be written to must not fail the command
 	}
 }
 
-// setOf is set for work whose extent is known only when it has begun.
+// setOf sets the number of steps as well.
 func (p *progress) setOf(done, all int) {
 	if p.bar != nil {
 		p.bar.ChangeMax(all)
@@ -41,7 +41,7 @@ func (p *progress) setOf(done, all int) {
 	}
 }
 
-// clear takes the bar away, so that a line can be printed in its place; set draws it again.
+// clear removes the bar so that a line can be printed; set shows it again.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -20,7 +20,7 @@ import (
 func sendForward(ctx context.Context, out io.Writer, body []byte, options sendOptions) error {
 	e, err := event.Decode(body)
 	if err != nil {
-		return wrongUsage("no receiver would take the callback: %s", err)
+		return wrongUsage("a receiver would reject the callback: %s", err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -33,14 +33,14 @@ func sendForward(ctx context.Context, out io.Writer, body []byte, options sendOp
 	}
 	failed, steps := 0, configured.Steps()
 	for _, step := range steps {
-		told, err := sendToTarget(ctx, configured, step, e, options.timeout)
+		result, err := sendToTarget(ctx, configured, step, e, options.timeout)
 		if err != nil {
 			return err
 		}
-		if err := told.print(out, options.asJSON); err != nil {
+		if err := result.print(out, options.asJSON); err != nil {
 			return err
 		}
-		if !told.OK {
+		if !result.OK {
 			failed++
 		}
 	}
@@ -50,7 +50,7 @@ func sendForward(ctx context.Context, out io.Writer, body []byte, options sendOp
 	return nil
 }
 
-// loadForward reads what the environment says of the handler, enabled or not.
+// loadForward reads the configuration of the handler, whether it is enabled or not.
 func loadForward(address string) (config.Handler, error) {
 	return config.LoadHandler(handler.Define(forward.Name, forward.New), func(c handler.Config) {
 		own, ok := c.(*forward.Config)
@@ -64,7 +64,7 @@ func loadForward(address string) (config.Handler, error) {
 	})
 }
 
-// sent is what came of one call.
+// sent is the outcome of one call.
 type sent struct {
 	Target       string   `json:"target"`
 	OK           bool     `json:"ok"`
@@ -73,24 +73,24 @@ type sent struct {
 	Answer       string   `json:"answer"`
 }
 
-func sendToTarget(ctx context.Context, configured config.Handler, step handler.Step, e event.Event, timeout time.Duration) (told sent, err error) {
-	made, err := configured.Definition.New(ctx, configured.Config, handler.Deps{Step: step.Name, Log: zerolog.Nop(), Redact: event.Redact})
+func sendToTarget(ctx context.Context, configured config.Handler, step handler.Step, e event.Event, timeout time.Duration) (result sent, err error) {
+	target, err := configured.Definition.New(ctx, configured.Config, handler.Deps{Step: step.Name, Log: zerolog.Nop(), Redact: event.Redact})
 	if err != nil {
 		return sent{}, err
 	}
-	defer func() { err = errors.Join(err, handler.Close(made)) }()
+	defer func() { err = errors.Join(err, handler.Close(target)) }()
 	ctx, cancel := context.WithTimeout(ctx, min(timeout, step.Limits.Timeout))
 	defer cancel()
 	begun := time.Now()
-	outcome, failed := made.Handle(ctx, e)
-	told = sent{
+	outcome, failed := target.Handle(ctx, e)
+	result = sent{
 		Target: step.Name, OK: failed == nil, ID: e.ID, Answer: outcome.Detail,
 		Milliseconds: float64(time.Since(begun).Microseconds()) / 1000,
 	}
 	if failed != nil {
-		told.Answer = failed.Error()
+		result.Answer = failed.Error()
 	}
-	return told, nil
+	return result, nil
 }
 
 func (s sent) print(out io.Writer, asJSON bool) error {

@@ -13,19 +13,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// stopGrace is what a disk that hangs gets beyond the time to stop, before the process ends all the same.
+// stopGrace is added to the shutdown timeout before the process exits although a part of it hangs.
 const stopGrace = 2 * time.Second
 
 func newServe() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Receive callbacks until told to stop",
-		Long: `Receive callbacks and work on them until SIGTERM or SIGINT. Then no new callback is taken, what is under
-way has RECEIVER_SHUTDOWN_TIMEOUT to end, and what does not end goes on at the next start. A second
-signal ends the process at once; nothing that was acknowledged is lost by that either.
+		Short: "Accept and process callbacks until SIGTERM or SIGINT",
+		Long: `Accept and process callbacks until SIGTERM or SIGINT. Then new callbacks are refused, and running steps have
+RECEIVER_SHUTDOWN_TIMEOUT to finish; others continue at the next start. A second signal ends the process
+at once. No acknowledged event is lost in either case.
 
-The first start without RECEIVER_WEBHOOK_TOKENS makes a token, keeps it in RECEIVER_DATA_DIR and prints
-the URL to register with Deep Image.`,
+The first start without RECEIVER_WEBHOOK_TOKENS creates a token in RECEIVER_DATA_DIR and prints the URL to
+register with Deep Image.`,
 		Example: "  receiver serve\n  RECEIVER_DATA_DIR=/var/lib/receiver receiver serve",
 		Args:    cobra.NoArgs,
 		RunE:    func(command *cobra.Command, _ []string) error { return serve(command) },
@@ -53,14 +53,14 @@ func serve(command *cobra.Command) error {
 	}
 	err = receiver.Start(command.Context())
 	if err == nil {
-		warnOfToken(log, tokens)
-		announce(command.OutOrStdout(), c, tokens, receiver.Addr())
+		logToken(log, tokens)
+		printURL(command.OutOrStdout(), c, tokens, receiver.Addr())
 		err = wait(command.Context(), receiver)
 	}
 	return errors.Join(err, stop(command.Context(), receiver, c))
 }
 
-// wait returns when the receiver is told to stop, or with an error when it failed by itself.
+// wait returns when the context ends, or with an error when the receiver fails.
 func wait(ctx context.Context, receiver *app.App) error {
 	select {
 	case <-ctx.Done():
@@ -70,7 +70,7 @@ func wait(ctx context.Context, receiver *app.App) error {
 	}
 }
 
-// stop gives the receiver its time to end, though the context has ended already.
+// stop stops the receiver within the shutdown timeout, although the context has ended.
 func stop(ctx context.Context, receiver *app.App, c config.Config) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
 	defer cancel()
@@ -80,15 +80,15 @@ func stop(ctx context.Context, receiver *app.App, c config.Config) error {
 	case err := <-stopped:
 		return err
 	case <-time.After(c.ShutdownTimeout + stopGrace):
-		return errors.New("the receiver could not stop in time; what was acknowledged is safe and goes on at the next start")
+		return errors.New("the receiver did not stop in time; acknowledged events continue at the next start")
 	}
 }
 
-func warnOfToken(log zerolog.Logger, tokens config.Tokens) {
+func logToken(log zerolog.Logger, tokens config.Tokens) {
 	switch {
 	case tokens.Exposed:
 		log.Warn().Str("file", tokens.File).Msg("other users of this machine can read the webhook token")
 	case tokens.File != "" && !tokens.Made:
-		log.Info().Str("file", tokens.File).Msg("webhook token is in its file")
+		log.Info().Str("file", tokens.File).Msg("webhook token read from file")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestFirstStartPrintsTheURLToRegister(t *testing.T) {
+func TestFirstStartPrintsURL(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	first := start(t, folder, "RECEIVER_PUBLIC_URL=https://hooks.example.com/deep/")
@@ -28,37 +28,37 @@ func TestFirstStartPrintsTheURLToRegister(t *testing.T) {
 		"https://hooks.example.com/deep/webhooks/deep-image/"+token+"\n", "http://"+first.address+"/webhooks/deep-image/"+token+"\n",
 		first.tokenFile())
 	if strings.Contains(stopped.stderr, token) {
-		t.Errorf("the token is in the log:\n%s", stopped.stderr)
+		t.Errorf("log has the token, want it redacted:\n%s", stopped.stderr)
 	}
 
 	later := start(t, folder).stop(t, syscall.SIGINT).expect(t, 0)
 	if later.stdout != "" || strings.Contains(later.stderr, token) {
-		t.Errorf("a later start shows the token:\n%s%s", later.stdout, later.stderr)
+		t.Errorf("output of a later start has the token, want it redacted:\n%s%s", later.stdout, later.stderr)
 	}
 	contains(t, "log", later.stderr, first.tokenFile())
 }
 
-func TestStartWithoutAPublicURLSaysWhatIsToBeFilledIn(t *testing.T) {
+func TestFirstStartWithoutPublicURL(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir())
 	r.stdout.await(t, `(https://YOUR-HOST/webhooks/deep-image/\S+)\n`)
 }
 
-func TestStartWithTokensMakesNone(t *testing.T) {
+func TestStartWithTokensCreatesNone(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
 	run(t, []string{r.listening(), "RECEIVER_WEBHOOK_TOKENS=" + knownToken}, "send").expect(t, 0)
 	run(t, nil, "send", "--url", "http://"+r.address+"/webhooks/deep-image/"+knownToken).expect(t, 0)
 	stopped := r.stop(t, syscall.SIGTERM).expect(t, 0)
-	if _, err := os.Stat(r.tokenFile()); err == nil {
-		t.Error("a token file was made")
+	if _, err := os.Stat(r.tokenFile()); !os.IsNotExist(err) {
+		t.Errorf("stat of the token file = %v, want that it does not exist", err)
 	}
 	if stopped.stdout != "" || strings.Contains(stopped.stderr, "hunter2") {
-		t.Errorf("the token is shown:\n%s%s", stopped.stdout, stopped.stderr)
+		t.Errorf("output has the token, want it redacted:\n%s%s", stopped.stdout, stopped.stderr)
 	}
 }
 
-func TestTokenFileThatOthersCanReadIsWarnedOf(t *testing.T) {
+func TestWarningAboutReadableTokenFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	first := start(t, folder)
@@ -67,30 +67,29 @@ func TestTokenFileThatOthersCanReadIsWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, folder).stop(t, syscall.SIGTERM).expect(t, 0)
-	contains(t, "log", r.stderr, `"level":"warn"`, "other users of this machine can read")
-	check := receiver(t, call{args: []string{"check"}, folder: folder, env: []string{"RECEIVER_MIN_FREE_BYTES=1MiB"}}).expect(t, 0)
-	contains(t, "check", check.stdout, "warn  token")
+	contains(t, "log", r.stderr, `"level":"warn","file":"`+first.tokenFile())
+	hasResults(t, check(t, folder, 0), checkResult{Check: "token", Subject: first.tokenFile(), Status: "warn"})
 }
 
-// A callback that comes slowly keeps the receiver from ending at the first signal.
-func TestSecondSignalEndsAtOnce(t *testing.T) {
+// A slow callback delays the shutdown after the first signal.
+func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
 	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
 	slow := dial(t, r.address)
 	if _, err := io.WriteString(slow, "POST /webhooks/deep-image/"+knownToken+" HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(slow, make([]byte, len("HTTP/1.1 100 "))); err != nil { // its body is waited for
+	if _, err := io.ReadFull(slow, make([]byte, len("HTTP/1.1 100 "))); err != nil { // the receiver waits for the body
 		t.Fatal(err)
 	}
 	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	awaitClosedDoor(t, r)
+	awaitClosedListener(t, r)
 	r.signalUntilItEnds(t, syscall.SIGTERM)
 	status, ok := r.command.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() {
-		t.Errorf("the second signal did not end it: %v", r.command.ProcessState)
+		t.Errorf("process state = %v, want it killed by the second signal", r.command.ProcessState)
 	}
 }
 
@@ -107,8 +106,8 @@ func dial(t *testing.T, address string) net.Conn {
 	return connection
 }
 
-// awaitClosedDoor waits until no connection is taken any more, though the process lives.
-func awaitClosedDoor(t *testing.T, r *running) {
+// awaitClosedListener waits until connections are refused while the process runs.
+func awaitClosedListener(t *testing.T, r *running) {
 	t.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -121,9 +120,9 @@ func awaitClosedDoor(t *testing.T, r *running) {
 		select {
 		case <-look.C:
 		case <-r.exited:
-			t.Fatal("the first signal ended it")
+			t.Fatal("process ended after the first signal, want it running")
 		case <-t.Context().Done():
-			t.Fatal("the door stays open")
+			t.Fatal("listener accepts connections, want them refused")
 		}
 	}
 }
@@ -139,24 +138,23 @@ func TestServeFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(short, "webhook-token"), []byte("hunter2"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rows := []struct {
+	for _, row := range []struct {
 		name string
 		env  []string
-		want string
+		want string // in stderr
 	}{
-		{"address in use", []string{other.listening()}, "address already in use"},
-		{"data folder in use", []string{"RECEIVER_DATA_DIR=" + filepath.Join(other.folder, "data")}, "in use by another receiver"},
-		{"data folder is a file", []string{"RECEIVER_DATA_DIR=" + file}, file},
-		{"kept token is too short", []string{"RECEIVER_DATA_DIR=" + short}, "holds one that has 7 characters; it needs at least 16"},
-	}
-	for _, row := range rows {
+		{name: "address in use", env: []string{other.listening()}, want: other.address},
+		{name: "data folder in use", env: []string{"RECEIVER_DATA_DIR=" + filepath.Join(other.folder, "data")}, want: other.folder},
+		{name: "data folder is a file", env: []string{"RECEIVER_DATA_DIR=" + file}, want: file},
+		{name: "stored token is too short", env: []string{"RECEIVER_DATA_DIR=" + short}, want: short},
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			env := append([]string{"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0"}, row.env...)
 			r := run(t, env, "serve").expect(t, 1)
 			contains(t, "stderr", r.stderr, row.want)
 			if r.stdout != "" || strings.Contains(r.stderr, "hunter2") {
-				t.Errorf("a token is shown:\n%s%s", r.stdout, r.stderr)
+				t.Errorf("output has a token, want it redacted:\n%s%s", r.stdout, r.stderr)
 			}
 		})
 	}

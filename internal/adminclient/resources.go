@@ -3,12 +3,16 @@ package adminclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 )
@@ -16,6 +20,7 @@ import (
 const (
 	pageSize     = 200  // items of one request for a list
 	maxTrackJobs = 1000 // jobs of one request to track
+	maxJobEvents = 20   // events of one job that an error lists
 )
 
 // Resources of the admin API.
@@ -95,10 +100,41 @@ func (c *Client) Event(ctx context.Context, id string) (e Event, raw json.RawMes
 	return e, raw, nil
 }
 
+// FindEvent is Event, but also accepts the id of a job that has exactly one event.
+func (c *Client) FindEvent(ctx context.Context, idOrJob string) (e Event, raw json.RawMessage, err error) {
+	e, raw, err = c.Event(ctx, idOrJob)
+	if failed, ok := errors.AsType[*StatusError](err); !ok || failed.Status != http.StatusNotFound {
+		return e, raw, err
+	}
+	var ids []string
+	listing := c.ListEvents(ctx, url.Values{"job": {idOrJob}}, maxJobEvents, func(s EventSummary) error {
+		ids = append(ids, string(s.ID))
+		return nil
+	})
+	switch {
+	case listing != nil || len(ids) == 0:
+		return e, nil, err
+	case len(ids) > 1:
+		return e, nil, badInput("the job has several events; pass the id of one:\n  %s", strings.Join(ids, "\n  "))
+	}
+	return c.Event(ctx, ids[0])
+}
+
+// NoMatch says why there is nothing to replay.
+type NoMatch string
+
+// Every reason.
+const (
+	NoSuchHandler NoMatch = "no_such_handler" // the filter names a handler that neither the configuration nor the store has
+	StatusNotDead NoMatch = "status_not_dead" // only dead steps are replayed, and the filter excludes them
+	NoDeadStep    NoMatch = "no_dead_step"    // no dead step matches
+)
+
 // Replayed is the result of a replay of one event.
 type Replayed struct {
-	ID    string `json:"id"`
-	Steps int    `json:"steps"`
+	ID      string  `json:"id"`
+	Steps   int     `json:"steps"`
+	NoMatch NoMatch `json:"no_match,omitempty"` // if Steps is 0
 }
 
 // Replay runs the dead steps of an event again: those of one handler, or all if it is empty. With finished, also
@@ -112,14 +148,18 @@ func (c *Client) Replay(ctx context.Context, id, handler string, finished bool) 
 		query.Set("finished", "true")
 	}
 	err = c.post(ctx, "/events/"+url.PathEscape(id)+"/replay", query, nil, &result)
+	if err == nil && result.Steps == 0 {
+		result.NoMatch, err = c.noMatch(ctx, query)
+	}
 	return result, err
 }
 
 // BulkReplay is the result of a bulk replay.
 type BulkReplay struct {
-	Events int  `json:"events"`
-	More   bool `json:"more"` // Events is only a lower bound
-	DryRun bool `json:"dry_run"`
+	Events  int     `json:"events"`
+	More    bool    `json:"more"` // Events is only a lower bound
+	DryRun  bool    `json:"dry_run"`
+	NoMatch NoMatch `json:"no_match,omitempty"` // if Events is 0
 }
 
 // ReplayAll starts a bulk replay of the events that match the filter; with dryRun it only counts them.
@@ -128,7 +168,36 @@ func (c *Client) ReplayAll(ctx context.Context, filter url.Values, dryRun bool) 
 		filter.Set("dry_run", "true")
 	}
 	err = c.post(ctx, "/replays", filter, nil, &result)
+	if err == nil && result.Events == 0 {
+		result.NoMatch, err = c.noMatch(ctx, filter)
+	}
 	return result, err
+}
+
+// noMatch returns the reason why a filter matches nothing that can be replayed.
+func (c *Client) noMatch(ctx context.Context, filter url.Values) (NoMatch, error) {
+	if handler := filter.Get("handler"); handler != "" {
+		if known, err := c.hasHandler(ctx, handler); err != nil || !known {
+			return NoSuchHandler, err
+		}
+	}
+	if status := filter.Get("status"); status != "" && status != string(event.Dead) {
+		return StatusNotDead, nil
+	}
+	return NoDeadStep, nil
+}
+
+// hasHandler reports whether a handler is configured, or an event has a step of it.
+func (c *Client) hasHandler(ctx context.Context, name string) (known bool, err error) {
+	targets, err := c.Targets(ctx)
+	if err != nil || slices.ContainsFunc(targets, func(t Target) bool { return t.Name == name }) {
+		return true, err
+	}
+	err = c.ListEvents(ctx, url.Values{"handler": {name}}, 1, func(EventSummary) error {
+		known = true
+		return nil
+	})
+	return known, err
 }
 
 // Released is the result of releasing or verifying quarantined events.

@@ -23,6 +23,9 @@ func Copy(ctx context.Context, from, to config.Config, progress CopyProgress) (r
 	if from.Database.IsPostgres() || !to.Database.IsPostgres() {
 		return report, errors.New("app: the source of a copy must be sqlite://, its target postgres://")
 	}
+	if err := checkFilesExist(from); err != nil { // a source is never created
+		return report, fmt.Errorf("source: %w", err)
+	}
 	source, err := openStores(ctx, from)
 	if err != nil {
 		return report, fmt.Errorf("source: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -77,13 +76,21 @@ func (s *stores) openFiles(ctx context.Context, c config.Config) error {
 }
 
 func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
-	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("app: no store at %s", path)
-		}
+	if err := checkFilesExist(c); err != nil {
+		return err
 	}
 	_, err := s.openFolder(ctx, c)
 	return err
+}
+
+// checkFilesExist returns an error that wraps fs.ErrNotExist if a SQLite file of the receiver is missing.
+func checkFilesExist(c config.Config) error {
+	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("app: no store: %w", err)
+		}
+	}
+	return nil
 }
 
 // openFolder locks the data folder and opens the files in it.

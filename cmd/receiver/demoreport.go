@@ -14,10 +14,10 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// demoReport is what the demo has to show.
+// demoReport is the result of the demo.
 type demoReport struct {
 	Callbacks int           `json:"callbacks"` // delivered, repeats included
-	Events    int           `json:"events"`    // that they became
+	Events    int           `json:"events"`    // that resulted
 	Images    []demoImage   `json:"images"`
 	Refused   []demoRefusal `json:"refused"`
 	Folder    string        `json:"folder"`
@@ -37,7 +37,7 @@ type demoImage struct {
 	Key      string `json:"key"`
 }
 
-// demoRefusal is an event whose image was not stored, and why.
+// demoRefusal is an event whose image was not stored, with the reason.
 type demoRefusal struct {
 	Job    string       `json:"job"`
 	Reason event.Reason `json:"reason"`
@@ -61,7 +61,7 @@ func (r *demoReport) add(h history.Details) {
 	}
 }
 
-// compare holds what was stored against what the vendor made.
+// compare checks that every image was stored as the vendor made it.
 func (r *demoReport) compare() error {
 	sort.SliceStable(r.Images, func(a, b int) bool { return r.Images[a].Key < r.Images[b].Key })
 	stored := map[string]bool{}
@@ -75,12 +75,12 @@ func (r *demoReport) compare() error {
 	for _, job := range r.jobs {
 		for _, image := range job.Images {
 			if !refused[job.ID] && !stored[job.ID+image.SHA256] {
-				return fmt.Errorf("an image of job %s was not stored as it was sent", job.ID)
+				return fmt.Errorf("an image of job %s differs from the one that was sent, or is missing", job.ID)
 			}
 		}
 	}
 	if r.Events != len(r.jobs) {
-		return fmt.Errorf("%d jobs became %d events", len(r.jobs), r.Events)
+		return fmt.Errorf("%d jobs resulted in %d events", len(r.jobs), r.Events)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (r *demoReport) print(w io.Writer, asJSON bool) error {
 		}
 	}
 	err := table.Flush()
-	_, closing := fmt.Fprintf(w, "\n%d callbacks became %d events; %d images are whole, and byte for byte what was sent.\nLook at them: %s\n",
+	_, closing := fmt.Fprintf(w, "\n%d callbacks became %d events; %d images are complete and identical to what was sent.\nSee %s\n",
 		r.Callbacks, r.Events, len(r.Images), r.Folder)
 	return errors.Join(err, closing)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// announce prints, once, where callbacks are to be sent: when the token was made
-// by this start. It never goes through the log, which is kept and passed on.
-func announce(out io.Writer, c config.Config, tokens config.Tokens, bound net.Addr) {
+// printURL prints the webhook URL when this start created the token. The token must not get into the log.
+func printURL(out io.Writer, c config.Config, tokens config.Tokens, bound net.Addr) {
 	if !tokens.Made {
 		return
 	}
@@ -21,7 +20,7 @@ func announce(out io.Writer, c config.Config, tokens config.Tokens, bound net.Ad
 	}
 	path := event.WebhookPath + "/" + url.PathEscape(tokens.List[0].Reveal())
 	printTo(out, `
-This is the first start: a webhook token was made and is kept in
+This is the first start. A webhook token was created in
   %s
 
 Register this URL with Deep Image as webhooks.complete:
@@ -29,12 +28,12 @@ Register this URL with Deep Image as webhooks.complete:
 `, tokens.File, base+path)
 	if local, err := localURL(bound.String()); err == nil {
 		printTo(out, `
-From this machine the receiver is reached at:
+On this machine the receiver listens at:
   %s
 `, local+path)
 	}
 	printTo(out, `
-Whoever knows the token can send callbacks, so keep it secret.
+Keep the token secret: it allows anyone to send callbacks.
 
 `)
 }

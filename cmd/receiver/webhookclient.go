@@ -19,36 +19,36 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// door is where callbacks are sent.
-type door struct {
-	address secret.Value // a URL that may hold the token
-	token   secret.Value // zero if the URL holds it
-	client  *http.Client // each request has its own deadline
+// webhookClient sends callbacks to a receiver.
+type webhookClient struct {
+	address secret.Value // a URL that may contain the token
+	token   secret.Value // zero if the URL contains it
+	http    *http.Client // each request has its own deadline
 }
 
-// findDoor finds out where the receiver is and what opens it.
-func findDoor(options sendOptions) (door, error) {
+// newWebhookClient finds the webhook URL and the token.
+func newWebhookClient(options sendOptions) (webhookClient, error) {
 	u, err := receiverURL(options.url)
 	if err != nil {
-		return door{}, err
+		return webhookClient{}, err
 	}
 	path := strings.TrimRight(u.Path, "/")
 	if strings.Contains(path, event.WebhookPath+"/") || u.Query().Has("token") || u.User != nil {
-		return newDoor(u, secret.Value{}), nil
+		return connectWebhook(u, secret.Value{}), nil
 	}
 	if !strings.HasSuffix(path, event.WebhookPath) {
 		u.Path, u.RawPath = path+event.WebhookPath, ""
 	}
 	token, err := findToken(options.tokenFile)
-	return newDoor(u, token), err
+	return connectWebhook(u, token), err
 }
 
-func newDoor(u *url.URL, token secret.Value) door {
+func connectWebhook(u *url.URL, token secret.Value) webhookClient {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	return door{
+	return webhookClient{
 		address: secret.New(u.String()),
 		token:   token,
-		client:  &http.Client{Transport: transport, CheckRedirect: stayPut},
+		http:    &http.Client{Transport: transport, CheckRedirect: keepRedirect},
 	}
 }
 
@@ -64,12 +64,12 @@ func receiverURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, wrongUsage("--url must be a whole URL such as http://127.0.0.1:8080")
+		return nil, wrongUsage("--url must be a complete URL such as http://127.0.0.1:8080")
 	}
 	return u, nil
 }
 
-// findToken gives the first of the tokens that the receiver would take.
+// findToken returns the first of the tokens that the receiver accepts.
 func findToken(path string) (secret.Value, error) {
 	if path != "" {
 		token, err := config.ReadToken(path)
@@ -84,8 +84,8 @@ func findToken(path string) (secret.Value, error) {
 	}
 	tokens, err := c.Tokens()
 	if errors.Is(err, fs.ErrNotExist) {
-		return secret.Value{}, wrongUsage("there is no token: give --token-file, RECEIVER_WEBHOOK_TOKENS, " +
-			"or the RECEIVER_DATA_DIR of a receiver that has started once")
+		return secret.Value{}, wrongUsage("there is no token: pass --token-file, or set RECEIVER_WEBHOOK_TOKENS " +
+			"or the RECEIVER_DATA_DIR of a receiver that has started before")
 	}
 	if err != nil {
 		return secret.Value{}, err
@@ -93,22 +93,22 @@ func findToken(path string) (secret.Value, error) {
 	return tokens.List[0], nil
 }
 
-// deliver sends one callback and reads the answer. No error holds the token.
-func (d door) deliver(ctx context.Context, body []byte, timeout time.Duration) (answer, error) {
+// deliver sends one callback and reads the answer. Its errors do not contain the token.
+func (c webhookClient) deliver(ctx context.Context, body []byte, timeout time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.address.Reveal(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address.Reveal(), bytes.NewReader(body))
 	if err != nil {
 		return answer{}, fmt.Errorf("send: %w", withoutURL(err))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", httpclient.UserAgent())
-	if !d.token.IsZero() {
-		request.Header.Set("Authorization", "Bearer "+d.token.Reveal())
+	if !c.token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
-	response, err := d.client.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
-		return answer{}, fmt.Errorf("no answer from %s: %w", request.URL.Host, withoutURL(err))
+		return answer{}, fmt.Errorf("no response from %s: %w", request.URL.Host, withoutURL(err))
 	}
 	defer response.Body.Close() //nolint:errcheck // only read from
 	return readAnswer(response)
@@ -117,7 +117,7 @@ func (d door) deliver(ctx context.Context, body []byte, timeout time.Duration) (
 func readAnswer(response *http.Response) (answer, error) {
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return answer{}, fmt.Errorf("the answer broke off: %w", err)
+		return answer{}, fmt.Errorf("the response ended early: %w", err)
 	}
 	got := answer{Code: response.StatusCode}
 	if json.Valid(content) {

@@ -15,17 +15,17 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitWrong  = 2 // usage or configuration
+	exitUsage  = 2 // wrong usage or configuration
 )
 
-// startedError is the error of a command that cobra found fit to run.
-type startedError struct{ err error }
+// runError is an error of a command that accepted its command line.
+type runError struct{ err error }
 
-func (e *startedError) Error() string { return e.err.Error() }
+func (e *runError) Error() string { return e.err.Error() }
 
-func (e *startedError) Unwrap() error { return e.err }
+func (e *runError) Unwrap() error { return e.err }
 
-// usageError is a wrong command line that only the command itself could see.
+// usageError is a wrong command line that only the command itself can detect.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
@@ -34,9 +34,9 @@ func wrongUsage(format string, values ...any) error {
 	return &usageError{fmt.Sprintf(format, values...)}
 }
 
-// report prints the error of a command and gives the exit code.
-func report(w io.Writer, command string, err error) int {
-	var started *startedError
+// exitCode prints the error of a command and returns the exit code.
+func exitCode(w io.Writer, command string, err error) int {
+	var run *runError
 	var usage *usageError
 	var input *adminclient.InputError
 	var faults *config.Faults
@@ -45,12 +45,12 @@ func report(w io.Writer, command string, err error) int {
 		return exitDone
 	case errors.As(err, &faults):
 		printFaults(w, faults)
-		return exitWrong
-	case errors.As(err, &usage), errors.As(err, &input), !errors.As(err, &started):
+		return exitUsage
+	case errors.As(err, &usage), errors.As(err, &input), !errors.As(err, &run):
 		printTo(w, "receiver: %s\nSee \"%s --help\".\n", strings.TrimSpace(err.Error()), command)
-		return exitWrong
+		return exitUsage
 	case errors.Is(err, context.Canceled):
-		printTo(w, "receiver: stopped before it was done\n")
+		printTo(w, "receiver: interrupted\n")
 		return exitFailed
 	default:
 		printTo(w, "receiver: %s\n", strings.TrimSpace(err.Error()))
@@ -69,9 +69,4 @@ func printFaults(w io.Writer, faults *config.Faults) {
 		printTo(w, "  %s\n", printable(fault.String()))
 	}
 	printTo(w, "\"receiver env\" lists every variable.\n")
-}
-
-// printTo writes for a person. If nobody can be told, there is nobody to tell that either.
-func printTo(w io.Writer, format string, values ...any) {
-	_, _ = fmt.Fprintf(w, format, values...)
 }
