@@ -1,6 +1,5 @@
-// Package replay has many dead events run again, little by little and after new work:
-// it goes through them once, from the newest to the oldest, and gives the workers more
-// only when they have nearly done what they got.
+// Package replay runs bulk replays: it replays all dead events that match a filter, the newest first, with a lower
+// priority than new events. It replays an event only when few steps wait for a worker.
 package replay
 
 import (
@@ -19,22 +18,22 @@ import (
 )
 
 const (
-	// batch is how many events are looked up at a time.
+	// batch is how many events one query finds.
 	batch = 100
-	// fill is how many steps of a handler may wait for a worker before no more are replayed: well below where
-	// the relay would keep new events back.
-	fill = 300
-	// pause is how long it waits before it looks whether there is room again.
-	pause = 100 * time.Millisecond
-	// failures is how often in a row the store may fail before a replay is given up.
-	failures = 30
-	// failurePause is the time between two of those.
-	failurePause = time.Second
-	// lease is how long a replica has a replay without saying that it is still at it.
+	// maxPending is how many steps of a handler may wait for a worker while events are replayed. The relay
+	// stops adding events only far above it.
+	maxPending = 300
+	// pendingInterval is the time between two counts of the steps that wait.
+	pendingInterval = 100 * time.Millisecond
+	// maxFailures is how often in a row the store may fail before a bulk replay ends as failed.
+	maxFailures = 30
+	// retryPause is the time between two of these failures.
+	retryPause = time.Second
+	// lease is how long a bulk replay belongs to a replica that does not renew it.
 	lease = 30 * time.Second
-	// look is how often it is looked for a replay that nobody works on.
-	look = 5 * time.Second
-	// endTimeout is what it may take to write down that it ended.
+	// interval is the time between two attempts to acquire a bulk replay.
+	interval = 5 * time.Second
+	// endTimeout bounds recording the end.
 	endTimeout = 2 * time.Second
 )
 
@@ -67,39 +66,39 @@ type Deps struct {
 	Log         zerolog.Logger
 }
 
-// Replayer works on the replay of many events that is written down in the store: one at a time, by one replica. It is safe for
-// use by many goroutines. What it has not come to when the process ends is gone on with at the next start, or by another replica.
+// Replayer runs the bulk replay that is in progress, while this replica holds its lease. An interrupted bulk replay resumes at the
+// next start, or in another replica. It is safe for use by many goroutines.
 type Replayer struct {
 	*background.Service
 	Deps
 
-	begun chan struct{} // receives a value when there is a new replay
+	created chan struct{} // receives a value when there is a new bulk replay
 }
 
 // New returns a Replayer that is not started.
 func New(deps Deps) *Replayer {
-	r := &Replayer{Deps: deps, begun: make(chan struct{}, 1)}
+	r := &Replayer{Deps: deps, created: make(chan struct{}, 1)}
 	r.Service = background.New("replay", background.Loop{
-		Pass: r.take, Wake: r.begun,
+		Pass: r.acquire, Wake: r.created,
 		Failed: func(err error) { deps.Log.Error().Err(err).Msg("looking for a bulk replay failed, will retry") },
 	})
 	return r
 }
 
-// Begin has the dead steps of the events run again that a filter lets through, and returns as soon as that is written down. It
-// gives ErrBusy when another such replay is under way.
+// Begin starts a bulk replay of the events that match a filter, and returns as soon as it is stored. It returns ErrBusy while another
+// one is in progress.
 func (r *Replayer) Begin(ctx context.Context, filter history.Filter) error {
 	if err := r.BulkReplays.Create(ctx, filter); err != nil {
 		return err
 	}
 	select {
-	case r.begun <- struct{}{}:
-	default: // it has been told
+	case r.created <- struct{}{}:
+	default: // a value is waiting already
 	}
 	return nil
 }
 
-// Start begins to work, first on what an earlier process left.
+// Start starts the loop, which resumes the bulk replay of an earlier process.
 func (r *Replayer) Start(ctx context.Context) error {
 	if err := r.BulkReplays.ReleaseLease(ctx); err != nil {
 		return fmt.Errorf("replay: %w", err)
@@ -108,48 +107,48 @@ func (r *Replayer) Start(ctx context.Context) error {
 	return nil
 }
 
-// take works on the replay that no replica holds, if there is one, and returns the pause until it looks again.
-func (r *Replayer) take(ctx context.Context) (time.Duration, error) {
-	taken, err := r.BulkReplays.Acquire(ctx, lease)
+// acquire runs the bulk replay that no replica holds, if there is one, and returns the pause until the next attempt.
+func (r *Replayer) acquire(ctx context.Context) (time.Duration, error) {
+	acquired, err := r.BulkReplays.Acquire(ctx, lease)
 	if errors.Is(err, database.ErrNotFound) {
-		return look, nil
+		return interval, nil
 	}
 	if err != nil {
-		return failurePause, err
+		return retryPause, err
 	}
-	r.hold(ctx, taken)
-	return look, nil
+	r.runLeased(ctx, acquired)
+	return interval, nil
 }
 
-// hold works on a replay while this replica has it.
-func (r *Replayer) hold(ctx context.Context, taken BulkReplay) {
-	working, cancel := context.WithCancel(ctx)
-	var keeping sync.WaitGroup
-	keeping.Go(func() { r.keep(working, cancel, taken) })
-	err := r.run(working, taken)
+// runLeased runs a bulk replay while this replica holds its lease, and records how it ended.
+func (r *Replayer) runLeased(ctx context.Context, b BulkReplay) {
+	running, cancel := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { r.renew(running, cancel, b) })
+	err := r.run(running, b)
 	cancel()
-	keeping.Wait()
+	renewing.Wait()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	log := r.Log.With().Str("replay", taken.ID).Logger()
+	log := r.Log.With().Str("replay", b.ID).Logger()
 	switch {
 	case ctx.Err() != nil:
-		if err := r.BulkReplays.Renew(ending, taken, 0); err != nil { // whoever comes next goes on at once
-			log.Warn().Err(err).Msg("replay of many events was not let go")
+		if err := r.BulkReplays.Renew(ending, b, 0); err != nil { // so that the next process need not wait for the end of the lease
+			log.Warn().Err(err).Msg("releasing the bulk replay failed")
 		}
 	case errors.Is(err, workflow.ErrStale) || errors.Is(err, context.Canceled):
-		log.Warn().Msg("another replica has taken over the replay of many events")
+		log.Warn().Msg("bulk replay taken over by another replica")
 	default:
-		if err := errors.Join(err, r.BulkReplays.End(ending, taken, err != nil)); err != nil {
-			log.Error().Err(err).Msg("replay of many events broke off")
+		if err := errors.Join(err, r.BulkReplays.End(ending, b, err != nil)); err != nil {
+			log.Error().Err(err).Msg("bulk replay failed")
 			return
 		}
-		log.Info().Msg("replay of many events ended")
+		log.Info().Msg("bulk replay finished")
 	}
 }
 
-// keep keeps the lease, and ends the work when another replica has it.
-func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken BulkReplay) {
+// renew renews the lease until ctx ends. It calls lost when another replica has the bulk replay.
+func (r *Replayer) renew(ctx context.Context, lost context.CancelFunc, b BulkReplay) {
 	ticker := time.NewTicker(lease / 3)
 	defer ticker.Stop()
 	for {
@@ -158,80 +157,81 @@ func (r *Replayer) keep(ctx context.Context, lost context.CancelFunc, taken Bulk
 			return
 		case <-ticker.C:
 		}
-		if err := r.BulkReplays.Renew(ctx, taken, lease); errors.Is(err, workflow.ErrStale) {
+		if err := r.BulkReplays.Renew(ctx, b, lease); errors.Is(err, workflow.ErrStale) {
 			lost()
 			return
 		}
 	}
 }
 
-func (r *Replayer) run(ctx context.Context, taken BulkReplay) error {
-	before := taken.Cursor
+// run replays the events after the cursor.
+func (r *Replayer) run(ctx context.Context, b BulkReplay) error {
+	before := b.Cursor
 	for {
-		var lines []history.ListItem
-		err := r.insist(ctx, func() (err error) {
-			lines, err = r.Events.Find(ctx, taken.Filter, before, batch)
+		var items []history.ListItem
+		err := r.retry(ctx, func() (err error) {
+			items, err = r.Events.Find(ctx, b.Filter, before, batch)
 			return err
 		})
-		if err != nil || len(lines) == 0 {
+		if err != nil || len(items) == 0 {
 			return err
 		}
-		for _, line := range lines {
-			if err := r.one(ctx, line.ID, taken); err != nil {
+		for _, item := range items {
+			if err := r.replay(ctx, item.ID, b); err != nil {
 				return err
 			}
-			before = line.ID
+			before = item.ID
 		}
 	}
 }
 
-// one replays an event as soon as there is room for its steps.
-func (r *Replayer) one(ctx context.Context, id event.ID, taken BulkReplay) error {
-	if err := r.await(ctx); err != nil {
+// replay replays an event as soon as few steps wait for a worker.
+func (r *Replayer) replay(ctx context.Context, id event.ID, b BulkReplay) error {
+	if err := r.awaitWorkers(ctx); err != nil {
 		return err
 	}
-	err := r.insist(ctx, func() error {
-		_, err := r.Workflow.Replay(ctx, id, workflow.Replay{Handler: taken.Filter.Handler, Late: true, Progress: taken})
+	err := r.retry(ctx, func() error {
+		_, err := r.Workflow.Replay(ctx, id, workflow.Replay{Handler: b.Filter.Handler, Late: true, Progress: b})
 		return err
 	})
 	if errors.Is(err, database.ErrNotFound) {
-		return nil // it is gone since
+		return nil // the event was deleted meanwhile
 	}
 	return err
 }
 
-// await waits until the workers of every handler have nearly done what they have.
-func (r *Replayer) await(ctx context.Context) error {
+// awaitWorkers waits until fewer than maxPending steps of every handler wait for a worker.
+func (r *Replayer) awaitWorkers(ctx context.Context) error {
 	for {
 		full := false
-		err := r.insist(ctx, func() error {
+		err := r.retry(ctx, func() error {
 			full = false
 			for _, name := range r.Handlers {
-				n, err := r.Workflow.Pending(ctx, name, fill)
+				n, err := r.Workflow.Pending(ctx, name, maxPending)
 				if err != nil {
 					return err
 				}
-				full = full || n >= fill
+				full = full || n >= maxPending
 			}
 			return nil
 		})
 		if err != nil || !full {
 			return err
 		}
-		if err := background.Sleep(ctx, pause); err != nil {
+		if err := background.Sleep(ctx, pendingInterval); err != nil {
 			return err
 		}
 	}
 }
 
-// insist tries again what failed, for a while.
-func (r *Replayer) insist(ctx context.Context, do func() error) error {
-	for tries := 1; ; tries++ {
+// retry calls do until it succeeds, is refused, ctx ends, or it has failed maxFailures times.
+func (r *Replayer) retry(ctx context.Context, do func() error) error {
+	for failures := 1; ; failures++ {
 		err := do()
-		if err == nil || errors.Is(err, database.ErrNotFound) || errors.Is(err, workflow.ErrStale) || ctx.Err() != nil || tries == failures {
+		if err == nil || errors.Is(err, database.ErrNotFound) || errors.Is(err, workflow.ErrStale) || ctx.Err() != nil || failures == maxFailures {
 			return err
 		}
-		if err := background.Sleep(ctx, failurePause); err != nil {
+		if err := background.Sleep(ctx, retryPause); err != nil {
 			return err
 		}
 	}

@@ -37,48 +37,47 @@ func stop(t *testing.T, r *replay.Replayer) {
 	}
 }
 
-// store is a work store of dead events whose workers are as slow and whose disk is as broken as a test wants;
-// the real one is behind the same door in the tests of package app.
-type store struct {
-	mutex    sync.Mutex
-	events   int // dead, with ids that sort as their numbers
-	pending  int
-	most     int // that ever were pending
-	work     int // steps that workers end between two looks
-	failing  int // calls that fail before the next that works
-	replayed []event.ID
+// fakeStore is a store of dead events whose workers can be slow and whose calls can fail.
+type fakeStore struct {
+	mutex      sync.Mutex
+	events     int // dead, with ids that sort as their numbers
+	pending    int
+	maxPending int // highest value of pending so far
+	finishing  int // steps that workers finish between two calls of Pending
+	failing    int // calls of Find that fail
+	replayed   []event.ID
 
-	rerun  *replay.BulkReplay // under way
-	ended  *replay.BulkReplay
-	holder int       // counts those who had it
-	until  time.Time // the last one has it until then
-	isTold bool      // an earlier process is known to be gone
+	current  *replay.BulkReplay // in progress
+	ended    *replay.BulkReplay
+	holder   int       // number of calls of Acquire that succeeded
+	until    time.Time // end of the lease of the last one
+	released bool      // ReleaseLease was called
 }
 
-func (s *store) Create(context.Context, history.Filter) error {
+func (s *fakeStore) Create(context.Context, history.Filter) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.rerun != nil {
+	if s.current != nil {
 		return replay.ErrBusy
 	}
-	s.rerun = &replay.BulkReplay{}
+	s.current = &replay.BulkReplay{}
 	return nil
 }
 
-func (s *store) Acquire(_ context.Context, lease time.Duration) (replay.BulkReplay, error) {
+func (s *fakeStore) Acquire(_ context.Context, lease time.Duration) (replay.BulkReplay, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.rerun == nil || time.Now().Before(s.until) {
+	if s.current == nil || time.Now().Before(s.until) {
 		return replay.BulkReplay{}, database.ErrNotFound
 	}
 	s.holder++
 	s.until = time.Now().Add(lease)
-	taken := *s.rerun
+	taken := *s.current
 	taken.ID = strconv.Itoa(s.holder)
 	return taken, nil
 }
 
-func (s *store) Renew(_ context.Context, r replay.BulkReplay, lease time.Duration) error {
+func (s *fakeStore) Renew(_ context.Context, r replay.BulkReplay, lease time.Duration) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if r.ID != strconv.Itoa(s.holder) {
@@ -88,33 +87,33 @@ func (s *store) Renew(_ context.Context, r replay.BulkReplay, lease time.Duratio
 	return nil
 }
 
-func (s *store) End(_ context.Context, r replay.BulkReplay, failed bool) error {
+func (s *fakeStore) End(_ context.Context, r replay.BulkReplay, failed bool) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if r.ID != strconv.Itoa(s.holder) {
 		return workflow.ErrStale
 	}
-	s.ended, s.rerun = s.rerun, nil
+	s.ended, s.current = s.current, nil
 	s.ended.Failed = failed
 	return nil
 }
 
-func (s *store) ReleaseLease(context.Context) error {
-	s.isTold, s.until = true, time.Time{}
+func (s *fakeStore) ReleaseLease(context.Context) error {
+	s.released, s.until = true, time.Time{}
 	return nil
 }
 
-// latest is the replay that is under way, or the one that has ended.
-func (s *store) latest() (r replay.BulkReplay, running bool) {
+// latest returns the bulk replay that is in progress, or the one that has ended.
+func (s *fakeStore) latest() (r replay.BulkReplay, running bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.rerun != nil {
-		return *s.rerun, true
+	if s.current != nil {
+		return *s.current, true
 	}
 	return *s.ended, false
 }
 
-func (s *store) Find(_ context.Context, _ history.Filter, before event.ID, limit int) (lines []history.ListItem, err error) {
+func (s *fakeStore) Find(_ context.Context, _ history.Filter, before event.ID, limit int) (lines []history.ListItem, err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.failing > 0 {
@@ -129,80 +128,80 @@ func (s *store) Find(_ context.Context, _ history.Filter, before event.ID, limit
 	return lines, nil
 }
 
-func (s *store) Replay(_ context.Context, id event.ID, what workflow.Replay) (int, error) {
+func (s *fakeStore) Replay(_ context.Context, id event.ID, what workflow.Replay) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if !what.Late || what.Finished || what.Progress == nil {
-		return 0, errors.New("what is replayed by the many comes after new work, is dead, and is written down")
+		return 0, fmt.Errorf("replay %+v, want one of dead steps with low priority and a progress", what)
 	}
 	if r, ok := what.Progress.(replay.BulkReplay); !ok || r.ID != strconv.Itoa(s.holder) {
 		return 0, workflow.ErrStale
 	}
-	s.rerun.Cursor = id
-	s.rerun.Events++
+	s.current.Cursor = id
+	s.current.Events++
 	s.replayed = append(s.replayed, id)
 	s.pending++
-	s.most = max(s.most, s.pending)
+	s.maxPending = max(s.maxPending, s.pending)
 	return 1, nil
 }
 
-func (s *store) Pending(_ context.Context, _ string, limit int) (int, error) {
+func (s *fakeStore) Pending(_ context.Context, _ string, limit int) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	n := min(s.pending, limit)
 	if n == limit {
-		s.pending = max(0, s.pending-s.work)
+		s.pending = max(0, s.pending-s.finishing)
 	}
 	return n, nil
 }
 
-func start(t *testing.T, s *store) *replay.Replayer {
+func start(t *testing.T, s *fakeStore) *replay.Replayer {
 	t.Helper()
 	r := replay.New(replay.Deps{BulkReplays: s, Events: s, Workflow: s, Handlers: []string{"download"}, Log: zerolog.Nop()})
-	if err := r.Start(t.Context()); err != nil || !s.isTold {
-		t.Fatal(err)
+	if err := r.Start(t.Context()); err != nil || !s.released {
+		t.Fatalf("Start: error %v, lease released = %t, want true", err, s.released)
 	}
 	return r
 }
 
-// Every event once, never many at a time, also when the store fails for a while; and only one replay at a time.
-func TestReplayIsPaced(t *testing.T) {
+// Every event is replayed once and few steps wait at any time, also when the store fails for a while.
+func TestBulkReplayIsThrottled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{events: 1000, work: 50, failing: 3}
+		s := &fakeStore{events: 1000, finishing: 50, failing: 3}
 		r := start(t, s)
 		defer stop(t, r)
 		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Begin(t.Context(), history.Filter{}); !errors.Is(err, replay.ErrBusy) {
-			t.Errorf("a second replay: %v", err)
+			t.Errorf("second Begin: error = %v, want ErrBusy", err)
 		}
 		p, running := s.latest()
 		for ; running; p, running = s.latest() {
 			wait(t)
 		}
-		if p.Events != 1000 || p.Failed || s.most > 300 {
-			t.Errorf("%+v, at most %d pending", p, s.most)
+		if p.Events != 1000 || p.Failed || s.maxPending > 300 {
+			t.Errorf("bulk replay = %+v with up to %d pending steps, want 1000 events with up to 300", p, s.maxPending)
 		}
-		s.checkOnce(t, 1000)
+		s.checkReplayed(t, 1000)
 	})
 }
 
-// checkOnce wants every event replayed once, from the newest to the oldest.
-func (s *store) checkOnce(t *testing.T, events int) {
+// checkReplayed wants every event replayed once, the newest first.
+func (s *fakeStore) checkReplayed(t *testing.T, events int) {
 	t.Helper()
 	if !slices.IsSortedFunc(s.replayed, func(a, b event.ID) int { return strings.Compare(string(b), string(a)) }) ||
 		len(slices.Compact(s.replayed)) != events {
-		t.Errorf("%d replayed, not every event once from the newest on", len(s.replayed))
+		t.Errorf("replayed %d events, want each of %d once, the newest first", len(s.replayed), events)
 	}
 }
 
-// A replay whose workers do nothing waits without end, is let go when the process ends, and is gone on with at once by the next.
-func TestReplayGoesOn(t *testing.T) {
+// A bulk replay waits for workers without end. The stop releases its lease, so that the next process resumes it at once.
+func TestStopReleasesTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{events: 1000}
+		s := &fakeStore{events: 1000}
 		first := start(t, s)
 		if err := first.Begin(t.Context(), history.Filter{}); err != nil {
 			t.Fatal(err)
@@ -211,27 +210,27 @@ func TestReplayGoesOn(t *testing.T) {
 			wait(t)
 		}
 		if s.holder != 1 {
-			t.Errorf("it was taken %d times", s.holder)
+			t.Errorf("acquired %d times, want 1", s.holder)
 		}
 		stop(t, first)
 		if p, running := s.latest(); !running || p.Events != 300 || time.Now().Before(s.until) {
-			t.Errorf("%+v, running %t", p, running)
+			t.Errorf("after the stop: %+v, in progress %t, lease until %s; want 300 events, in progress, without a lease", p, running, s.until)
 		}
-		s.work = 50
+		s.finishing = 50
 		second := start(t, s)
 		defer stop(t, second)
 		for running := true; running; _, running = s.latest() {
 			wait(t)
 		}
-		s.checkOnce(t, 1000)
+		s.checkReplayed(t, 1000)
 	})
 }
 
-// Whoever lost a replay to another stops, and changes nothing any more.
-func TestReplayIsTakenOver(t *testing.T) {
+// A replica that has lost its lease stops and changes nothing any more.
+func TestBulkReplayIsTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{events: 1000}
+		s := &fakeStore{events: 1000}
 		paused := start(t, s)
 		defer stop(t, paused)
 		if err := paused.Begin(t.Context(), history.Filter{}); err != nil {
@@ -239,24 +238,24 @@ func TestReplayIsTakenOver(t *testing.T) {
 		}
 		wait(t)
 		s.mutex.Lock()
-		s.work, s.until = 50, time.Time{} // its lease is over, as after a long pause
+		s.finishing, s.until = 50, time.Time{} // its lease is over, as after a long pause
 		s.mutex.Unlock()
 		other := start(t, s)
 		defer stop(t, other)
 		for running := true; running; _, running = s.latest() {
 			wait(t)
 		}
-		if s.checkOnce(t, 1000); s.holder != 2 {
-			t.Errorf("it was taken %d times", s.holder)
+		if s.checkReplayed(t, 1000); s.holder != 2 {
+			t.Errorf("acquired %d times, want 2", s.holder)
 		}
 	})
 }
 
-// A replay whose store is broken for long is given up.
-func TestReplayIsGivenUp(t *testing.T) {
+// A bulk replay ends as failed when the store fails for long.
+func TestBulkReplayFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{failing: 1000}
+		s := &fakeStore{failing: 1000}
 		r := start(t, s)
 		defer stop(t, r)
 		if err := r.Begin(t.Context(), history.Filter{}); err != nil {
@@ -266,12 +265,12 @@ func TestReplayIsGivenUp(t *testing.T) {
 			wait(t)
 		}
 		if !s.ended.Failed {
-			t.Error("a broken store is no failure")
+			t.Error("failed = false, want true")
 		}
 	})
 }
 
-// wait lets a second of the bubble's clock pass.
+// wait sleeps a second of the bubble's clock.
 func wait(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 1_000_000_000)

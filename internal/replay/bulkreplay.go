@@ -14,10 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrBusy says that a replay of many events is under way already.
-var ErrBusy = errors.New("replay: another replay of many events is under way")
+// ErrBusy means that another bulk replay is in progress.
+var ErrBusy = errors.New("replay: another bulk replay is in progress")
 
-// BulkReplay is a replay of many events, as far as it has come.
+// BulkReplay is a replay of all dead events that match a filter, with its progress.
 type BulkReplay struct {
 	ID       string         `json:"-"`
 	Filter   history.Filter `json:"-"`
@@ -26,7 +26,7 @@ type BulkReplay struct {
 	Steps    int            `json:"steps"`
 	Begun    time.Time      `json:"started_at,omitzero"`
 	Finished time.Time      `json:"finished_at,omitzero"` // zero while it runs
-	Failed   bool           `json:"failed,omitempty"`     // it was given up
+	Failed   bool           `json:"failed,omitempty"`     // the store failed for too long
 
 	db     *database.DB
 	holder string
@@ -40,10 +40,10 @@ func NewStore(writer *database.Writer) *Store { return &Store{writer: writer} }
 
 const columns = "id, filter, cursor, events, steps, begun_at, finished_at, failed, holder"
 
-// Create writes down that the dead steps of the events are to run again that a filter lets through, for whoever takes
-// it up. It gives ErrBusy while there is another, in any replica.
+// Create stores a bulk replay of the events that match a filter. A replica that acquires it runs it. Create returns ErrBusy while
+// another one is in progress, in any replica. It deletes the ones that have ended.
 func (s *Store) Create(ctx context.Context, filter history.Filter) error {
-	asked, err := json.Marshal(filter)
+	text, err := json.Marshal(filter)
 	if err != nil {
 		return database.Wrap("replay: create", err)
 	}
@@ -52,24 +52,24 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 		return database.Wrap("replay: create", err)
 	}
 	added, err := s.change(ctx, `INSERT INTO bulk_replays (id, slot, filter, cursor, events, steps, begun_at, holder, lease_until, failed)
-		VALUES ($1, 1, $2, '', 0, 0, $3, '', 0, 0) ON CONFLICT (slot) DO NOTHING`, id.String(), string(asked), time.Now().UnixMicro())
+		VALUES ($1, 1, $2, '', 0, 0, $3, '', 0, 0) ON CONFLICT (slot) DO NOTHING`, id.String(), string(text), time.Now().UnixMicro())
 	switch {
 	case err != nil:
 		return database.Wrap("replay: create", err)
 	case !added:
 		return ErrBusy
 	}
-	_, err = s.change(ctx, "DELETE FROM bulk_replays WHERE slot IS NULL AND id < $1", id.String()) // they are told of no more
+	_, err = s.change(ctx, "DELETE FROM bulk_replays WHERE slot IS NULL AND id < $1", id.String())
 	return database.Wrap("replay: create", err)
 }
 
-// Acquire takes the one that is under way, unless somebody has it whose lease is not over; database.ErrNotFound says that
-// there is nothing to take. It goes on after its cursor.
+// Acquire leases the bulk replay that is in progress. It returns database.ErrNotFound if there is none, or if another process has a lease
+// that is not over.
 func (s *Store) Acquire(ctx context.Context, lease time.Duration) (BulkReplay, error) {
 	now := time.Now()
-	const free = "FROM bulk_replays WHERE slot = 1 AND lease_until <= $1"
-	if _, err := s.load(ctx, free, now.UnixMicro()); err != nil {
-		return BulkReplay{}, err // most often there is nothing, and then nothing is written
+	const available = "FROM bulk_replays WHERE slot = 1 AND lease_until <= $1"
+	if _, err := s.load(ctx, available, now.UnixMicro()); err != nil {
+		return BulkReplay{}, err // usually ErrNotFound, and then nothing is written
 	}
 	holder := uuid.NewString()
 	_, err := s.change(ctx, "UPDATE bulk_replays SET holder = $1, lease_until = $2 WHERE slot = 1 AND lease_until <= $3",
@@ -80,23 +80,23 @@ func (s *Store) Acquire(ctx context.Context, lease time.Duration) (BulkReplay, e
 	return s.load(ctx, "FROM bulk_replays WHERE slot = 1 AND holder = $1", holder)
 }
 
-// Renew has the holder keep it for another lease; without one, anybody can take it. It gives workflow.ErrStale when another has it.
+// Renew extends the lease; a lease of 0 lets any process acquire the bulk replay. It returns workflow.ErrStale if another process has it.
 func (s *Store) Renew(ctx context.Context, r BulkReplay, lease time.Duration) error {
-	return s.held(ctx, "UPDATE bulk_replays SET lease_until = $1 WHERE id = $2 AND holder = $3",
+	return s.changeHeld(ctx, "UPDATE bulk_replays SET lease_until = $1 WHERE id = $2 AND holder = $3",
 		time.Now().Add(lease).UnixMicro(), r.ID, r.holder)
 }
 
-// End ends it, at its end or because it is given up. It gives workflow.ErrStale when another has it.
+// End records that the bulk replay has ended. It returns workflow.ErrStale if another process has it.
 func (s *Store) End(ctx context.Context, r BulkReplay, failed bool) error {
-	given := 0
+	flag := 0
 	if failed {
-		given = 1
+		flag = 1
 	}
-	return s.held(ctx, "UPDATE bulk_replays SET slot = NULL, finished_at = $1, failed = $2 WHERE id = $3 AND holder = $4 AND slot = 1",
-		time.Now().UnixMicro(), given, r.ID, r.holder)
+	return s.changeHeld(ctx, "UPDATE bulk_replays SET slot = NULL, finished_at = $1, failed = $2 WHERE id = $3 AND holder = $4 AND slot = 1",
+		time.Now().UnixMicro(), flag, r.ID, r.holder)
 }
 
-// ReleaseLease ends the lease that a process left that died. In Postgres it does nothing: there the holder may live elsewhere.
+// ReleaseLease ends the lease of an earlier process. In Postgres it does nothing, because another replica may hold it.
 func (s *Store) ReleaseLease(ctx context.Context) error {
 	if s.writer.DB.Kind == database.Postgres {
 		return nil
@@ -105,55 +105,56 @@ func (s *Store) ReleaseLease(ctx context.Context) error {
 	return database.Wrap("replay: release lease", err)
 }
 
-// Latest is the one that is under way, or else the latest, or database.ErrNotFound.
+// Latest returns the bulk replay that is in progress, else the one that ended last, else database.ErrNotFound.
 func (s *Store) Latest(ctx context.Context) (BulkReplay, error) {
 	return s.load(ctx, "FROM bulk_replays ORDER BY id DESC LIMIT 1")
 }
 
-// Lock returns workflow.ErrStale if another process has the bulk replay, and keeps it from taking it until the transaction ends.
+// Lock returns workflow.ErrStale if another process has the bulk replay. No process can acquire it until the transaction ends.
 func (r BulkReplay) Lock(ctx context.Context, tx *sql.Tx) error {
 	if err := r.db.Lock(ctx, tx, "bulk_replays", r.ID); err != nil {
 		return err
 	}
-	var held int
-	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM bulk_replays WHERE id = $1 AND holder = $2 AND slot = 1", r.ID, r.holder).Scan(&held)
-	if err == nil && held == 0 {
+	var rows int
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM bulk_replays WHERE id = $1 AND holder = $2 AND slot = 1", r.ID, r.holder).Scan(&rows)
+	if err == nil && rows == 0 {
 		return workflow.ErrStale
 	}
 	return err
 }
 
-// Advance records, in the transaction that replays an event, that the bulk replay has come to it.
+// Advance records, in the transaction that replays an event, that the bulk replay has replayed so many steps of it.
 func (r BulkReplay) Advance(ctx context.Context, tx *sql.Tx, id event.ID, steps int) error {
 	_, err := tx.ExecContext(ctx, "UPDATE bulk_replays SET cursor = $1, events = events + 1, steps = steps + $2 WHERE id = $3", string(id), steps, r.ID)
 	return err
 }
 
-func (s *Store) held(ctx context.Context, statement string, arguments ...any) error {
+// changeHeld returns workflow.ErrStale if the statement, which names the holder, changes nothing.
+func (s *Store) changeHeld(ctx context.Context, statement string, arguments ...any) error {
 	changed, err := s.change(ctx, statement, arguments...)
 	if err == nil && !changed {
 		return workflow.ErrStale
 	}
-	return database.Wrap("replay: rerun", err)
+	return database.Wrap("replay: change", err)
 }
 
-// change changes at most one row, in a transaction that holds no lock but that of the row: replays lock it after their event.
+// change changes at most one row, in a transaction that holds no other lock: a replay locks this row after its event.
 func (s *Store) change(ctx context.Context, statement string, arguments ...any) (changed bool, err error) {
 	rows, err := s.writer.Exec(ctx, statement, arguments...)
 	return rows > 0, err
 }
 
 func (s *Store) load(ctx context.Context, rest string, arguments ...any) (r BulkReplay, err error) {
-	var asked string
+	var filter string
 	var begun int64
 	var finished sql.NullInt64
 	var failed int
 	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT "+columns+" "+rest, arguments...).
-		Scan(&r.ID, &asked, &r.Cursor, &r.Events, &r.Steps, &begun, &finished, &failed, &r.holder)
+		Scan(&r.ID, &filter, &r.Cursor, &r.Events, &r.Steps, &begun, &finished, &failed, &r.holder)
 	if err := database.NotFound(err); err != nil {
-		return BulkReplay{}, database.Wrap("replay: rerun", err)
+		return BulkReplay{}, database.Wrap("replay: load", err)
 	}
 	r.db = s.writer.DB
 	r.Begun, r.Finished, r.Failed = database.FromMicros(begun), database.FromMicros(finished.Int64), failed != 0
-	return r, database.Wrap("replay: rerun", json.Unmarshal([]byte(asked), &r.Filter))
+	return r, database.Wrap("replay: load", json.Unmarshal([]byte(filter), &r.Filter))
 }

@@ -10,23 +10,24 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 )
 
-// So many events are dead, and so many wait for workers that do nothing: there is room for half of the dead.
+// With so many steps that wait for a worker, half of the dead events can be replayed.
 const (
-	dead = 20
-	busy = 290
+	dead    = 20
+	waiting = 290
 )
 
-// deadStore is a real store in which events are dead.
-func deadStore(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
+// openDead opens stores in which the first events are dead.
+func openDead(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
 	t.Helper()
 	s := workflowtest.Open(t, place)
 	var entries []workflow.InboxEntry
-	for n := range dead + busy {
+	for n := range dead + waiting {
 		entries = append(entries, workflow.InboxEntry{Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n), Received: time.Now()})
 	}
 	s.AddStages(t, [][]string{{"download"}}, entries...)
@@ -41,30 +42,17 @@ func deadStore(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
 	return s
 }
 
-// until waits for a state of the replay.
-func until(t *testing.T, bulk *replay.Store, ok func(replay.BulkReplay) bool) replay.BulkReplay {
+// latest waits until the latest bulk replay is as wanted.
+func latest(t *testing.T, bulk *replay.Store, want string, ok func(replay.BulkReplay) bool) replay.BulkReplay {
 	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(time.Minute)
-	for {
-		r, err := bulk.Latest(t.Context())
-		if err == nil && ok(r) {
-			return r
-		}
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("it never came: %+v, error %v", r, err)
-		}
-	}
+	return testkit.Settled(t, want, func() (replay.BulkReplay, error) { return bulk.Latest(t.Context()) }, ok)
 }
 
-// What a process that stops has not come to is replayed by the next one, and nothing is replayed twice.
-func TestStoppedInTheMiddle(t *testing.T) {
+// A bulk replay that a stop interrupts resumes in the next process, and no event is replayed twice.
+func TestInterruptedBulkReplayResumes(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := deadStore(t, place)
+		s := openDead(t, place)
 		filter := history.Filter{State: event.Dead, Reason: event.ReasonExpired, Handler: "download", From: time.UnixMicro(1).UTC()}
 		bulk := replay.NewStore(s.Writer)
 		first := replay.New(replay.Deps{BulkReplays: bulk, Events: s.History, Workflow: s.Workflow, Handlers: []string{"download"}, Log: zerolog.Nop()})
@@ -75,32 +63,32 @@ func TestStoppedInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		const room = dead / 2
-		until(t, bulk, func(r replay.BulkReplay) bool { return r.Events == room })
+		latest(t, bulk, "10 replayed events", func(r replay.BulkReplay) bool { return r.Events == room })
 		stop(t, first)
-		middle := until(t, bulk, func(replay.BulkReplay) bool { return true })
+		middle := latest(t, bulk, "a bulk replay", func(replay.BulkReplay) bool { return true })
 		if middle.Events != room || middle.Cursor != "event-010" || !middle.Finished.IsZero() || middle.Filter != filter {
-			t.Errorf("after the stop: %+v", middle)
+			t.Errorf("after the stop: %+v, want %d events up to event-010, in progress, with filter %+v", middle, room, filter)
 		}
 		if err := first.Begin(t.Context(), filter); !errors.Is(err, replay.ErrBusy) {
-			t.Errorf("a second one: %v", err)
+			t.Errorf("second Begin: error = %v, want ErrBusy", err)
 		}
-		// One that was replayed is dead again by then. It has had its turn.
+		// An event that was replayed and is dead again is not replayed twice.
 		if _, err := s.DB.Writer.ExecContext(t.Context(), "UPDATE steps SET state = 'dead', reason = 'expired' WHERE event_id = 'event-015'"); err != nil {
 			t.Fatal(err)
 		}
-		second := replay.New(replay.Deps{BulkReplays: bulk, Events: s.History, Workflow: s.Workflow, Log: zerolog.Nop()}) // no handler is full
+		second := replay.New(replay.Deps{BulkReplays: bulk, Events: s.History, Workflow: s.Workflow, Log: zerolog.Nop()}) // without handlers it never waits for workers
 		if err := second.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		defer stop(t, second)
-		end := until(t, bulk, func(r replay.BulkReplay) bool { return !r.Finished.IsZero() })
+		end := latest(t, bulk, "a finished bulk replay", func(r replay.BulkReplay) bool { return !r.Finished.IsZero() })
 		if end.Events != dead || end.Steps != dead || end.Failed || end.ID != middle.ID {
-			t.Errorf("at the end: %+v", end)
+			t.Errorf("at the end: %+v, want %d events and steps of %s, not failed", end, dead, middle.ID)
 		}
-		var jobs, several int
-		err := s.DB.Reader.QueryRowContext(t.Context(), `SELECT count(*), count(*) - count(DISTINCT CAST(args AS TEXT)) FROM river_job`).Scan(&jobs, &several)
-		if err != nil || jobs != dead || several != 0 {
-			t.Errorf("%d jobs, %d of them twice, error %v", jobs, several, err)
+		var jobs, repeated int
+		err := s.DB.Reader.QueryRowContext(t.Context(), `SELECT count(*), count(*) - count(DISTINCT CAST(args AS TEXT)) FROM river_job`).Scan(&jobs, &repeated)
+		if err != nil || jobs != dead || repeated != 0 {
+			t.Errorf("jobs = %d, %d of them repeated, error %v; want %d and 0", jobs, repeated, err, dead)
 		}
 	})
 }
