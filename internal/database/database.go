@@ -1,6 +1,5 @@
-// Package database opens the stores with the settings that make them durable,
-// and brings their schemas up to date. It is the only package that links a
-// database driver.
+// Package database opens the databases with the settings that make them durable, migrates their schemas, and runs write
+// transactions with group commit. It is the only package that links a database driver.
 package database
 
 import (
@@ -12,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Kind is the kind of a database. The statements of the stores run on both; parameters are written $1, $2 and so on.
+// Kind is the kind of a database. The statements of the stores run on both kinds; their parameters are $1, $2 and so on.
 type Kind int
 
-// The kinds there are.
+// The kinds.
 const (
-	SQLite   Kind = iota // a file that one process has for itself
+	SQLite   Kind = iota // a file that one process uses alone
 	Postgres             // a server that many replicas share
 )
 
@@ -49,8 +48,7 @@ func (db *DB) Close() error {
 	return err
 }
 
-// Lock makes whoever else wants to change the row of table with this id wait for the end of
-// the transaction. SQLite has one writer, who needs no lock.
+// Lock locks the row of table with this id until the end of the transaction. SQLite has one writer, which needs no lock.
 func (db *DB) Lock(ctx context.Context, tx *sql.Tx, table, id string) error {
 	if db.Kind == SQLite {
 		return nil
@@ -60,7 +58,7 @@ func (db *DB) Lock(ctx context.Context, tx *sql.Tx, table, id string) error {
 	return err
 }
 
-// Values writes rows groups of columns parameters each, for a multi-row insert: ($1,$2),($3,$4).
+// Values returns the parameters of a multi-row insert: ($1,$2),($3,$4) for 2 rows of 2 columns.
 func Values(rows, columns int) string {
 	text := make([]byte, 0, rows*(columns*5+3))
 	for n := range rows * columns {

@@ -47,7 +47,7 @@ func TestSettingsAreInForce(t *testing.T) {
 	for _, row := range rows {
 		var got string
 		if err := row.pool.QueryRowContext(t.Context(), "PRAGMA "+row.pragma).Scan(&got); err != nil || got != row.want {
-			t.Errorf("%s is %q, want %q; error %v", row.pragma, got, row.want, err)
+			t.Errorf("%s = %q, error %v; want %q", row.pragma, got, err, row.want)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestMigrateIsVersioned(t *testing.T) {
 func migrateIsVersioned(t *testing.T, place *databasetest.Place) {
 	db := place.Open(t).Work
 	if version, err := database.Version(t.Context(), db.Reader, db.Kind, "test"); err != nil || version != 0 {
-		t.Errorf("before: version %d, error %v", version, err)
+		t.Errorf("version before = %d, error %v; want 0", version, err)
 	}
 	steps := []struct {
 		name    string
@@ -68,23 +68,23 @@ func migrateIsVersioned(t *testing.T, place *databasetest.Place) {
 		version int64
 		failure string
 	}{
-		{"first", schema("00001"), 1, ""},
-		{"again", schema("00001"), 1, ""},
-		{"newer", schema("00001", "00002"), 2, ""},
-		{"older program", schema("00001"), 2, "newer release"},
+		{name: "first", files: schema("00001"), version: 1},
+		{name: "again", files: schema("00001"), version: 1},
+		{name: "newer", files: schema("00001", "00002"), version: 2},
+		{name: "older program", files: schema("00001"), version: 2, failure: "newer release"},
 	}
 	for _, step := range steps {
 		version, err := db.Migrate(t.Context(), step.files, "test")
 		if version != step.version || (err == nil) != (step.failure == "") || err != nil && !strings.Contains(err.Error(), step.failure) {
-			t.Errorf("%s: version %d, error %v", step.name, version, err)
+			t.Errorf("%s: version = %d, error %v; want %d and an error with %q", step.name, version, err, step.version, step.failure)
 		}
 	}
 	if version, err := database.Version(t.Context(), db.Reader, db.Kind, "test"); err != nil || version != 2 {
-		t.Errorf("after: version %d, error %v", version, err)
+		t.Errorf("version after = %d, error %v; want 2", version, err)
 	}
 }
 
-// Names of files and folders are strangers to the syntax of connection strings.
+// Characters of a path that have a meaning in connection strings are escaped.
 func TestPathsAreTakenLiterally(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"plain.db", "with space.db", "a?b=c.db", "100%.db", "a#b.db", "ü.db"} {
@@ -103,7 +103,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 			continue
 		}
 		if version, err := database.Version(t.Context(), reader, database.SQLite, "test"); err != nil || version != 1 {
-			t.Errorf("%s: version %d, error %v", name, version, err)
+			t.Errorf("%s: version = %d, error %v; want 1", name, version, err)
 		}
 		if err := reader.Close(); err != nil {
 			t.Error(err)
@@ -114,7 +114,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 	}
 }
 
-func TestFilesAreForTheirOwnerAlone(t *testing.T) {
+func TestOnlyTheOwnerCanReadFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
 	db, err := database.OpenSQLite(t.Context(), path)
@@ -128,7 +128,7 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, error %v", suffix, info, err)
+			t.Errorf("mode of the file%s = %v, error %v; want 0600", suffix, info, err)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 func TestValues(t *testing.T) {
 	t.Parallel()
 	if got := database.Values(2, 3); got != "($1,$2,$3),($4,$5,$6)" {
-		t.Errorf("got %s", got)
+		t.Errorf("Values(2, 3) = %s, want ($1,$2,$3),($4,$5,$6)", got)
 	}
 }
 

@@ -47,8 +47,7 @@ func isMissingTable(err error) bool {
 	return sqliteCode(err) == sqliteError || postgresCode(err) == postgresNoTable
 }
 
-// IsFull says that a statement failed because the database takes no writes for now: there
-// is no room left on its disk, or it is a read-only copy.
+// IsFull reports whether a statement failed because the database accepts no writes for now: its disk is full, or it is a read-only replica.
 func IsFull(err error) bool {
 	code := postgresCode(err)
 	return sqliteCode(err) == sqliteFull || code == postgresDiskFull || code == postgresReadOnly
@@ -60,8 +59,8 @@ func isDamaged(err error) bool {
 	return code == sqliteCorrupt || code == sqliteNotADB
 }
 
-// IsOwnFault says that what a statement asked for was at fault, or that it was the one to
-// yield to another transaction: whatever shared a transaction with it can succeed without it.
+// IsOwnFault reports whether a statement failed because of its own values, a constraint, or a deadlock. The other operations
+// of its transaction can succeed without it.
 func IsOwnFault(err error) bool {
 	switch sqliteCode(err) {
 	case sqliteError, sqliteConstraint, sqliteMismatch, sqliteTooBig:
@@ -71,7 +70,7 @@ func IsOwnFault(err error) bool {
 	return len(code) == 5 && (code[:2] == postgresDataClass || code[:2] == postgresIntegrity || code[:2] == postgresRollbackClass)
 }
 
-// IsNoTransaction says that a rollback found nothing to roll back, because SQLite had done it by itself.
+// IsNoTransaction reports whether a rollback failed because SQLite had rolled back already.
 func IsNoTransaction(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "no transaction is active")
 }

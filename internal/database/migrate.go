@@ -10,11 +10,10 @@ import (
 	goosedatabase "github.com/pressly/goose/v3/database"
 )
 
-// Migrate brings the schema of one store up to date with the numbered .sql files in the
-// folder of migrations that bears the name of the database's kind, each in a transaction
-// of its own, and returns the schema's version. A schema that is newer than the program
-// is an error. In Postgres several stores share the database, and each keeps count in a
-// table of its own; who may migrate at the same time is decided by LockMigrations.
+// Migrate brings the schema of one store up to date and returns its version. The migrations are the numbered .sql files
+// in the folder named after the kind of the database; each runs in a transaction of its own. A schema that is newer than the
+// program is an error. In Postgres several stores share the database, and each has its own version table. MigrateServer
+// serializes migrations.
 func (db *DB) Migrate(ctx context.Context, migrations fs.FS, store string) (int64, error) {
 	files, err := fs.Sub(migrations, "migrations/"+db.Kind.String())
 	if err != nil {
@@ -55,7 +54,7 @@ func versionTable(kind Kind, store string) string {
 	return store + "_migrations"
 }
 
-// Version reads the version of a store's schema without changing anything; 0 means that there is no schema yet.
+// Version returns the version of a store's schema, 0 if there is none yet. It changes nothing.
 func Version(ctx context.Context, reader *sql.DB, kind Kind, store string) (int64, error) {
 	var version sql.NullInt64
 	err := reader.QueryRowContext(ctx, "SELECT max(version_id) FROM "+versionTable(kind, store)+" WHERE is_applied").Scan(&version)
@@ -65,7 +64,7 @@ func Version(ctx context.Context, reader *sql.DB, kind Kind, store string) (int6
 	return version.Int64, err
 }
 
-// NewestVersion is the version to which Migrate brings a schema: the number of the last file.
+// NewestVersion returns the version to which Migrate brings a schema: the number of the last file.
 func NewestVersion(migrations fs.FS, kind Kind) (newest int64) {
 	files, _ := fs.Glob(migrations, "migrations/"+kind.String()+"/*.sql") // the pattern is right
 	for _, name := range files {
@@ -76,7 +75,7 @@ func NewestVersion(migrations fs.FS, kind Kind) (newest int64) {
 	return newest
 }
 
-// String is the name of the kind, as migrations are filed under it.
+// String returns the name of the kind, which is also the folder of its migrations.
 func (k Kind) String() string {
 	if k == Postgres {
 		return "postgres"

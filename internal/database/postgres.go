@@ -20,28 +20,28 @@ import (
 const OldestPostgres = 13
 
 const (
-	// startPatience is how long a server that cannot be reached is waited for at start: it may be starting too.
-	startPatience = 30 * time.Second
-	startPause    = 250 * time.Millisecond
+	// startTimeout is how long a server that is not reachable is retried at start, because it may be starting too.
+	startTimeout = 30 * time.Second
+	startPause   = 250 * time.Millisecond
 
 	connectTimeout = 5 * time.Second
-	// idleInTransaction is how long a transaction of ours may stand still before the server ends it:
-	// a process that was stopped in one must not hold its locks against the others.
+	// idleInTransaction is the time after which the server ends an idle transaction, so that a stopped process does
+	// not keep its locks.
 	idleInTransaction = 10 * time.Second
-	// connectionLifetime lets connections move to another server after a failover, or behind a balancer.
+	// connectionLifetime bounds a connection, so that connections move to another server after a failover or behind a load balancer.
 	connectionLifetime = time.Hour
 )
 
-// Server is one Postgres database that holds all stores. Accepting has connections of
-// its own, so that nothing that goes on behind it makes an answer wait for one.
+// Server is one Postgres database that holds all stores. The inbox has connections of its own, so that an
+// acknowledgement never waits for a connection that a worker uses.
 type Server struct {
 	Inbox *DB
 	Work  *DB
-	Queue *DB // around any pooler: River listens on it
+	Queue *DB // through no pooler, because River listens on it
 }
 
-// OpenServer opens the pools of the database that config names. It waits a while for a
-// server that cannot be reached, and refuses one that would not keep what it was given.
+// OpenServer opens the pools of the database in config. It retries an unreachable server for half a minute, and refuses a server
+// that does not sync commits.
 func OpenServer(ctx context.Context, config Config) (*Server, error) {
 	quarter := config.MaxConnections / 4
 	s := &Server{}
@@ -74,7 +74,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// openPostgres makes a pool, through the pooler if there is one and pooled is true, and checks the server behind it.
+// openPostgres opens a pool, through the pooler if there is one and pooled is true, and checks the server.
 func openPostgres(ctx context.Context, config Config, pooled bool, connections int, statementTimeout time.Duration) (*DB, error) {
 	settings, err := poolSettings(config, pooled, connections, statementTimeout)
 	if err != nil {
@@ -112,8 +112,8 @@ func poolSettings(config Config, pooled bool, connections int, statementTimeout 
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
 	if pooled && !config.DirectURL.IsZero() {
-		// Behind a pooler the next statement may run on another connection, where what was prepared
-		// on this one is not known; and it refuses settings that it does not know at connect.
+		// Behind a pooler the next statement may run on another server connection, which lacks the statements prepared
+		// on this one. A pooler also refuses unknown settings.
 		connection.DefaultQueryExecMode = pgx.QueryExecModeExec
 		connection.StatementCacheCapacity, connection.DescriptionCacheCapacity = 0, 0
 		return settings, nil
@@ -123,7 +123,7 @@ func poolSettings(config Config, pooled bool, connections int, statementTimeout 
 		"application_name":                    "receiver",
 		"statement_timeout":                   milliseconds(statementTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(idleInTransaction),
-		// The server notices within half a minute that we were cut off, and lets go of our locks.
+		// The server notices a lost connection within half a minute and releases its locks.
 		"tcp_keepalives_idle":     "10",
 		"tcp_keepalives_interval": "5",
 		"tcp_keepalives_count":    "3",
@@ -152,9 +152,9 @@ func setUnlessGiven(parameters, defaults map[string]string) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// await checks the server, as soon as it answers.
+// await checks the server as soon as it is reachable.
 func await(ctx context.Context, pool *pgxpool.Pool) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	timer := time.NewTimer(startPause)
 	defer timer.Stop()
@@ -172,10 +172,10 @@ func await(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
-// isUnreachable says that the server cannot be asked at the moment, whereas it refused for good otherwise.
+// isUnreachable reports whether the server may become reachable, so that a retry makes sense.
 func isUnreachable(err error) bool {
 	const startingUp, tooManyConnections = "57P03", "53300"
-	if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return false
 	}
 	switch postgresCode(err) {
@@ -186,11 +186,11 @@ func isUnreachable(err error) bool {
 	return false
 }
 
-// checkServer refuses a server that is too old, or that answers a commit before it is safe.
+// checkServer returns an error if the server is too old or does not sync commits.
 func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	var version int
 	var synchronous, fsync string
-	// reset_val is what the server and the URL say, whatever keepSynchronous has set since.
+	// reset_val is the setting of the server and the URL, before keepSynchronous.
 	err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int,
 		(SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), current_setting('fsync')`).Scan(&version, &synchronous, &fsync)
 	switch {
@@ -199,16 +199,16 @@ func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	case version/10000 < OldestPostgres:
 		return fmt.Errorf("the server is Postgres %d; %d is the oldest that is supported", version/10000, OldestPostgres)
 	case synchronous == "off":
-		return errors.New("the server has synchronous_commit = off, so a commit would be answered before it is safe; " +
+		return errors.New("the server has synchronous_commit = off, so it would acknowledge commits before they are synced; " +
 			"set it for the role: ALTER ROLE ... SET synchronous_commit = on")
 	case fsync == "off":
-		return errors.New("the server has fsync = off, so a commit would be answered before it is safe; turn it on")
+		return errors.New("the server has fsync = off, so it would acknowledge commits before they are synced; turn it on")
 	}
 	return nil
 }
 
-// CheckServer connects as a receiver would, also around a pooler, and describes what it finds:
-// the server and the versions of the stores' schemas. It changes nothing.
+// CheckServer connects as a receiver would, with and without the pooler, and describes the server and the versions of the stores'
+// schemas. It changes nothing.
 func CheckServer(ctx context.Context, config Config, stores ...string) (string, error) {
 	const connections = 1
 	var text string
@@ -248,8 +248,8 @@ func describe(ctx context.Context, db *DB, stores []string) (string, error) {
 // migrationLock is the key of the advisory lock under which schemas are migrated: "receiver" as a number.
 const migrationLock = 0x7265636569766572
 
-// MigrateServer calls migrate with a database that nobody else migrates at the same time: replicas
-// that start together wait for the first. Its statements may take as long as they need.
+// MigrateServer calls migrate under a lock: replicas that start together wait for each other. Statements
+// of migrate have no timeout.
 func MigrateServer(ctx context.Context, config Config, migrate func(ctx context.Context, db *DB) error) (err error) {
 	const connections = 3 // one for the lock, and spares for goose and River
 	db, err := openPostgres(ctx, config, false, connections, 0)
@@ -261,7 +261,7 @@ func MigrateServer(ctx context.Context, config Config, migrate func(ctx context.
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	defer func() { _ = lock.Hijack().Close(context.WithoutCancel(ctx)) }() // the lock goes with its connection
+	defer func() { _ = lock.Hijack().Close(context.WithoutCancel(ctx)) }() // closing the connection releases the lock
 	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
 		return fmt.Errorf("database: wait for other migrations: %w", err)
 	}

@@ -42,20 +42,20 @@ func TestServerSettingsAreInForce(t *testing.T) {
 		} {
 			var got string
 			if err := db.Reader.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
-				t.Errorf("%s is %q, want %q; error %v", name, got, want, err)
+				t.Errorf("%s = %q, error %v; want %q", name, got, err, want)
 			}
 		}
 	}
 	if connections != 16 {
-		t.Errorf("%d connections at most, want 16", connections)
+		t.Errorf("maximum of connections = %d, want 16", connections)
 	}
 	begun := time.Now()
 	if _, err := server.Work.Writer.ExecContext(t.Context(), "SELECT pg_sleep(20)"); err == nil || time.Since(begun) > 15*time.Second {
-		t.Errorf("a statement was let run for %s, error %v", time.Since(begun), err)
+		t.Errorf("a statement of 20 s ended after %s, error %v; want an error after 1.5 s", time.Since(begun), err)
 	}
 }
 
-// What the URL says itself counts.
+// Settings in the URL take precedence.
 func TestServerSettingsOfTheURL(t *testing.T) {
 	t.Parallel()
 	config := databasetest.Postgres(t)
@@ -68,11 +68,11 @@ func TestServerSettingsOfTheURL(t *testing.T) {
 	var timeout, name string
 	err = server.Work.Reader.QueryRowContext(t.Context(), "SELECT current_setting('statement_timeout'), current_setting('application_name')").Scan(&timeout, &name)
 	if err != nil || timeout != "7s" || name != "mine" {
-		t.Errorf("got %s, %s, error %v", timeout, name, err)
+		t.Errorf("timeout = %s, name = %s, error %v; want 7s and mine", timeout, name, err)
 	}
 }
 
-// F5: a server may be told after the start not to sync commits; those of our sessions, old and new, stay synced.
+// F5: the server's configuration may stop to sync commits after the start; those of all sessions, old and new, stay synced.
 func TestCommitsStaySynchronous(t *testing.T) {
 	t.Parallel()
 	config := databasetest.Postgres(t)
@@ -103,17 +103,17 @@ func TestCommitsStaySynchronous(t *testing.T) {
 	}
 }
 
-// A server that would answer a commit before it is safe is refused, and so is one that says no.
-func TestServersThatAreRefused(t *testing.T) {
+// A server that does not sync commits is refused, and a refusal of the server is not retried.
+func TestOpenServerRefuses(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name  string
 		alter func(url string) string
 		want  string
 	}{
-		{"commits are not synced", func(url string) string { return url + "&synchronous_commit=off" }, "synchronous_commit = off"},
-		{"no such database", func(url string) string { return strings.Replace(url, "/test_", "/missing_", 1) }, "does not exist"},
-		{"no such user", func(url string) string { return strings.Replace(url, "receiver@", "hunter2:hunter3@", 1) }, "does not exist"},
+		{name: "commits are not synced", alter: func(url string) string { return url + "&synchronous_commit=off" }, want: "synchronous_commit = off"},
+		{name: "no such database", alter: func(url string) string { return strings.Replace(url, "/test_", "/missing_", 1) }, want: "does not exist"},
+		{name: "no such user", alter: func(url string) string { return strings.Replace(url, "receiver@", "hunter2:hunter3@", 1) }, want: "does not exist"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -123,10 +123,10 @@ func TestServersThatAreRefused(t *testing.T) {
 			begun := time.Now()
 			_, err := database.OpenServer(t.Context(), config)
 			if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "hunter3") {
-				t.Errorf("got %v", err)
+				t.Errorf("error = %v, want one with %q and without the password", err, row.want)
 			}
 			if time.Since(begun) > 20*time.Second {
-				t.Errorf("it was waited for %s", time.Since(begun))
+				t.Errorf("OpenServer took %s, want less than 20 s", time.Since(begun))
 			}
 		})
 	}
@@ -153,12 +153,12 @@ func TestMigrationsAreExclusive(t *testing.T) {
 	}
 	group.Wait()
 	if most.Load() != 1 {
-		t.Errorf("%d migrated at the same time", most.Load())
+		t.Errorf("%d migrations ran concurrently, want 1", most.Load())
 	}
 }
 
-// A server that is just starting is waited for; the stores come back by themselves after a crash of it.
-func TestServerThatComesLater(t *testing.T) {
+// OpenServer waits for a server that starts, and the pools reconnect after a crash of the server.
+func TestServerStartsLate(t *testing.T) {
 	t.Parallel()
 	databasetest.NeedPostgres(t)
 	server, err := databasetest.StartServer(t.Context())
@@ -195,22 +195,22 @@ func TestServerThatComesLater(t *testing.T) {
 		}
 		select {
 		case <-deadline:
-			t.Fatal("the pool never recovered")
+			t.Fatal("no connection 30 s after a crash of the server, want the pool to reconnect")
 		default:
 		}
 	}
 }
 
-// TLS as libpq's options ask for it: the server's certificate is checked, and a stranger's is refused.
+// The options of libpq decide how the certificate of the server is checked.
 func TestServerWithTLS(t *testing.T) {
 	t.Parallel()
 	databasetest.NeedPostgres(t)
 	certificate, key := selfSigned(t)
-	stranger, _ := selfSigned(t)
+	other, _ := selfSigned(t)
 	port := startTLS(t, certificate, key)
 	folder := t.TempDir()
 	trusted, untrusted := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "other.pem")
-	if err := errors.Join(os.WriteFile(trusted, certificate, 0o600), os.WriteFile(untrusted, stranger, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(trusted, certificate, 0o600), os.WriteFile(untrusted, other, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	rows := []struct {
@@ -218,9 +218,9 @@ func TestServerWithTLS(t *testing.T) {
 		options url.Values
 		works   bool
 	}{
-		{"checked", url.Values{"sslmode": {"verify-full"}, "sslrootcert": {trusted}}, true},
-		{"a stranger's certificate", url.Values{"sslmode": {"verify-full"}, "sslrootcert": {untrusted}}, false},
-		{"not checked", url.Values{"sslmode": {"require"}}, true},
+		{name: "trusted certificate", options: url.Values{"sslmode": {"verify-full"}, "sslrootcert": {trusted}}, works: true},
+		{name: "untrusted certificate", options: url.Values{"sslmode": {"verify-full"}, "sslrootcert": {untrusted}}},
+		{name: "not checked", options: url.Values{"sslmode": {"require"}}, works: true},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -229,7 +229,7 @@ func TestServerWithTLS(t *testing.T) {
 			begun := time.Now()
 			text, err := database.CheckServer(t.Context(), databasetest.ConfigOf(address))
 			if (err == nil) != row.works || time.Since(begun) > 20*time.Second {
-				t.Fatalf("got %q after %s, error %v", text, time.Since(begun), err)
+				t.Fatalf("CheckServer = %q after %s, error %v; want success = %t within 20 s", text, time.Since(begun), err, row.works)
 			}
 		})
 	}
@@ -248,11 +248,11 @@ func startTLS(t *testing.T, certificate, key []byte) (port string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	certificateFile, err := server.GiveFile("server.crt", certificate)
+	certificateFile, err := server.AddFile("server.crt", certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyFile, err := server.GiveFile("server.key", key)
+	keyFile, err := server.AddFile("server.key", key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func startTLS(t *testing.T, certificate, key []byte) (port string) {
 	return port
 }
 
-// selfSigned makes a certificate of 127.0.0.1 that is its own authority.
+// selfSigned makes a self-signed certificate of 127.0.0.1.
 func selfSigned(t *testing.T) (certificate, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

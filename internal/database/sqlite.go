@@ -13,21 +13,20 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
-// SQLite has one writer at a time, so writes wait in our process, in order, and not in
-// the file's lock; readers never wait for the writer (WAL).
+// SQLite has one writer at a time. Writes of this process wait in the pool, in order, and not for
+// the lock of the file. Readers never wait for the writer (WAL).
 
-// writerPragmas are the settings of the writing connection, in the order in which
-// SQLite must hear of them: without the busy timeout first, the others can fail on
-// a file that is in use.
+// writerPragmas returns the settings of the writing connection. The busy timeout comes first, because without it the others can fail
+// on a file that is in use.
 func writerPragmas() []string {
 	return []string{
-		"busy_timeout(10000)", // milliseconds; only another process can make us wait
+		"busy_timeout(10000)", // milliseconds; for the lock of another process
 		"journal_mode(WAL)",
 		"synchronous(FULL)", // the log is synced before a commit returns
 		"foreign_keys(1)",
-		"journal_size_limit(67108864)", // bytes the log is cut back to after a checkpoint
+		"journal_size_limit(67108864)", // bytes; the log is truncated to this after a checkpoint
 		"cache_size(-8192)",            // KiB
-		"wal_autocheckpoint(8192)",     // pages of 4 KiB: a page that changes often is moved once for many changes
+		"wal_autocheckpoint(8192)",     // pages of 4 KiB; a high value writes a page that changes often only once
 		"temp_store(MEMORY)",
 	}
 }
@@ -36,8 +35,8 @@ func readerPragmas() []string {
 	return []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
 }
 
-// OpenSQLite opens the database file at path and creates it if it is missing;
-// its folder must exist. Nobody else may read it: bodies hold the webhook's token.
+// OpenSQLite opens the database file at path and creates it if it is missing; its folder must exist. Only the owner may
+// read the file, because bodies can hold the token of the webhook.
 func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("database: create %s: %w", path, err)
@@ -102,7 +101,7 @@ func quickCheck(ctx context.Context, reader *sql.DB) error {
 	}
 }
 
-// create makes an empty file for its owner alone; SQLite gives the files beside it the same mode.
+// create makes an empty file that only its owner may read. SQLite uses the same mode for the files beside it.
 func create(path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -111,7 +110,7 @@ func create(path string) error {
 	return file.Close()
 }
 
-// OpenSQLiteReadOnly opens an existing file for reading alone, beside a process that may be writing it.
+// OpenSQLiteReadOnly opens an existing file read only. Another process may write it.
 func OpenSQLiteReadOnly(ctx context.Context, path string) (*sql.DB, error) {
 	reader, err := openFile(ctx, dsn(path, "ro", readerPragmas()), 1)
 	if err != nil {
@@ -126,7 +125,7 @@ func openFile(ctx context.Context, dsn string, connections int) (*sql.DB, error)
 		return nil, err
 	}
 	pool.SetMaxOpenConns(connections)
-	pool.SetMaxIdleConns(connections) // a connection is costly to open; keep what there is
+	pool.SetMaxIdleConns(connections) // opening a connection is expensive
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

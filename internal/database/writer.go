@@ -101,8 +101,8 @@ func (w *Writer) writeBatch(batch []*operation) error {
 	return nil
 }
 
-// transact runs operations in one transaction. It has no context of a caller, because a caller who
-// gives up must not roll back the operations of others.
+// transact runs operations in one transaction. It has no context of a caller, because a caller whose
+// context ends must not roll back the operations of others.
 func (w *Writer) transact(batch []*operation) error {
 	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if w.DB.Kind == Postgres { // SQLite has its busy timeout

@@ -121,7 +121,7 @@ func register(ctx context.Context, tx *sql.Tx, ids []string, first, horizon time
 	return insert.Run(ctx, tx, nil)
 }
 
-// resolveArrived gives a state to the tracked jobs among ids of which there is an event, also to those that were lost, failed or expired.
+// resolveArrived sets a state to the tracked jobs among ids of which there is an event, also to those that were lost, failed or expired.
 func resolveArrived(ctx context.Context, tx *sql.Tx, ids []string, state State) error {
 	for some := range slices.Chunk(ids, maxJobsPerQuery) {
 		//nolint:gosec // nothing but numbered parameters is added
@@ -213,7 +213,7 @@ func (s *Store) Reschedule(ctx context.Context, id string, next time.Time, answe
 		WHERE id = $1 AND state IN ('submitting', 'waiting')`, id, next.UnixMicro(), polls, database.SanitizeText(detail))
 }
 
-// Resolve gives an open job its last state and reports whether it was open. e is the event of the job, or "".
+// Resolve sets the last state of an open job and reports whether it was open. e is the event of the job, or "".
 func (s *Store) Resolve(ctx context.Context, id string, state State, e event.ID, detail string) (resolved bool, err error) {
 	var found any
 	if e != "" {

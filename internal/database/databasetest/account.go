@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// account is whom the server runs as, because it refuses to run as root.
+// account is the user that runs the server, because Postgres refuses to run as root.
 type account struct{ uid, gid uint32 }
 
-// serverAccount is nil when we are not root.
+// serverAccount returns nil if this process does not run as root.
 func serverAccount() (*account, error) {
 	if os.Getuid() != 0 {
-		return nil, nil //nolint:nilnil // nil is our own account
+		return nil, nil //nolint:nilnil // nil is the account of this process
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range []string{"postgres", "daemon"} {
 		found, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -25,7 +25,7 @@ func serverAccount() (*account, error) {
 		gid, gidErr := strconv.ParseUint(found.Gid, 10, 32)
 		return &account{uint32(uid), uint32(gid)}, errors.Join(uidErr, gidErr)
 	}
-	return nil, errors.New("there is no account postgres or nobody to run the server as")
+	return nil, errors.New("no account postgres or daemon to run the server")
 }
 
 func (a *account) own(path string) error {
@@ -36,7 +36,7 @@ func (a *account) own(path string) error {
 }
 
 func (a *account) attributes() *syscall.SysProcAttr {
-	// A group of its own, so that an interrupt at the terminal reaches us and not the server.
+	// In a process group of its own, so that an interrupt at the terminal does not reach the server.
 	attributes := &syscall.SysProcAttr{Setpgid: true}
 	if a != nil {
 		attributes.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}

@@ -1,5 +1,5 @@
-// Package databasetest opens a fresh database for every test, of each kind: files for
-// SQLite, and databases in a Postgres server that it starts by itself.
+// Package databasetest opens a new database for every test and kind: files for SQLite, and databases of a Postgres server
+// that it starts.
 package databasetest
 
 import (
@@ -24,17 +24,17 @@ type Stores struct {
 	closing            func() error
 }
 
-// Close closes the stores before the test ends, as a process that stops does.
+// Close closes the stores before the test ends.
 func (s Stores) Close() error { return s.closing() }
 
-// Place is where stores are kept: they can be opened again, and hold what they held.
+// Place is the location of stores, which can be opened several times.
 type Place struct {
 	Kind   database.Kind
-	Folder string          // of the files of SQLite
-	Config database.Config // that finds the database in Postgres
+	Folder string          // of the SQLite files
+	Config database.Config // of the Postgres database
 }
 
-// Open opens the stores in this place; they are closed when the test ends at the latest.
+// Open opens the stores of this place and closes them when the test ends.
 func (p *Place) Open(t testing.TB) Stores {
 	t.Helper()
 	if p.Kind == database.Postgres {
@@ -68,8 +68,7 @@ func Each(t *testing.T, test func(t *testing.T, place *Place)) {
 	}
 }
 
-// NewPlace is a new folder, or a new database in Postgres. Where there is no Postgres the test is
-// skipped, but never in CI.
+// NewPlace returns a new folder, or a new Postgres database. Without Postgres the test is skipped, but in CI it fails.
 func NewPlace(t testing.TB, kind database.Kind) *Place {
 	t.Helper()
 	if kind == database.Postgres {
@@ -86,7 +85,7 @@ func SQLite(t testing.TB) *database.DB {
 	return db
 }
 
-// closeOnce closes at the end of the test what was not closed before.
+// closeOnce returns a function that calls do once, and calls it when the test ends.
 func closeOnce(t testing.TB, do func() error) func() error {
 	once := sync.OnceValue(do)
 	t.Cleanup(func() {
@@ -97,8 +96,8 @@ func closeOnce(t testing.TB, do func() error) func() error {
 	return once
 }
 
-// Postgres makes a new, empty database in the server that the tests of this process share, and drops
-// it when the test ends. Where there is no Postgres the test is skipped, but never in CI.
+// Postgres creates an empty database in the server that the tests of this process share, and drops it when the test
+// ends. Without Postgres the test is skipped, but in CI it fails.
 func Postgres(t testing.TB) database.Config {
 	t.Helper()
 	server := sharedServer(t)
@@ -108,7 +107,7 @@ func Postgres(t testing.TB) database.Config {
 	return ConfigOf(server.URL(name))
 }
 
-// ConfigOf is the configuration for a database at an address, with few connections.
+// ConfigOf returns the configuration of the database at url, with few connections.
 func ConfigOf(url string) database.Config {
 	const connections, timeout = 12, 30_000_000_000
 	return database.Config{URL: secret.New(url), MaxConnections: connections, StatementTimeout: timeout}
@@ -127,7 +126,7 @@ func administer(t testing.TB, server *Server, statement string) {
 	}
 }
 
-// NeedPostgres skips the test where Postgres is not installed, and says so. In CI that is a failure.
+// NeedPostgres skips the test if Postgres is not installed. In CI it fails the test.
 func NeedPostgres(t testing.TB) {
 	t.Helper()
 	if _, err := findBinaries(); err != nil {
@@ -139,7 +138,7 @@ func NeedPostgres(t testing.TB) {
 	}
 }
 
-// sharedServer is the server of this test process, started when it is needed first. It ends with the process.
+// sharedServer returns the server of this test process and starts it on the first call. It ends with the process.
 func sharedServer(t testing.TB) *Server {
 	t.Helper()
 	NeedPostgres(t)

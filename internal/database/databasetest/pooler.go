@@ -29,9 +29,8 @@ default_pool_size = 4
 server_lifetime = 2
 `
 
-// PooledPlace is a new Postgres database that is reached through PgBouncer in transaction mode, with fewer connections
-// to the server than the receiver has to the pooler, which do not last long. Where PgBouncer is not
-// installed the test is skipped, but never in CI.
+// PooledPlace returns a new Postgres database behind PgBouncer in transaction mode. PgBouncer has fewer connections to the server than
+// the receiver has to PgBouncer, and replaces them often. Without PgBouncer the test is skipped, but in CI it fails.
 func PooledPlace(t testing.TB) *Place {
 	t.Helper()
 	place := NewPlace(t, database.Postgres)
@@ -71,7 +70,7 @@ func findPooler(t testing.TB) string {
 	return ""
 }
 
-// startPooler runs the pooler until the test ends, or this process does.
+// startPooler runs the pooler until the test or this process ends.
 func startPooler(t testing.TB, server *Server, program, folder, settings string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(folder, "log"))
@@ -94,7 +93,7 @@ func startPooler(t testing.TB, server *Server, program, folder, settings string)
 	t.Cleanup(func() {
 		_, _ = io.WriteString(watch, "keep\n")
 		_ = watch.Close()
-		_ = process.Wait() // with the status of a program that was told to quit
+		_ = process.Wait() // a signal ended it
 	})
 }
 
@@ -112,7 +111,7 @@ func awaitPooler(t testing.TB, address, log string) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(startPatience)
+	deadline := time.After(startTimeout)
 	for {
 		connection, err := pgx.Connect(t.Context(), address+"&default_query_exec_mode=exec")
 		if err == nil {
@@ -123,7 +122,7 @@ func awaitPooler(t testing.TB, address, log string) {
 		case <-ticker.C:
 		case <-deadline:
 			text, _ := os.ReadFile(log)
-			t.Fatalf("the pooler does not answer: %v\n%s", err, text)
+			t.Fatalf("connection to the pooler: error = %v after %s, want none; log:\n%s", err, startTimeout, text)
 		}
 	}
 }

@@ -11,24 +11,24 @@ import (
 
 const (
 	memoryFolder = "/dev/shm"
-	memoryNeeded = 4 << 30 // bytes; no package's tests come near it
-	atOnce       = 4       // tests for two processors: most of them wait for something most of the time
+	memoryNeeded = 4 << 30 // bytes; far more than the tests of any package use
+	parallel     = 4       // tests that run in parallel; most of them wait most of the time
 )
 
-// Prepare has the tests of this process wait as little as can be; TestMain calls it. More of them run at once than there are
-// processors. And what they write is kept in memory, where there is room for it: a process or a server that is killed loses
-// as little there as on a disk. Whoever measures keeps the disk: benchmarks, and those who set TMPDIR.
+// Prepare makes the tests of this process faster; TestMain calls it. More tests run in parallel than there are processors, and
+// temporary files are in memory if there is room: a killed process loses as little there as on a disk. Benchmarks, and runs
+// with TMPDIR set, keep using the disk.
 func Prepare() {
 	flag.Parse()
-	if valueOf("test.parallel") == strconv.Itoa(runtime.GOMAXPROCS(0)) { // nobody has set it
-		_ = flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))) // a number is right
+	if valueOf("test.parallel") == strconv.Itoa(runtime.GOMAXPROCS(0)) { // the default
+		_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0)))) // a number is valid
 	}
 	var stat unix.Statfs_t
 	switch {
 	case os.Getenv("TMPDIR") != "" || valueOf("test.bench") != "":
 	case unix.Statfs(memoryFolder, &stat) != nil || stat.Bavail*uint64(stat.Bsize) < memoryNeeded:
 	default:
-		_ = os.Setenv("TMPDIR", memoryFolder) // if not, the disk does as well
+		_ = os.Setenv("TMPDIR", memoryFolder) // on failure the disk is used
 	}
 }
 

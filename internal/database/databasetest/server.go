@@ -16,23 +16,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is a private Postgres server, reached through a socket in its own folder. It keeps its
-// promises: fsync is on. It ends when Close is called, or with this process, however that ends.
+// Server is a private Postgres server that listens on a socket in its own folder. It syncs commits. It ends with Close or
+// with this process, however that ends.
 type Server struct {
 	folder   string
 	binaries string
-	account  *account // that the server runs as; nil for our own
-	settings []string // "name=value", beside those of every server
+	account  *account // that runs the server; nil for that of this process
+	settings []string // "name=value", in addition to those of every server
 	watch    io.Closer
 	process  *exec.Cmd
 }
 
 const (
-	startPatience = 30 * time.Second
-	superuser     = "receiver"
+	startTimeout = 30 * time.Second
+	superuser    = "receiver"
 )
 
-// StartServer makes a new, empty server and waits until it answers. Settings are those of
+// StartServer starts a new, empty server and waits until it accepts connections. settings are those of
 // postgresql.conf, each "name=value".
 func StartServer(ctx context.Context, settings ...string) (*Server, error) {
 	binaries, err := findBinaries()
@@ -71,15 +71,15 @@ func (s *Server) initialise(ctx context.Context) error {
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
-// watcher starts the server and waits for the end of its own input, which comes when we close it or
-// die; then it tells the server to end, and removes the folder if it is told to.
+// watcher starts the server and waits for the end of its own input, which comes when this process closes it or
+// ends. Then it stops the server, and removes the folder unless it has read "keep".
 const watcher = `"$@" & server=$!
 read -r word
 kill -s $STOP $server
 wait $server
 if [ "$word" != keep ]; then cd / && rm -rf "$FOLDER"; fi`
 
-// Start starts the server in its folder, also after Kill, and waits until it answers.
+// Start starts the server in its folder, also after Kill, and waits until it accepts connections.
 func (s *Server) Start(ctx context.Context) error {
 	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 func (s *Server) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	timer := time.NewTicker(10 * time.Millisecond)
 	defer timer.Stop()
@@ -124,7 +124,7 @@ func (s *Server) await(ctx context.Context) error {
 	}
 }
 
-// Kill ends the server at once, as a crash does. Its data stay.
+// Kill ends the server as a crash does. Its data stay.
 func (s *Server) Kill() error {
 	if _, err := io.WriteString(s.watch.(io.Writer), "keep\n"); err != nil { //nolint:forcetypeassert // it is a pipe
 		return err
@@ -143,12 +143,12 @@ func (s *Server) Close() error {
 func (s *Server) end() error {
 	err := errors.Join(s.watch.Close(), s.process.Wait())
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		return nil // with the status of a server that was told to quit
+		return nil // a signal ended it
 	}
 	return err
 }
 
-// URL is the address of a database in the server.
+// URL returns the address of a database of the server.
 func (s *Server) URL(database string) string {
 	query := url.Values{"host": {s.folder}, "port": {s.port()}}
 	return (&url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database, RawQuery: query.Encode()}).String()
@@ -157,8 +157,8 @@ func (s *Server) URL(database string) string {
 // Set changes settings for the next Start.
 func (s *Server) Set(settings ...string) { s.settings = append(s.settings, settings...) }
 
-// GiveFile makes a file that the server can read, and nobody else, and gives its path.
-func (s *Server) GiveFile(name string, content []byte) (string, error) {
+// AddFile writes a file that only the server can read, and returns its path.
+func (s *Server) AddFile(name string, content []byte) (string, error) {
 	path := filepath.Join(s.folder, name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return "", err
@@ -166,7 +166,7 @@ func (s *Server) GiveFile(name string, content []byte) (string, error) {
 	return path, s.account.own(path)
 }
 
-// port is also a part of the socket's name.
+// port returns the port, which is also part of the name of the socket.
 func (s *Server) port() string {
 	for _, setting := range s.settings {
 		if port, ok := strings.CutPrefix(setting, "port="); ok {
@@ -176,7 +176,7 @@ func (s *Server) port() string {
 	return "5432"
 }
 
-// findBinaries looks for the server's programs on the PATH and where Debian keeps them, newest first.
+// findBinaries returns the folder of the server's programs: on the PATH, or where Debian installs them, the newest first.
 func findBinaries() (folder string, err error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -190,5 +190,5 @@ func findBinaries() (folder string, err error) {
 			return folder, nil
 		}
 	}
-	return "", errors.New("there is no initdb on the PATH or in /usr/lib/postgresql")
+	return "", errors.New("no initdb on the PATH or in /usr/lib/postgresql")
 }

@@ -1,0 +1,104 @@
+package migratedata
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/deepimage-receiver/receiver/internal/database"
+)
+
+// table is a table that is copied row by row. A row that the target has already is not changed.
+type table struct{ name, columns, selected, where string }
+
+// tablesBeforeEvents are copied before the events, so that nothing is sent to a disabled target meanwhile.
+func tablesBeforeEvents() []table {
+	return []table{
+		{name: "targets", columns: "name, disabled_at, reason, detail"},
+		{
+			name: "tracked_jobs", // without their leases
+			columns: "id, job, token_hash, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, " +
+				"resolved_at",
+		},
+	}
+}
+
+// bulkReplay is the bulk replay in progress, which is copied after the events. No process of the target has its lease.
+func bulkReplay() table {
+	return table{
+		name: "bulk_replays", columns: "id, slot, filter, cursor, events, steps, begun_at, failed, holder, lease_until",
+		selected: "id, slot, filter, cursor, events, steps, begun_at, failed, '', 0", where: " AND slot = 1",
+	}
+}
+
+// The columns of the tables that belong to events; the first one is the event.
+const (
+	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, deferred_at, reason, detail, changed_at"
+	attemptColumns  = "event_id, handler, attempt, started_at, finished_at, outcome, reason, detail"
+	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
+)
+
+func (c *copier) copyTable(ctx context.Context, t table) error {
+	columns := strings.Split(t.columns, ", ")
+	last := ""
+	for {
+		//nolint:gosec // constants and numbered parameters only
+		rows, err := c.source.Reader.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1%s ORDER BY %s LIMIT $2",
+			cmp.Or(t.selected, t.columns), t.name, columns[0], t.where, columns[0]), last, copyRows)
+		if err != nil {
+			return err
+		}
+		list, err := scanRows(rows, t.columns)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		last = list[len(list)-1][0].(string) //nolint:forcetypeassert // a TEXT column
+		err = c.writer.Write(ctx, "migratedata: "+t.name, func(ctx context.Context, tx *sql.Tx) error {
+			insert := database.Insert{Into: t.name + " (" + t.columns + ")", Columns: len(columns), Suffix: " ON CONFLICT DO NOTHING"}
+			for _, row := range list {
+				insert.Add(row...)
+			}
+			return insert.Run(ctx, tx, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readTable reads the rows of the events whose ids are from first to last.
+func readTable(ctx context.Context, from database.Querier, table, columns, first, last string) (list [][]any, err error) {
+	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM "+table+" WHERE event_id BETWEEN $1 AND $2", first, last)
+	if err != nil {
+		return nil, err
+	}
+	return scanRows(rows, columns)
+}
+
+// scanRows reads rows of these columns without converting them.
+func scanRows(rows *sql.Rows, columns string) (list [][]any, err error) {
+	width := strings.Count(columns, ",") + 1
+	err = database.ForEachRow(rows, func() error {
+		row, into := make([]any, width), make([]any, width)
+		for n := range row {
+			into[n] = &row[n]
+		}
+		list = append(list, row)
+		return rows.Scan(into...)
+	})
+	return list, err
+}
+
+// insertTable adds the rows whose event is in fresh, and returns their number.
+func insertTable(ctx context.Context, tx *sql.Tx, table, columns string, rows [][]any, fresh map[string]bool) (count int64, err error) {
+	insert := database.Insert{Into: table + " (" + columns + ")", Columns: strings.Count(columns, ",") + 1}
+	for _, row := range rows {
+		if fresh[row[0].(string)] { //nolint:forcetypeassert // a TEXT column
+			insert.Add(row...)
+			count++
+		}
+	}
+	return count, insert.Run(ctx, tx, nil)
+}
