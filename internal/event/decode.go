@@ -40,8 +40,7 @@ func Decode(body []byte) (Event, error) {
 	if len(d.faults) > 0 {
 		return Event{}, &InvalidError{Faults: d.faults}
 	}
-	d.event.Digest, err = digestOf(d.event.ResultURL, d.event.Results)
-	if err != nil {
+	if err := d.event.setDigests(); err != nil {
 		return Event{}, err
 	}
 	return d.event, nil

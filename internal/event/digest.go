@@ -1,9 +1,13 @@
 package event
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -14,10 +18,27 @@ import (
 // 64-bit number, result_url as UTF-8 (empty if null, "" or missing), and results without white space, with names
 // sorted and strings in their shortest form as RFC 8785 says, but with every number as it is written, so that
 // different numbers stay different. Results that are null or missing add nothing.
+//
+// Event.Digest is made of URLs without the parameters of their signature, see withoutSignature; Event.SignedDigest,
+// which is what events of the first versions were stored with, is made of the URLs as they are.
 type Digest [sha256.Size]byte
 
 // String returns the digest as 64 lower-case hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// setDigests sets both digests. It fails only for results that are not JSON.
+func (e *Event) setDigests() error {
+	signed, err := digestOf(e.ResultURL, e.Results)
+	if err != nil {
+		return err
+	}
+	e.Digest, e.SignedDigest = signed, signed
+	plainURL, results := withoutSignature(e.ResultURL), withoutSignatures(e.Results)
+	if plainURL != e.ResultURL || !bytes.Equal(results, e.Results) {
+		e.Digest, err = digestOf(plainURL, results)
+	}
+	return err
+}
 
 // digestOf returns the digest. It fails only for results that are not JSON.
 func digestOf(resultURL string, results []byte) (Digest, error) {
@@ -33,4 +54,97 @@ func digestOf(resultURL string, results []byte) (Digest, error) {
 		return Digest{}, malformed(results, err)
 	}
 	return sha256.Sum256(text), nil
+}
+
+// withoutSignatures returns results with every string replaced by withoutSignature; results itself if no string changes.
+func withoutSignatures(results []byte) []byte {
+	if !bytes.Contains(results, []byte("?")) && !bytes.Contains(results, []byte(`\u`)) {
+		return results // no query
+	}
+	var copied bytes.Buffer
+	encoder, decoder := jsontext.NewEncoder(&copied), jsontext.NewDecoder(bytes.NewReader(results))
+	changed := false
+	for {
+		kind, length := decoder.StackIndex(decoder.StackDepth())
+		token, err := decoder.ReadToken()
+		if err != nil {
+			break // the end: Decode has read results before
+		}
+		if isName := kind == '{' && length%2 == 0; token.Kind() == '"' && !isName {
+			text := token.String()
+			plain := withoutSignature(text)
+			changed = changed || plain != text
+			token = jsontext.String(plain)
+		}
+		if err := encoder.WriteToken(token); err != nil {
+			return results
+		}
+	}
+	if !changed {
+		return results
+	}
+	return copied.Bytes()
+}
+
+// withoutSignature removes the parameters of a signature from an http or https URL, as S3, Google Cloud Storage, Azure Blob
+// Storage and CloudFront sign URLs. Other parameters, and URLs without a whole signature, stay as they are.
+func withoutSignature(address string) string {
+	base, rest, found := strings.Cut(address, "?")
+	if !found || !isAddress(address) {
+		return address
+	}
+	query, fragment, hasFragment := strings.Cut(rest, "#")
+	parameters := strings.Split(query, "&")
+	signature := signatureOf(parameters)
+	if signature == nil {
+		return address
+	}
+	parameters = slices.DeleteFunc(parameters, func(p string) bool { return slices.Contains(signature, parameterName(p)) })
+	if len(parameters) > 0 {
+		base += "?" + strings.Join(parameters, "&")
+	}
+	if hasFragment {
+		base += "#" + fragment
+	}
+	return base
+}
+
+// signatureOf returns the lower-case names of the parameters that belong to the signature of a URL; nil without a signature.
+func signatureOf(parameters []string) []string {
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool {
+			return !slices.ContainsFunc(parameters, func(p string) bool { return parameterName(p) == name })
+		})
+	}
+	switch {
+	case has("x-amz-signature"): // S3, version 4
+		return []string{
+			"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
+			"x-amz-security-token", "x-amz-content-sha256",
+		}
+	case has("x-goog-signature"): // Google Cloud Storage, version 4
+		return []string{"x-goog-algorithm", "x-goog-credential", "x-goog-date", "x-goog-expires", "x-goog-signedheaders", "x-goog-signature"}
+	case has("awsaccesskeyid", "signature"): // S3, version 2
+		return []string{"awsaccesskeyid", "signature", "expires", "x-amz-security-token"}
+	case has("googleaccessid", "signature"): // Google Cloud Storage, version 2
+		return []string{"googleaccessid", "signature", "expires"}
+	case has("key-pair-id", "signature"): // CloudFront
+		return []string{"key-pair-id", "signature", "expires", "policy", "hash-algorithm"}
+	case has("sig", "sv"): // Azure
+		return []string{
+			"sig", "sv", "ss", "srt", "sr", "sp", "st", "se", "spr", "sip", "si", "sdd", "ses", "skoid", "sktid", "skt", "ske", "sks", "skv",
+			"saoid", "suoid", "scid",
+		}
+	default:
+		return nil
+	}
+}
+
+// parameterName returns the name of a parameter in lower case, without percent signs.
+func parameterName(parameter string) string {
+	name, _, _ := strings.Cut(parameter, "=")
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return strings.ToLower(name)
 }

@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -36,6 +37,50 @@ func TestDigestGolden(t *testing.T) {
 	}
 }
 
+// TestDigestOfSignedURLs has rows of fault A10: the signature of a URL is not part of its identity.
+func TestDigestOfSignedURLs(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ name, plain, one, other string }{
+		{
+			"A10 S3", "https://b.s3.amazonaws.com/a.png",
+			"https://b.s3.amazonaws.com/a.png?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20260521%2Feu%2Fs3%2Faws4_request&X-Amz-Date=20260521T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=aa",
+			"https://b.s3.amazonaws.com/a.png?X-Amz-Signature=bb&X-Amz-Security-Token=x&X-Amz-Date=20260522T000000Z&X-Amz-Credential=ASIA&X-Amz-Algorithm=A&X-Amz-Expires=60&X-Amz-SignedHeaders=host",
+		},
+		{"A10 S3 version 2", "https://b.s3.amazonaws.com/a.png", "https://b.s3.amazonaws.com/a.png?AWSAccessKeyId=A&Expires=1&Signature=a%3D", "https://b.s3.amazonaws.com/a.png?Signature=b&Expires=2&AWSAccessKeyId=B"},
+		{"A10 GCS", "https://storage.googleapis.com/b/a.png", "https://storage.googleapis.com/b/a.png?X-Goog-Algorithm=A&X-Goog-Credential=c&X-Goog-Date=d&X-Goog-Expires=1&X-Goog-SignedHeaders=host&X-Goog-Signature=1", "https://storage.googleapis.com/b/a.png?X-Goog-Signature=2"},
+		{"A10 GCS version 2", "https://storage.googleapis.com/b/a.png", "https://storage.googleapis.com/b/a.png?GoogleAccessId=a&Expires=1&Signature=1", "https://storage.googleapis.com/b/a.png?GoogleAccessId=a&Expires=2&Signature=2"},
+		{"A10 Azure", "https://a.blob.core.windows.net/c/a.png", "https://a.blob.core.windows.net/c/a.png?sv=2024-11-04&st=1&se=2&sr=b&sp=r&sig=a%2Bb", "https://a.blob.core.windows.net/c/a.png?sp=r&sig=c&sv=2025-01-05&se=3&sr=b&skoid=x"},
+		{"A10 CloudFront", "https://d1.cloudfront.net/a.png", "https://d1.cloudfront.net/a.png?Expires=1&Signature=a~&Key-Pair-Id=K", "https://d1.cloudfront.net/a.png?Policy=p&Signature=b&Key-Pair-Id=K2"},
+		{"A10 other parameters stay", "https://b/a.png?versionId=7&w=1#x", "https://b/a.png?versionId=7&X-Amz-Date=1&w=1&X-Amz-Signature=1#x", "https://b/a.png?versionId=7&w=1&x-amz-signature=2#x"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for _, form := range []string{`"result_url":%q`, `"results":[{"url":%q}]`, `"results":{"a":[%q,"b?"],"b":{"X-Amz-Signature":"?"}}`} {
+				want := digest(t, fmt.Sprintf(form, row.plain))
+				for _, address := range []string{row.one, row.other} {
+					if got := digest(t, fmt.Sprintf(form, address)); got != want {
+						t.Errorf("digest of %s = %s, want %s", fmt.Sprintf(form, address), got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestSignedDigest holds the digest that the first versions stored.
+func TestSignedDigest(t *testing.T) {
+	t.Parallel()
+	e, err := event.Decode([]byte(`{"job":"j","result_url":"https://deep-image.ai/a.png?X-Amz-Signature=1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const signed, plain = "ab42d365f74d9d67b12b14f79532613bc3113dce3a1ed52ba41a7b3617b04b47", "71f91e174010b049ab4e19ebc7b6f93ffa4aca631088ba6817d1f7f5a3e9a4e4"
+	if e.SignedDigest.String() != signed || e.Digest.String() != plain {
+		t.Errorf("digests = %s, %s, want %s, %s", e.SignedDigest, e.Digest, signed, plain)
+	}
+}
+
 func TestDigestIsTheSame(t *testing.T) {
 	t.Parallel()
 	rows := []struct{ name, one, other string }{
@@ -62,6 +107,11 @@ func TestDigestIsTheSame(t *testing.T) {
 func TestDigestDiffers(t *testing.T) {
 	t.Parallel()
 	rows := []struct{ name, one, other string }{
+		{"query without a signature", `"result_url":"https://a/b?Expires=1"`, `"result_url":"https://a/b?Expires=2"`},
+		{"signature without its key", `"result_url":"https://a/b?Signature=1"`, `"result_url":"https://a/b?Signature=2"`},
+		{"key of a signed object", `"result_url":"https://a/b?X-Amz-Signature=1"`, `"result_url":"https://a/c?X-Amz-Signature=1"`},
+		{"version of a signed object", `"result_url":"https://a/b?versionId=1&X-Amz-Signature=1"`, `"result_url":"https://a/b?versionId=2&X-Amz-Signature=1"`},
+		{"text with a signature", `"results":"see https://a/b?X-Amz-Signature=1"`, `"results":"see https://a/b?X-Amz-Signature=2"`},
 		{"result_url", `"result_url":"https://a/b"`, `"result_url":"https://a/B"`},
 		{"side of the border", `"result_url":"a","results":"b"`, `"result_url":"a\"b\""`},
 		{"results for result_url", `"result_url":"1"`, `"results":1`},

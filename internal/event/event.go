@@ -15,8 +15,11 @@ type ID string
 type Event struct {
 	ID       ID
 	Job      string    // job id of Deep Image; any string of 1 to MaxJobBytes bytes
-	Digest   Digest    // of result_url and results
+	Digest   Digest    // of result_url and results, without the signatures of URLs
 	Received time.Time // when the body was complete, UTC, microseconds
+
+	// SignedDigest is the digest with the signatures of URLs. An event that is stored with it is the same event.
+	SignedDigest Digest
 
 	ResultURL string          // result_url; "" when null, empty or missing
 	Results   json.RawMessage // results as sent; nil when null or missing

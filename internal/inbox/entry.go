@@ -43,6 +43,11 @@ func newEventEntry(e event.Event) (*entry, error) {
 	return &entry{kind: storeEvent, event: e}, nil
 }
 
+// hasSignedDigest reports whether the event may be stored with another digest than its own; see event.Event.SignedDigest.
+func (e *entry) hasSignedDigest() bool {
+	return e.event.SignedDigest != e.event.Digest && e.event.SignedDigest != event.Digest{}
+}
+
 // size returns the approximate number of bytes that the entry writes.
 func (e *entry) size() int {
 	return len(e.event.Body) + len(e.event.Job) + len(e.rejection.Body) + 8*len(e.sequences)

@@ -486,3 +486,51 @@ func TestProbeFailsWhileEventsAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestSignedDigest is fault A10: a callback whose URLs are signed anew is a duplicate, also of an event that an earlier
+// version stored with the digest of its signed URLs.
+func TestSignedDigest(t *testing.T) {
+	t.Parallel()
+	decode := func(signature string) event.Event {
+		e, err := event.Decode(fmt.Appendf(nil, `{"job":"job-1","result_url":"https://b.s3.amazonaws.com/a.png?X-Amz-Date=1&X-Amz-Signature=%s"}`, signature))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Received = time.Now()
+		return e
+	}
+	rows := []struct {
+		name  string
+		first event.Event
+	}{
+		{"A10 stored by this version", decode("1")},
+		{"A10 stored by an earlier version", func() event.Event {
+			e := decode("2")
+			e.Digest = e.SignedDigest
+			return e
+		}()},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+				s := open(t, place, defaults())
+				first := accept(t, s, row.first)
+				want := event.Receipt{ID: first.ID, Duplicate: true}
+				if got := accept(t, s, decode("2")); got != want {
+					t.Errorf("receipt = %+v, want %+v", got, want)
+				}
+				another := decode("3")
+				another.Job = "job-2"
+				if got := accept(t, s, another); got.Duplicate {
+					t.Errorf("receipt of another job = %+v, want no duplicate", got)
+				}
+				if row.first.Digest != row.first.SignedDigest {
+					if got := accept(t, s, decode("3")); got != want {
+						t.Errorf("receipt with another signature = %+v, want %+v", got, want)
+					}
+				}
+			})
+		})
+	}
+}

@@ -34,16 +34,19 @@ func (w *postgresWriter) close() error { return nil }
 const (
 	sqlAccept = `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[])
-				AS g (id, job, digest, received_at, body, source, origin, token_hash)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
+				AS g (id, job, digest, received_at, body, source, origin, token_hash, signed_digest)
+		), signed AS (
+			SELECT given.id, k.id AS first FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.signed_digest
 		), fresh AS (
 			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash)
 			SELECT id, job, digest, received_at, body, source, origin, token_hash FROM given
+			WHERE id NOT IN (SELECT id FROM signed)
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id, job, digest
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh
 		)
-		SELECT given.id, coalesce(fresh.id,
+		SELECT given.id, coalesce(fresh.id, (SELECT first FROM signed WHERE signed.id = given.id),
 			(SELECT k.id FROM callbacks k WHERE k.job = given.job AND k.digest = given.digest), '')
 		FROM given LEFT JOIN fresh ON fresh.id = given.id`
 	sqlKnown = "SELECT id FROM callbacks WHERE job = $1 AND digest = $2"
@@ -134,14 +137,17 @@ func withoutZero(text string) string { return strings.ReplaceAll(text, "\x00", "
 func queueEvents(statements *pgx.Batch, events []*entry) *pgx.QueuedQuery {
 	n := len(events)
 	ids, jobs, sources, origins := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	digests, bodies, tokens := make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	digests, bodies, tokens, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	received := make([]int64, n)
 	for i := range events {
 		e := &events[i].event
 		ids[i], jobs[i], sources[i], origins[i] = string(e.ID), e.Job, sourceText(e), originText(e)
 		digests[i], bodies[i], tokens[i], received[i] = e.Digest[:], notNull(e.Body), e.Token, e.Received.UnixMicro()
+		if events[i].hasSignedDigest() {
+			signed[i] = e.SignedDigest[:]
+		}
 	}
-	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens)
+	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens, signed)
 }
 
 // readReceipts sets the receipts of events and returns the number of new ones, and those that another transaction stored after

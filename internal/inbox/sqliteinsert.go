@@ -2,15 +2,17 @@ package inbox
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
 // storeEvents stores the new events of a batch and sets all receipts.
 func (w *sqliteWriter) storeEvents(ctx context.Context, events []*entry) error {
-	unique := firstOfEach(events)
-	if len(unique) == 0 {
-		return nil
+	unique, err := w.withoutSigned(ctx, firstOfEach(events))
+	if err != nil {
+		return err
 	}
 	before := w.sequence
 	inserted, err := w.insertRows(ctx, unique)
@@ -30,6 +32,28 @@ func (w *sqliteWriter) storeEvents(ctx context.Context, events []*entry) error {
 	}
 	copyReceipts(events)
 	return nil
+}
+
+// withoutSigned returns the events that are not stored with their SignedDigest, and sets the receipts of the others.
+func (w *sqliteWriter) withoutSigned(ctx context.Context, events []*entry) ([]*entry, error) {
+	unknown := make([]*entry, 0, len(events))
+	for _, e := range events {
+		if !e.hasSignedDigest() {
+			unknown = append(unknown, e)
+			continue
+		}
+		var id event.ID
+		err := w.statements[sqlFirst].QueryRowContext(ctx, e.event.Job, e.event.SignedDigest[:]).Scan(&id)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			unknown = append(unknown, e)
+		case err != nil:
+			return nil, err
+		default:
+			e.receipt = event.Receipt{ID: id, Duplicate: true}
+		}
+	}
+	return unknown, nil
 }
 
 // insertRows inserts events in prepared chunks and returns the number of new ones. It sets the receipts of new events; readIDs

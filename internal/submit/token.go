@@ -57,13 +57,22 @@ func (s *Submitter) Use(ctx context.Context, token string, e *event.Event) bool 
 	writing, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
 	isGood, err := s.Store.UseToken(writing, hash, e.Job, e.Digest, time.Now().Add(s.After))
+	if err == nil && !isGood && e.SignedDigest != e.Digest { // an earlier version may have used it with this digest
+		isGood, err = s.Store.UseToken(writing, hash, e.Job, e.SignedDigest, time.Now().Add(s.After))
+	}
 	if err == nil {
 		return isGood
 	}
 	reading, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	if fits, err := s.Store.AcceptsToken(reading, hash, e.Job, e.Digest); err == nil && !fits {
-		return false
+	for _, digest := range []event.Digest{e.Digest, e.SignedDigest} {
+		fits, err := s.Store.AcceptsToken(reading, hash, e.Job, digest)
+		if err != nil || fits {
+			break
+		}
+		if digest == e.SignedDigest {
+			return false
+		}
 	}
 	s.Log.Warn().Err(err).Str("job", e.Job).Msg("the token of a job is used up later; its callback is taken now")
 	return true
