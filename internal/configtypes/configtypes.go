@@ -100,12 +100,12 @@ func (p Prefixes) Contains(addr netip.Addr) bool {
 	return false
 }
 
-// Conflict says that a variable does not go together with others of its section.
-// A configuration struct gives it from a method Validate() error.
+// Conflict is an error: the value of a variable conflicts with others of its section.
+// A configuration struct returns it from a method Validate() error.
 type Conflict struct {
 	Name string // of the variable within the section, such as MIN_DELAY
-	Text string // goes on from the name to a sentence
+	Text string // completes the sentence that begins with the name
 }
 
-// Error gives the sentence.
+// Error returns the sentence.
 func (c *Conflict) Error() string { return c.Name + " " + c.Text }

@@ -145,7 +145,7 @@ func FuzzPrefixesDecode(f *testing.F) {
 		}
 		for _, prefix := range prefixes {
 			if !prefix.IsValid() || prefix != prefix.Masked() || !prefixes.Contains(prefix.Addr()) {
-				t.Errorf("%q gives the network %v, which does not contain its own address", text, prefix)
+				t.Errorf("network of %q = %v, want one that contains its own address", text, prefix)
 			}
 		}
 	})

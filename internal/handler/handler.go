@@ -67,7 +67,7 @@ type ImageKeeper interface {
 	KeepsImages() bool
 }
 
-// Artifacts gives access to stored files. A handler that stores files implements it.
+// Artifacts opens stored files. A handler that stores files implements it.
 type Artifacts interface {
 	// Open opens an artifact. It returns blobstore.ErrNotFound if there is none.
 	Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)

@@ -124,7 +124,7 @@ func readFile(t testing.TB, name string) []byte {
 	return data
 }
 
-// named gives one of the samples.
+// named returns one of the samples.
 func named(t testing.TB, name string) []byte {
 	t.Helper()
 	for _, sample := range samples(t) {

@@ -1,5 +1,5 @@
-// Package secret holds values that must never be seen: they print, log and
-// marshal as a placeholder, and only Reveal gives them away.
+// Package secret holds values that must never be shown: they print, log and
+// marshal as a placeholder. Only Reveal returns the value.
 package secret
 
 import (
@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Placeholder is what every secret looks like from outside.
+// Placeholder is the printed form of every secret.
 const Placeholder = "[redacted]"
 
 // Value is one secret.
 type Value struct{ text string }
 
-// New keeps text as a secret.
+// New returns text as a secret.
 func New(text string) Value { return Value{text} }
 
-// Reveal gives the secret away; the caller must not let it out of the process in clear.
+// Reveal returns the secret. The caller must not print, log or store it.
 func (v Value) Reveal() string { return v.text }
 
-// IsZero says that there is no secret.
+// IsZero reports whether the secret is empty.
 func (v Value) IsZero() bool { return v.text == "" }
 
 // Decode reads the secret from a configuration variable.
@@ -34,7 +34,7 @@ func (v *Value) Decode(text string) error {
 // Format prints the placeholder whatever the verb.
 func (v Value) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Placeholder)) }
 
-// MarshalText gives the placeholder.
+// MarshalText returns the placeholder.
 func (v Value) MarshalText() ([]byte, error) { return []byte(Placeholder), nil }
 
 // List is several secrets of equal rank, for rotation.
@@ -55,7 +55,7 @@ func (l *List) Decode(text string) error {
 	return nil
 }
 
-// Match says whether presented is one of the list. It takes the same time
+// Match reports whether presented is one of the list. It takes the same time
 // whatever is presented and wherever it matches. The empty text matches nothing,
 // also when a list that was not read from a variable holds it.
 func (l List) Match(presented string) bool {

@@ -58,7 +58,7 @@ func everyForm(t *testing.T, shown any) map[string]string {
 	return forms
 }
 
-func TestRevealGivesWhatWasKept(t *testing.T) {
+func TestReveal(t *testing.T) {
 	t.Parallel()
 	var decoded secret.Value
 	if err := decoded.Decode("  " + hidden + "\n"); err != nil {
