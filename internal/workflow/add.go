@@ -13,9 +13,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// InboxEntry is an event that the relay brings: what the inbox knows of it without its body.
+// InboxEntry is an event of the inbox, without its body.
 type InboxEntry struct {
-	Sequence int64
+	Sequence int64 // in the inbox
 	ID       event.ID
 	Job      string
 	Digest   event.Digest
@@ -23,7 +23,7 @@ type InboxEntry struct {
 	Bytes    int64
 	Source   netip.Addr
 	Origin   event.Origin
-	Token    []byte // SHA-256 of the token of one job that it came with; nil without one
+	Token    []byte // SHA-256 of the token of a submitted job; nil if the callback did not carry one
 }
 
 // Take returns the events that are to be added. It runs in the transaction that adds
@@ -77,23 +77,23 @@ func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, 
 	return n, database.Wrap("workflow: count after", err)
 }
 
-// insertEvents gives the ids of those that were not there.
-func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (fresh []event.ID, err error) {
+// insertEvents inserts the events that do not exist yet, and returns their ids.
+func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (added []event.ID, err error) {
 	insert := database.Insert{Into: "events (id, seq, job, received_at, bytes, state, source, origin)", Columns: 8, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id"}
-	for _, a := range entries {
-		insert.Add(string(a.ID), a.Sequence, a.Job, a.Received.UnixMicro(), a.Bytes, string(event.Pending),
-			addressText(a.Source), string(cmp.Or(a.Origin, event.OriginCallback)))
+	for _, e := range entries {
+		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, string(event.Pending),
+			addressText(e.Source), string(cmp.Or(e.Origin, event.OriginCallback)))
 	}
 	err = insert.Run(ctx, tx, func(rows *sql.Rows) error {
 		var id event.ID
 		err := rows.Scan(&id)
-		fresh = append(fresh, id)
+		added = append(added, id)
 		return err
 	})
-	return fresh, err
+	return added, err
 }
 
-// addressText is an address as it is stored, "" for none.
+// addressText formats an address for its column, "" for none.
 func addressText(address netip.Addr) string {
 	if !address.IsValid() {
 		return ""
@@ -101,6 +101,7 @@ func addressText(address netip.Addr) string {
 	return address.String()
 }
 
+// insertSteps inserts the steps of new events, and queue jobs for those of the first stage.
 func (s *Store) insertSteps(ctx context.Context, tx *sql.Tx, ids []event.ID, stages [][]string) error {
 	insert := database.Insert{Into: "steps (event_id, handler, position, state, since, changed_at)", Columns: 6}
 	now := time.Now().UnixMicro()

@@ -13,31 +13,28 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// Attempt is one run of one step. Its number is its right to record an outcome:
-// as soon as a later attempt has begun, this one counts no more.
+// Attempt is one execution of one step. Its number is a fencing token: as soon as a later attempt has begun, the outcome of this
+// one is refused.
 type Attempt struct {
 	Event     event.ID
 	Handler   string
-	Sequence  int64 // of the event in the inbox, where its body is
 	Job       string
 	Received  time.Time
-	Number    int           // from 1, over all runs of the step
-	Tries     int           // attempts so far that count against the cap, this one included
+	Number    int           // from 1, over all attempts of the step
+	Tries     int           // attempts that count against the maximum, this one included
 	Age       time.Duration // since the first attempt began
 	Started   time.Time
-	Artifacts []event.Artifact // what handlers have stored for the event so far
+	Artifacts []event.Artifact // of the event so far
 
 	Source    netip.Addr
 	Origin    event.Origin
-	ResultURL string // what the vendor itself said where the result is; "" if it was not asked
-	Recheck   bool   // a person wanted it to be asked again
+	ResultURL string // reported by the API; "" if it was not asked
+	Recheck   bool   // a person wants the API to be asked again
 }
 
-// Begin starts an attempt: from now on every earlier attempt of the step is
-// stale. It gives ErrFinished when the step is done, dead, skipped, parked or still
-// waits for another, *NotYetError when its time has not come, as after a crash, and
-// ErrNotFound when there is no such step. ErrDeferred says that its target is disabled: it
-// is parked now.
+// Begin starts an attempt, which makes every earlier attempt of the step stale. It returns ErrFinished if the step is done, dead,
+// skipped or deferred, or waits for an earlier stage; *NotYetError if its next attempt is due later, as after a crash; and
+// ErrNotFound if there is no such step. If the target is disabled, it defers the step and returns ErrDeferred.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
 	var disabled bool
@@ -46,7 +43,7 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 			return err
 		}
 		if disabled {
-			return park(ctx, tx, attempt)
+			return deferStep(ctx, tx, attempt)
 		}
 		now := attempt.Started.UnixMicro()
 		attempt.Number++
@@ -77,18 +74,18 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	}
 }
 
-// loadStep reads what an attempt has to know, whether there may be one, and whether the target is disabled.
+// loadStep fills the attempt from the store, checks that it may begin, and reports whether the target is disabled.
 func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
 	var state event.Status
 	var since, received int64
-	var next, parked, recheck sql.NullInt64
+	var next, deferred, recheck sql.NullInt64
 	var source string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, deferred_at, seq, job, received_at, source, origin, result_url, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, source, origin, result_url, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &parked, &a.Sequence, &a.Job, &received, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
@@ -96,31 +93,31 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err e
 		return false, err
 	}
 	a.Received, a.Recheck = time.UnixMicro(received).UTC(), recheck.Valid
-	a.Source, _ = netip.ParseAddr(source) // "" is nobody
-	if a.Number > 0 {                     // before the first attempt a step only waits for us
+	a.Source, _ = netip.ParseAddr(source) // "" is the zero Addr
+	if a.Number > 0 {                     // a step does not age before its first attempt
 		a.Age = a.Started.Sub(time.UnixMicro(since))
 	}
 	switch {
-	case parked.Valid: // it gets a job of its own when its time comes
+	case deferred.Valid: // Resume inserts another queue job
 		return false, ErrFinished
 	case state == event.Pending || state == event.Running || state == event.Retrying:
-		return disabled, tooEarly(database.FromMicros(next.Int64), a.Started)
+		return disabled, checkDue(database.FromMicros(next.Int64), a.Started)
 	default:
 		return false, ErrFinished
 	}
 }
 
-// NotYetError says that a step is to be tried again later than now.
+// NotYetError means that the next attempt of a step is due later.
 type NotYetError struct{ After time.Duration }
 
 // Refused makes it a database.Refusal.
 func (*NotYetError) Refused() {}
 
-// Error says how much later.
-func (e *NotYetError) Error() string { return "workflow: the step's time comes in " + e.After.String() }
+// Error returns the text with the delay.
+func (e *NotYetError) Error() string { return "the step is due in " + e.After.String() }
 
-// tooEarly is a *NotYetError if next is ahead, by more than clocks and queues are exact.
-func tooEarly(next, now time.Time) error {
+// checkDue returns a *NotYetError if next is later than now. It tolerates the inaccuracy of clocks and queues.
+func checkDue(next, now time.Time) error {
 	const slack = 100 * time.Millisecond
 	if after := next.Sub(now); !next.IsZero() && after > slack {
 		return &NotYetError{After: after}
@@ -167,12 +164,12 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 	r.Detail = database.SanitizeText(r.Detail)
 	err = s.writer.WriteRow(ctx, "workflow: finish", "events", string(a.Event), func(ctx context.Context, tx *sql.Tx) error {
 		recorded = r
-		before, err := other(ctx, tx, a, r)
+		claimant, err := findClaimant(ctx, tx, a, r)
 		if err != nil {
 			return err
 		}
-		if before.isAlive() {
-			recorded = superseded(r, before)
+		if claimant.isAlive() {
+			recorded = superseded(r, claimant)
 		}
 		if err := updateStep(ctx, tx, a, recorded); err != nil {
 			return err
@@ -183,7 +180,7 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 		if err := insertArtifacts(ctx, tx, a.Event, recorded.Artifacts); err != nil {
 			return err
 		}
-		if err := s.follow(ctx, tx, a, recorded, before); err != nil {
+		if err := s.follow(ctx, tx, a, recorded, claimant); err != nil {
 			return err
 		}
 		return refreshEvent(ctx, tx, a.Event)
@@ -192,37 +189,38 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 }
 
 // follow records what a result means for the rest of the event and for the target.
-func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) (err error) {
+func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, other claimant) (err error) {
 	if r.Action == event.ActionDisable {
 		err = disable(ctx, tx, a.Handler, r.Reason, r.Detail)
 	}
 	switch {
 	case err != nil:
 	case r.SupersededBy != "":
-		return skipRest(ctx, tx, a.Event, r.Detail)
+		return skipWaiting(ctx, tx, a.Event, r.Detail)
 	case r.VerifiedURL != "":
-		err = claim(ctx, tx, a, r, before)
+		err = claimResult(ctx, tx, a, r, other)
 	case r.ResultURL != "":
-		err = keepResult(ctx, tx, a.Event, r.ResultURL)
+		err = setResultURL(ctx, tx, a.Event, r.ResultURL)
 	}
 	if err == nil && (r.State == event.Done || r.State == event.Skipped) {
-		err = s.releaseNext(ctx, tx, a.Event)
+		err = s.startNextStage(ctx, tx, a.Event)
 	}
 	return err
 }
 
 // endAttempt records an attempt in the history, or deletes it if nothing was tried.
 func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
-	const one = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
+	const condition = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
 	if r.Action == event.ActionDefer {
-		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+one, a.Event, a.Handler, a.Number)
+		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+condition, a.Event, a.Handler, a.Number)
 		return err
 	}
-	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+one,
+	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+condition,
 		a.Event, a.Handler, a.Number, time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
 	return err
 }
 
+// updateStep records the result in the step. It returns ErrStale if the attempt is not the one that runs.
 func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	tries := a.Tries
 	if !r.countsAsAttempt() {
@@ -253,8 +251,8 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	return nil
 }
 
-// releaseNext makes the steps of the next stage pending, if nothing of an earlier one is unfinished.
-func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error {
+// startNextStage makes the steps of the next stage pending, if all steps of earlier stages are done or skipped.
+func (s *Store) startNextStage(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	now := time.Now().UnixMicro()
 	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
 		WHERE event_id = $2 AND state = 'waiting' AND position = (
@@ -266,7 +264,7 @@ func (s *Store) releaseNext(ctx context.Context, tx *sql.Tx, id event.ID) error 
 	return s.insertJobs(ctx, tx, id, rows)
 }
 
-// insertJobs has the steps of an event worked on whose handlers the rows name.
+// insertJobs inserts queue jobs for steps of an event. rows holds their handlers.
 func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *sql.Rows) error {
 	var jobs []queue.Job
 	err := database.ForEachRow(rows, func() error {
@@ -281,7 +279,7 @@ func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *s
 	return s.queue.Insert(ctx, tx, jobs)
 }
 
-// refreshEvent derives the state of an event from its steps: what needs a person first.
+// refreshEvent derives the state of an event from its steps. A state that needs a person has precedence.
 func refreshEvent(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE events SET state = (
 		SELECT CASE

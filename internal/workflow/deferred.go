@@ -11,8 +11,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// park puts a step aside whose target is disabled: it is due as soon as that is enabled.
-func park(ctx context.Context, tx *sql.Tx, a Attempt) error {
+// deferStep defers a step whose target is disabled. It is due as soon as the target is enabled.
+func deferStep(ctx context.Context, tx *sql.Tx, a Attempt) error {
 	now := a.Started.UnixMicro()
 	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', deferred_at = $1, next_at = $1, since = $2, changed_at = $1,
 			reason = (SELECT reason FROM targets WHERE name = $4), detail = (SELECT detail FROM targets WHERE name = $4)
@@ -23,51 +23,51 @@ func park(ctx context.Context, tx *sql.Tx, a Attempt) error {
 	return refreshEvent(ctx, tx, a.Event)
 }
 
-// maxResumed is how many steps are given to the workers in one transaction: not so many that others
-// wait long for their turn to write.
+// maxResumed is the maximum number of steps that one transaction resumes, so that it stays short.
 const maxResumed = 200
 
-// Resume gives steps of a handler that are parked to the workers again, those whose time has come
-// or all, some at a time and until limit of its steps wait for a worker; none while its target is disabled. It
-// says how many it gave. The time that a step was parked does not count for its age.
+// Resume makes deferred steps of a handler pending, those that are due or all of them, and returns their number. It resumes some
+// at a time, until limit steps of the handler wait for a worker, and none while the target is disabled. The time for which a step was
+// deferred does not count as age.
 func (s *Store) Resume(ctx context.Context, handler string, all bool, limit int) (int, error) {
 	until := time.Now()
 	if all {
 		until = until.AddDate(1, 0, 0)
 	}
-	room, err := s.room(ctx, handler, until, limit)
-	if err != nil || room == 0 {
+	capacity, err := s.capacity(ctx, handler, until, limit)
+	if err != nil || capacity == 0 {
 		return 0, err
 	}
-	given := 0
+	resumed := 0
 	err = s.writer.Write(ctx, "workflow: resume", func(ctx context.Context, tx *sql.Tx) error {
-		jobs, err := s.resume(ctx, tx, handler, until, room)
+		jobs, err := s.resume(ctx, tx, handler, until, capacity)
 		if err != nil {
 			return err
 		}
-		given = len(jobs)
+		resumed = len(jobs)
 		return s.queue.Insert(ctx, tx, jobs)
 	})
-	return given, err
+	return resumed, err
 }
 
-// room is how many steps may be given to the workers: 0 also when none is due, which is most often so.
-func (s *Store) room(ctx context.Context, handler string, until time.Time, limit int) (int, error) {
+// capacity returns how many steps may be resumed; usually 0, because none is due.
+func (s *Store) capacity(ctx context.Context, handler string, until time.Time, limit int) (int, error) {
 	var due int
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM steps
 			WHERE deferred_at IS NOT NULL AND handler = $1 AND next_at <= $2
 			AND NOT EXISTS (SELECT 1 FROM targets WHERE name = $1) LIMIT 1) AS due`, handler, until.UnixMicro()).Scan(&due)
 	if err != nil || due == 0 {
-		return 0, database.Wrap("workflow: parked", err)
+		return 0, database.Wrap("workflow: deferred", err)
 	}
 	pending, err := s.Pending(ctx, handler, limit)
 	return min(limit-pending, maxResumed), err
 }
 
+// resume makes at most limit deferred steps pending, and returns their queue jobs.
 func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until time.Time, limit int) ([]queue.Job, error) {
 	lock := ""
 	if s.writer.DB.Kind == database.Postgres {
-		lock = "FOR UPDATE SKIP LOCKED" // another replica gives those
+		lock = "FOR UPDATE SKIP LOCKED" // another replica resumes those
 	}
 	rows, err := tx.QueryContext(ctx, `UPDATE steps
 		SET state = 'pending', since = since + ($1 - deferred_at), deferred_at = NULL, next_at = NULL, changed_at = $1
@@ -89,7 +89,7 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 	return jobs, err
 }
 
-// Target is the other side of a step that is told apart by its name.
+// Target is the remote system of the steps of one name.
 type Target struct {
 	Name     string    `json:"name"`
 	Deferred int       `json:"deferred"`             // steps
@@ -100,22 +100,22 @@ type Target struct {
 	Detail string       `json:"detail,omitempty"`
 }
 
-// Targets lists those that are disabled or for which steps are parked, by their names.
+// Targets returns the targets that are disabled or have deferred steps, in the order of their names.
 func (s *Store) Targets(ctx context.Context) ([]Target, error) {
 	list, err := targets(ctx, s.writer.DB.Reader)
 	for n := range list {
 		if err == nil && list[n].Disabled.IsZero() {
-			err = s.addWhy(ctx, &list[n])
+			err = s.addReason(ctx, &list[n])
 		}
 	}
 	return list, database.Wrap("workflow: targets", err)
 }
 
-// addWhy says why the first step of a target that comes back is parked.
-func (s *Store) addWhy(ctx context.Context, t *Target) error {
+// addReason sets the reason of the first deferred step of an enabled target.
+func (s *Store) addReason(ctx context.Context, t *Target) error {
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT reason, detail FROM steps
 		WHERE deferred_at IS NOT NULL AND handler = $1 ORDER BY next_at LIMIT 1`, t.Name).Scan(&t.Reason, &t.Detail)
-	if errors.Is(err, sql.ErrNoRows) { // it is back meanwhile
+	if errors.Is(err, sql.ErrNoRows) { // resumed meanwhile
 		return nil
 	}
 	return err
@@ -123,8 +123,8 @@ func (s *Store) addWhy(ctx context.Context, t *Target) error {
 
 func targets(ctx context.Context, from database.Querier) (list []Target, err error) {
 	rows, err := from.QueryContext(ctx, `
-		SELECT name, sum(parked), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
-			SELECT name, 0 AS parked, 0 AS next_at, disabled_at, reason, detail FROM targets
+		SELECT name, sum(deferred), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
+			SELECT name, 0 AS deferred, 0 AS next_at, disabled_at, reason, detail FROM targets
 			UNION ALL
 			SELECT handler, count(*), min(next_at), 0, '', '' FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY name ORDER BY name`)
@@ -142,7 +142,7 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 	return list, err
 }
 
-// Disable parks all steps of a target from now on, in every replica. One that is disabled stays so for its first reason.
+// Disable disables a target in every replica: its steps are deferred as they begin. A target that is disabled already keeps its reason.
 func (s *Store) Disable(ctx context.Context, name string, reason event.Reason, detail string) error {
 	return s.writer.Write(ctx, "workflow: disable", func(ctx context.Context, tx *sql.Tx) error {
 		return disable(ctx, tx, name, reason, detail)
@@ -155,7 +155,7 @@ func disable(ctx context.Context, tx *sql.Tx, name string, reason event.Reason, 
 	return err
 }
 
-// Enable ends that, and says whether the target was disabled. What was parked meanwhile goes on at once.
+// Enable enables a target and reports whether it was disabled. Its deferred steps are due at once.
 func (s *Store) Enable(ctx context.Context, name string) (was bool, err error) {
 	err = s.writer.Write(ctx, "workflow: enable", func(ctx context.Context, tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, "DELETE FROM targets WHERE name = $1", name)

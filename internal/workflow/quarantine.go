@@ -9,43 +9,44 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// sweepRows is how many quarantined events are let out in one transaction.
-const sweepRows = 500
+// maxReleased is the maximum number of quarantined events that one transaction changes.
+const maxReleased = 500
 
-// released is what the history says of a step that nobody verified.
-const released = "Released by a person, without verification."
+// releasedDetail is the detail of a step that was released.
+const releasedDetail = "Released by a person, without verification."
 
-// VerifyAgain has a quarantined event verified once more: the vendor is asked anew, and nobody pays for it.
-// ErrNotFound says that there is no such event, ErrFinished that it is not quarantined.
+// VerifyAgain makes the verification of a quarantined event pending again. It returns ErrNotFound if there is no such event, and
+// ErrFinished if it is not quarantined.
 func (s *Store) VerifyAgain(ctx context.Context, id event.ID) error {
-	return s.letOut(ctx, "verify again", id, s.verifyAgain)
+	return s.changeOne(ctx, "verify again", id, s.verifyAgain)
 }
 
-// Release lets a quarantined event go on without verification. Errors are those of VerifyAgain.
+// Release lets a quarantined event continue without verification. It returns the errors of VerifyAgain.
 func (s *Store) Release(ctx context.Context, id event.ID) error {
-	return s.letOut(ctx, "release", id, s.release)
+	return s.changeOne(ctx, "release", id, s.release)
 }
 
-// VerifyAllAgain is VerifyAgain for every event that is quarantined now, and says how many those are.
+// VerifyAllAgain calls VerifyAgain for every quarantined event and returns their number.
 func (s *Store) VerifyAllAgain(ctx context.Context) (int, error) {
-	return s.sweep(ctx, "verify all again", s.verifyAgain)
+	return s.changeAll(ctx, "verify all again", s.verifyAgain)
 }
 
-// Quarantined counts all events that are quarantined now.
+// Quarantined returns the number of quarantined events.
 func (s *Store) Quarantined(ctx context.Context) (n int, err error) {
 	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT count(*) FROM events WHERE state = 'quarantined'").Scan(&n)
 	return n, database.Wrap("workflow: quarantined", err)
 }
 
-// ReleaseAll is Release for every event that is quarantined now, and says how many those are.
+// ReleaseAll calls Release for every quarantined event and returns their number.
 func (s *Store) ReleaseAll(ctx context.Context) (int, error) {
-	return s.sweep(ctx, "release all", s.release)
+	return s.changeAll(ctx, "release all", s.release)
 }
 
-// change is what becomes of one quarantined event.
+// change changes a quarantined event.
 type change func(ctx context.Context, tx *sql.Tx, id event.ID) error
 
-func (s *Store) letOut(ctx context.Context, name string, id event.ID, do change) error {
+// changeOne calls do for an event if it is quarantined.
+func (s *Store) changeOne(ctx context.Context, name string, id event.ID, do change) error {
 	return s.writer.WriteRow(ctx, "workflow: "+name, "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
 		var quarantined int
 		err := tx.QueryRowContext(ctx, `SELECT count(CASE WHEN steps.state = 'quarantined' THEN 1 END)
@@ -60,9 +61,9 @@ func (s *Store) letOut(ctx context.Context, name string, id event.ID, do change)
 	})
 }
 
-// sweep lets out what is quarantined when it begins. The ids only grow, so that what is quarantined anew meanwhile
-// does not come round again.
-func (s *Store) sweep(ctx context.Context, name string, do change) (count int, err error) {
+// changeAll calls do for every event that is quarantined when it begins, in the order of their ids. An event that is quarantined again
+// meanwhile is not changed twice.
+func (s *Store) changeAll(ctx context.Context, name string, do change) (count int, err error) {
 	begun := time.Now().UnixMicro()
 	var last event.ID
 	for {
@@ -89,7 +90,7 @@ func (s *Store) sweep(ctx context.Context, name string, do change) (count int, e
 	}
 }
 
-// quarantined takes the next events that were quarantined before a time.
+// quarantined locks and returns the next events that were quarantined before a time.
 func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, before int64) (ids []event.ID, err error) {
 	lock := ""
 	if s.writer.DB.Kind == database.Postgres {
@@ -97,7 +98,7 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
 		AND EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state = 'quarantined' AND changed_at <= $2)
-		ORDER BY id LIMIT $3 `+lock, string(after), before, sweepRows)
+		ORDER BY id LIMIT $3 `+lock, string(after), before, maxReleased)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +113,7 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 
 func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	now := time.Now().UnixMicro()
-	if err := recheck(ctx, tx, id); err != nil {
+	if err := requestRecheck(ctx, tx, id); err != nil {
 		return err
 	}
 	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
@@ -128,18 +129,18 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 
 func (s *Store) release(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', reason = '', detail = $1, changed_at = $2
-		WHERE event_id = $3 AND state = 'quarantined'`, released, time.Now().UnixMicro(), string(id))
+		WHERE event_id = $3 AND state = 'quarantined'`, releasedDetail, time.Now().UnixMicro(), string(id))
 	if err != nil {
 		return err
 	}
-	if err := s.releaseNext(ctx, tx, id); err != nil {
+	if err := s.startNextStage(ctx, tx, id); err != nil {
 		return err
 	}
 	return refreshEvent(ctx, tx, id)
 }
 
-// recheck writes down that a person wants the vendor to be asked anew.
-func recheck(ctx context.Context, tx *sql.Tx, id event.ID) error {
+// requestRecheck records that a person wants the API to be asked again.
+func requestRecheck(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, "UPDATE events SET recheck_at = $1 WHERE id = $2", time.Now().UnixMicro(), string(id))
 	return err
 }

@@ -10,30 +10,28 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// Replay is what is to run again: dead steps, of one handler or of all.
+// Replay selects the steps of an event to replay: dead steps, of one handler or of all.
 type Replay struct {
 	Handler  string   // "" for all
 	Finished bool     // also steps that are done or skipped
-	Late     bool     // after work that is new
-	Progress Progress // of the bulk replay that it is part of; nil for none
+	Late     bool     // with a lower priority than new events
+	Progress Progress // of the bulk replay; nil if it is none
 }
 
 // Progress records how far a bulk replay has come, in the transaction that replays an event.
 type Progress interface {
-	// Lock returns ErrStale if another process has the bulk replay, and keeps it from taking it until the transaction ends.
+	// Lock returns ErrStale if another process has the bulk replay. No process can acquire it until the transaction ends.
 	Lock(ctx context.Context, tx *sql.Tx) error
 	// Advance records that so many steps of an event were replayed.
 	Advance(ctx context.Context, tx *sql.Tx, id event.ID, steps int) error
 }
 
-// Replay makes steps of an event pending once more, each with a job, in one transaction, and says how
-// many: those that are dead, and if asked for those that are done. What is under way already is left
-// alone, so that asking twice changes nothing. The history of attempts stays; the
-// count of tries and the age begin anew. It gives ErrNotFound when there is no such event, and ErrStale
-// when another has taken over the replay of many.
+// Replay resets the selected steps of an event and returns their number. Open steps are not changed, so a second call changes nothing.
+// The history of attempts stays; the count of tries and the age begin anew. Steps of a quarantined event are not replayed before
+// it is released. It returns ErrNotFound if there is no such event, and ErrStale if another process has the bulk replay.
 func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int, err error) {
 	err = s.writer.WriteRow(ctx, "workflow: replay", "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
-		found, state, err := replayable(ctx, tx, id)
+		found, state, err := loadSteps(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -42,17 +40,17 @@ func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int
 				return err
 			}
 		}
-		if state == event.Quarantined { // nothing of it runs before it is released
+		if state == event.Quarantined { // a release comes first
 			return nil
 		}
-		jobs, reset, err := what.reset(ctx, tx, id, what.choose(found))
+		jobs, reset, err := what.reset(ctx, tx, id, what.selectSteps(found))
 		if steps = reset; err != nil || reset == 0 {
 			return err
 		}
 		if err := s.queue.Insert(ctx, tx, jobs); err != nil {
 			return err
 		}
-		if err := recheck(ctx, tx, id); err != nil { // whoever verifies it asks anew, and nobody pays for it
+		if err := requestRecheck(ctx, tx, id); err != nil { // verification must not use the cached answer
 			return err
 		}
 		if what.Progress != nil {
@@ -65,15 +63,16 @@ func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int
 	return steps, err
 }
 
-// stage is a step as far as a replay must know it.
-type stage struct {
+// replayStep is a step that may be replayed.
+type replayStep struct {
 	handler  string
 	position int
 	state    event.Status
-	chosen   bool
+	selected bool
 }
 
-func replayable(ctx context.Context, tx *sql.Tx, id event.ID) (steps []stage, state event.Status, err error) {
+// loadSteps returns the steps of an event, in the order of their stages, and the state of the event.
+func loadSteps(ctx context.Context, tx *sql.Tx, id event.ID) (steps []replayStep, state event.Status, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT state FROM events WHERE id = $1", string(id)).Scan(&state)
 	if err := database.NotFound(err); err != nil {
 		return nil, "", err
@@ -83,7 +82,7 @@ func replayable(ctx context.Context, tx *sql.Tx, id event.ID) (steps []stage, st
 		return nil, "", err
 	}
 	err = database.ForEachRow(rows, func() error {
-		var s stage
+		var s replayStep
 		err := rows.Scan(&s.handler, &s.position, &s.state)
 		steps = append(steps, s)
 		return err
@@ -91,34 +90,36 @@ func replayable(ctx context.Context, tx *sql.Tx, id event.ID) (steps []stage, st
 	return steps, state, err
 }
 
-// choose marks what is to run again. What was skipped before it is as well: verification may be among it, without which nothing runs.
-func (r Replay) choose(steps []stage) []stage {
+// selectSteps marks the steps to replay. With Finished it also marks skipped steps of earlier stages, because verification may be among
+// them.
+func (r Replay) selectSteps(steps []replayStep) []replayStep {
 	last := -1
 	for n := range steps {
-		if steps[n].chosen = r.chooses(steps[n]); steps[n].chosen {
+		if steps[n].selected = r.selects(steps[n]); steps[n].selected {
 			last = steps[n].position
 		}
 	}
 	for n := range steps {
 		if r.Finished && steps[n].position < last && steps[n].state == event.Skipped {
-			steps[n].chosen = true
+			steps[n].selected = true
 		}
 	}
 	return steps
 }
 
-// reset makes the chosen steps of the first stage that is not finished pending, and those of later ones waiting.
-func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []stage) (jobs []queue.Job, reset int, err error) {
+// reset makes the selected steps of the first unfinished stage pending and those of later stages waiting. It returns the queue jobs of
+// the pending ones and the number of all.
+func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []replayStep) (jobs []queue.Job, reset int, err error) {
 	first := -1 // position of the first stage that is unfinished after the reset
 	for _, s := range steps {
-		isFinished := s.state == event.Done || s.state == event.Skipped
-		if first < 0 && (!isFinished || s.chosen) {
+		finished := s.state == event.Done || s.state == event.Skipped
+		if first < 0 && (!finished || s.selected) {
 			first = s.position
 		}
 	}
 	now := time.Now().UnixMicro()
 	for _, s := range steps {
-		if !s.chosen {
+		if !s.selected {
 			continue
 		}
 		state := event.Waiting
@@ -136,7 +137,8 @@ func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []stag
 	return jobs, reset, nil
 }
 
-func (r Replay) chooses(s stage) bool {
+// selects reports whether a step matches.
+func (r Replay) selects(s replayStep) bool {
 	if r.Handler != "" && r.Handler != s.handler {
 		return false
 	}

@@ -14,11 +14,10 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// A real job with a false address passes for real when the vendor is asked about the job. What is
-// worked on is the vendor's own address then, and only once: the first event of a job that is
-// verified claims the address, and every other that comes to the same one is skipped.
+// A forged callback can name a real job with a false result URL, and the API will confirm the job. So the result URL of the API
+// is processed, and only once: the first verified event of a job claims it, and other events with the same result are skipped.
 
-// resultKey is the same for all addresses of one result: signatures and leases are in the query.
+// resultKey returns the same key for all URLs of one result. They differ in their query, which holds the signature.
 func resultKey(address string) string {
 	if parsed, err := url.Parse(address); err == nil {
 		parsed.RawQuery, parsed.ForceQuery, parsed.Fragment, parsed.RawFragment = "", false, "", ""
@@ -28,20 +27,20 @@ func resultKey(address string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// holder is another event of the job.
-type holder struct {
+// claimant is another event of the job that has claimed the result.
+type claimant struct {
 	id    event.ID
 	state event.Status
 }
 
-// isAlive says that the event is done, or may be by itself.
-func (h holder) isAlive() bool {
-	return h.id != "" && h.state != event.Dead && h.state != event.Quarantined
+// isAlive reports whether the event is done or can still be done.
+func (c claimant) isAlive() bool {
+	return c.id != "" && c.state != event.Dead && c.state != event.Quarantined
 }
 
-// other finds the event that makes this one superfluous, if there is one: for a verified result the one that has
-// claimed it, for a job whose images are gone any that was verified before.
-func other(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (h holder, err error) {
+// findClaimant returns the event that has claimed the verified result, or, if the images of the job were deleted, any other verified
+// event of the job. It returns the zero claimant if there is none.
+func findClaimant(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (c claimant, err error) {
 	var row *sql.Row
 	switch {
 	case r.VerifiedURL != "":
@@ -51,45 +50,44 @@ func other(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (h holder, err 
 		row = tx.QueryRowContext(ctx, `SELECT id, state FROM events WHERE job = $1 AND verified_at IS NOT NULL
 			AND state NOT IN ('dead', 'quarantined') AND id <> $2 ORDER BY id LIMIT 1`, a.Job, string(a.Event))
 	default:
-		return h, nil
+		return c, nil
 	}
-	if err = row.Scan(&h.id, &h.state); errors.Is(err, sql.ErrNoRows) {
+	if err = row.Scan(&c.id, &c.state); errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return h, err
+	return c, err
 }
 
-// superseded is the result of an attempt whose event another one makes superfluous.
-func superseded(r Result, by holder) Result {
+// superseded returns the result of an attempt whose event another one supersedes.
+func superseded(r Result, by claimant) Result {
 	return Result{
 		State: event.Skipped, SupersededBy: by.id, Artifacts: r.Artifacts,
-		Detail: fmt.Sprintf("Deep Image has one result for this job, and the event %s is the one that is worked on for it.", by.id),
+		Detail: fmt.Sprintf("Event %s has the same result of this job, so this event is skipped.", by.id),
 	}
 }
 
-// claim writes down what the vendor said, for which the event is the one that is worked on from now on. One that came to
-// a dead end before gives it up.
-func claim(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before holder) error {
+// claimResult records the verified result and claims it for the event. A claimant that is dead or quarantined loses the claim.
+func claimResult(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before claimant) error {
 	if before.id != "" {
 		if _, err := tx.ExecContext(ctx, "UPDATE events SET result_key = NULL WHERE id = $1", string(before.id)); err != nil {
 			return err
 		}
 	}
-	// If another event claims it at this moment, the unique index lets one of the two transactions fail and see it when it runs again.
+	// If another event claims the result concurrently, the unique index fails one transaction, which finds the claimant when it is retried.
 	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1, result_key = $2, verified_at = $3 WHERE id = $4",
 		database.SanitizeText(r.VerifiedURL), resultKey(r.VerifiedURL), time.Now().UnixMicro(), string(a.Event))
 	return err
 }
 
-// skipRest ends the steps that have not begun.
-func skipRest(ctx context.Context, tx *sql.Tx, id event.ID, detail string) error {
+// skipWaiting skips the steps of later stages.
+func skipWaiting(ctx context.Context, tx *sql.Tx, id event.ID, detail string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE steps SET state = 'skipped', detail = $1, changed_at = $2 WHERE event_id = $3 AND state = 'waiting'",
 		detail, time.Now().UnixMicro(), string(id))
 	return err
 }
 
-// keepResult writes down an address that was found out without a verification.
-func keepResult(ctx context.Context, tx *sql.Tx, id event.ID, address string) error {
+// setResultURL records a result URL that was reported without a verification.
+func setResultURL(ctx context.Context, tx *sql.Tx, id event.ID, address string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1 WHERE id = $2", database.SanitizeText(address), string(id))
 	return err
 }
