@@ -1,5 +1,4 @@
-// Package notification is the JSON document in which other systems are told of an
-// event: the one shape that every handler sends which tells of one.
+// Package notification is the JSON document of an event that handlers send to other systems.
 package notification
 
 import (
@@ -12,32 +11,29 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Event is the document. It is fit to leave the house: addresses have no signed
-// query, the data no webhook URL, token or long inline image. Nothing in it depends
-// on when or how often it is made, so the same event with the same artifacts gives
-// the same bytes. Lists are never null. Names are only ever added to it.
+// Event is the document. It contains no secret: URLs have no signed query, the data no webhook URL, token or long inline
+// image. The same event with the same artifacts makes the same bytes. Lists are never null. Fields are added, but never
+// renamed or removed.
 type Event struct {
 	ID         event.ID  `json:"id"`
 	Job        string    `json:"job"`
 	ReceivedAt time.Time `json:"received_at"` // RFC 3339, UTC, up to microseconds
 
-	// ResultURLs are the addresses under which the event offers images, redacted, in
-	// the order of event.Event.Images: Artifact.Index counts in them. A result_url that
-	// is none of these, such as storage://bucket/path, comes last.
+	// ResultURLs are the redacted URLs of the images, in the order of event.Event.Images, which Artifact.Index refers to.
+	// A result_url that is not one of them, such as storage://bucket/path, comes last.
 	ResultURLs []string `json:"result_urls"`
 
-	Data      json.RawMessage `json:"data"` // the request as the callback echoes it, redacted; null when missing
+	Data      json.RawMessage `json:"data"` // the request as echoed by the callback, redacted; null if missing
 	Artifacts []Artifact      `json:"artifacts"`
 }
 
-// Artifact is an image that is stored. The manifest of the download handler is not
-// listed: it is no image, and says nothing that the document does not say.
+// Artifact is a stored image. The manifest of the download handler is not listed: it repeats the document.
 type Artifact struct {
 	Handler   string `json:"handler"`        // that stored it
 	Index     int    `json:"index"`          // position among the event's results, from 0
 	Key       string `json:"key"`            // in the bucket
-	URL       string `json:"url"`            // where the bucket holds it, such as s3://bucket/key
-	Link      string `json:"link,omitempty"` // signed address that gives the image for a while
+	URL       string `json:"url"`            // in the bucket, such as s3://bucket/key
+	Link      string `json:"link,omitempty"` // signed URL of the image, valid for a limited time
 	Bytes     int64  `json:"bytes"`
 	SHA256    string `json:"sha256"` // 64 lower-case hexadecimal digits
 	MediaType string `json:"media_type"`
@@ -45,10 +41,9 @@ type Artifact struct {
 	Height    int    `json:"height"` // pixels
 }
 
-// Of makes the document of an event. Link stays empty: a sender that can give
-// away a signed address sets it. redact makes data fit to be shown, as
-// handler.Deps.Redact does; its error is the only one there is.
-func Of(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error) {
+// New returns the document of an event. Link is empty: a sender that has a signed URL sets it. redact redacts the data, as
+// handler.Deps.Redact does; New returns its error.
+func New(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error) {
 	made := Event{
 		ID: e.ID, Job: e.Job, ReceivedAt: e.Received.UTC(),
 		ResultURLs: resultURLs(e), Data: json.RawMessage("null"), Artifacts: artifacts(e),
@@ -58,7 +53,7 @@ func Of(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error) 
 	}
 	data, err := redact(e.Data)
 	if err != nil {
-		return Event{}, fmt.Errorf("notification: the data of the event cannot be redacted: %w", err)
+		return Event{}, fmt.Errorf("notification: redact the data: %w", err)
 	}
 	made.Data = data
 	return made, nil
@@ -76,7 +71,7 @@ func resultURLs(e event.Event) []string {
 	return addresses
 }
 
-// artifacts are in the order of the results, whatever the order in which they were stored.
+// artifacts returns the images in the order of the results.
 func artifacts(e event.Event) []Artifact {
 	listed := make([]Artifact, 0, len(e.Artifacts))
 	for _, a := range e.Artifacts {

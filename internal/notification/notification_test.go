@@ -12,8 +12,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/notification"
 )
 
-// written is the document of an event with the body, as it is sent.
-func written(t *testing.T, body string, artifacts ...event.Artifact) string {
+// encode returns the JSON of the document of an event with this body.
+func encode(t *testing.T, body string, artifacts ...event.Artifact) string {
 	t.Helper()
 	e, err := event.Decode([]byte(body))
 	if err != nil {
@@ -22,7 +22,7 @@ func written(t *testing.T, body string, artifacts ...event.Artifact) string {
 	e.ID = "019ab6f2-0000-7000-8000-000000000001"
 	e.Received = time.Date(2026, 11, 24, 13, 0, 0, 123456000, time.FixedZone("", 3600))
 	e.Artifacts = artifacts
-	made, err := notification.Of(e, event.Redact)
+	made, err := notification.New(e, event.Redact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,34 +33,34 @@ func written(t *testing.T, body string, artifacts ...event.Artifact) string {
 	return string(text)
 }
 
-func TestOf(t *testing.T) {
+func TestNew(t *testing.T) {
 	t.Parallel()
 	const head = `{"id":"019ab6f2-0000-7000-8000-000000000001","job":"j","received_at":"2026-11-24T12:00:00.123456Z",`
 	rows := []struct{ name, body, want string }{
-		{"nothing", `{"job":"j"}`, `"result_urls":[],"data":null,"artifacts":[]}`},
-		{"null", `{"job":"j","result_url":null,"results":null,"data":null}`, `"result_urls":[],"data":null,"artifacts":[]}`},
+		{name: "nothing", body: `{"job":"j"}`, want: `"result_urls":[],"data":null,"artifacts":[]}`},
+		{name: "null", body: `{"job":"j","result_url":null,"results":null,"data":null}`, want: `"result_urls":[],"data":null,"artifacts":[]}`},
 		{
-			"data of any shape", `{"job":"j","data":[1.50, "a"]}`,
-			`"result_urls":[],"data":[1.50,"a"],"artifacts":[]}`,
+			name: "data of any shape", body: `{"job":"j","data":[1.50, "a"]}`,
+			want: `"result_urls":[],"data":[1.50,"a"],"artifacts":[]}`,
 		},
 		{
-			"data that echoes us", `{"job":"j","data":{"width":1,"webhooks":{"complete":"https://me/T0KEN"}}}`,
-			`"result_urls":[],"data":{"width":1,"webhooks":{"complete":"[redacted]"}},"artifacts":[]}`,
+			name: "data with our URL", body: `{"job":"j","data":{"width":1,"webhooks":{"complete":"https://me/T0KEN"}}}`,
+			want: `"result_urls":[],"data":{"width":1,"webhooks":{"complete":"[redacted]"}},"artifacts":[]}`,
 		},
 		{
-			"signed addresses", `{"job":"j","result_url":"https://u:T0KEN@h/a.png?X-Amz-Signature=T0KEN","results":["https://h/b.png#T0KEN"]}`,
-			`"result_urls":["https://h/a.png?[redacted]","https://h/b.png"],"data":null,"artifacts":[]}`,
+			name: "signed URLs", body: `{"job":"j","result_url":"https://u:T0KEN@h/a.png?X-Amz-Signature=T0KEN","results":["https://h/b.png#T0KEN"]}`,
+			want: `"result_urls":["https://h/a.png?[redacted]","https://h/b.png"],"data":null,"artifacts":[]}`,
 		},
 		{
-			"address that is none of an image", `{"job":"j","result_url":"storage://s/a.png","results":["https://h/b.png"]}`,
-			`"result_urls":["https://h/b.png","storage://s/a.png"],"data":null,"artifacts":[]}`,
+			name: "URL that is not of an image", body: `{"job":"j","result_url":"storage://s/a.png","results":["https://h/b.png"]}`,
+			want: `"result_urls":["https://h/b.png","storage://s/a.png"],"data":null,"artifacts":[]}`,
 		},
-		{"no address at all", `{"job":"j","result_url":"T0KEN"}`, `"result_urls":["[redacted]"],"data":null,"artifacts":[]}`},
+		{name: "not a URL", body: `{"job":"j","result_url":"T0KEN"}`, want: `"result_urls":["[redacted]"],"data":null,"artifacts":[]}`},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if got := written(t, row.body); got != head+row.want {
+			if got := encode(t, row.body); got != head+row.want {
 				t.Errorf("\n got %s\nwant %s", got, head+row.want)
 			}
 		})
@@ -76,41 +76,41 @@ func TestArtifacts(t *testing.T) {
 		}
 	}
 	all := []event.Artifact{artifact("download", -1), artifact("download", 1), artifact("later", 0), artifact("download", 0)}
-	got := written(t, `{"job":"j"}`, all...)
+	got := encode(t, `{"job":"j"}`, all...)
 	one := `,"key":"k","url":"file:///k","bytes":7,"sha256":"` + strings.Repeat("0", 64) + `","media_type":"image/png","width":2,"height":3}`
 	want := `"artifacts":[{"handler":"download","index":0` + one + `,{"handler":"later","index":0` + one + `,{"handler":"download","index":1` + one + `]}`
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 	slices.Reverse(all)
-	if again := written(t, `{"job":"j"}`, all...); again != got {
-		t.Errorf("in another order it is\n%s", again)
+	if again := encode(t, `{"job":"j"}`, all...); again != got {
+		t.Errorf("document in another order\n got %s\nwant %s", again, got)
 	}
 }
 
-func TestIndexCountsInTheAddresses(t *testing.T) {
+func TestIndexRefersToResultURLs(t *testing.T) {
 	t.Parallel()
 	e, err := event.Decode([]byte(`{"job":"j","result_url":"storage://s","results":{"a":{"url":"https://h/0"},"b":"https://h/1"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := notification.Of(e, event.Redact)
+	made, err := notification.New(e, event.Redact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	images, _ := e.Images()
 	for index, image := range images {
 		if made.ResultURLs[index] != image.URL {
-			t.Errorf("%d is %s, want %s", index, made.ResultURLs[index], image.URL)
+			t.Errorf("URL %d = %s, want %s", index, made.ResultURLs[index], image.URL)
 		}
 	}
 }
 
-func TestWhatCannotBeRedactedIsNotTold(t *testing.T) {
+func TestRedactError(t *testing.T) {
 	t.Parallel()
 	refusal := errors.New("no")
-	made, err := notification.Of(event.Event{Data: []byte(`"T0KEN"`)}, func([]byte) ([]byte, error) { return nil, refusal })
+	made, err := notification.New(event.Event{Data: []byte(`"T0KEN"`)}, func([]byte) ([]byte, error) { return nil, refusal })
 	if !errors.Is(err, refusal) || made.Data != nil {
-		t.Errorf("%v, %s", err, made.Data)
+		t.Errorf("data = %s, error = %v, want none, %v", made.Data, err, refusal)
 	}
 }

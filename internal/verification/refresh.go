@@ -9,37 +9,36 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// Refresh gives handlers fresh addresses of results, as handler.Deps.Refresh promises.
+// minRefreshDelay is the shortest deferral of a step that needs a fresh URL during an outage of the API.
+const minRefreshDelay = maxOutageDelay / 2
+
+// Refresh returns the function of handler.Deps that asks the vendor for the result URL of a job.
 func Refresh(vendor Vendor) handler.Refresh {
 	return func(ctx context.Context, job string) (string, error) {
-		verdict, err := vendor.Result(ctx, job, deepimage.Fresh())
+		found, err := vendor.Result(ctx, job, deepimage.Fresh())
 		if err != nil {
-			return "", wait(outage(ctx, 1, err))
+			return "", deferStep(deferred(ctx, 1, err))
 		}
-		switch verdict.State {
+		switch found.State {
 		case deepimage.Complete:
-			return verdict.ResultURL, nil
+			return found.ResultURL, nil
 		case deepimage.Unknown:
-			return "", handler.Fail(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so that it gives no fresh address"))
+			return "", handler.Fail(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so there is no fresh address"))
 		case deepimage.Failed:
-			return "", failed(verdict)
+			return "", failed(found)
 		case deepimage.Deleted:
 			return "", handler.Fail(event.ReasonExpired, errDeleted)
 		default:
-			return "", pending(verdict)
+			return "", pending(found)
 		}
 	}
 }
 
-// wait makes an outage of the API one wait of the step that asked: what others of its name show says
-// nothing about the API.
-func wait(err error) error {
-	known, ok := errors.AsType[*handler.Error](err)
-	if !ok || known.Action != event.ActionDefer {
+// deferStep limits a deferral to the step that asked: the success of other steps of its name says nothing about the API.
+func deferStep(err error) error {
+	failure, ok := errors.AsType[*handler.Error](err)
+	if !ok || failure.Action != event.ActionDefer {
 		return err
 	}
-	return handler.Defer(max(known.Delay, refreshPause), event.CauseStep, known.Reason, known.Err)
+	return handler.Defer(max(failure.Delay, minRefreshDelay), event.CauseStep, failure.Reason, failure.Err)
 }
-
-// refreshPause is how long an outage of the API holds up a step that needs a fresh address.
-const refreshPause = longestPause / 2

@@ -1,6 +1,5 @@
-// Package verification asks the vendor's API before others act and after they have: whether the job of a
-// callback exists and where its result is, for a fresh address of a result that has expired, and, when
-// all is stored, to delete the images there.
+// Package verification calls the vendor's API around the handlers: before them, to verify that the job of a callback exists;
+// between them, to renew a result URL that has expired; after them, to delete the images at the vendor.
 package verification
 
 import (
@@ -11,49 +10,48 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// The names of the steps, as they are recorded. No handler can have them.
+// The names of the steps. No handler can have them.
 const (
-	// VerifyStep is the first of an event.
-	VerifyStep = "verify"
-	// DeleteStep is the last.
-	DeleteStep = "delete-at-vendor"
+	VerifyStep = "verify"           // the first step of an event
+	DeleteStep = "delete-at-vendor" // the last one
 )
 
-// Vendor is the API, as *deepimage.Client has it.
+// Vendor is the vendor's API; *deepimage.Client implements it.
 type Vendor interface {
-	Result(ctx context.Context, job string, looks ...deepimage.LookupOption) (deepimage.JobStatus, error)
+	Result(ctx context.Context, job string, options ...deepimage.LookupOption) (deepimage.JobStatus, error)
 	Delete(ctx context.Context, job string) error
 }
 
 const (
-	// pendingPause is how long a job is given that the vendor has not finished, before its callback is
-	// looked at again: the callback came, so it cannot be long.
-	pendingPause = 5 * time.Second
-	// An outage is waited out with pauses that double: whoever finds the API back brings all others back.
-	firstPause, longestPause = 2 * time.Second, time.Minute
-	// A source that has named too many unknown jobs waits longer each time, so that its many callbacks do not keep us busy.
-	longestTurn = 15 * time.Minute
+	pendingDelay   = 5 * time.Second // for a job that is not complete; its callback has come, so it soon is
+	minDelay       = 2 * time.Second // doubles with each attempt
+	maxOutageDelay = time.Minute
+	// maxStepDelay is the limit for a source that named too many unknown jobs: its callbacks must not keep the API busy.
+	maxStepDelay = 15 * time.Minute
 )
 
-// outage gives a look-up that says nothing about the job its meaning: whatever the cause, the event waits
-// and pays nothing for it.
-func outage(ctx context.Context, attempt int, err error) error {
+// deferred classifies a failed API call. It says nothing about the job, so the step is deferred at no cost, whatever the
+// kind of the failure.
+func deferred(ctx context.Context, attempt int, err error) error {
 	failed, ok := errors.AsType[*deepimage.Error](err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case !ok:
 		return err
-	case failed.Kind == deepimage.KindSource, failed.Kind == deepimage.KindJob:
-		return handler.Defer(spread(max(failed.After, doubled(firstPause, attempt, longestTurn))), event.CauseStep, reasonOf(failed.Kind), failed)
-	default:
-		return handler.Defer(spread(max(failed.After, doubled(firstPause, attempt, longestPause))), event.CauseOutage, reasonOf(failed.Kind), failed)
 	}
+	cause, limit := event.CauseOutage, maxOutageDelay
+	if failed.Kind == deepimage.KindSource || failed.Kind == deepimage.KindJob {
+		cause, limit = event.CauseStep, maxStepDelay
+	}
+	delay := max(failed.After, background.Backoff(minDelay, limit, max(attempt-1, 0)))
+	return handler.Defer(delay+rand.N(delay/4+1), cause, reasonOf(failed.Kind), failed) // jitter
 }
 
 func reasonOf(kind deepimage.Kind) event.Reason {
@@ -67,32 +65,24 @@ func reasonOf(kind deepimage.Kind) event.Reason {
 	}
 }
 
-// doubled is the pause after so many attempts, up to most.
-func doubled(first time.Duration, attempts int, most time.Duration) time.Duration {
-	return min(first<<min(max(attempts-1, 0), 20), most)
-}
-
-// spread keeps many that failed together from coming back together.
-func spread(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
-
-// pending says that the job is not ready, or not so that anything could be fetched.
-func pending(verdict deepimage.JobStatus) error {
-	if strings.EqualFold(verdict.Status, string(deepimage.Complete)) {
-		return handler.Hold(pendingPause, event.ReasonNoResult, errNoAddress)
+// pending holds the step of a job that is not complete, or that has no result URL yet.
+func pending(job deepimage.JobStatus) error {
+	if strings.EqualFold(job.Status, string(deepimage.Complete)) {
+		return handler.Hold(pendingDelay, event.ReasonNoResult, errNoURL)
 	}
-	return handler.Hold(pendingPause, event.ReasonOther, fmt.Errorf("the Deep Image API says that the job is not complete but %q", verdict.Status))
+	return handler.Hold(pendingDelay, event.ReasonOther, fmt.Errorf("the job is not complete: the Deep Image API reports %q", job.Status))
 }
 
-// failed says with the vendor's own words that there is no image.
-func failed(verdict deepimage.JobStatus) error {
-	text := "the image could not be made by Deep Image"
-	if verdict.Message != "" {
-		text += ": " + verdict.Message
+// failed fails the step of a job without an image, with the message of the vendor.
+func failed(job deepimage.JobStatus) error {
+	text := "Deep Image could not make the image"
+	if job.Message != "" {
+		text += ": " + job.Message
 	}
 	return handler.Fail(event.ReasonOther, errors.New(text))
 }
 
 var (
-	errDeleted   = errors.New("the Deep Image API says that it has deleted the images of the job")
-	errNoAddress = errors.New("the Deep Image API says that the job is complete, and gives no address of its result")
+	errDeleted = errors.New("the Deep Image API reports that the images of the job are deleted")
+	errNoURL   = errors.New("the Deep Image API reports that the job is complete, without the address of a result")
 )

@@ -109,7 +109,7 @@ func (h *Handler) eventMessage(ctx context.Context, e event.Event) (*message, er
 }
 
 func (h *Handler) document(e event.Event) (notification.Event, error) {
-	made, err := notification.Of(e, h.redact)
+	made, err := notification.New(e, h.redact)
 	if err != nil {
 		return made, documentFailure(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/google/go-cmp/cmp"
 )
 
 func succeeds(t *testing.T, s *stage) {
@@ -19,11 +20,11 @@ func succeeds(t *testing.T, s *stage) {
 		s.must(t, e)
 	}
 	if len(s.Effects(t)) == 0 {
-		t.Error("two good events had no effect; then nothing can be said of repeats")
+		t.Error("effects of two good events = none, want some")
 	}
 }
 
-// repeats is a replay: what was stored is recorded in the event.
+// repeats replays an event with its recorded artifacts.
 func repeats(t *testing.T, s *stage) {
 	t.Helper()
 	e := s.Good[0]
@@ -33,7 +34,7 @@ func repeats(t *testing.T, s *stage) {
 	sameEffects(t, before, s.Effects(t))
 }
 
-// repeatsWithoutRecord is the attempt after a crash before the record was written.
+// repeatsWithoutRecord repeats an attempt that crashed before its outcome was recorded.
 func repeatsWithoutRecord(t *testing.T, s *stage) {
 	t.Helper()
 	first := s.must(t, s.Good[0])
@@ -46,11 +47,11 @@ func repeatsWithoutRecord(t *testing.T, s *stage) {
 func sameEffects(t *testing.T, before, after map[string]string) {
 	t.Helper()
 	if !maps.Equal(before, after) {
-		t.Errorf("it did something again:\nbefore %v\nafter  %v", before, after)
+		t.Errorf("effects changed (-want +got):\n%s", cmp.Diff(before, after))
 	}
 }
 
-// sameArtifacts compares all but the time, which is that of the attempt.
+// sameArtifacts compares all fields but the time of storage.
 func sameArtifacts(t *testing.T, first, second []event.Artifact) {
 	t.Helper()
 	same := slices.EqualFunc(first, second, func(a, b event.Artifact) bool {
@@ -58,7 +59,7 @@ func sameArtifacts(t *testing.T, first, second []event.Artifact) {
 		return a == b
 	})
 	if !same {
-		t.Errorf("artifacts differ:\nfirst  %+v\nsecond %+v", first, second)
+		t.Errorf("artifacts differ (-want +got):\n%s", cmp.Diff(first, second))
 	}
 }
 
@@ -102,20 +103,20 @@ func deadline(t *testing.T, s *stage) {
 	_, err := s.handle(ctx, t, s.Hanging)
 	endedBy(t, err, context.DeadlineExceeded, time.Since(started)-allowed)
 	if failure := handler.Classify(err); failure != nil && failure.Reason != event.ReasonTimeout {
-		t.Errorf("the reason is %q", failure.Reason)
+		t.Errorf("reason = %q, want %q", failure.Reason, event.ReasonTimeout)
 	}
 }
 
-// endedBy looks at an attempt whose context ended a while before it returned.
+// endedBy checks an attempt that returned this long after its context ended.
 func endedBy(t *testing.T, err, cause error, after time.Duration) {
 	t.Helper()
 	switch {
 	case !errors.Is(err, cause):
-		t.Errorf("the error is %v, not that of the context: %v", err, cause)
+		t.Errorf("error = %v, want that of the context: %v", err, cause)
 	case handler.Classify(err).Action == event.ActionFail:
-		t.Errorf("the end of a context is permanent: %v", err)
+		t.Errorf("action at the end of the context = fail, want retry: %v", err)
 	case after > promptly:
-		t.Errorf("it went on for %s", after)
+		t.Errorf("returned %s after the end of the context, want at most %s", after, promptly)
 	}
 }
 
@@ -124,7 +125,7 @@ func permanent(t *testing.T, s *stage) {
 	for name, e := range s.Permanent {
 		_, err := s.handle(t.Context(), t, e)
 		if failure := failed(t, name, err); failure != nil && failure.Action != event.ActionFail {
-			t.Errorf("%s: may be tried again: %v", name, err)
+			t.Errorf("%s: action = %s, want fail: %v", name, failure.Action, err)
 		}
 	}
 }
@@ -134,27 +135,27 @@ func failing(t *testing.T, s *stage) {
 	for name, e := range s.Failing {
 		_, err := s.handle(t.Context(), t, e)
 		if failure := failed(t, name, err); failure != nil && failure.Action == event.ActionFail {
-			t.Errorf("%s: is permanent: %v", name, err)
+			t.Errorf("%s: action = fail, want another: %v", name, err)
 		}
 	}
 }
 
-// failed is the meaning of an error that has to be there.
+// failed returns the classified error. The test fails if there is none.
 func failed(t *testing.T, name string, err error) *handler.Error {
 	t.Helper()
 	failure := handler.Classify(err)
 	switch {
 	case failure == nil:
-		t.Errorf("%s: succeeded", name)
+		t.Errorf("%s: error = nil, want one", name)
 	case !failure.Reason.Valid():
-		t.Errorf("%s: %q is not one of the reasons", name, failure.Reason)
+		t.Errorf("%s: reason = %q, want one of event.Reasons", name, failure.Reason)
 	case failure.Error() == "":
-		t.Errorf("%s: the error says nothing", name)
+		t.Errorf("%s: text of the error is empty, want one", name)
 	}
 	return failure
 }
 
-// together is the same event in many workers, as after a rescue of work that was not stuck.
+// together handles one event in many workers, as after a job was rescued that was not stuck.
 func together(t *testing.T, s *stage) {
 	t.Helper()
 	const workers = 8
@@ -164,7 +165,7 @@ func together(t *testing.T, s *stage) {
 		group.Go(func() {
 			outcome, err := s.handle(t.Context(), t, s.Good[0])
 			if err != nil {
-				t.Errorf("worker %d: %v", n, err)
+				t.Errorf("worker %d: error = %v, want none", n, err)
 			}
 			outcomes[n] = outcome
 		})
@@ -181,7 +182,7 @@ func sideBySide(t *testing.T, s *stage) {
 	for _, e := range s.Good {
 		group.Go(func() {
 			if _, err := s.handle(t.Context(), t, e); err != nil {
-				t.Errorf("event %s: %v", e.ID, err)
+				t.Errorf("event %s: error = %v, want none", e.ID, err)
 			}
 		})
 	}

@@ -1,5 +1,4 @@
-// Package handlertest is the suite that every handler passes. It imports testing:
-// nothing that is shipped may import it.
+// Package handlertest is the suite that every handler passes. It imports testing: nothing that is shipped may import it.
 package handlertest
 
 import (
@@ -12,42 +11,40 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Environment is what a subject is made for.
+// Environment is what the suite passes to a subject.
 type Environment struct {
-	// Secret is to be planted wherever an event can carry a token: in the query of
-	// its URLs and in the payload. The suite looks for it in errors, artifacts and the log.
+	// Secret must be wherever an event can have a token: in the query of its URLs and in the payload. The suite searches
+	// errors, artifacts and the log for it.
 	Secret string
-	// Log is what the handler is given as handler.Deps.Log.
+	// Log is for handler.Deps.Log.
 	Log zerolog.Logger
 }
 
-// Subject is a handler together with events of every sort, and with what they need on the other side.
+// Subject is a handler with events of every kind and the remote systems that they need.
 type Subject struct {
-	// Handler is the one to be tested. The suite closes it.
+	// Handler is the handler to be tested. The suite closes it.
 	Handler handler.Handler
-	// Good are events that succeed, two or more that have nothing in common.
+	// Good are two or more independent events that succeed.
 	Good []event.Event
-	// Failing are events that fail and may be tried again, by what is wrong with them.
+	// Failing are events whose attempt fails and may succeed later, by what is wrong with them.
 	Failing map[string]event.Event
 	// Permanent are events that can never succeed, by what is wrong with them.
 	Permanent map[string]event.Event
-	// Hanging is an event during which the other side falls silent. Reached is closed when it has.
+	// Hanging is an event during which the remote system stalls. Reached is closed when it has.
 	Hanging event.Event
 	Reached <-chan struct{}
-	// Effects tells all that the handler has brought about in the world so far: a name
-	// for each thing, and a value that changes when the thing is written again.
+	// Effects returns all that the handler has written so far: a name for each thing, and a value that changes when it is
+	// written again.
 	Effects func(t *testing.T) map[string]string
 }
 
-// Start makes a subject with stores of its own. What it opens besides the
-// handler is closed by t.Cleanup, which comes after the handler is closed.
+// Start returns a subject with its own stores. What it opens besides the handler is closed by t.Cleanup, after the handler.
 type Start func(t *testing.T, environment Environment) Subject
 
-// Main runs the tests of a handler's package and then looks for goroutines that
-// are left; TestMain of every handler calls it.
+// Main runs the tests of a package and fails if goroutines are left. TestMain of every handler calls it.
 func Main(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Run runs the suite. Every check has a subject of its own, and they run in parallel.
+// Run runs the suite. Every check has its own subject; they run in parallel.
 func Run(t *testing.T, start Start) {
 	t.Helper()
 	for name, check := range checks() {
@@ -66,8 +63,8 @@ func checks() map[string]func(*testing.T, *stage) {
 		"a cancelled context is an error":     cancelledBefore,
 		"cancelling ends the work":            cancelledDuring,
 		"the deadline ends the work":          deadline,
-		"permanent input is permanent":        permanent,
-		"other failures may be tried again":   failing,
+		"permanent failures fail":             permanent,
+		"other failures do not fail":          failing,
 		"one event many times at once":        together,
 		"many events at once":                 sideBySide,
 	}

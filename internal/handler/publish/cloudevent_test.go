@@ -11,6 +11,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish"
 	"github.com/deepimage-receiver/receiver/internal/notification"
 	"github.com/deepimage-receiver/receiver/internal/secret"
@@ -39,13 +40,13 @@ func newEvent(t *testing.T) event.Event {
 	return e
 }
 
-// The official SDK has to read what we write, and find nothing wrong with it.
+// The official SDK decodes and validates the message.
 func TestMessageIsACloudEvent(t *testing.T) {
 	t.Parallel()
 	e := newEvent(t)
 	id, job, body, err := newHandler(t, event.Redact).Message(e)
 	if err != nil || id != string(e.ID) || job != e.Job {
-		t.Fatalf("%q, %q, %v", id, job, err)
+		t.Fatalf("message = %q, %q, error = %v, want %q, %q", id, job, err, e.ID, e.Job)
 	}
 	var got cloudevents.Event
 	if err := json.Unmarshal(body, &got); err != nil {
@@ -56,17 +57,17 @@ func TestMessageIsACloudEvent(t *testing.T) {
 	}
 	if got.SpecVersion() != "1.0" || got.ID() != id || got.Source() != "/receiver" || got.Type() != "ai.deep-image.job.complete" ||
 		got.Subject() != e.Job || !got.Time().Equal(e.Received) || got.DataContentType() != "application/json" || len(got.Extensions()) != 0 {
-		t.Errorf("%s", got)
+		t.Errorf("event = %s, want the attributes of %s", got, id)
 	}
 	var document notification.Event
 	if err := got.DataAs(&document); err != nil || document.ID != e.ID || len(document.Artifacts) != 1 || document.Artifacts[0].Key != "a.png" {
-		t.Errorf("%v, %+v", err, document)
+		t.Errorf("document = %+v, error = %v, want event %s with the artifact a.png", document, err, e.ID)
 	}
 	if strings.Contains(string(body), "T0KEN") {
-		t.Errorf("it tells %s", body)
+		t.Errorf("body = %s, want no T0KEN in it", body)
 	}
 	if !strings.Contains(string(body), `a <job> & \uffff`) {
-		t.Errorf("characters are written in another way: %s", body)
+		t.Errorf("body = %s, want & < > as they are and U+FFFF escaped", body)
 	}
 }
 
@@ -76,7 +77,7 @@ func TestMessageIsTheSameEveryTime(t *testing.T) {
 	_, _, first, _ := made.Message(newEvent(t))
 	_, _, second, _ := made.Message(newEvent(t))
 	if !bytes.Equal(first, second) {
-		t.Errorf("%s\n%s", first, second)
+		t.Errorf("second message = %s, want %s", second, first)
 	}
 }
 
@@ -84,7 +85,5 @@ func TestWhatCannotBeRedactedIsNotPublished(t *testing.T) {
 	t.Parallel()
 	made := newHandler(t, func([]byte) ([]byte, error) { return nil, errors.New("no") })
 	_, err := made.Handle(t.Context(), newEvent(t))
-	if failure := handler.Classify(err); failure == nil || failure.Action != event.ActionFail || failure.Reason != event.ReasonOther {
-		t.Errorf("%+v", failure)
-	}
+	handlertest.WantError(t, err, event.ActionFail, event.ReasonOther)
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// Config says where events are published, and under which name.
+// Config sets where events are published.
 type Config struct {
-	URL         secret.Value  `envconfig:"URL" desc:"broker, and topic in it, that events are published to: nats://, tls:// (NATS), kafka://, amqp://, amqps://, awssns://, awssqs:// or gcppubsub://"`
-	Source      string        `envconfig:"SOURCE" default:"/receiver" desc:"source that the CloudEvents name: a URI reference that tells this receiver from others"`
+	URL         secret.Value  `envconfig:"URL" desc:"broker and topic for events: nats://, tls:// (NATS), kafka://, amqp://, amqps://, awssns://, awssqs:// or gcppubsub://"`
+	Source      string        `envconfig:"SOURCE" default:"/receiver" desc:"source of the CloudEvents: a URI reference that identifies this receiver"`
 	Timeout     time.Duration `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"longest attempt, from the connection to the acknowledgement"`
-	Concurrency int           `envconfig:"CONCURRENCY" default:"16" range:"1..1024" desc:"events that are published at the same time"`
+	Concurrency int           `envconfig:"CONCURRENCY" default:"16" range:"1..1024" desc:"events published at the same time"`
 }
 
-// Limits are the bounds the pipeline keeps for the handler.
+// Limits returns the bounds of the step.
 func (c Config) Limits() handler.Limits {
 	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}
 }
 
-// Validate says what of the address and the source cannot be meant. It connects to nothing.
+// Validate returns an error for an invalid URL or source. It does not connect.
 func (c Config) Validate() error {
 	if c.URL.IsZero() {
 		return &configtypes.Conflict{Name: "URL", Text: "has to be set when publish is one of the handlers"}
@@ -43,7 +43,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// checkSource demands a URI reference that is not empty, as CloudEvents 1.0.2 does.
+// checkSource returns an error unless source is a URI reference that is not empty (CloudEvents 1.0.2).
 func checkSource(source string) error {
 	if _, err := url.Parse(source); err != nil || source == "" || strings.ContainsFunc(source, isNoPartOfURI) {
 		return errors.New("is no URI reference such as /receiver or https://hooks.example.com")

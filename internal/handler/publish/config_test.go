@@ -14,47 +14,47 @@ import (
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	rows := []struct{ name, address, source, fault string }{
-		{"nats", "nats://u:p@a:1,b/deep-image.complete?credentials=/dev/null", "/receiver", ""},
-		{"nats with TLS", "tls://a/s", "/receiver", ""},
-		{"kafka", "kafka://u:p@a,b:2/t?tls=true&sasl=scram-sha-256&max_message_bytes=2000", "/receiver", ""},
-		{"rabbitmq", "amqp://u:p@a/v?exchange=e&routing_key=k", "/receiver", ""},
-		{"rabbitmq with TLS", "amqps://a?routing_key=q", "/receiver", ""},
-		{"sns", "awssns:///arn:aws:sns:eu-central-1:1:t", "/receiver", ""},
-		{"sqs", "awssqs://sqs.eu-central-1.amazonaws.com/1/q", "/receiver", ""},
-		{"sqs elsewhere", "awssqs://localhost/1/q?region=eu-west-1&endpoint=http://127.0.0.1:4566", "/receiver", ""},
-		{"pubsub", "gcppubsub://projects/p/topics/t", "/receiver", ""},
-		{"pubsub, short", "gcppubsub://p/t?endpoint=http://127.0.0.1:8085", "https://hooks.example.com/a?b#c", ""},
+	rows := []struct{ name, address, source, fault string }{ // fault names the variable
+		{name: "nats", address: "nats://u:p@a:1,b/deep-image.complete?credentials=/dev/null", source: "/receiver"},
+		{name: "nats with TLS", address: "tls://a/s", source: "/receiver"},
+		{name: "kafka", address: "kafka://u:p@a,b:2/t?tls=true&sasl=scram-sha-256&max_message_bytes=2000", source: "/receiver"},
+		{name: "rabbitmq", address: "amqp://u:p@a/v?exchange=e&routing_key=k", source: "/receiver"},
+		{name: "rabbitmq with TLS", address: "amqps://a?routing_key=q", source: "/receiver"},
+		{name: "sns", address: "awssns:///arn:aws:sns:eu-central-1:1:t", source: "/receiver"},
+		{name: "sqs", address: "awssqs://sqs.eu-central-1.amazonaws.com/1/q", source: "/receiver"},
+		{name: "sqs elsewhere", address: "awssqs://localhost/1/q?region=eu-west-1&endpoint=http://127.0.0.1:4566", source: "/receiver"},
+		{name: "pubsub", address: "gcppubsub://projects/p/topics/t", source: "/receiver"},
+		{name: "pubsub, short", address: "gcppubsub://p/t?endpoint=http://127.0.0.1:8085", source: "https://hooks.example.com/a?b#c"},
 
-		{"nothing", "", "/receiver", "URL has to be set"},
-		{"no address", "T0KEN", "/receiver", "URL is not an address"},
-		{"unknown", "mqtt://u:T0KEN@h/t", "/receiver", "URL begins with none of nats://"},
-		{"nats without a host", "nats:///s", "/receiver", "URL names no host"},
-		{"nats without a subject", "nats://h", "/receiver", "URL names no subject"},
-		{"nats with a wildcard", "nats://h/a.*", "/receiver", "URL has a subject with"},
-		{"nats with a file that is missing", "nats://h/s?credentials=/none", "/receiver", "URL has the parameter credentials, which names a file that cannot be read"},
-		{"nats with a parameter of others", "nats://h/s?exchange=e", "/receiver", "URL has a parameter exchange that is not known here"},
-		{"kafka without a topic", "kafka://h", "/receiver", "URL names no topic"},
-		{"kafka with two topics", "kafka://h/a,b", "/receiver", "URL names no topic"},
-		{"kafka with a mechanism and no user", "kafka://h/t?sasl=plain", "/receiver", "URL has the parameter sasl, which needs a user"},
-		{"kafka with files and no TLS", "kafka://h/t?ca=/none", "/receiver", "URL has the parameter ca, which needs a connection with TLS"},
-		{"kafka with a size out of range", "kafka://h/t?max_message_bytes=1", "/receiver", "is not a number from 1024"},
-		{"rabbitmq without a target", "amqp://h/v", "/receiver", "URL names neither an exchange nor a routing_key"},
-		{"rabbitmq with a long name", "amqp://h/v?routing_key=" + strings.Repeat("k", 256), "/receiver", "of more than 255 bytes"},
-		{"rabbitmq, external without a certificate", "amqps://h/v?routing_key=k&sasl=external", "/receiver", "needs the parameters cert and key"},
-		{"sns without a topic", "awssns:///arn:aws:sqs:eu:1:q", "/receiver", "URL names no topic"},
-		{"sns with a user", "awssns://u:T0KEN@/arn:aws:sns:eu:1:t", "/receiver", "URL has a user"},
-		{"sqs without a queue", "awssqs://h/q", "/receiver", "URL names no queue"},
-		{"sqs without a region", "awssqs://localhost/1/q", "/receiver", "URL names no region"},
-		{"sqs with an odd endpoint", "awssqs://h/1/q?region=r&endpoint=h:1", "/receiver", "URL has the parameter endpoint, which is no address"},
-		{"pubsub without a topic", "gcppubsub://projects/p/subscriptions/t", "/receiver", "URL names no topic"},
-		{"pubsub with a user", "gcppubsub://T0KEN@p/t", "/receiver", "URL has a user"},
-		{"pubsub with an odd endpoint", "gcppubsub://p/t?endpoint=ftp://h", "/receiver", "URL has the parameter endpoint, which is no address"},
+		{name: "nothing", address: "", source: "/receiver", fault: "URL"},
+		{name: "no address", address: "T0KEN", source: "/receiver", fault: "URL"},
+		{name: "unknown", address: "mqtt://u:T0KEN@h/t", source: "/receiver", fault: "URL"},
+		{name: "nats without a host", address: "nats:///s", source: "/receiver", fault: "URL"},
+		{name: "nats without a subject", address: "nats://h", source: "/receiver", fault: "URL"},
+		{name: "nats with a wildcard", address: "nats://h/a.*", source: "/receiver", fault: "URL"},
+		{name: "nats with a file that is missing", address: "nats://h/s?credentials=/none", source: "/receiver", fault: "URL"},
+		{name: "nats with a parameter of others", address: "nats://h/s?exchange=e", source: "/receiver", fault: "URL"},
+		{name: "kafka without a topic", address: "kafka://h", source: "/receiver", fault: "URL"},
+		{name: "kafka with two topics", address: "kafka://h/a,b", source: "/receiver", fault: "URL"},
+		{name: "kafka with a mechanism and no user", address: "kafka://h/t?sasl=plain", source: "/receiver", fault: "URL"},
+		{name: "kafka with files and no TLS", address: "kafka://h/t?ca=/none", source: "/receiver", fault: "URL"},
+		{name: "kafka with a size out of range", address: "kafka://h/t?max_message_bytes=1", source: "/receiver", fault: "URL"},
+		{name: "rabbitmq without a target", address: "amqp://h/v", source: "/receiver", fault: "URL"},
+		{name: "rabbitmq with a long name", address: "amqp://h/v?routing_key=" + strings.Repeat("k", 256), source: "/receiver", fault: "URL"},
+		{name: "rabbitmq, external without a certificate", address: "amqps://h/v?routing_key=k&sasl=external", source: "/receiver", fault: "URL"},
+		{name: "sns without a topic", address: "awssns:///arn:aws:sqs:eu:1:q", source: "/receiver", fault: "URL"},
+		{name: "sns with a user", address: "awssns://u:T0KEN@/arn:aws:sns:eu:1:t", source: "/receiver", fault: "URL"},
+		{name: "sqs without a queue", address: "awssqs://h/q", source: "/receiver", fault: "URL"},
+		{name: "sqs without a region", address: "awssqs://localhost/1/q", source: "/receiver", fault: "URL"},
+		{name: "sqs with an odd endpoint", address: "awssqs://h/1/q?region=r&endpoint=h:1", source: "/receiver", fault: "URL"},
+		{name: "pubsub without a topic", address: "gcppubsub://projects/p/subscriptions/t", source: "/receiver", fault: "URL"},
+		{name: "pubsub with a user", address: "gcppubsub://T0KEN@p/t", source: "/receiver", fault: "URL"},
+		{name: "pubsub with an odd endpoint", address: "gcppubsub://p/t?endpoint=ftp://h", source: "/receiver", fault: "URL"},
 
-		{"no source", "nats://h/s", "", "SOURCE is no URI reference"},
-		{"source with a blank", "nats://h/s", "my receiver", "SOURCE is no URI reference"},
-		{"source with an accent", "nats://h/s", "/é", "SOURCE is no URI reference"},
-		{"source with an escape that is none", "nats://h/s", "/%zz", "SOURCE is no URI reference"},
+		{name: "no source", address: "nats://h/s", source: "", fault: "SOURCE"},
+		{name: "source with a blank", address: "nats://h/s", source: "my receiver", fault: "SOURCE"},
+		{name: "source with an accent", address: "nats://h/s", source: "/é", fault: "SOURCE"},
+		{name: "source with an escape that is none", address: "nats://h/s", source: "/%zz", fault: "SOURCE"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -63,23 +63,23 @@ func TestValidate(t *testing.T) {
 			err := config.Validate()
 			switch {
 			case row.fault == "" && err != nil:
-				t.Errorf("got %v", err)
+				t.Errorf("error = %v, want none", err)
 			case row.fault != "":
 				conflict, ok := errors.AsType[*configtypes.Conflict](err)
-				if !ok || !strings.Contains(conflict.Error(), row.fault) || strings.Contains(conflict.Error(), "T0KEN") {
-					t.Errorf("got %v, want %q", err, row.fault)
+				if !ok || conflict.Name != row.fault || strings.Contains(conflict.Error(), "T0KEN") {
+					t.Errorf("error = %v, want a conflict of %s without T0KEN", err, row.fault)
 				}
 			}
 			made, err := publish.New(t.Context(), config, handler.Deps{})
-			if usable := row.fault == "" || strings.HasPrefix(row.fault, "SOURCE"); (err == nil) != usable {
-				t.Errorf("New says %v", err)
+			if usable := row.fault == "" || row.fault == "SOURCE"; (err == nil) != usable {
+				t.Errorf("New: error = %v, want success %t", err, usable)
 			}
 			if err == nil {
 				if err := made.Close(); err != nil {
 					t.Error(err)
 				}
 			} else if strings.Contains(err.Error(), "T0KEN") {
-				t.Errorf("New tells %v", err)
+				t.Errorf("New: error = %v, want no T0KEN in it", err)
 			}
 		})
 	}
@@ -88,6 +88,6 @@ func TestValidate(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	if got := (publish.Config{Timeout: time.Minute, Concurrency: 3}).Limits(); got != (handler.Limits{Concurrency: 3, Timeout: time.Minute}) {
-		t.Errorf("%+v", got)
+		t.Errorf("limits = %+v, want 3 for a minute", got)
 	}
 }

@@ -1,6 +1,5 @@
-// Package publish is the handler that tells a message broker of an event, as a
-// CloudEvent. The step is done when the broker has acknowledged that it keeps the
-// message. After a crash or a replay the same event is published again under the
+// Package publish is the handler that publishes events to a message broker, as CloudEvents. The step is done when the
+// broker has acknowledged that it stored the message. After a crash or a replay the same event is published again with the
 // same id: consumers get each event at least once.
 package publish
 
@@ -20,18 +19,17 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// Name is the handler's name, as it is listed, configured and recorded.
+// Name is the name of the handler and of its step.
 const Name = "publish"
 
-// Handler publishes events. It is safe for use by many goroutines.
+// Handler publishes events. It is safe for concurrent use.
 type Handler struct {
 	broker broker.Broker
 	source string
 	redact func(body []byte) ([]byte, error)
 }
 
-// New reads the address of the broker. It connects to nothing: a broker that is down
-// delays events, not the start.
+// New parses the URL of the broker. It does not connect: a broker that is down delays events, not the start.
 func New(_ context.Context, config Config, deps handler.Deps) (*Handler, error) {
 	made, err := open(config.URL)
 	if err != nil {
@@ -40,7 +38,7 @@ func New(_ context.Context, config Config, deps handler.Deps) (*Handler, error) 
 	return &Handler{broker: made, source: config.Source, redact: deps.Redact}, nil
 }
 
-// open gives the broker that an address names. The error goes on from the name of a variable.
+// open returns the broker of a URL. The text of the error follows the name of the variable.
 func open(text secret.Value) (broker.Broker, error) {
 	address, err := broker.ParseAddress(text.Reveal())
 	if err != nil {
@@ -62,10 +60,10 @@ func open(text secret.Value) (broker.Broker, error) {
 	}
 }
 
-// Check connects to the broker and looks whether messages could be stored there.
+// Check returns an error if the broker cannot store messages.
 func (h *Handler) Check(ctx context.Context) error { return h.broker.Check(ctx) }
 
-// Close ends the connection to the broker; no Handle may be under way.
+// Close closes the connection to the broker. It must not be called during Handle.
 func (h *Handler) Close() error { return h.broker.Close() }
 
 // Handle publishes the event.

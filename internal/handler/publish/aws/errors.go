@@ -14,44 +14,44 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )
 
-// credentialsFailure says that there are no credentials. Why is told by its code at
-// most: the text of some providers quotes what they were given.
+// credentialsFailure reports that there are no credentials. Only the code is quoted: the text of some providers contains
+// secrets.
 func credentialsFailure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return broker.ConnectionFailed("credentials of AWS could not be had in time", ctx.Err())
+		return broker.ConnectionFailed("AWS credentials were not available in time", ctx.Err())
 	}
-	if answer, ok := errors.AsType[smithy.APIError](err); ok {
-		return broker.Refused("AWS gives no credentials (%s)", broker.Quote(answer.ErrorCode()))
+	if response, ok := errors.AsType[smithy.APIError](err); ok {
+		return broker.Refused("AWS refused credentials (%s)", broker.Quote(response.ErrorCode()))
 	}
-	return broker.Refused("there are no credentials of AWS, neither in the environment nor in its files, and no role to take")
+	return broker.Refused("there are no AWS credentials: neither in the environment nor in its files, and no role")
 }
 
-// failure gives a message that was not taken, or a question that was not answered, its meaning.
+// failure classifies the error of a message or lookup.
 func (t target) failure(ctx context.Context, message broker.Message, err error) error {
-	answer, answered := errors.AsType[smithy.APIError](err)
+	response, responded := errors.AsType[smithy.APIError](err)
 	switch {
 	case ctx.Err() != nil:
-		return broker.Unanswered(ctx, "AWS")
-	case !answered:
-		return broker.ConnectionFailed("AWS cannot be reached, or answers something else", plain(err))
+		return broker.Unacknowledged(ctx, "AWS")
+	case !responded:
+		return broker.ConnectionFailed("AWS cannot be reached, or the response is not that of AWS", plain(err))
 	}
-	code, said, status := answer.ErrorCode(), broker.Quote(answer.ErrorMessage()), statusOf(err)
+	code, text, status := response.ErrorCode(), broker.Quote(response.ErrorMessage()), statusOf(err)
 	switch {
 	case isMissing(code):
-		return broker.Missing("there is no %s; create it, or mend the address", t.place())
+		return broker.Missing("there is no %s; create it, or correct the URL", t.place())
 	case isRefusal(code) || isForbidden(err) || status == http.StatusUnauthorized:
 		// The text can quote the request, with the token of a session in it.
-		return broker.Refused("AWS does not let these credentials publish to the %s (%s)", t.place(), broker.Quote(code))
+		return broker.Refused("AWS denies these credentials to publish to the %s (%s)", t.place(), broker.Quote(code))
 	case status == http.StatusTooManyRequests || strings.Contains(code, "Throttl"):
 		return handler.Retry(event.ReasonRateLimited, errors.New("AWS asks to slow down: "+broker.Quote(code)))
-	case status == http.StatusRequestEntityTooLarge || strings.Contains(said, "too long") || strings.Contains(said, "shorter than"):
-		return broker.TooLarge(message, "the %s does not take so large ones: %s", t.place(), said)
+	case status == http.StatusRequestEntityTooLarge || strings.Contains(text, "too long") || strings.Contains(text, "shorter than"):
+		return broker.TooLarge(message, "the %s accepts no message of this size: %s", t.place(), text)
 	default:
-		return broker.Failed("AWS did not take the message: %s: %s", broker.Quote(code), said)
+		return broker.Failed("AWS did not store the message: %s: %s", broker.Quote(code), text)
 	}
 }
 
-// plain is the cause at the bottom, without the library's account of its attempts.
+// plain returns the cause without the library's list of attempts.
 func plain(err error) error {
 	if sent, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = sent.Err
@@ -63,8 +63,8 @@ func plain(err error) error {
 }
 
 func statusOf(err error) int {
-	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		return answer.HTTPStatusCode()
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		return response.HTTPStatusCode()
 	}
 	return 0
 }
@@ -85,10 +85,10 @@ func isRefusal(code string) bool {
 	}, code)
 }
 
-// isForbidden says that the credentials are good, and not for this.
+// isForbidden reports whether valid credentials lack a permission.
 func isForbidden(err error) bool {
-	answer, ok := errors.AsType[smithy.APIError](err)
+	response, ok := errors.AsType[smithy.APIError](err)
 	return ok && slices.Contains([]string{
 		"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.AccessDenied",
-	}, answer.ErrorCode())
+	}, response.ErrorCode())
 }

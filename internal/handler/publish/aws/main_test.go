@@ -23,7 +23,7 @@ const (
 	maxBytes = 64 << 10
 )
 
-// TestMain sets what the library of AWS reads: credentials, and nothing from this machine.
+// TestMain sets the environment of the AWS library, so that nothing of this machine is used.
 func TestMain(m *testing.M) {
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": brokertest.Password, "AWS_SESSION_TOKEN": brokertest.Password,
@@ -34,14 +34,14 @@ func TestMain(m *testing.M) {
 	handlertest.Main(m)
 }
 
-// isSigned says whether a request carries a signature for the service; what it says is not checked.
+// isSigned reports whether a request has a signature for the service. The signature is not verified.
 func isSigned(r *http.Request, service string) bool {
 	authorization := r.Header.Get("Authorization")
 	return strings.HasPrefix(authorization, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") &&
 		strings.Contains(authorization, "/"+region+"/"+service+"/aws4_request") && r.Header.Get("X-Amz-Security-Token") == brokertest.Password
 }
 
-// queues is a stand-in for SQS: its JSON protocol, as far as it is needed. Other queues than ours do not exist.
+// queues is a fake SQS with one queue and one FIFO queue: the used part of its JSON protocol.
 func queues(s *brokertest.Service) http.Handler {
 	type request struct {
 		QueueURL               string `json:"QueueUrl"`
@@ -82,7 +82,7 @@ func queues(s *brokertest.Service) http.Handler {
 	})
 }
 
-// topics is a stand-in for SNS: its query protocol, as far as it is needed. Other topics than ours do not exist.
+// topics is a fake SNS with one topic and one FIFO topic: the used part of its query protocol.
 func topics(s *brokertest.Service) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse := func(status int, code, message string) {
@@ -112,7 +112,7 @@ func topics(s *brokertest.Service) http.Handler {
 	})
 }
 
-// always refuses everything in the same way.
+// always sends the same response.
 func always(status int, contentType, text string) func(*brokertest.Service) http.Handler {
 	return func(*brokertest.Service) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -132,5 +132,5 @@ func topicAddress(s *brokertest.Service, suffix string) string {
 }
 
 func subject(s *brokertest.Service, address string) brokertest.Subject {
-	return brokertest.Subject{URL: address, Gate: s.Gate, Bodies: s.Bodies, TooLarge: maxBytes}
+	return brokertest.Subject{URL: address, Proxy: s.Proxy, Bodies: s.Bodies, TooLarge: maxBytes}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,7 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )
 
-// The attribute that tells consumers the type of the body.
+// The attribute with the media type of the body.
 const (
 	typeAttribute = "content-type"
 	attributeType = "String"
@@ -31,23 +32,22 @@ func newTopic(t target, settings aws.Config) *topic {
 }
 
 func (t *topic) send(ctx context.Context, message broker.Message) error {
+	group, id := ordering(t.arn, message)
 	input := &sns.PublishInput{
+		MessageGroupId: group, MessageDeduplicationId: id,
 		TopicArn: aws.String(t.arn), Message: aws.String(string(message.Body)),
 		MessageAttributes: map[string]snstypes.MessageAttributeValue{
 			typeAttribute: {DataType: aws.String(attributeType), StringValue: aws.String(broker.ContentType)},
 		},
 	}
-	if isFIFO(t.arn) {
-		input.MessageGroupId, input.MessageDeduplicationId = aws.String(group(message.Job)), aws.String(message.ID)
-	}
 	output, err := t.client.Publish(ctx, input)
-	if err == nil && aws.ToString(output.MessageId) == "" {
-		return errNoID
+	if err != nil {
+		return err
 	}
-	return err
+	return checkID(output.MessageId)
 }
 
-func (t *topic) look(ctx context.Context) error {
+func (t *topic) lookup(ctx context.Context) error {
 	_, err := t.client.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: aws.String(t.arn)})
 	return err
 }
@@ -63,36 +63,51 @@ func newQueue(t target, settings aws.Config) *queue {
 }
 
 func (q *queue) send(ctx context.Context, message broker.Message) error {
+	group, id := ordering(q.url, message)
 	input := &sqs.SendMessageInput{
+		MessageGroupId: group, MessageDeduplicationId: id,
 		QueueUrl: aws.String(q.url), MessageBody: aws.String(string(message.Body)),
 		MessageAttributes: map[string]sqstypes.MessageAttributeValue{
 			typeAttribute: {DataType: aws.String(attributeType), StringValue: aws.String(broker.ContentType)},
 		},
 	}
-	if isFIFO(q.url) {
-		input.MessageGroupId, input.MessageDeduplicationId = aws.String(group(message.Job)), aws.String(message.ID)
-	}
 	output, err := q.client.SendMessage(ctx, input)
-	if err == nil && aws.ToString(output.MessageId) == "" {
-		return errNoID
+	if err != nil {
+		return err
 	}
-	return err
+	return checkID(output.MessageId)
 }
 
-func (q *queue) look(ctx context.Context) error {
+func (q *queue) lookup(ctx context.Context) error {
 	_, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 		QueueUrl: aws.String(q.url), AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
 	})
 	return err
 }
 
-func isFIFO(name string) bool { return strings.HasSuffix(name, ".fifo") }
+var errNoID = errors.New("the response has no message id")
 
-// group is the job as the group of messages that keep their order, of which AWS takes
-// 128 letters, digits and signs; any other job is told by its hash.
-func group(job string) string {
-	const longest, first, last = 128, '!', '~'
-	if len(job) <= longest && strings.IndexFunc(job, func(r rune) bool { return r < first || r > last }) < 0 {
+// checkID returns an error if the service returned no id: the message may not be stored.
+func checkID(id *string) error {
+	if aws.ToString(id) == "" {
+		return errNoID
+	}
+	return nil
+}
+
+// ordering returns the message group and the deduplication id for a FIFO topic or queue, and nil for any other.
+func ordering(name string, message broker.Message) (group, id *string) {
+	if !strings.HasSuffix(name, ".fifo") {
+		return nil, nil
+	}
+	return aws.String(groupOf(message.Job)), aws.String(message.ID)
+}
+
+// groupOf returns the message group of a job: the job itself, or its hash if AWS does not accept it (128 printable ASCII
+// characters).
+func groupOf(job string) string {
+	const maxBytes, first, last = 128, '!', '~'
+	if len(job) <= maxBytes && strings.IndexFunc(job, func(r rune) bool { return r < first || r > last }) < 0 {
 		return job
 	}
 	sum := sha256.Sum256([]byte(job))

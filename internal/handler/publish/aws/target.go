@@ -9,15 +9,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )
 
-// target is where messages go: a topic or a queue.
+// target is a topic or a queue.
 type target struct {
 	topic    string // its ARN
 	queue    string // its URL
 	region   string
-	endpoint string // another one than that of the region; "" for none
+	endpoint string // instead of that of the region; "" for none
 }
 
-// parse reads the address. The error goes on from the name of a variable.
+// parse parses the URL. The text of the error follows the name of the variable.
 func parse(address broker.Address) (target, error) {
 	if address.User != "" {
 		return target{}, errors.New("has a user; for AWS credentials come from its environment variables, its files or a role")
@@ -70,7 +70,7 @@ func isEndpoint(text string) bool {
 	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Hostname() != "" && parsed.User == nil
 }
 
-// place names what messages are sent to.
+// place returns the topic or queue, for errors.
 func (t target) place() string {
 	if t.topic != "" {
 		return "SNS topic " + t.topic

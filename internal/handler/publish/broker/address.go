@@ -9,21 +9,21 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// maxAddressBytes bounds the address of a broker.
+// maxAddressBytes bounds the URL of a broker.
 const maxAddressBytes = 4096
 
-// Address is where a broker is, taken apart: scheme://user:password@host:port,host:port/path?parameters.
+// Address is the parsed URL of a broker: scheme://user:password@host:port,host:port/path?parameters.
 type Address struct {
 	Scheme     string
 	User       string // "" if there is none
 	Password   secret.Value
-	Hosts      []string // as they are written: host or host:port
-	Path       string   // unescaped, without the slash before it
+	Hosts      []string // as written: host or host:port
+	Path       string   // unescaped, without the leading slash
 	Parameters *Parameters
 }
 
-// ParseAddress takes an address apart. The error goes on from the name of a variable;
-// it quotes nothing, because a password that is written wrongly can be anywhere.
+// ParseAddress parses a URL. The text of the error follows the name of the variable. It quotes nothing, because a badly
+// escaped password can be anywhere.
 func ParseAddress(text string) (Address, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || len(text) > maxAddressBytes || strings.ContainsFunc(text, isControl) {
@@ -48,7 +48,7 @@ func ParseAddress(text string) (Address, error) {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// readAuthority takes user, password and hosts. An @ in a password is understood, the hosts have none.
+// readAuthority parses user, password and hosts. A password may contain @, hosts do not.
 func (a *Address) readAuthority(authority string) error {
 	hosts := authority
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
@@ -86,7 +86,7 @@ func (a *Address) readTail(tail string) error {
 	return nil
 }
 
-// HostsWithPort gives the hosts, each with the port if it names none. There has to be one.
+// HostsWithPort returns the hosts, with a default port. At least one is required.
 func (a *Address) HostsWithPort(port string) ([]string, error) {
 	if len(a.Hosts) == 0 {
 		return nil, fmt.Errorf("names no host, such as %s://host:%s", a.Scheme, port)

@@ -34,7 +34,7 @@ func TestParseAddress(t *testing.T) {
 			}
 			if got.Scheme != row.scheme || got.User != row.user || got.Password.Reveal() != row.password || got.Path != row.path ||
 				!slices.Equal(got.Hosts, row.hosts) || got.Parameters.Text("x") != row.parameter {
-				t.Errorf("got %+v", got)
+				t.Errorf("address = %+v, password = %q, want %+v", got, got.Password.Reveal(), row)
 			}
 			if err := got.Parameters.Err(); err != nil && row.parameter != "" {
 				t.Error(err)
@@ -43,8 +43,8 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-// A password that is written wrongly can be anywhere in an address: nothing of it may be quoted.
-func TestFaultsOfAnAddressTellNothing(t *testing.T) {
+// A badly escaped password can be anywhere in a URL: errors quote nothing of it.
+func TestAddressErrorsContainNoPassword(t *testing.T) {
 	t.Parallel()
 	rows := map[string]string{
 		"empty":                    "",
@@ -72,10 +72,10 @@ func TestFaultsOfAnAddressTellNothing(t *testing.T) {
 				err = address.Parameters.Err()
 			}
 			if err == nil {
-				t.Fatal("it is taken for an address")
+				t.Fatal("error = nil, want one")
 			}
 			if strings.Contains(err.Error(), "T0") || strings.Contains(err.Error(), "KEN") {
-				t.Errorf("it tells %v", err)
+				t.Errorf("error = %v, want no part of T0KEN in it", err)
 			}
 		})
 	}
@@ -89,10 +89,10 @@ func TestHostsWithPort(t *testing.T) {
 	}
 	got, err := address.HostsWithPort("9092")
 	if want := []string{"a:9092", "b:1", "[::1]:9092", "[::1]:2", "c:9092"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, %v", got, err)
+		t.Errorf("hosts = %v, error = %v, want %v", got, err, want)
 	}
 	address.Hosts = nil
 	if _, err := address.HostsWithPort("9092"); err == nil {
-		t.Error("no host is enough")
+		t.Error("error without a host = nil, want one")
 	}
 }

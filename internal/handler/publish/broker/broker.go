@@ -1,6 +1,5 @@
-// Package broker is the contract between the publish handler and the brokers that
-// it knows, and what they have in common: their addresses, their connection, what
-// their failures mean.
+// Package broker is the contract between the publish handler and its brokers, and what brokers share: URLs, the one
+// connection, the classification of errors.
 package broker
 
 import "context"
@@ -8,24 +7,23 @@ import "context"
 // ContentType is the media type of every message: a CloudEvent in structured mode, as JSON.
 const ContentType = "application/cloudevents+json"
 
-// Message is one event on its way to a broker.
+// Message is one event for a broker.
 type Message struct {
-	ID   string // of the event: the same at every attempt and at every replay, so that repeats can be told
-	Job  string // what belongs together and keeps its order, where a broker cares
+	ID   string // of the event: the same for every attempt and replay, so that consumers recognise repeats
+	Job  string // messages of one job keep their order, if the broker supports that
 	Body []byte // the CloudEvent; must not be changed
 }
 
-// Broker takes messages. It is called from many goroutines. Nothing is connected
-// before the first message, and what is broken is connected again for the next one.
+// Broker stores messages. It is called concurrently. It connects for the first message, and again after a connection
+// broke.
 //
-// Its errors are those of package handler, by what a person can do: nothing but a
-// message that is too large is permanent, since brokers come back, topics can be
-// created and passwords can be put right. No error holds a password.
+// Its errors are classified (package handler). Only a message that is too large fails: brokers recover, topics can be
+// created and passwords corrected. No error contains a password.
 type Broker interface {
-	// Publish returns nil only when the broker has acknowledged that it keeps the message.
+	// Publish returns nil only after the broker has acknowledged that it stored the message.
 	Publish(ctx context.Context, message Message) error
-	// Check connects and looks whether there is what messages are sent to, without sending one.
+	// Check connects and returns an error if the topic does not exist. It sends no message.
 	Check(ctx context.Context) error
-	// Close ends all connections; no Publish may be under way.
+	// Close closes all connections. It must not be called during Publish.
 	Close() error
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
-// maxQuoted is how much of what a broker said is repeated, in bytes.
-const maxQuoted = 300
+// maxQuotedBytes bounds the part of a broker's text that is quoted.
+const maxQuotedBytes = 300
 
 // ConnectionFailed reports that there is no connection to the broker, or that it ended. The reason depends on err; what
 // describes the failure and precedes it in the text.
@@ -26,33 +26,32 @@ func ConnectionFailed(what string, err error) error {
 	return handler.Retry(reason, fmt.Errorf("%s: %w", what, err))
 }
 
-// Unanswered says that an attempt ended before the broker had acknowledged the message.
-// It may have it all the same: the next attempt sends it again under the same id.
-func Unanswered(ctx context.Context, name string) error {
-	return ConnectionFailed("the attempt ended before "+name+" had acknowledged the message", ctx.Err())
+// Unacknowledged reports that ctx ended before the broker acknowledged the message. The broker may have stored it: the
+// next attempt sends it again with the same id.
+func Unacknowledged(ctx context.Context, name string) error {
+	return ConnectionFailed("the attempt ended before "+name+" acknowledged the message", ctx.Err())
 }
 
-// Refused says that a broker does not take our credentials, or that they are not
-// enough. The step is tried again: whoever runs the broker can put it right.
+// Refused reports that the broker rejects the credentials, or that they lack a permission.
 func Refused(format string, values ...any) error {
 	return handler.Retry(event.ReasonAuth, fmt.Errorf(format, values...))
 }
 
-// Missing says that there is nothing yet that messages could be sent to, and what to create.
+// Missing reports that the topic, queue or stream does not exist, and how to create it.
 func Missing(format string, values ...any) error {
 	return handler.Retry(event.ReasonOther, fmt.Errorf(format, values...))
 }
 
-// TooLarge says that a broker never takes so large a message.
+// TooLarge reports that the broker never accepts a message of this size.
 func TooLarge(message Message, format string, values ...any) error {
 	return handler.Fail(event.ReasonTooLarge,
 		fmt.Errorf("the message has %d bytes, and "+format, append([]any{len(message.Body)}, values...)...))
 }
 
-// Failed says that a broker answered, and did not keep the message.
+// Failed reports that the broker responded and did not store the message.
 func Failed(format string, values ...any) error {
 	return handler.Retry(event.ReasonServerError, fmt.Errorf(format, values...))
 }
 
 // Quote returns a broker's text for an error: one line of bounded length.
-func Quote(text string) string { return sanitize.Line(text, maxQuoted) }
+func Quote(text string) string { return sanitize.Line(text, maxQuotedBytes) }

@@ -9,18 +9,26 @@ import (
 	"strings"
 )
 
-// Parameters are what stands behind the question mark of an address. A broker takes
-// those that it knows, with or without a value, and asks Err at the end.
+// Parameters are the query parameters of a URL. A broker reads those that it supports and calls Err at the end.
 type Parameters struct {
 	values url.Values
 	known  []string
-	fault  error
+	fault  *ParameterError // the first one
 }
 
-// Has says whether a parameter is there.
+// ParameterError reports a parameter with an invalid value, or an unknown one.
+type ParameterError struct {
+	Name string // "" for an unknown name that could be part of a password
+	text string
+}
+
+// Error returns a text that follows the name of the variable.
+func (e *ParameterError) Error() string { return e.text }
+
+// Has reports whether a parameter is set.
 func (p *Parameters) Has(name string) bool { return p.values.Has(name) }
 
-// Text takes a parameter, "" if it is not there.
+// Text returns a parameter, and "" if it is not set.
 func (p *Parameters) Text(name string) string {
 	p.known = append(p.known, name)
 	values := p.values[name]
@@ -28,14 +36,14 @@ func (p *Parameters) Text(name string) string {
 	case len(values) == 0:
 		return ""
 	case len(values) > 1:
-		p.Fault(name, "is there twice")
+		p.Fault(name, "is set twice")
 	case values[0] == "":
 		p.Fault(name, "is empty")
 	}
 	return values[0]
 }
 
-// Choice takes a parameter that is one of choices, or the first of them if it is not there.
+// Choice returns a parameter that is one of choices, and the first of them if it is not set.
 func (p *Parameters) Choice(name string, choices ...string) string {
 	value := p.Text(name)
 	if value == "" {
@@ -47,12 +55,12 @@ func (p *Parameters) Choice(name string, choices ...string) string {
 	return value
 }
 
-// Flag takes a parameter that is true or false, false if it is not there.
+// Flag returns a parameter that is true or false, and false if it is not set.
 func (p *Parameters) Flag(name string) bool {
 	return p.Choice(name, "false", "true") == "true"
 }
 
-// Number takes a parameter from low to high, otherwise if it is not there.
+// Number returns a parameter from low to high, and otherwise if it is not set.
 func (p *Parameters) Number(name string, low, high, otherwise int) int {
 	value := p.Text(name)
 	if value == "" {
@@ -65,30 +73,31 @@ func (p *Parameters) Number(name string, low, high, otherwise int) int {
 	return number
 }
 
-// Fault says what is wrong with a parameter. The first fault counts.
+// Fault records what is wrong with a parameter. The first fault counts.
 func (p *Parameters) Fault(name, text string) {
 	if p.fault == nil {
-		p.fault = fmt.Errorf("has the parameter %s, which %s", name, text)
+		p.fault = &ParameterError{Name: name, text: fmt.Sprintf("has the parameter %s, which %s", name, text)}
 	}
 }
 
-// Err is the first fault; a parameter that was not taken is one. The error goes on from the name of a variable.
+// Err returns the first fault. A parameter that was not read is one. The text follows the name of the variable.
 func (p *Parameters) Err() error {
 	if p.fault != nil {
 		return p.fault
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
 		if !slices.Contains(p.known, name) {
-			return fmt.Errorf("has a parameter%s that is not known here; there are %s", shown(name), strings.Join(p.known, ", "))
+			unknown := printable(name)
+			return &ParameterError{Name: unknown, text: fmt.Sprintf("has an unknown parameter %q; supported are %s", unknown, strings.Join(p.known, ", "))}
 		}
 	}
 	return nil
 }
 
-// shown is a name that looks like one of a parameter. Anything else could be a piece of a password.
-func shown(name string) string {
+// printable returns a name that looks like that of a parameter, and "" for any other: it could be part of a password.
+func printable(name string) string {
 	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return ""
 	}
-	return " " + name
+	return name
 }

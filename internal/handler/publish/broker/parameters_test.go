@@ -4,10 +4,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
@@ -24,16 +24,16 @@ func parameters(t *testing.T, query string) *broker.Parameters {
 
 func TestParameters(t *testing.T) {
 	t.Parallel()
-	rows := []struct{ query, fault string }{
-		{"", ""},
-		{"text=a&flag=true&choice=two&number=7", ""},
-		{"text=a&text=b", "has the parameter text, which is there twice"},
-		{"text=", "has the parameter text, which is empty"},
-		{"flag=yes", "has the parameter flag, which is none of false, true"},
-		{"choice=three", "has the parameter choice, which is none of one, two"},
-		{"number=8", "has the parameter number, which is not a number from 1 to 7"},
-		{"number=x", "has the parameter number, which is not a number from 1 to 7"},
-		{"other=1&another=2", "has a parameter another that is not known here; there are text, flag, choice, number"},
+	rows := []struct{ query, fault string }{ // fault names the parameter
+		{query: ""},
+		{query: "text=a&flag=true&choice=two&number=7"},
+		{query: "text=a&text=b", fault: "text"},
+		{query: "text=", fault: "text"},
+		{query: "flag=yes", fault: "flag"},
+		{query: "choice=three", fault: "choice"},
+		{query: "number=8", fault: "number"},
+		{query: "number=x", fault: "number"},
+		{query: "other=1&another=2", fault: "another"},
 	}
 	for _, row := range rows {
 		t.Run(row.query, func(t *testing.T) {
@@ -42,16 +42,22 @@ func TestParameters(t *testing.T) {
 			text, flag, choice, number := p.Text("text"), p.Flag("flag"), p.Choice("choice", "one", "two"), p.Number("number", 1, 7, 3)
 			err := p.Err()
 			if row.fault != "" {
-				if err == nil || err.Error() != row.fault {
-					t.Errorf("got %v", err)
-				}
+				wantFault(t, err, row.fault)
 				return
 			}
 			set := row.query != ""
 			if err != nil || (text == "a") != set || flag != set || (choice == "two") != set || (number == 7) != set {
-				t.Errorf("%v: %q %t %q %d", err, text, flag, choice, number)
+				t.Errorf("values = %q, %t, %q, %d, error = %v, want all set: %t", text, flag, choice, number, err, set)
 			}
 		})
+	}
+}
+
+// wantFault fails the test unless err is about this parameter.
+func wantFault(t *testing.T, err error, parameter string) {
+	t.Helper()
+	if fault, ok := errors.AsType[*broker.ParameterError](err); !ok || fault.Name != parameter {
+		t.Errorf("error = %v, want one about the parameter %s", err, parameter)
 	}
 }
 
@@ -78,35 +84,33 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t)
 	if got := parameters(t, "").TLS(false); got != nil {
-		t.Error("without TLS there are settings of it")
+		t.Errorf("TLS(false) = %v, want nil", got)
 	}
 	p := parameters(t, "ca="+cert+"&cert="+cert+"&key="+key)
 	got := p.TLS(true)
 	if err := p.Err(); err != nil || got.MinVersion != tls.VersionTLS12 || got.RootCAs == nil {
-		t.Fatalf("%v, %+v", err, got)
+		t.Fatalf("error = %v, minimum version = %x, authorities = %v, want no error, %x, some", err, got.MinVersion, got.RootCAs, tls.VersionTLS12)
 	}
 	if pair, err := got.GetClientCertificate(nil); err != nil || len(pair.Certificate) != 1 {
-		t.Errorf("%v, %v", pair, err)
+		t.Errorf("certificates = %v, error = %v, want 1", pair.Certificate, err)
 	}
 	rows := []struct {
-		name, query, says string
-		on                bool
+		name, query, fault string // fault names the parameter
+		off                bool
 	}{
-		{"not encrypted", "ca=" + cert, "ca, which needs a connection with TLS", false},
-		{"no file", "ca=" + cert + "x", "ca, which names a file that cannot be read", true},
-		{"no certificate", "ca=" + key, "ca, which names a file without a certificate", true},
-		{"no key", "cert=" + cert, "cert, which needs the parameter key too", true},
-		{"no certificate of our own", "key=" + key, "key, which needs the parameter cert too", true},
-		{"not a pair", "cert=" + cert + "&key=" + cert, "cert, which cannot be used together with key", true},
+		{name: "not encrypted", query: "ca=" + cert, fault: "ca", off: true},
+		{name: "no file", query: "ca=" + cert + "x", fault: "ca"},
+		{name: "no certificate", query: "ca=" + key, fault: "ca"},
+		{name: "no key", query: "cert=" + cert, fault: "cert"},
+		{name: "no client certificate", query: "key=" + key, fault: "key"},
+		{name: "not a pair", query: "cert=" + cert + "&key=" + cert, fault: "cert"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			p := parameters(t, row.query)
-			p.TLS(row.on)
-			if err := p.Err(); err == nil || !strings.Contains(err.Error(), row.says) {
-				t.Errorf("got %v", err)
-			}
+			p.TLS(!row.off)
+			wantFault(t, p.Err(), row.fault)
 		})
 	}
 }

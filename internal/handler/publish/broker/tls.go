@@ -7,10 +7,9 @@ import (
 	"os"
 )
 
-// TLS takes the parameters of encryption: ca, a file of certificates to trust instead
-// of the system's; cert and key, files of our own certificate, which are read
-// anew for each connection, so that they can be renewed. Where on is false it gives
-// nil, and each of these is a fault.
+// TLS reads the parameters of TLS: ca, a file of certificate authorities instead of those of the system; cert and key,
+// files of the client certificate, which are read for each connection so that they can be renewed. If on is false it
+// returns nil, and each of these parameters is a fault.
 func (p *Parameters) TLS(on bool) *tls.Config {
 	authorities, certificate, key := p.Text("ca"), p.Text("cert"), p.Text("key")
 	if !on {

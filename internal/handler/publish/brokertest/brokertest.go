@@ -1,6 +1,5 @@
-// Package brokertest is the suite that every broker passes: that of all handlers, and
-// what is promised of a broker that is down, silent, restarted in the middle or
-// refuses the log in. It imports testing: nothing that is shipped may import it.
+// Package brokertest is the suite that every broker passes: that of all handlers, and the behaviour with a broker that is
+// down, stalls, restarts or refuses the login. It imports testing: nothing that is shipped may import it.
 package brokertest
 
 import (
@@ -17,23 +16,19 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Password is what a subject's address has to carry where the broker knows passwords.
-// Whatever is logged or returned is searched for it. It needs no escaping in an address.
+// Password is the password of every subject that has one. Logs and errors must not contain it. It needs no escaping in a
+// URL.
 const Password = "pW4planted7passwordQ"
 
-// Subject is a running broker, as it is used, looked into and disturbed.
+// Subject is a running broker.
 type Subject struct {
-	// URL is the address for the handler, with Password in it, by way of Gate.
-	URL string
-	// Gate is the way to the broker.
-	Gate *Gate
-	// Bodies gives every message that the broker holds, also after it was looked into before.
-	Bodies func(t *testing.T) [][]byte
-	// TooLarge is a size of a message, in bytes, that the broker refuses.
-	TooLarge int
+	URL      string // of the broker through Proxy, with Password
+	Proxy    *TCPProxy
+	Bodies   func(t *testing.T) [][]byte // returns every message that the broker has stored
+	TooLarge int                         // bytes of a message that the broker rejects
 }
 
-// Start makes a subject that nobody else uses. What it opens is closed by t.Cleanup.
+// Start returns a subject of its own for a test, which t.Cleanup closes.
 type Start func(t *testing.T) Subject
 
 // Run runs the suite.
@@ -50,33 +45,33 @@ func Run(t *testing.T, start Start) {
 			return conformance(t, subject, large, environment)
 		})
 	})
-	t.Run("events are told as they are", func(t *testing.T) {
+	t.Run("messages are CloudEvents", func(t *testing.T) {
 		t.Parallel()
-		tellsEvents(t, start(t))
+		publishesEvents(t, start(t))
 	})
-	t.Run("a broken connection is made anew", func(t *testing.T) {
+	t.Run("reconnects after a broken connection", func(t *testing.T) {
 		t.Parallel()
 		reconnects(t, start(t))
 	})
-	t.Run("a silent broker is no reason to hang at the end", func(t *testing.T) {
+	t.Run("closes while the broker stalls", func(t *testing.T) {
 		t.Parallel()
-		closesWhileSilent(t, start(t))
+		closesWhileStalled(t, start(t))
 	})
 }
 
-// conformance is the handler in the words of the suite of all handlers.
+// conformance returns the subject for the suite of all handlers.
 func conformance(t *testing.T, subject Subject, large event.Event, environment handlertest.Environment) handlertest.Subject {
 	t.Helper()
 	made := newHandler(t, subject.URL, environment.Log)
 	hanging := Event(t, "hanging", environment.Secret)
 	return handlertest.Subject{
-		Handler: &silencing{Handler: made, gate: subject.Gate, at: hanging.ID},
+		Handler: &stallingHandler{Handler: made, proxy: subject.Proxy, at: hanging.ID},
 		Good: []event.Event{
 			Event(t, "good", environment.Secret), Event(t, "better", environment.Secret), Event(t, "best", environment.Secret),
 		},
 		Permanent: map[string]event.Event{"too large": large},
 		Hanging:   hanging,
-		Reached:   subject.Gate.Reached(),
+		Reached:   subject.Proxy.Reached(),
 		Effects:   func(t *testing.T) map[string]string { t.Helper(); return effects(t, subject) },
 	}
 }
@@ -94,7 +89,7 @@ func newHandler(t *testing.T, address string, log zerolog.Logger) *publish.Handl
 	return made
 }
 
-// NewHandler makes a handler for an address and closes it at the end of the test.
+// NewHandler returns a handler for a URL, which is closed at the end of the test.
 func NewHandler(t *testing.T, address string) *publish.Handler {
 	t.Helper()
 	made := newHandler(t, address, zerolog.Nop())
@@ -106,30 +101,30 @@ func NewHandler(t *testing.T, address string) *publish.Handler {
 	return made
 }
 
-// silencing is a handler that works, and has the broker fall silent when it comes to one event.
-type silencing struct {
+// stallingHandler stalls the broker when it handles one event.
+type stallingHandler struct {
 	*publish.Handler
-	gate *Gate
-	at   event.ID
+	proxy *TCPProxy
+	at    event.ID
 }
 
 // Handle publishes the event.
-func (s *silencing) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+func (s *stallingHandler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
 	if e.ID == s.at && ctx.Err() == nil {
-		if err := s.warm(); err != nil {
+		if err := s.connect(); err != nil {
 			return handler.Outcome{}, err
 		}
-		s.gate.Silence()
+		s.proxy.Stall()
 	}
 	return s.Handler.Handle(ctx, e)
 }
 
-// warm sees to it that the silence comes after the log in.
-func (s *silencing) warm() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// connect makes the connection, so that the stall comes after the login.
+func (s *stallingHandler) connect() error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return s.Check(ctx)
 }
 
-// patience bounds whatever a test waits for.
-const patience = 30 * time.Second
+// timeout bounds every wait of a test.
+const timeout = 30 * time.Second

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Event is an event that carries a secret wherever a callback can.
+// Event returns an event with a secret wherever a callback can have one.
 func Event(t *testing.T, job, secret string) event.Event {
 	t.Helper()
 	return decode(t, job, fmt.Sprintf(
@@ -23,8 +23,8 @@ func Event(t *testing.T, job, secret string) event.Event {
 		job, job, secret, secret))
 }
 
-// LargeEvent is an event whose message has more than so many bytes, also when it is
-// compressed. They are numbers, because long strings would be shortened.
+// LargeEvent returns an event whose message has more than size bytes, compressed too. It consists of numbers, because long
+// strings are shortened.
 func LargeEvent(t *testing.T, job string, size int) event.Event {
 	t.Helper()
 	const perNumber = 50
@@ -51,21 +51,21 @@ func decode(t *testing.T, job, body string) event.Event {
 	return e
 }
 
-// effects tells what consumers learn who leave out what they have seen: for each id what was said of it.
+// effects returns what a consumer that ignores repeats has received: the hash of the message by id.
 func effects(t *testing.T, subject Subject) map[string]string {
 	t.Helper()
-	told := map[string]string{}
+	received := map[string]string{}
 	for _, body := range subject.Bodies(t) {
 		var envelope struct{ ID string }
 		if err := json.Unmarshal(body, &envelope); err != nil || envelope.ID == "" {
-			t.Fatalf("%v: %s", err, body)
+			t.Fatalf("message = %s, error = %v, want JSON with an id", body, err)
 		}
 		sum := sha256.Sum256(body)
-		said := hex.EncodeToString(sum[:])
-		if before := told[envelope.ID]; before != "" && before != said {
-			t.Errorf("of %s different things were said", envelope.ID)
+		hash := hex.EncodeToString(sum[:])
+		if before := received[envelope.ID]; before != "" && before != hash {
+			t.Errorf("message %s = %s, want the same at every repeat: %s", envelope.ID, hash, before)
 		}
-		told[envelope.ID] = said
+		received[envelope.ID] = hash
 	}
-	return told
+	return received
 }

@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-// Service is a stand-in for a service that is called by HTTP. It keeps messages
-// over a restart, in memory.
+// Service is a fake HTTP service that keeps messages in memory over a restart.
 type Service struct {
-	Gate    *Gate
+	Proxy   *TCPProxy
 	handler http.Handler
 	address string // host:port, the same after a restart
 	server  *http.Server
@@ -26,16 +25,16 @@ type Service struct {
 }
 
 // NewService starts a service that is stopped at the end of the test.
-func NewService(t *testing.T, answer func(s *Service) http.Handler) *Service {
+func NewService(t *testing.T, newHandler func(s *Service) http.Handler) *Service {
 	t.Helper()
-	made := &Service{Gate: NewGate(), address: "127.0.0.1:0", seen: map[string]bool{}}
-	made.handler = answer(made)
+	made := &Service{Proxy: NewTCPProxy(), address: "127.0.0.1:0", seen: map[string]bool{}}
+	made.handler = newHandler(made)
 	made.Start(t)
 	t.Cleanup(func() { made.Stop(t) })
 	return made
 }
 
-// URL is where the service is called.
+// URL returns the URL of the service.
 func (s *Service) URL() string { return "http://" + s.address }
 
 // Start listens, at the same address as before.
@@ -47,7 +46,7 @@ func (s *Service) Start(t *testing.T) {
 	}
 	s.address = listener.Addr().String()
 	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}
-	server, gated := s.server, s.Gate.Wrap(listener)
+	server, gated := s.server, s.Proxy.Wrap(listener)
 	s.serving.Go(func() {
 		if err := server.Serve(gated); !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
@@ -64,7 +63,7 @@ func (s *Service) Stop(t *testing.T) {
 	s.serving.Wait()
 }
 
-// Keep keeps a message. One whose key has been seen is dropped; the empty key is always new.
+// Keep stores a message. A message with a key that was stored before is dropped; the empty key is always new.
 func (s *Service) Keep(body []byte, key string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -75,7 +74,7 @@ func (s *Service) Keep(body []byte, key string) {
 	s.bodies = append(s.bodies, body)
 }
 
-// Bodies gives every message that was kept.
+// Bodies returns all stored messages.
 func (s *Service) Bodies(*testing.T) [][]byte {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

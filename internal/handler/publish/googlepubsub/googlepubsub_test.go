@@ -33,23 +33,22 @@ func TestDownAtStart(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
-		name   string
-		answer func(*brokertest.Service) http.Handler
-		topic  string
-		reason event.Reason
-		says   string
+		name    string
+		service func(*brokertest.Service) http.Handler
+		topic   string
+		reason  event.Reason
 	}{
-		{"no topic", topics, "another", event.ReasonOther, "has no topic projects/my-project/topics/another; create it"},
-		{"not permitted", always(http.StatusForbidden, "PERMISSION_DENIED"), "deep-image", event.ReasonAuth, "roles/pubsub.publisher"},
-		{"too fast", always(http.StatusTooManyRequests, "RESOURCE_EXHAUSTED"), "deep-image", event.ReasonRateLimited, "slow down"},
-		{"broken", always(http.StatusServiceUnavailable, "UNAVAILABLE"), "deep-image", event.ReasonServerError, "UNAVAILABLE: it says"},
-		{"moved", always(http.StatusFound, ""), "deep-image", event.ReasonServerError, "status 302"},
+		{name: "no topic", service: topics, topic: "another", reason: event.ReasonOther},
+		{name: "not permitted", service: always(http.StatusForbidden, "PERMISSION_DENIED"), topic: "deep-image", reason: event.ReasonAuth},
+		{name: "too fast", service: always(http.StatusTooManyRequests, "RESOURCE_EXHAUSTED"), topic: "deep-image", reason: event.ReasonRateLimited},
+		{name: "broken", service: always(http.StatusServiceUnavailable, "UNAVAILABLE"), topic: "deep-image", reason: event.ReasonServerError},
+		{name: "moved", service: always(http.StatusFound, ""), topic: "deep-image", reason: event.ReasonServerError},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			service := brokertest.NewService(t, row.answer)
-			brokertest.Fails(t, strings.Replace(address(service), "/deep-image", "/"+row.topic, 1), row.reason, row.says)
+			service := brokertest.NewService(t, row.service)
+			brokertest.Fails(t, strings.Replace(address(service), "/deep-image", "/"+row.topic, 1), row.reason)
 		})
 	}
 }

@@ -72,5 +72,5 @@ func always(code int, status string) func(*brokertest.Service) http.Handler {
 func address(s *brokertest.Service) string { return "gcppubsub://" + topic + "?endpoint=" + s.URL() }
 
 func subject(s *brokertest.Service) brokertest.Subject {
-	return brokertest.Subject{URL: address(s), Gate: s.Gate, Bodies: s.Bodies, TooLarge: tooLarge}
+	return brokertest.Subject{URL: address(s), Proxy: s.Proxy, Bodies: s.Bodies, TooLarge: tooLarge}
 }

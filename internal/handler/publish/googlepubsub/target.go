@@ -15,13 +15,13 @@ const (
 	maxBytes = 10_000_000
 )
 
-// target is where messages go.
+// target is the topic and its endpoint.
 type target struct {
 	endpoint string // https://host, or http://host:port of an emulator
 	topic    string // projects/P/topics/T
 }
 
-// parse reads the address. The error goes on from the name of a variable.
+// parse parses the URL. The text of the error follows the name of the variable.
 func parse(address broker.Address) (target, error) {
 	if address.User != "" {
 		return target{}, errors.New("has a user; for Google credentials come from GOOGLE_APPLICATION_CREDENTIALS or the machine's service account")
@@ -49,5 +49,5 @@ func isEndpoint(text string) bool {
 	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Hostname() != "" && parsed.User == nil
 }
 
-// isEmulator says that no credentials are sent: they never are without encryption.
+// isEmulator reports whether no credentials are sent: they are never sent without encryption.
 func (t target) isEmulator() bool { return strings.HasPrefix(t.endpoint, "http://") }

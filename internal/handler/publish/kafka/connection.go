@@ -11,44 +11,36 @@ import (
 
 const (
 	dialTimeout    = 5 * time.Second        // to connect to one broker
-	metadataMinAge = 500 * time.Millisecond // before the brokers are asked again, such as for a topic that they do not know
-	unknownRetries = 1                      // after them a topic that is unknown is told as such
+	metadataMinAge = 500 * time.Millisecond // between two requests for metadata, such as for an unknown topic
+	unknownRetries = 1                      // before an unknown topic is an error
 )
 
-// connection is a client of the cluster, which has answered once. It mends its
-// connections to the brokers itself.
+// connection is a client of the cluster that has logged in once. It reconnects to the brokers itself.
 type connection struct {
 	*kgo.Client
-	closed atomic.Bool
+	target  target
+	suspect atomic.Bool // a message timed out
 }
 
-// Alive says whether it was not closed.
-func (c *connection) Alive() bool { return !c.closed.Load() }
+// Alive reports whether no message has timed out.
+func (c *connection) Alive() bool { return !c.suspect.Load() }
 
-// Close ends all connections; who waits for an acknowledgement is told that there is none.
-func (c *connection) Close() {
-	if !c.closed.Swap(true) {
-		c.Client.Close()
-	}
-}
-
-// connect makes a client and has one broker answer, log in included.
+// connect makes a client and pings one broker, login included.
 func (t target) connect(ctx context.Context) (*connection, error) {
 	client, err := kgo.NewClient(t.options()...)
 	if err != nil {
-		return nil, broker.Failed("no client of Kafka can be made: %w", err)
+		return nil, broker.Failed("make a Kafka client: %w", err)
 	}
 	if err := client.Ping(ctx); err != nil {
 		client.Close()
 		return nil, connectFailure(ctx, err)
 	}
-	return &connection{Client: client}, nil
+	return &connection{Client: client, target: t}, nil
 }
 
-// options are those of an idempotent producer that waits for all replicas in sync,
-// which is the library's default. Without AllowIdempotentProduceCancellation a
-// message that is on its way could not be given up for as long as the broker is gone;
-// what is published again after that is a repeat that consumers know by its id.
+// options returns the options of an idempotent producer that waits for all replicas in sync. Without
+// AllowIdempotentProduceCancellation a message under way could not be cancelled while the broker is down. Consumers
+// recognise its repeat by the id.
 func (t target) options() []kgo.Opt {
 	options := []kgo.Opt{
 		kgo.ClientID("receiver"), kgo.SeedBrokers(t.brokers...), kgo.DialTimeout(dialTimeout), kgo.DisableClientMetrics(),

@@ -11,28 +11,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// connectFailure gives a failed connection its meaning.
+// connectFailure classifies a failed connection.
 func connectFailure(ctx context.Context, err error) error {
 	if isAny(err, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState) {
-		return broker.Refused("the Kafka broker refused the log in (%w); user, password or the parameter sasl are wrong", err)
+		return broker.Refused("the Kafka broker refused the login (%w): check user, password and the parameter sasl", err)
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	if errors.Is(err, io.EOF) {
-		return broker.ConnectionFailed("the Kafka broker closed the connection, as it does when it expects TLS, or another log in", err)
+		return broker.ConnectionFailed("the Kafka broker closed the connection, as it does if it expects TLS or another login", err)
 	}
 	return broker.ConnectionFailed("no Kafka broker can be reached", err)
 }
 
-// failure gives a message that was not acknowledged, or a question that was not answered, its meaning.
+// failure classifies the error of a message or of a metadata request.
 func (t target) failure(ctx context.Context, message broker.Message, err error) error {
 	answer, answered := errors.AsType[*kerr.Error](err)
 	switch {
 	case ctx.Err() != nil:
-		return broker.Unanswered(ctx, "Kafka")
+		return broker.Unacknowledged(ctx, "Kafka")
 	case isAny(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
-		return broker.TooLarge(message, "Kafka does not take so large ones (max.message.bytes of the topic, max_message_bytes here: %d)", t.maxBytes)
+		return broker.TooLarge(message, "Kafka accepts no message of this size (max.message.bytes of the topic, max_message_bytes here: %d)", t.maxBytes)
 	case isAny(err, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID):
 		return broker.Missing("Kafka has no topic %s; create it, such as \"kafka-topics.sh --create --topic %s\"", t.topic, t.topic)
 	case isAny(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed):

@@ -1,6 +1,5 @@
-// Package kafka publishes to a topic of Kafka. A message counts when all replicas in
-// sync have it (acks=all); the client's own repeats are dropped by the broker
-// (idempotent producer). The job is the key, so that events of a job keep their order.
+// Package kafka publishes to a topic of Kafka. All replicas in sync acknowledge a message (acks=all); the broker drops
+// repeats of the client (idempotent producer). The key of a message is its job, so that events of a job keep their order.
 package kafka
 
 import (
@@ -13,73 +12,52 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Broker is a Kafka cluster, with the topic to publish to.
-type Broker struct {
-	target target
-	link   *broker.Link[*connection]
-}
-
-// New reads an address such as kafka://host1:9092,host2:9092/topic. It connects to nothing.
-func New(address broker.Address) (*Broker, error) {
+// New parses a URL such as kafka://host1:9092,host2:9092/topic. It does not connect.
+func New(address broker.Address) (broker.Broker, error) {
 	target, err := parse(address)
 	if err != nil {
 		return nil, err
 	}
-	made := &Broker{target: target}
-	made.link = broker.NewLink(made.target.connect)
-	return made, nil
+	return broker.NewSharedConn(target.connect), nil
 }
 
 // Publish sends the message and waits until all replicas in sync have it.
-func (b *Broker) Publish(ctx context.Context, message broker.Message) error {
-	connection, err := b.link.Get(ctx)
-	if err != nil {
-		return err
-	}
+func (c *connection) Publish(ctx context.Context, message broker.Message) error {
 	record := &kgo.Record{
-		Topic: b.target.topic, Key: []byte(message.Job), Value: message.Body,
+		Topic: c.target.topic, Key: []byte(message.Job), Value: message.Body,
 		Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte(broker.ContentType)}},
 	}
 	acknowledged := make(chan error, 1)
-	connection.Produce(ctx, record, func(_ *kgo.Record, err error) { acknowledged <- err })
+	c.Produce(ctx, record, func(_ *kgo.Record, err error) { acknowledged <- err })
+	var err error
 	select {
 	case err = <-acknowledged:
-	case <-ctx.Done(): // the library may need longer to see it
+	case <-ctx.Done(): // the library may notice later
 		err = ctx.Err()
 	}
 	if err == nil {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		b.link.Drop(connection) // the next one says what is wrong with the cluster
+		c.suspect.Store(true) // a new connection reports what is wrong with the cluster
 	}
-	return b.target.failure(ctx, message, err)
+	return c.target.failure(ctx, message, err)
 }
 
-// Check connects and asks for the topic.
-func (b *Broker) Check(ctx context.Context) error {
-	connection, err := b.link.Get(ctx)
-	if err != nil {
-		return err
-	}
+// Check returns an error if the topic does not exist.
+func (c *connection) Check(ctx context.Context) error {
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = new(b.target.topic)
+	topic.Topic = new(c.target.topic)
 	request := kmsg.NewPtrMetadataRequest()
 	request.Topics = []kmsg.MetadataRequestTopic{topic}
-	answer, err := request.RequestWith(ctx, connection.Client)
+	response, err := request.RequestWith(ctx, c.Client)
 	if err != nil {
-		return b.target.failure(ctx, broker.Message{}, err)
+		return c.target.failure(ctx, broker.Message{}, err)
 	}
-	for _, topic := range answer.Topics {
+	for _, topic := range response.Topics {
 		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
-			return b.target.failure(ctx, broker.Message{}, err)
+			return c.target.failure(ctx, broker.Message{}, err)
 		}
 	}
-	return nil
-}
-
-// Close ends all connections; no Publish may be under way.
-func (b *Broker) Close() error {
-	b.link.Close()
 	return nil
 }

@@ -30,7 +30,7 @@ const (
 type cluster struct {
 	folder  string
 	port    int // 0 before the first start, then the same after every one
-	gate    *brokertest.Gate
+	proxy   *brokertest.TCPProxy
 	options []kfake.Opt
 	*kfake.Cluster
 }
@@ -38,7 +38,7 @@ type cluster struct {
 // newCluster starts a cluster of one broker, which is all that a stand-in needs to be restarted as a whole.
 func newCluster(t *testing.T, options ...kfake.Opt) *cluster {
 	t.Helper()
-	made := &cluster{folder: filepath.Join(t.TempDir(), "kafka"), gate: brokertest.NewGate(), options: options}
+	made := &cluster{folder: filepath.Join(t.TempDir(), "kafka"), proxy: brokertest.NewTCPProxy(), options: options}
 	made.start(t)
 	t.Cleanup(func() { made.Close() })
 	return made
@@ -51,7 +51,7 @@ func (c *cluster) start(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return c.gate.Wrap(listener), nil
+		return c.proxy.Wrap(listener), nil
 	}
 	options := append([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.Ports(c.port), kfake.ListenFn(listen), kfake.DataDir(c.folder), kfake.SyncWrites(),
@@ -103,10 +103,10 @@ func (c *cluster) bodies(t *testing.T) [][]byte {
 		fetched.EachRecord(func(record *kgo.Record) {
 			bodies = append(bodies, record.Value)
 			if len(record.Headers) != 1 || record.Headers[0].Key != "content-type" || string(record.Headers[0].Value) != "application/cloudevents+json" {
-				t.Errorf("the headers are %v", record.Headers)
+				t.Errorf("headers = %v, want the content type alone", record.Headers)
 			}
-			if !strings.Contains(string(record.Value), fmt.Sprintf(`"subject":%q`, record.Key)) && !strings.Contains(string(record.Key), "told") {
-				t.Errorf("the key is %q in %s", record.Key, record.Value)
+			if !strings.Contains(string(record.Value), fmt.Sprintf(`"subject":%q`, record.Key)) && !strings.Contains(string(record.Key), "\uFFFE") {
+				t.Errorf("key = %q of %s, want its subject", record.Key, record.Value)
 			}
 		})
 	}
@@ -114,5 +114,5 @@ func (c *cluster) bodies(t *testing.T) [][]byte {
 }
 
 func newSubject(c *cluster) brokertest.Subject {
-	return brokertest.Subject{URL: c.address(), Gate: c.gate, Bodies: c.bodies, TooLarge: maxBytes}
+	return brokertest.Subject{URL: c.address(), Proxy: c.proxy, Bodies: c.bodies, TooLarge: maxBytes}
 }

@@ -22,7 +22,7 @@ const (
 	largestMaxBytes  = 64 << 20
 )
 
-// target is where messages go, and how to get there.
+// target is the cluster, the topic and the credentials.
 type target struct {
 	brokers   []string // host:port
 	topic     string
@@ -33,7 +33,7 @@ type target struct {
 	maxBytes  int32
 }
 
-// parse reads the address. The error goes on from the name of a variable.
+// parse parses the URL. The text of the error follows the name of the variable.
 func parse(address broker.Address) (target, error) {
 	hosts, err := address.HostsWithPort(defaultPort)
 	if err != nil {
@@ -57,7 +57,7 @@ func parse(address broker.Address) (target, error) {
 	return made, parameters.Err()
 }
 
-// checkTopic keeps to what Kafka takes as the name of a topic.
+// checkTopic returns an error for an invalid topic name.
 func checkTopic(topic string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 	if topic == "" || len(topic) > 249 || strings.Trim(topic, letters) != "" || topic == "." || topic == ".." {
@@ -66,7 +66,7 @@ func checkTopic(topic string) error {
 	return nil
 }
 
-// authentication is what the brokers are shown.
+// authentication returns the SASL mechanism.
 func (t target) authentication() sasl.Mechanism {
 	switch t.mechanism {
 	case "plain":

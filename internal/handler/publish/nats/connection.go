@@ -14,24 +14,23 @@ import (
 )
 
 const (
-	serverTimeout = 4 * time.Second  // for one server of the list, to connect and to log in
-	pingInterval  = 10 * time.Second // two unanswered ones end a connection
+	serverTimeout = 4 * time.Second  // for one server of the list, login included
+	pingInterval  = 10 * time.Second // two without a response end a connection
 	writeTimeout  = 10 * time.Second
-	askingTimeout = 2 * time.Second // for the question whether there is a stream; who may not ask gets no answer
+	lookupTimeout = 2 * time.Second // for the lookup of the stream; without permission there is no response
 )
 
-// connection is a connection to one server. It does not mend itself: the link makes a
-// new one, whose error says what is wrong.
+// connection is a connection to one server. It does not reconnect: SharedConn makes a new one, whose error has the cause.
 type connection struct {
 	*nats.Conn
 	stream  jetstream.JetStream
 	subject string
 	ready   atomic.Bool // logged in
-	dialled error       // why the last dial failed, which the library does not say; written before Connect returns
-	refused atomic.Bool // the server said that we may not publish to the subject
+	dialled error       // of the last dial, which the library does not return; written before Connect returns
+	refused atomic.Bool // the server rejected a message for lack of permission
 }
 
-// Alive says whether the server is there, as far as is known.
+// Alive reports whether the connection is up, as far as known.
 func (c *connection) Alive() bool { return c.IsConnected() }
 
 // connect tries the servers of the list, one after the other.
@@ -46,7 +45,7 @@ func (t target) connect(ctx context.Context) (*connection, error) {
 	made.stream, err = jetstream.New(conn)
 	if err != nil {
 		conn.Close()
-		return nil, broker.Failed("NATS JetStream cannot be used: %w", err)
+		return nil, broker.Failed("open NATS JetStream: %w", err)
 	}
 	return made, nil
 }
@@ -55,7 +54,7 @@ func (t target) options(ctx context.Context, made *connection) []nats.Option {
 	options := []nats.Option{
 		nats.Name("receiver"), nats.NoReconnect(), nats.Timeout(serverTimeout), nats.SetCustomDialer(dialer{ctx, made}),
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(1), nats.FlusherTimeout(writeTimeout),
-		nats.ErrorHandler(made.complaint),
+		nats.ErrorHandler(made.asyncError),
 	}
 	switch {
 	case t.user != "" && t.password.IsZero():
@@ -72,10 +71,9 @@ func (t target) options(ctx context.Context, made *connection) []nats.Option {
 	return options
 }
 
-// complaint is called for what a server says out of turn. That we may not publish is
-// said so, while the message waits for an acknowledgement that will never come: the
-// end of the connection ends that wait. All publish to the same subject.
-func (c *connection) complaint(conn *nats.Conn, _ *nats.Subscription, err error) {
+// asyncError handles errors that the server sends unasked. It closes the connection after a rejected message, because the
+// acknowledgement would never come. All messages have the same subject.
+func (c *connection) asyncError(conn *nats.Conn, _ *nats.Subscription, err error) {
 	text := strings.ToLower(err.Error())
 	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(text, `publish to "`+strings.ToLower(c.subject)+`"`) {
 		c.refused.Store(true)
@@ -83,7 +81,7 @@ func (c *connection) complaint(conn *nats.Conn, _ *nats.Subscription, err error)
 	}
 }
 
-// dialer lets the end of a context end a dial, and the log in after it, of which the library's own deadline is the other bound.
+// dialer cancels dial and login with the context. The timeout of the library is the other bound.
 type dialer struct {
 	ctx  context.Context
 	made *connection

@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// connectFailure gives a failed connection its meaning. dialled is what became of the last dial.
+// connectFailure classifies a failed connection. dialled is the error of the last dial.
 func connectFailure(ctx context.Context, dialled, err error) error {
 	if isRefusal(err) {
-		return broker.Refused("the NATS server refused the log in (%w); the user and password, token or credentials file are wrong", err)
+		return broker.Refused("the NATS server refused the login (%w): check user and password, token or credentials file", err)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -31,53 +31,53 @@ func isRefusal(err error) bool {
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
 }
 
-// failure gives a message that was not acknowledged its meaning.
+// failure classifies the error of a message.
 func (c *connection) failure(ctx context.Context, message broker.Message, err error) error {
-	answer, answered := errors.AsType[*jetstream.APIError](err)
+	response, responded := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case c.refused.Load():
 		return broker.Refused("the NATS server does not let this user publish to %s", c.subject)
 	case errors.Is(err, nats.ErrMaxPayload):
-		return broker.TooLarge(message, "the NATS server takes at most %d with the headers (max_payload)", c.MaxPayload())
-	case answered:
-		return c.answer(message, answer)
+		return broker.TooLarge(message, "the NATS server accepts at most %d, headers included (max_payload)", c.MaxPayload())
+	case responded:
+		return c.responseFailure(message, response)
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
 		return c.noStream()
 	case errors.Is(err, jetstream.ErrInvalidJSAck):
-		return broker.Missing("something that is no JetStream stream answers on the NATS subject %s; create a stream for it", c.subject)
+		return broker.Missing("a subscriber that is not a JetStream stream responded on the NATS subject %s; create a stream for it", c.subject)
 	case ctx.Err() != nil:
-		return broker.Unanswered(ctx, "NATS")
+		return broker.Unacknowledged(ctx, "NATS")
 	default:
 		return broker.ConnectionFailed("the connection to the NATS server ended before the message was acknowledged", err)
 	}
 }
 
-// answer is what the stream said instead of an acknowledgement.
-func (c *connection) answer(message broker.Message, answer *jetstream.APIError) error {
-	switch said := broker.Quote(answer.Description); {
-	case answer.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
-		return broker.TooLarge(message, "the NATS stream does not take so large ones (max_msg_size)")
-	case answer.Code == http.StatusTooManyRequests:
-		return handler.Retry(event.ReasonRateLimited, errors.New("the NATS stream asks to slow down: "+said))
+// responseFailure classifies an error response of the stream.
+func (c *connection) responseFailure(message broker.Message, response *jetstream.APIError) error {
+	switch text := broker.Quote(response.Description); {
+	case response.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
+		return broker.TooLarge(message, "the NATS stream accepts no message of this size (max_msg_size)")
+	case response.Code == http.StatusTooManyRequests:
+		return handler.Retry(event.ReasonRateLimited, errors.New("the NATS stream asks to slow down: "+text))
 	default:
-		return broker.Failed("the NATS stream did not store the message: %s (code %d)", said, answer.ErrorCode)
+		return broker.Failed("the NATS stream did not store the message: %s (code %d)", text, response.ErrorCode)
 	}
 }
 
-// noStream is said where a message would have been lost: NATS itself takes it for nobody.
+// noStream reports that no stream stores the subject. NATS itself would drop the message.
 func (c *connection) noStream() error {
 	return broker.Missing("no JetStream stream stores the NATS subject %s; create one, such as \"nats stream add --subjects %s\"", c.subject, c.subject)
 }
 
-// absence gives the answer to the question for a stream its meaning.
-func (c *connection) absence(ctx context.Context, err error) error {
+// lookupFailure classifies the error of the lookup of the stream.
+func (c *connection) lookupFailure(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return c.noStream()
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return broker.Missing("the NATS server has no JetStream; enable it, so that messages are stored")
 	case err != nil && ctx.Err() != nil:
-		return broker.ConnectionFailed("NATS JetStream did not answer", ctx.Err())
+		return broker.ConnectionFailed("NATS JetStream did not respond", ctx.Err())
 	default:
 		return nil
 	}

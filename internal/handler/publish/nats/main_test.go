@@ -65,7 +65,7 @@ func (s *natsServer) start(t *testing.T) {
 	}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server does not start")
+		t.Fatal("server is not ready after 10s, want it ready")
 	}
 }
 
@@ -75,8 +75,8 @@ func (s *natsServer) stop(t *testing.T) {
 	s.WaitForShutdown()
 }
 
-// look connects without a network and gives the stream's context.
-func (s *natsServer) look(t *testing.T) jetstream.JetStream {
+// connect connects without a network.
+func (s *natsServer) connect(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	conn, err := nats.Connect("", nats.InProcessServer(s.Server), nats.UserInfo("user", brokertest.Password))
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *natsServer) look(t *testing.T) jetstream.JetStream {
 func (s *natsServer) addStream(t *testing.T, config jetstream.StreamConfig) {
 	t.Helper()
 	config.Name, config.Subjects, config.Storage = "EVENTS", []string{subject}, jetstream.FileStorage
-	if _, err := s.look(t).CreateStream(t.Context(), config); err != nil {
+	if _, err := s.connect(t).CreateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -103,7 +103,7 @@ func (s *natsServer) bodies(t *testing.T) [][]byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	stream, err := s.look(t).Stream(ctx, "EVENTS")
+	stream, err := s.connect(t).Stream(ctx, "EVENTS")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func (s *natsServer) bodies(t *testing.T) [][]byte {
 			t.Fatal(err)
 		}
 		if got := message.Header.Get("Content-Type"); got != "application/cloudevents+json" {
-			t.Errorf("the content type is %q", got)
+			t.Errorf("content type = %q, want application/cloudevents+json", got)
 		}
 		bodies = append(bodies, message.Data)
 	}
@@ -131,8 +131,8 @@ func address(listening string) string {
 
 func newSubject(t *testing.T, s *natsServer) brokertest.Subject {
 	t.Helper()
-	gate := brokertest.NewGate()
+	proxy := brokertest.NewTCPProxy()
 	return brokertest.Subject{
-		URL: address(gate.Proxy(t, s.listen)), Gate: gate, Bodies: s.bodies, TooLarge: maxPayload,
+		URL: address(proxy.Listen(t, s.listen)), Proxy: proxy, Bodies: s.bodies, TooLarge: maxPayload,
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/brokertest"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,7 +30,7 @@ func TestRestart(t *testing.T) {
 	seen := map[string]bool{}
 	for _, body := range running.bodies(t) {
 		if seen[string(body)] {
-			t.Errorf("the stream did not drop the repeat %s", body)
+			t.Errorf("message %s is stored twice, want once", body)
 		}
 		seen[string(body)] = true
 	}
@@ -48,8 +48,8 @@ func TestNextServerIsTried(t *testing.T) {
 	t.Parallel()
 	running := newServer(t, nil)
 	running.addStream(t, jetstream.StreamConfig{})
-	nobody := freeAddress(t)
-	made := brokertest.NewHandler(t, address(nobody+","+running.listen+","+nobody))
+	unused := freeAddress(t)
+	made := brokertest.NewHandler(t, address(unused+","+running.listen+","+unused))
 	if _, err := made.Handle(t.Context(), brokertest.Event(t, "job", "s3cret")); err != nil {
 		t.Error(err)
 	}
@@ -77,16 +77,15 @@ func TestFailures(t *testing.T) {
 		name   string
 		change func(*server.Options)
 		reason event.Reason
-		says   string
 	}{
-		{"no stream", nil, event.ReasonOther, "no JetStream stream stores the NATS subject deep-image.complete; create one"},
-		{"no JetStream", func(o *server.Options) { o.JetStream = false }, event.ReasonOther, "JetStream"},
-		{"wrong password", func(o *server.Options) { o.Password = "another" }, event.ReasonAuth, "refused the log in"},
+		{name: "no stream", reason: event.ReasonOther},
+		{name: "no JetStream", change: func(o *server.Options) { o.JetStream = false }, reason: event.ReasonOther},
+		{name: "wrong password", change: func(o *server.Options) { o.Password = "another" }, reason: event.ReasonAuth},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			brokertest.Fails(t, address(newServer(t, row.change).listen), row.reason, row.says)
+			brokertest.Fails(t, address(newServer(t, row.change).listen), row.reason)
 		})
 	}
 	t.Run("publishing is not permitted", func(t *testing.T) {
@@ -94,9 +93,7 @@ func TestFailures(t *testing.T) {
 		running := newServer(t, user(&server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}}}))
 		running.addStream(t, jetstream.StreamConfig{})
 		_, err := brokertest.NewHandler(t, address(running.listen)).Handle(t.Context(), brokertest.Event(t, "job", "s3cret"))
-		if failure := handler.Classify(err); failure == nil || failure.Action == event.ActionFail || failure.Reason != event.ReasonAuth {
-			t.Errorf("%v", err)
-		}
+		handlertest.WantError(t, err, event.ActionRetry, event.ReasonAuth)
 	})
 	t.Run("asking for the stream is not permitted", func(t *testing.T) {
 		t.Parallel()
@@ -111,13 +108,13 @@ func TestFailures(t *testing.T) {
 func TestStreamRefuses(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
-		name      string
-		config    jetstream.StreamConfig
-		permanent bool
-		reason    event.Reason
+		name   string
+		config jetstream.StreamConfig
+		action event.Action
+		reason event.Reason
 	}{
-		{"large messages", jetstream.StreamConfig{MaxMsgSize: 1000}, true, event.ReasonTooLarge},
-		{"when it is full", jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew}, false, event.ReasonServerError},
+		{name: "large messages", config: jetstream.StreamConfig{MaxMsgSize: 1000}, action: event.ActionFail, reason: event.ReasonTooLarge},
+		{name: "messages while it is full", config: jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew}, action: event.ActionRetry, reason: event.ReasonServerError},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -129,9 +126,7 @@ func TestStreamRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := made.Handle(t.Context(), brokertest.LargeEvent(t, "large", 2000))
-			if failure := handler.Classify(err); failure == nil || (failure.Action == event.ActionFail) != row.permanent || failure.Reason != row.reason {
-				t.Errorf("%+v", failure)
-			}
+			handlertest.WantError(t, err, row.action, row.reason)
 		})
 	}
 }

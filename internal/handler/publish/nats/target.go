@@ -12,17 +12,17 @@ import (
 
 const defaultPort = "4222"
 
-// target is where messages go, and how to get there.
+// target is the servers, the subject and the credentials.
 type target struct {
 	servers     []string // nats://host:port or tls://host:port
 	subject     string
 	user        string
 	password    secret.Value
-	credentials string      // file of a JWT and its seed
-	tls         *tls.Config // nil leaves it to the server
+	credentials string      // file with a JWT and its seed
+	tls         *tls.Config // nil: the server decides
 }
 
-// parse reads the address. The error goes on from the name of a variable.
+// parse parses the URL. The text of the error follows the name of the variable.
 func parse(address broker.Address) (target, error) {
 	hosts, err := address.HostsWithPort(defaultPort)
 	if err != nil {
@@ -47,7 +47,7 @@ func parse(address broker.Address) (target, error) {
 	return made, address.Parameters.Err()
 }
 
-// checkSubject refuses what one cannot publish to (https://docs.nats.io/nats-concepts/subjects).
+// checkSubject returns an error for a subject that cannot be published to (https://docs.nats.io/nats-concepts/subjects).
 func checkSubject(subject string) error {
 	if subject == "" {
 		return errors.New("names no subject, such as deep-image.complete in nats://host:4222/deep-image.complete")

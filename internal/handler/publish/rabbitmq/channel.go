@@ -7,8 +7,7 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 )
 
-// channel is used by one message at a time, so that whatever the broker says in it
-// is about that message.
+// channel carries one message at a time, so every reply of the broker is about that message.
 type channel struct {
 	*amqp091.Channel
 	returned chan amqp091.Return
@@ -16,19 +15,19 @@ type channel struct {
 }
 
 var (
-	// errNack is what a broker says that could not keep a message, such as when a queue is full.
+	// errNack reports that the broker did not store a message, for example because a queue is full.
 	errNack = errors.New("it did not confirm the message (nack)")
-	// errReturned is for a message that no queue takes.
+	// errReturned reports that no queue takes a message.
 	errReturned = errors.New("no queue took the message")
 )
 
-// open opens a channel in which messages are confirmed.
+// open opens a channel in confirm mode.
 func (c *connection) open() (*channel, error) {
 	opened, err := c.Channel()
 	if err != nil {
 		return nil, err
 	}
-	// The library drops what is not taken from these in time: nothing is, while one message has one place in each.
+	// One message needs one place in each; the library drops what does not fit.
 	made := &channel{
 		Channel: opened, returned: opened.NotifyReturn(make(chan amqp091.Return, 1)), closed: opened.NotifyClose(make(chan *amqp091.Error, 1)),
 	}
@@ -38,7 +37,7 @@ func (c *connection) open() (*channel, error) {
 	return made, nil
 }
 
-// publish sends the message and waits for what becomes of it. The end of the connection ends the wait.
+// publish sends the message and waits for the confirmation. The end of the connection ends the wait.
 func (c *channel) publish(t target, message broker.Message) error {
 	confirmation, err := c.PublishWithDeferredConfirm(t.exchange, t.key, true, false, amqp091.Publishing{
 		ContentType: broker.ContentType, DeliveryMode: amqp091.Persistent, MessageId: message.ID,
@@ -63,7 +62,7 @@ func (c *channel) publish(t target, message broker.Message) error {
 	}
 }
 
-// check asks for the exchange, or for the queue where there is none.
+// check looks up the exchange, or without one the queue.
 func (c *channel) check(t target) error {
 	var err error
 	if t.exchange == "" {
@@ -77,13 +76,13 @@ func (c *channel) check(t target) error {
 	return nil
 }
 
-// reason is why the channel was closed, if it was, or else the error.
+// reason returns why the channel was closed, or err if it was not.
 func (c *channel) reason(err error) error {
 	if !c.IsClosed() {
 		return err
 	}
-	if said, told := <-c.closed; told {
-		return said
+	if closed, ok := <-c.closed; ok {
+		return closed
 	}
 	return amqp091.ErrClosed
 }

@@ -12,32 +12,31 @@ import (
 )
 
 const (
-	hostTimeout  = 4 * time.Second  // for one host of the list, to connect and to log in
-	heartbeat    = 10 * time.Second // a connection without two of them is at its end
+	hostTimeout  = 4 * time.Second  // for one host of the list, login included
+	heartbeat    = 10 * time.Second // two missed ones end a connection
 	closeTimeout = 2 * time.Second
 )
 
-// connection is a connection to one host. It does not mend itself: the link makes a
-// new one, whose error says what is wrong.
+// connection is a connection to one host. It does not reconnect: SharedConn makes a new one, whose error has the cause.
 type connection struct {
 	*amqp091.Connection
+	target target
 	socket net.Conn
 
 	mutex sync.Mutex
-	idle  []*channel // open, and nothing is on its way in them
+	idle  []*channel // open and unused
 }
 
-// Alive says whether the broker is there, as far as is known.
+// Alive reports whether the connection is up, as far as known.
 func (c *connection) Alive() bool { return !c.IsClosed() }
 
-// Close says goodbye, but does not insist on an answer.
+// Close closes the connection. It waits for the broker for a short time only.
 func (c *connection) Close() {
 	_ = c.CloseDeadline(time.Now().Add(closeTimeout))
 	c.cut()
 }
 
-// cut ends the connection without a word. Whoever waits in it, for a reply or for
-// room to write, is told that it is closed.
+// cut closes the socket. Calls that wait for the broker return an error.
 func (c *connection) cut() { _ = c.socket.Close() }
 
 // connect tries the hosts of the list, one after the other.
@@ -69,10 +68,10 @@ func (t target) connectTo(ctx context.Context, host string) (*connection, error)
 		_ = socket.Close()
 		return nil, t.connectFailure(ctx, err)
 	}
-	return &connection{Connection: conn, socket: socket}, nil
+	return &connection{Connection: conn, target: t, socket: socket}, nil
 }
 
-// frameSize is what RabbitMQ proposes; larger messages are sent in several frames.
+// frameSize is the default of RabbitMQ; larger messages take several frames.
 const frameSize = 128 << 10
 
 func (t target) dial(ctx context.Context, host string) (net.Conn, error) {
@@ -82,8 +81,8 @@ func (t target) dial(ctx context.Context, host string) (net.Conn, error) {
 	return (&tls.Dialer{Config: t.tls}).DialContext(ctx, "tcp", host)
 }
 
-// take gives a channel that nobody else uses until it is given back.
-func (c *connection) take() (*channel, error) {
+// acquire returns a channel for exclusive use until release.
+func (c *connection) acquire() (*channel, error) {
 	c.mutex.Lock()
 	for len(c.idle) > 0 {
 		last := c.idle[len(c.idle)-1]
@@ -97,7 +96,7 @@ func (c *connection) take() (*channel, error) {
 	return c.open()
 }
 
-func (c *connection) give(used *channel) {
+func (c *connection) release(used *channel) {
 	if used.IsClosed() {
 		return
 	}
@@ -106,34 +105,28 @@ func (c *connection) give(used *channel) {
 	c.idle = append(c.idle, used)
 }
 
-// publish sends the message. The end of the context cuts the connection, because the
-// library's calls know no context: a broker that does not answer for so long has
-// to be connected to anew anyway.
-func (c *connection) publish(ctx context.Context, t target, message broker.Message) error {
-	stop := context.AfterFunc(ctx, c.cut)
-	defer stop()
-	taken, err := c.take()
-	if err == nil {
-		defer c.give(taken)
-		err = taken.publish(t, message)
-	}
-	if err != nil && ctx.Err() != nil {
-		return broker.Unanswered(ctx, "RabbitMQ")
-	}
-	return t.failure(message, err)
+// Publish sends the message and waits until the broker has confirmed it.
+func (c *connection) Publish(ctx context.Context, message broker.Message) error {
+	return c.do(ctx, message, func(used *channel) error { return used.publish(c.target, message) })
 }
 
-// check asks for what messages are sent to. A broker that does not have it closes the channel.
-func (c *connection) check(ctx context.Context, t target) error {
+// Check returns an error if the exchange, or without one the queue, does not exist. The broker closes the channel then.
+func (c *connection) Check(ctx context.Context) error {
+	return c.do(ctx, broker.Message{}, func(used *channel) error { return used.check(c.target) })
+}
+
+// do calls work with a channel. The end of ctx cuts the connection, because the library's calls have no context: a broker
+// that does not respond for so long needs a new connection anyway.
+func (c *connection) do(ctx context.Context, message broker.Message, work func(*channel) error) error {
 	stop := context.AfterFunc(ctx, c.cut)
 	defer stop()
-	taken, err := c.take()
+	used, err := c.acquire()
 	if err == nil {
-		defer c.give(taken)
-		err = taken.check(t)
+		defer c.release(used)
+		err = work(used)
 	}
 	if err != nil && ctx.Err() != nil {
-		return broker.Unanswered(ctx, "RabbitMQ")
+		return broker.Unacknowledged(ctx, "RabbitMQ")
 	}
-	return t.failure(broker.Message{}, err)
+	return c.target.failure(message, err)
 }

@@ -164,7 +164,7 @@ func (m *marks) String() string {
 	return m.written.String()
 }
 
-// freePorts gives addresses on loopback that nobody listens on.
+// freePorts returns addresses on loopback with free ports.
 func freePorts(count int) ([]string, error) {
 	var addresses []string
 	var listeners []net.Listener
@@ -197,7 +197,7 @@ var shared struct {
 	folder string
 }
 
-// server gives the shared server, or skips the test where RabbitMQ is not installed; in CI that is a failure.
+// server returns the shared server. It skips the test if RabbitMQ is not installed; in CI that is a failure.
 func server(t *testing.T) *rabbit {
 	t.Helper()
 	if _, err := os.Stat(program()); err != nil {
@@ -230,11 +230,11 @@ func stopShared() {
 	}
 }
 
-// room is a vhost of a test's own, with an exchange and a queue.
-type room struct {
+// vhost is a vhost of one test, with an exchange and a queue.
+type vhost struct {
 	*rabbit
-	vhost string
-	kept  [][]byte // what was taken from the queue
+	name string
+	kept [][]byte // messages taken from the queue
 }
 
 const (
@@ -242,29 +242,29 @@ const (
 	queue    = "deep-image"
 )
 
-// newRoom makes a vhost that the user may use by these patterns; setUp may be nil.
-func newRoom(t *testing.T, configure, write string, setUp func(t *testing.T, channel *amqp091.Channel)) *room {
+// newVhost makes a vhost with these permissions of the user; setUp may be nil.
+func newVhost(t *testing.T, configure, write string, setUp func(t *testing.T, channel *amqp091.Channel)) *vhost {
 	t.Helper()
-	made := &room{rabbit: server(t), vhost: strings.ReplaceAll(t.Name(), "/", ".")}
-	made.must(t, fmt.Sprintf(`rabbit_vhost:add(<<%q>>, <<"tests">>)`, made.vhost))
+	made := &vhost{rabbit: server(t), name: strings.ReplaceAll(t.Name(), "/", ".")}
+	made.must(t, fmt.Sprintf(`rabbit_vhost:add(<<%q>>, <<"tests">>)`, made.name))
 	made.permit(t, "guest", ".*", ".*")
 	made.permit(t, "user", configure, write)
 	if setUp != nil {
-		made.visit(t, setUp)
+		made.asAdmin(t, setUp)
 	}
 	return made
 }
 
-func (r *room) permit(t *testing.T, user, configure, write string) {
+func (v *vhost) permit(t *testing.T, user, configure, write string) {
 	t.Helper()
-	r.must(t, fmt.Sprintf(`rabbit_auth_backend_internal:set_permissions(<<%q>>, <<%q>>, <<%q>>, <<%q>>, <<".*">>, <<"tests">>)`,
-		user, r.vhost, configure, write))
+	v.must(t, fmt.Sprintf(`rabbit_auth_backend_internal:set_permissions(<<%q>>, <<%q>>, <<%q>>, <<%q>>, <<".*">>, <<"tests">>)`,
+		user, v.name, configure, write))
 }
 
-// visit connects as the administrator.
-func (r *room) visit(t *testing.T, do func(t *testing.T, channel *amqp091.Channel)) {
+// asAdmin connects as the administrator.
+func (v *vhost) asAdmin(t *testing.T, do func(t *testing.T, channel *amqp091.Channel)) {
 	t.Helper()
-	conn, err := amqp091.DialConfig("amqp://"+r.listen, amqp091.Config{Vhost: r.vhost})
+	conn, err := amqp091.DialConfig("amqp://"+v.listen, amqp091.Config{Vhost: v.name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,10 +292,10 @@ func withQueue(arguments amqp091.Table) func(t *testing.T, channel *amqp091.Chan
 	}
 }
 
-// bodies empties the queue and gives all that was ever in it.
-func (r *room) bodies(t *testing.T) [][]byte {
+// bodies empties the queue and returns all messages that were ever in it.
+func (v *vhost) bodies(t *testing.T) [][]byte {
 	t.Helper()
-	r.visit(t, func(t *testing.T, channel *amqp091.Channel) {
+	v.asAdmin(t, func(t *testing.T, channel *amqp091.Channel) {
 		t.Helper()
 		for {
 			message, some, err := channel.Get(queue, true)
@@ -307,15 +307,15 @@ func (r *room) bodies(t *testing.T) [][]byte {
 			}
 			if message.ContentType != "application/cloudevents+json" || message.DeliveryMode != amqp091.Persistent ||
 				!bytes.Contains(message.Body, []byte(message.MessageId)) {
-				t.Errorf("%+v", message)
+				t.Errorf("message = %+v, want a persistent CloudEvent with its id", message)
 			}
-			r.kept = append(r.kept, message.Body)
+			v.kept = append(v.kept, message.Body)
 		}
 	})
-	return r.kept
+	return v.kept
 }
 
-// address is that of the handler, by way of whatever listens.
-func (r *room) address(listening, parameters string) string {
-	return fmt.Sprintf("amqp://user:%s@%s/%s?%s", brokertest.Password, listening, r.vhost, parameters)
+// address returns the URL for a listening address.
+func (v *vhost) address(listening, parameters string) string {
+	return fmt.Sprintf("amqp://user:%s@%s/%s?%s", brokertest.Password, listening, v.name, parameters)
 }

@@ -13,26 +13,26 @@ const (
 	defaultPort    = "5672"
 	defaultTLSPort = "5671"
 	defaultVhost   = "/"
-	defaultUser    = "guest" // and the password: what a fresh RabbitMQ knows, on loopback only
+	defaultUser    = "guest" // and the password: the default of RabbitMQ, on loopback only
 
-	// defaultKey routes to an exchange when the address names no key: the type of the CloudEvent.
+	// defaultKey is the routing key for an exchange if the URL has none: the type of the CloudEvent.
 	defaultKey   = "ai.deep-image.job.complete"
 	maxNameBytes = 255 // a short string of AMQP
 )
 
-// target is where messages go, and how to get there.
+// target is the hosts, the exchange or queue, and the credentials.
 type target struct {
 	hosts    []string // host:port
 	user     string
 	password secret.Value
-	external bool // our certificate says who we are
+	external bool // the client certificate is the credential
 	vhost    string
-	exchange string // "" is the default one, whose routing keys are the names of queues
+	exchange string // "" is the default exchange, whose routing keys are queue names
 	key      string
 	tls      *tls.Config // nil for none
 }
 
-// parse reads the address. The error goes on from the name of a variable.
+// parse parses the URL. The text of the error follows the name of the variable.
 func parse(address broker.Address) (target, error) {
 	secure, port := address.Scheme == "amqps", defaultPort
 	if secure {
@@ -69,7 +69,7 @@ func parse(address broker.Address) (target, error) {
 	return made, parameters.Err()
 }
 
-// authentication is what the broker is shown.
+// authentication returns the SASL mechanism.
 func (t target) authentication() amqp091.Authentication {
 	if t.external {
 		return &amqp091.ExternalAuth{}

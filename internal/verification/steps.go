@@ -1,0 +1,77 @@
+package verification
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+)
+
+// Verify is the first step of an event: it asks the vendor about the job. The event continues with the result URL that the
+// vendor reports. It fetches nothing.
+type Verify struct{ vendor Vendor }
+
+// NewVerify returns the step.
+func NewVerify(vendor Vendor) *Verify { return &Verify{vendor} }
+
+// Limits returns the bounds of a step whose API calls have this concurrency and timeout.
+func Limits(concurrency int, timeout time.Duration) handler.Limits {
+	const waiting = 30 * time.Second // for a free slot and the rate limit of the client
+	return handler.Limits{Concurrency: concurrency, Timeout: timeout + waiting}
+}
+
+// Handle asks the vendor about the job. Only a job that the vendor does not know quarantines the event; a failure of the
+// API never does.
+func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	job, err := v.vendor.Result(ctx, e.Job, lookup(e)...)
+	if err != nil {
+		return handler.Outcome{}, deferred(ctx, e.Attempt, err)
+	}
+	switch job.State {
+	case deepimage.Complete:
+		return handler.Outcome{VerifiedURL: job.ResultURL, Detail: "Deep Image knows the job."}, nil
+	case deepimage.Unknown:
+		return handler.Outcome{}, handler.Quarantine(event.ReasonNotVerified, errors.New(
+			"the Deep Image API does not know the job in the account of the key; verify the event again or release it"))
+	case deepimage.Failed:
+		return handler.Outcome{}, failed(job)
+	case deepimage.Deleted:
+		return handler.Outcome{}, handler.FailDeleted(event.ReasonExpired, errDeleted)
+	default:
+		return handler.Outcome{}, pending(job)
+	}
+}
+
+// lookup returns how the job is looked up. A lookup for a callback counts against the limit of its source. A person who
+// asks for verification gets a fresh response.
+func lookup(e event.Event) []deepimage.LookupOption {
+	switch {
+	case e.Recheck:
+		return []deepimage.LookupOption{deepimage.Fresh()}
+	case e.Origin == event.OriginCallback:
+		return []deepimage.LookupOption{deepimage.FromSource(e.Source)}
+	default:
+		return nil
+	}
+}
+
+// Delete is the last step of an event: it deletes the images of the job at the vendor.
+type Delete struct{ vendor Vendor }
+
+// NewDelete returns the step.
+func NewDelete(vendor Vendor) *Delete { return &Delete{vendor} }
+
+// Handle deletes the images of the job. Images that are already deleted are a success.
+func (d *Delete) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	err := d.vendor.Delete(ctx, e.Job)
+	switch {
+	case deepimage.KindOf(err) == deepimage.KindRefused: // a person must know that a copy stays at the vendor
+		return handler.Outcome{}, handler.Fail(event.ReasonOther, err)
+	case err != nil:
+		return handler.Outcome{}, deferred(ctx, e.Attempt, err)
+	}
+	return handler.Outcome{Detail: "Deep Image has deleted the images of the job."}, nil
+}
