@@ -98,7 +98,7 @@ func serviceRules() []Rule {
 		Says:   "verification imports the contract of handlers and the vendor's API",
 		Of:     []string{"./internal/verification"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/handler", "./internal/event", "./internal/deepimage"},
+		Allow:  []string{"./internal/background", "./internal/handler", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "reconciliation imports the store's types and no handler",
 		Of:     []string{"./internal/reconcile"},
