@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/gofrs/flock"
 )
 
@@ -51,11 +52,10 @@ func (d *dataFolder) file(name string) string { return filepath.Join(d.path, nam
 
 // sync syncs the folder, so that the names of new files survive a crash.
 func (d *dataFolder) sync() error {
-	folder, err := os.Open(d.path)
-	if err != nil {
+	if err := blobstore.SyncFolder(d.path); err != nil {
 		return fmt.Errorf("app: data folder: %w", err)
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return nil
 }
 
 // close releases the lock.

@@ -108,7 +108,7 @@ func serviceRules() []Rule {
 		Says:   "submission imports the store's types and the vendor's API",
 		Of:     []string{"./internal/submit"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/jobs", "./internal/event", "./internal/deepimage"},
+		Allow:  []string{"./internal/background", "./internal/jobs", "./internal/event", "./internal/deepimage"},
 	}, {
 		Says:   "the executor imports neither relay nor database",
 		Of:     []string{"./internal/executor"},

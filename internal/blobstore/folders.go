@@ -103,3 +103,12 @@ func makeBelow(existing, folder string) error {
 	inside := path.Join(filepath.ToSlash(relative), "inside")
 	return newFolders(newDisk(root)).makeAbove(context.Background(), inside)
 }
+
+// SyncFolder makes the names in a folder durable.
+func SyncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
@@ -38,7 +39,6 @@ func (e *gcsError) mayPass() bool {
 // send sends a request, again if that may help, and gives the answer to it. All
 // requests can be repeated: the one that stores has its condition.
 func (s *gcsService) send(ctx context.Context, build func(context.Context) (*http.Request, error)) (*http.Response, error) {
-	pause := firstRetry
 	for try := 1; ; try++ {
 		request, err := build(ctx)
 		if err != nil {
@@ -48,10 +48,9 @@ func (s *gcsService) send(ctx context.Context, build func(context.Context) (*htt
 		if err == nil || !worthRetrying(err) || try >= s.limits.retries || ctx.Err() != nil {
 			return answer, s.explain(ctx, err)
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := background.Sleep(ctx, background.Backoff(firstRetry, maxRetryDelay, try-1)); err != nil {
 			return nil, err
 		}
-		pause *= 2
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/background"
 )
 
 // service is a bucket of an object store, by the names of its objects. Its errors
@@ -38,8 +40,9 @@ var (
 
 // A name that is being fought for is tried this often, with pauses that double.
 const (
-	maxTries   = 6
-	firstPause = 50 * time.Millisecond
+	maxTries     = 6
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
 )
 
 // The bounds of a link that services allow.
@@ -99,7 +102,6 @@ func (b *remoteBucket) Put(ctx context.Context, key string, spool *Spool, attrib
 // settle creates the object, or finds the same one there. It goes round again when
 // somebody else came in between: that one may fail, and then there is nothing.
 func (b *remoteBucket) settle(ctx context.Context, name string, c content) error {
-	pause := firstPause
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -115,10 +117,9 @@ func (b *remoteBucket) settle(ctx context.Context, name string, c content) error
 		if !undecided || try == maxTries {
 			return err
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := background.Sleep(ctx, background.Backoff(firstPause, longestPause, try-1)); err != nil {
 			return err
 		}
-		pause *= 2
 	}
 }
 
@@ -129,17 +130,6 @@ func (b *remoteBucket) create(ctx context.Context, name string, c content) error
 		return fmt.Errorf("the service has no bucket %s", b.address.bucket)
 	}
 	return err
-}
-
-func wait(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // confirm checks that the name holds the content. An object that does not say its

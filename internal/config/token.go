@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -101,7 +102,7 @@ func makeToken(path string) (err error) {
 	if err := os.Link(file.Name(), path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return blobstore.SyncFolder(filepath.Dir(path))
 }
 
 func writeToken(file *os.File) error {
@@ -109,12 +110,4 @@ func writeToken(file *os.File) error {
 	_, _ = rand.Read(token) // never fails
 	_, err := file.WriteString(base64.RawURLEncoding.EncodeToString(token) + "\n")
 	return errors.Join(err, file.Sync(), file.Close())
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

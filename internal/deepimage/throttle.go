@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"golang.org/x/time/rate"
 )
 
@@ -80,15 +81,11 @@ func (t *throttle) waitForRate(ctx context.Context) *Error {
 		reservation.Cancel()
 		return limitedLocally(delay)
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if background.Sleep(ctx, delay) != nil {
 		reservation.Cancel()
 		return cancelled(ctx)
 	}
+	return nil
 }
 
 func limitedLocally(after time.Duration) *Error {
@@ -160,12 +157,10 @@ func (p *pause) length(failed *Error) time.Duration {
 	case failed.Kind == KindLimited && failed.After > 0:
 		return min(failed.After, maxLimitPause)
 	case failed.Kind == KindLimited:
-		return backoff(p.failures - 1)
+		return background.Backoff(firstPause, longestPause, p.failures-1)
 	case p.failures < failureThreshold:
 		return 0
 	default:
-		return backoff(p.failures - failureThreshold)
+		return background.Backoff(firstPause, longestPause, p.failures-failureThreshold)
 	}
 }
-
-func backoff(failures int) time.Duration { return min(firstPause<<min(failures, 10), longestPause) }

@@ -112,13 +112,13 @@ func TestNamesThatLeadInside(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16", "100.64.0.1", "0.0.0.0", "::1", "::ffff:127.0.0.1", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::1"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
-			server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was reached") })
+			server := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was reached, want no request") })
 			config := fetch.Config{AllowedHosts: configtypes.List{"*"}, AllowHTTP: true}
 			client := newClient(t, config, fetch.WithResolver(fakeDNS(t, address)))
 			_, _, err := get(t, client, atHost(t, server.URL, "innocent.test")+"/?signature=hidden")
 			failure := failed(t, err, fetch.KindBlockedAddress)
-			if !strings.Contains(failure.Text, "the host innocent.test leads to the address ") {
-				t.Errorf("%q does not say what is wrong", failure.Text)
+			if blocked := netip.MustParseAddr(address).Unmap().String(); !strings.Contains(failure.Text, "innocent.test") || !strings.Contains(failure.Text, blocked) {
+				t.Errorf("text = %q, want the host innocent.test and the address %s in it", failure.Text, blocked)
 			}
 		})
 	}
@@ -158,12 +158,12 @@ func TestRebinding(t *testing.T) {
 	client := newClient(t, config, fetch.WithResolver(fakeDNS(t, "127.0.0.2", "127.0.0.1")))
 	address := atHost(t, server, "rebinding.test")
 	if content, _, err := get(t, client, address); err != nil || string(content) != "image" {
-		t.Fatalf("the first time: %q, %v", content, err)
+		t.Fatalf("first request = %q, %v, want %q", content, err, "image")
 	}
 	_, _, err := get(t, client, address)
 	failed(t, err, fetch.KindBlockedAddress)
 	if reached.Load() != 1 {
-		t.Errorf("the server was reached %d times", reached.Load())
+		t.Errorf("requests = %d, want 1", reached.Load())
 	}
 }
 
@@ -175,7 +175,7 @@ func TestNameThatIsNotKnown(t *testing.T) {
 
 // TestProxyOfTheEnvironmentIsIgnored is not parallel because it sets variables.
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
-	proxy := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") })
+	proxy := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was used, want no request") })
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, proxy.URL)
 	}

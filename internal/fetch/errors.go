@@ -1,61 +1,96 @@
 package fetch
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
-// Kind is the class of a failure.
+// Kind is the class of an error.
 type Kind string
 
-// Every kind of failure.
+// The kinds.
 const (
-	KindInvalidURL     Kind = "invalid_url"      // not an absolute http or https URL with a host, or with credentials in it
-	KindBlockedAddress Kind = "blocked_address"  // resolves to an address that is not dialled
-	KindHostNotAllowed Kind = "host_not_allowed" // host, or plain http, is not allowed
-	KindRedirects      Kind = "redirects"        // too many of them, or one that leads nowhere
-	KindTooLarge       Kind = "too_large"        // more bytes than asked for
-	KindTruncated      Kind = "truncated"        // fewer bytes than announced, none, or a part nobody asked for
-	KindTimeout        Kind = "timeout"          // a deadline passed or the transfer stalled
-	KindStatus         Kind = "status"           // the server answered with an error
-	KindEncoding       Kind = "encoding"         // the body came compressed though nobody asked for it
+	KindInvalidURL     Kind = "invalid_url"      // not an absolute http or https URL with a host, or with credentials
+	KindBlockedAddress Kind = "blocked_address"  // resolves to an address that the guard refuses
+	KindHostNotAllowed Kind = "host_not_allowed" // the host, or plain http, is not allowed
+	KindRedirects      Kind = "redirects"        // too many redirects, or one without a usable Location
+	KindTooLarge       Kind = "too_large"        // more bytes than allowed
+	KindTruncated      Kind = "truncated"        // fewer bytes than announced, none, or a part that was not requested
+	KindTimeout        Kind = "timeout"          // a deadline passed, the transfer stalled or was too slow
+	KindStatus         Kind = "status"           // the status is an error
+	KindEncoding       Kind = "encoding"         // the body has a Content-Encoding that was not requested
 	KindUnreachable    Kind = "unreachable"      // DNS, connect or TLS failed
 	KindNetwork        Kind = "network"          // the connection broke, or the server does not speak HTTP
 	KindWrite          Kind = "write"            // w failed
-	KindCancelled      Kind = "cancelled"        // the caller gave up
+	KindCancelled      Kind = "cancelled"        // by the caller
 )
 
-// Error is a failed Get. Its text is a sentence for a person; URLs in it have
-// neither credentials nor query, and a server's own words are not repeated beyond
-// a host and a path.
+// Error is the error of Get. Its text is a sentence for a person. URLs in it have neither credentials nor query, and of a
+// server's own text it has at most a host and a path.
 type Error struct {
 	Kind       Kind
-	Status     int           // of the answer, for KindStatus
-	RetryAfter time.Duration // what the server asked for, for KindStatus; 0 if nothing, a day at most
+	Status     int           // of the response, for KindStatus
+	RetryAfter time.Duration // from the response, for KindStatus; 0 without one, at most a day
 	Text       string
-	Err        error // of the context, the system or w; nil if the text says all
+	Err        error // of the context, the system or w; may be nil
 
-	broken bool // the connection gave out: another one may continue the transfer
+	broken bool // the connection broke: a new one may continue the transfer
 }
 
-// Error gives the sentence.
+// Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 func failf(kind Kind, format string, values ...any) *Error {
 	return &Error{Kind: kind, Text: fmt.Sprintf(format, values...)}
 }
 
-// wrapf is failf with a cause that may be shown, or nil.
+// wrapf is failf with a cause that is safe to show, or nil.
 func wrapf(kind Kind, cause error, format string, values ...any) *Error {
 	return &Error{Kind: kind, Text: fmt.Sprintf(format, values...), Err: cause}
 }
 
-// brokenf is wrapf for a connection that gave out.
+// brokenf is wrapf for a broken connection.
 func brokenf(kind Kind, cause error, format string, values ...any) *Error {
-	failure := wrapf(kind, cause, format, values...)
-	failure.broken = true
-	return failure
+	failed := wrapf(kind, cause, format, values...)
+	failed.broken = true
+	return failed
+}
+
+// failure returns the meaning of a transport's error. That error is not wrapped: it can quote what the server sent, and
+// so our query. The cause of ctx, which is that of the attempt, distinguishes a stall from the caller's end.
+func failure(ctx context.Context, host string, err error) *Error {
+	if ctx.Err() != nil {
+		return interruption(ctx, host)
+	}
+	if blocked, ok := errors.AsType[*blockedError](err); ok {
+		return failf(KindBlockedAddress, "the host %s resolves to the address %s, which is not public", host, blocked.addr)
+	}
+	failed := httpclient.Classify(err)
+	kind := KindNetwork
+	switch {
+	case failed.Class == httpclient.ClassTimeout:
+		kind = KindTimeout
+	case failed.IsUnreachable():
+		kind = KindUnreachable
+	}
+	return brokenf(kind, failed.Cause, "the host %s %s", host, failed.Text)
+}
+
+// interruption returns why the context of an attempt ended.
+func interruption(ctx context.Context, host string) *Error {
+	switch {
+	case errors.Is(context.Cause(ctx), errStalled):
+		return brokenf(KindTimeout, errStalled, "the host %s stopped sending", host)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return wrapf(KindTimeout, ctx.Err(), "the deadline passed during the transfer from the host %s", host)
+	default:
+		return wrapf(KindCancelled, ctx.Err(), "the transfer from the host %s was cancelled", host)
+	}
 }

@@ -64,24 +64,24 @@ func replace[T comparable](limit *T, by T) {
 	}
 }
 
-// Watch reads body to its end under a watch, as a transfer does.
-func Watch(ctx context.Context, l Limits, body io.Reader) error {
+// ReadGuarded reads body to its end under a stallGuard, as a transfer does.
+func ReadGuarded(ctx context.Context, l Limits, body io.Reader) error {
 	limits := limits{stall: l.Stall, window: l.Window, speed: l.Speed}
-	watch := newWatch(ctx, limits)
-	defer watch.end()
+	guard := newStallGuard(ctx, limits)
+	defer guard.end()
 	for buffer := make([]byte, 1<<10); ; {
-		switch _, err := watch.read(body, buffer); {
+		switch _, err := guard.read(body, buffer); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
-		case watch.ctx.Err() != nil:
-			return context.Cause(watch.ctx)
+		case guard.ctx.Err() != nil:
+			return context.Cause(guard.ctx)
 		}
 	}
 }
 
-// ErrStalled and ErrSlow are what a watch says.
+// ErrStalled and ErrSlow are the errors of a stallGuard.
 var (
 	ErrStalled = errStalled
 	ErrSlow    = errSlow
@@ -106,7 +106,13 @@ func (c *Client) Admit(text string) (string, error) {
 	return admitted.String(), nil
 }
 
-// StallTimeout and MinBytesPerSecond are what a client made from config keeps to.
-func StallTimeout(config Config) time.Duration { return config.limits().stall }
+// StallTimeout and MinBytesPerSecond are the limits of a client with this configuration.
+func StallTimeout(config Config) time.Duration {
+	limits, _ := config.limits()
+	return limits.stall
+}
 
-func MinBytesPerSecond(config Config) int64 { return config.limits().speed }
+func MinBytesPerSecond(config Config) int64 {
+	limits, _ := config.limits()
+	return limits.speed
+}

@@ -1,5 +1,5 @@
-// Package fetch gets the file behind a URL that a stranger gave us, safely: the
-// guard decides in the dialer, after DNS, on the very address that is dialled.
+// Package fetch gets the file behind an untrusted URL. A guard in the dialer decides, after DNS, on the very address that
+// is dialled.
 package fetch
 
 import (
@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
@@ -16,10 +17,10 @@ import (
 // Request is one file to get.
 type Request struct {
 	URL      string // absolute; https, or http where that is allowed
-	MaxBytes int64  // at least 1; more is an error of KindTooLarge
+	MaxBytes int64  // at least 1; a longer file is an error of KindTooLarge
 }
 
-// Client gets files. It is safe for use by many goroutines. New makes it.
+// Client gets files. It is safe for concurrent use.
 type Client struct {
 	rules     rules
 	limits    limits
@@ -28,7 +29,7 @@ type Client struct {
 	buffers   sync.Pool // of *[bufferBytes]byte
 }
 
-// Option changes what a client is made of; what it may fetch is in Config only.
+// Option changes a client. What it may fetch is in Config only.
 type Option func(*options)
 
 type options struct {
@@ -42,14 +43,17 @@ func WithRootCAs(roots *x509.CertPool) Option {
 	return func(o *options) { o.roots = roots }
 }
 
-// New makes a client that keeps to config. It fails, with a sentence, if an
-// allowed host is not a host name, *.domain, * or an IP address.
+// New returns a client. It returns an error if an allowed host is not a host name, *.domain, * or an IP address.
 func New(config Config, choices ...Option) (*Client, error) {
 	hosts, err := parseHosts(config.AllowedHosts)
 	if err != nil {
 		return nil, err
 	}
-	chosen := options{limits: config.limits()}
+	limits, err := config.limits()
+	if err != nil {
+		return nil, err
+	}
+	chosen := options{limits: limits}
 	for _, choose := range choices {
 		choose(&chosen)
 	}
@@ -61,10 +65,28 @@ func New(config Config, choices ...Option) (*Client, error) {
 	}, nil
 }
 
-// Get streams the file into w, once and in order, and returns when it is
-// complete. A broken transfer is continued by range where the server gave a
-// strong validator. On any error, which is always an *Error, what was written
-// to w is worthless. The time for the whole is that of ctx.
+// newTransport returns a transport that dials every connection through the guard. It never uses a proxy of the
+// environment: the guard would see the proxy's address only.
+func newTransport(g *guard, chosen options) *http.Transport {
+	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver, ControlContext: g.control}
+	transport := httpclient.NewTransport(chosen.roots)
+	transport.Proxy = nil
+	transport.DialContext = dialer.DialContext
+	transport.TLSHandshakeTimeout = chosen.limits.handshake
+	transport.ResponseHeaderTimeout = chosen.limits.header
+	transport.MaxIdleConns = 32
+	transport.MaxIdleConnsPerHost = 8
+	transport.HTTP2 = &http.HTTP2Config{
+		MaxReceiveBufferPerStream: 1 << 20,
+		SendPingTimeout:           15 * time.Second, // a dead connection leaves the pool
+		PingTimeout:               10 * time.Second,
+	}
+	return transport
+}
+
+// Get writes the file to w, once and in order, and returns when it is complete. It resumes a broken transfer by range
+// request if the server sent a strong validator. The error is always an *Error; what was written to w is worthless then.
+// The deadline is that of ctx.
 func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 	t, err := c.newTransfer(request, w)
 	if err != nil {
@@ -73,7 +95,7 @@ func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 	return t.run(ctx)
 }
 
-// Close drops idle connections.
+// Close closes idle connections.
 func (c *Client) Close() error {
 	c.transport.CloseIdleConnections()
 	return nil

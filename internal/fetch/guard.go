@@ -10,8 +10,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 )
 
-// guard decides which addresses are dialled: the public unicast ones, and those
-// in the networks that the operator allowed.
+// guard decides which addresses are dialled: public unicast addresses, and those in the allowed networks.
 type guard struct {
 	public  *ssrf.Guardian
 	allowed configtypes.Prefixes
@@ -20,15 +19,14 @@ type guard struct {
 
 func newGuard(allowed configtypes.Prefixes) *guard {
 	return &guard{
-		// The registry knows every special network except this one public address,
-		// at which the machines of one cloud find its control plane.
+		// The IANA registries do not list this public address, at which Azure's machines reach its control plane.
 		public:  ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32"))),
 		allowed: allowed,
 		nat64:   ssrf.IPv6NAT64Prefix,
 	}
 }
 
-// control is called by the dialer with the address that it is about to dial.
+// control is the dialer's hook before it connects to an address.
 func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	addrPort, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") {
@@ -40,7 +38,7 @@ func (g *guard) control(_ context.Context, network, address string, _ syscall.Ra
 	return nil
 }
 
-// permits says whether addr may be dialled.
+// permits reports whether addr may be dialled.
 func (g *guard) permits(addr netip.Addr) bool {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return false
@@ -52,9 +50,8 @@ func (g *guard) permits(addr netip.Addr) bool {
 	return g.public.SafeAddr(addr) == nil && !isISATAP(addr)
 }
 
-// permitsBehindNAT64 looks through an address of a NAT64 gateway, which is dialled
-// only if the operator allowed its prefix: a stranger's DNS could otherwise reach
-// by way of the gateway what he cannot reach directly. Other addresses pass.
+// permitsBehindNAT64 checks the IPv4 address in an address of a NAT64 gateway. Without that, an untrusted DNS name could
+// reach private addresses through the gateway. It permits all other addresses.
 func (g *guard) permitsBehindNAT64(addr netip.Addr) bool {
 	if !g.nat64.Contains(addr) {
 		return true
@@ -63,9 +60,8 @@ func (g *guard) permitsBehindNAT64(addr netip.Addr) bool {
 	return g.permits(netip.AddrFrom4([4]byte(bytes[12:])))
 }
 
-// isISATAP says whether addr carries an IPv4 address in an interface identifier
-// of RFC 5214, which can stand under any prefix. The two lowest bits of its first
-// byte (universal, group) may have any value.
+// isISATAP reports whether addr carries an IPv4 address in an interface identifier of RFC 5214, which can have any
+// prefix. The two lowest bits of its first byte (universal, group) can have any value.
 func isISATAP(addr netip.Addr) bool {
 	if !addr.Is6() {
 		return false
@@ -74,8 +70,7 @@ func isISATAP(addr netip.Addr) bool {
 	return bytes[8]&^3 == 0 && bytes[9] == 0 && bytes[10] == 0x5e && bytes[11] == 0xfe
 }
 
-// blockedError says that the guard refused addr, which is not valid if the dialer
-// asked for something that is no TCP address at all.
+// blockedError is the guard's refusal of addr, which is not valid if the dialer passed no TCP address.
 type blockedError struct{ addr netip.Addr }
 
-func (e *blockedError) Error() string { return fmt.Sprintf("the address %s is not dialled", e.addr) }
+func (e *blockedError) Error() string { return fmt.Sprintf("the address %s is blocked", e.addr) }

@@ -7,7 +7,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 )
 
-func TestGuardRefusesWhatIsNotPublic(t *testing.T) {
+func TestGuardRefusesSpecialAddresses(t *testing.T) {
 	t.Parallel()
 	for class, addresses := range map[string][]string{
 		"this network":     {"0.0.0.0", "0.0.0.1", "0.255.255.255"},
@@ -43,17 +43,17 @@ func TestGuardRefusesWhatIsNotPublic(t *testing.T) {
 			t.Run(class+"/"+address, func(t *testing.T) {
 				t.Parallel()
 				if fetch.Permits(netip.MustParseAddr(address)) {
-					t.Errorf("%s would be dialled", address)
+					t.Errorf("Permits(%s) = true, want false", address)
 				}
 			})
 		}
 	}
 	if fetch.Permits(netip.Addr{}) {
-		t.Error("no address at all would be dialled")
+		t.Error("Permits(zero address) = true, want false")
 	}
 }
 
-func TestGuardPermitsWhatIsPublic(t *testing.T) {
+func TestGuardPermitsPublicAddresses(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{
 		"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "52.219.170.1", "93.184.216.34", "99.255.255.255", "100.63.255.255", "100.128.0.0",
@@ -64,7 +64,7 @@ func TestGuardPermitsWhatIsPublic(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
 			if !fetch.Permits(netip.MustParseAddr(address)) {
-				t.Errorf("%s would not be dialled", address)
+				t.Errorf("Permits(%s) = false, want true", address)
 			}
 		})
 	}
@@ -76,46 +76,46 @@ func TestGuardPermitsAllowedNetworks(t *testing.T) {
 		network, address string
 		want             bool
 	}{
-		"inside":                     {"10.1.0.0/16", "10.1.2.3", true},
-		"outside":                    {"10.1.0.0/16", "10.2.2.3", false},
-		"mapped":                     {"10.1.0.0/16", "::ffff:10.1.2.3", true},
-		"compatible":                 {"10.1.0.0/16", "::10.1.2.3", false},
-		"translated by NAT64":        {"10.1.0.0/16", "64:ff9b::10.1.2.3", false},
-		"NAT64 to a public address":  {"64:ff9b::/96", "64:ff9b::8.8.8.8", true},
-		"NAT64 to a private address": {"64:ff9b::/96", "64:ff9b::10.1.2.3", false},
-		"IPv6":                       {"fd00:1::/32", "fd00:1::5", true},
-		"with a zone":                {"fe80::/10", "fe80::1%eth0", false},
-		"public stays public":        {"10.1.0.0/16", "8.8.8.8", true},
+		"inside":                     {network: "10.1.0.0/16", address: "10.1.2.3", want: true},
+		"outside":                    {network: "10.1.0.0/16", address: "10.2.2.3"},
+		"mapped":                     {network: "10.1.0.0/16", address: "::ffff:10.1.2.3", want: true},
+		"compatible":                 {network: "10.1.0.0/16", address: "::10.1.2.3"},
+		"translated by NAT64":        {network: "10.1.0.0/16", address: "64:ff9b::10.1.2.3"},
+		"NAT64 to a public address":  {network: "64:ff9b::/96", address: "64:ff9b::8.8.8.8", want: true},
+		"NAT64 to a private address": {network: "64:ff9b::/96", address: "64:ff9b::10.1.2.3"},
+		"IPv6":                       {network: "fd00:1::/32", address: "fd00:1::5", want: true},
+		"with a zone":                {network: "fe80::/10", address: "fe80::1%eth0"},
+		"public stays public":        {network: "10.1.0.0/16", address: "8.8.8.8", want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := fetch.Permits(netip.MustParseAddr(row.address), netip.MustParsePrefix(row.network))
 			if got != row.want {
-				t.Errorf("with %s allowed, %s permitted: %t, want %t", row.network, row.address, got, row.want)
+				t.Errorf("Permits(%s) with %s allowed = %t, want %t", row.address, row.network, got, row.want)
 			}
 		})
 	}
 }
 
-func TestGuardDialsNothingButTCP(t *testing.T) {
+func TestGuardPermitsTCPOnly(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		network, address string
 		want             bool
 	}{
-		"IPv4":           {"tcp4", "8.8.8.8:443", true},
-		"IPv6":           {"tcp6", "[2606:4700:4700::1111]:8443", true},
-		"UDP":            {"udp4", "8.8.8.8:443", false},
-		"Unix socket":    {"unix", "/run/docker.sock", false},
-		"unnumbered":     {"tcp", "8.8.8.8:443", false},
-		"no address":     {"tcp4", ":443", false},
-		"a name":         {"tcp4", "localhost:443", false},
-		"private in IP6": {"tcp6", "[::ffff:10.0.0.1]:443", false},
+		"IPv4":           {network: "tcp4", address: "8.8.8.8:443", want: true},
+		"IPv6":           {network: "tcp6", address: "[2606:4700:4700::1111]:8443", want: true},
+		"UDP":            {network: "udp4", address: "8.8.8.8:443"},
+		"Unix socket":    {network: "unix", address: "/run/docker.sock"},
+		"unnumbered":     {network: "tcp", address: "8.8.8.8:443"},
+		"no address":     {network: "tcp4", address: ":443"},
+		"a name":         {network: "tcp4", address: "localhost:443"},
+		"private in IP6": {network: "tcp6", address: "[::ffff:10.0.0.1]:443"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if err := fetch.Control(row.network, row.address); (err == nil) != row.want {
-				t.Errorf("dialling %s %s: %v", row.network, row.address, err)
+				t.Errorf("Control(%s, %s) = %v, want permitted: %t", row.network, row.address, err, row.want)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{"127.0.0.1", "8.8.8.8", "::1", "::ffff:10.0.0.1", "64:ff9b::1", "2002:7f00:1::", "2001:db8::1", "2a00:1450::200:5efe:a00:1"} {
 		f.Add(netip.MustParseAddr(seed).AsSlice())
 	}
-	// Written down here once more, by hand, and not taken from the guard's own table.
+	// Independent of the guard's own table.
 	special := prefixes("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
 		"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
 		"::/3", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "4000::/2", "8000::/1")
@@ -136,18 +136,18 @@ func FuzzGuard(f *testing.F) {
 		}
 		permitted := fetch.Permits(addr)
 		if addr.Is4() && permitted != fetch.Permits(netip.AddrFrom16(addr.As16())) {
-			t.Errorf("%s and its mapped form get different verdicts", addr)
+			t.Errorf("Permits(%s) = %t, want the same for its mapped form", addr, permitted)
 		}
 		if !permitted {
 			return
 		}
 		plain := addr.Unmap()
 		if !plain.IsGlobalUnicast() || plain.IsPrivate() {
-			t.Errorf("%s is permitted and not global unicast", addr)
+			t.Errorf("Permits(%s) = true, want false: it is not global unicast", addr)
 		}
 		for _, prefix := range special {
 			if prefix.Contains(plain) {
-				t.Errorf("%s is permitted and in %s", addr, prefix)
+				t.Errorf("Permits(%s) = true, want false: it is in %s", addr, prefix)
 			}
 		}
 	})

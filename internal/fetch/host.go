@@ -10,20 +10,18 @@ import (
 const maxHostBytes = 253 // of a name, RFC 1035
 
 var (
-	errNoHost     = errors.New("is no host name")
+	errNoHost     = errors.New("is not a host name")
 	errHostNumber = errors.New("is a number, not a name")
 )
 
-// host is what a URL names: a DNS name in ASCII and lower case without the final
-// dot, or an address.
+// host is a DNS name in ASCII and lower case without the final dot, or an address.
 type host struct {
 	name string
 	addr netip.Addr // valid for an address
 }
 
-// parseHost reads a host without port and brackets. International names must be
-// given in their xn-- form, as URLs demand. errHostNumber stands for the spellings
-// of an IPv4 address that some resolvers take for one: 2130706433, 0x7f.1, 0177.0.0.1.
+// parseHost parses a host without port and brackets. International names must be in their xn-- form. It returns
+// errHostNumber for notations that some resolvers accept as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1.
 func parseHost(text string) (host, error) {
 	text = strings.TrimSuffix(text, ".")
 	if addr, err := netip.ParseAddr(text); err == nil {
@@ -38,7 +36,7 @@ func parseHost(text string) (host, error) {
 	return host{name: strings.ToLower(text)}, nil
 }
 
-// parseAddress refuses zones, which name a network card of ours.
+// parseAddress refuses zones, which name a local interface.
 func parseAddress(addr netip.Addr) (host, error) {
 	if addr.Zone() != "" {
 		return host{}, errNoHost
@@ -47,8 +45,7 @@ func parseAddress(addr netip.Addr) (host, error) {
 	return host{name: addr.String(), addr: addr}, nil
 }
 
-// isHostName says whether text is a sequence of labels. The underscore is in
-// no host name by the book, but in many in the world.
+// isHostName reports whether text is a sequence of labels. It accepts the underscore, which many real names have.
 func isHostName(text string) bool {
 	if len(text) > maxHostBytes {
 		return false
@@ -66,8 +63,8 @@ func isNotInLabel(r rune) bool {
 	return !letter && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// endsInNumber says whether the last label is decimal, octal or hexadecimal: no
-// domain of the Internet ends so, and the URL standard calls it an IPv4 address.
+// endsInNumber reports whether the last label is decimal, octal or hexadecimal. No public domain ends so, and the URL
+// standard treats such a name as an IPv4 address.
 func endsInNumber(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	digits, hexadecimal := strings.CutPrefix(strings.ToLower(last), "0x")
@@ -77,20 +74,20 @@ func endsInNumber(name string) bool {
 	return strings.Trim(digits, "0123456789") == ""
 }
 
-// hosts is the list of what may be fetched from.
+// hosts is the list of allowed hosts.
 type hosts struct {
-	any     bool                // every name, but no address
+	any     bool                // all names, but no address
 	names   map[string]struct{} // names and addresses, as host.name has them
-	domains []string            // ".example.com": every name below
+	domains []string            // ".example.com" for all names below it
 }
 
-// parseHosts reads the items of a list: a host name, *.domain, * or an address.
+// parseHosts parses the items of a list: a host name, *.domain, * or an address.
 func parseHosts(items []string) (hosts, error) {
 	list := hosts{names: make(map[string]struct{}, len(items))}
 	for _, item := range items {
 		if err := list.add(item); err != nil {
-			return hosts{}, fmt.Errorf("the allowed host %.100q %w; a host is listed as example.com, "+
-				"*.example.com, * or an IP address, without scheme, port and path", item, err)
+			return hosts{}, fmt.Errorf("the allowed host %.100q %w; use example.com, *.example.com, * or an IP address, "+
+				"without scheme, port and path", item, err)
 		}
 	}
 	return list, nil
@@ -116,7 +113,7 @@ func (h *hosts) add(item string) error {
 	return nil
 }
 
-// contains says whether h may be fetched from. An address is there only by itself.
+// contains reports whether a host is allowed. An address must be listed itself.
 func (h hosts) contains(wanted host) bool {
 	if _, listed := h.names[wanted.name]; listed {
 		return true

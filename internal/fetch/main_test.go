@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// atHome allows what the tests' own servers need.
+// atHome allows the tests' own servers.
 func atHome() fetch.Config {
 	return fetch.Config{
 		AllowedHosts: configtypes.List{"127.0.0.1", "example.com", "*.test"},
@@ -66,7 +66,7 @@ func serveEverywhere(t testing.TB, handler http.HandlerFunc) string {
 	return server.URL
 }
 
-// silence is for servers whose clients break off on purpose.
+// silence is the log of servers whose clients break connections on purpose.
 func silence() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // get fetches address under a deadline that only a broken test reaches.
@@ -79,7 +79,7 @@ func get(t testing.TB, client *fetch.Client, address string) ([]byte, fetch.Tran
 	return content.Bytes(), file, err
 }
 
-// failed demands an error of the kind that says something.
+// failed wants an error of the kind with a text, and returns it.
 func failed(t testing.TB, err error, kind fetch.Kind) *fetch.Error {
 	t.Helper()
 	failure, ok := errors.AsType[*fetch.Error](err)
@@ -90,12 +90,12 @@ func failed(t testing.TB, err error, kind fetch.Kind) *fetch.Error {
 		t.Fatalf("got kind %s (%s), want %s", failure.Kind, failure, kind)
 	}
 	if len(failure.Text) < 15 {
-		t.Errorf("the text %q is no sentence", failure.Text)
+		t.Errorf("text = %q, want a sentence", failure.Text)
 	}
 	return failure
 }
 
-// noise is content that repeats nowhere, so that no wrong part looks right.
+// noise returns content without repetitions, so that a wrong part differs from the right one.
 func noise(size int) []byte {
 	content := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{1})

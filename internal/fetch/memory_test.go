@@ -25,7 +25,7 @@ func TestMemoryDoesNotDependOnTheFile(t *testing.T) {
 	file, err := client.GetCounted(t.Context(), fetch.Request{URL: server.URL, MaxBytes: size}, io.Discard)
 	runtime.ReadMemStats(&after)
 	if err != nil || file.Bytes != size {
-		t.Fatalf("got %d bytes, %v", file.Bytes, err)
+		t.Fatalf("got %d bytes, error %v, want %d", file.Bytes, err, size)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > bound {
 		t.Errorf("allocated %d bytes for a file of %d, want at most %d", used, size, bound)

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// validator is what If-Range takes: a strong ETag in its quotes, or a date. It is
-// "" if the server gave none by which two answers are known to be of one file.
+// validator is the value of If-Range: a strong ETag in its quotes, or a date. It is "" if the server sent none that
+// identifies the file.
 type validator string
 
-// validatorOf follows RFC 9110: an ETag that is not weak, or, only without any ETag,
-// a Last-Modified that is a minute older than the answer's Date.
+// validatorOf follows RFC 9110: an ETag that is not weak, or, only without any ETag, a Last-Modified that is at least a
+// minute older than the response's Date.
 func validatorOf(header http.Header) validator {
 	if strings.EqualFold(strings.TrimSpace(header.Get("Accept-Ranges")), "none") {
 		return ""
@@ -38,8 +38,7 @@ func isStrongTag(tag string) bool {
 	return !strings.ContainsFunc(tag[1:len(tag)-1], func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f })
 }
 
-// matches says whether an answer is of the same file. A partial answer must repeat
-// the ETag, but need not repeat the date.
+// matches reports whether a partial response is of the same file. It must repeat an ETag, but need not repeat a date.
 func (v validator) matches(header http.Header) bool {
 	if v[0] == '"' {
 		return header.Get("ETag") == string(v)
@@ -48,8 +47,7 @@ func (v validator) matches(header http.Header) bool {
 	return modified == "" || modified == string(v)
 }
 
-// condition asks for the rest of a file from a byte on, if it is still the same.
-// The zero value asks for the whole file.
+// condition requests the rest of a file from an offset on, if the file is the same. The zero value requests all of it.
 type condition struct {
 	from int64
 	same validator
@@ -63,29 +61,28 @@ func (c condition) add(header http.Header) {
 	header.Set("If-Range", string(c.same))
 }
 
-// checkRest lets only the exact rest of the file through that the condition asked
-// for, and gives the length of the whole. known is that length if it was said before.
+// checkRest accepts only the exact rest of the file and returns the length of the whole. known is that length if it was
+// announced before.
 func (c condition) checkRest(response *http.Response, known int64) (total int64, err error) {
 	host := response.Request.URL.Hostname()
 	switch response.StatusCode {
 	case http.StatusPartialContent:
 	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable, http.StatusPreconditionFailed:
-		return 0, failf(KindTruncated, "the file changed while the host %s sent it", host)
+		return 0, failf(KindTruncated, "the file changed during the transfer from the host %s", host)
 	default:
 		return 0, statusFailure(response)
 	}
 	if isEncoded(response.Header) {
-		return 0, failf(KindEncoding, "the host %s sends the rest of the file compressed, though it was asked not to", host)
+		return 0, failf(KindEncoding, "the host %s sends the rest of the file with a Content-Encoding that was not requested", host)
 	}
 	total, exact := c.rest(response.Header)
 	if !exact || known != unknown && total != known || !c.same.matches(response.Header) {
-		return 0, failf(KindTruncated, "the host %s sends another part than the rest of the file", host)
+		return 0, failf(KindTruncated, "the host %s sends a part that is not the rest of the file", host)
 	}
 	return total, nil
 }
 
-// rest gives the length of the whole file if the answer says that it is all of it
-// from c.from on.
+// rest returns the length of the whole file if the response is all of it from c.from on.
 func (c condition) rest(header http.Header) (total int64, exact bool) {
 	ranges := header.Values("Content-Range")
 	if len(ranges) != 1 {
@@ -95,7 +92,7 @@ func (c condition) rest(header http.Header) (total int64, exact bool) {
 	return total, valid && first == c.from && last == total-1
 }
 
-// parseContentRange reads "bytes 5-9/10". A length that is not said ("*") is not valid here.
+// parseContentRange parses "bytes 5-9/10". An unknown length ("*") is not valid.
 func parseContentRange(value string) (first, last, total int64, valid bool) {
 	unit, rest, _ := strings.Cut(strings.TrimSpace(value), " ")
 	span, length, _ := strings.Cut(rest, "/")
@@ -107,7 +104,7 @@ func parseContentRange(value string) (first, last, total int64, valid bool) {
 	return first, last, total, valid
 }
 
-// parseLength reads decimal digits and nothing else.
+// parseLength parses decimal digits only.
 func parseLength(digits string) (int64, bool) {
 	n, err := strconv.ParseUint(digits, 10, 63)
 	return int64(n), err == nil

@@ -60,7 +60,7 @@ func (b *breaking) Write(piece []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-func TestBrokenTransferIsContinued(t *testing.T) {
+func TestBrokenTransferIsResumed(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		breaks   int32
@@ -68,11 +68,11 @@ func TestBrokenTransferIsContinued(t *testing.T) {
 		modified time.Time
 		ifRange  string
 	}{
-		"ETag":                        {1, tag, time.Time{}, `"v1"`},
-		"ETag, several times":         {fetch.MaxResumes, tag, time.Time{}, `"v1"`},
-		"ETag and Last-Modified":      {1, tag, longAgo, `"v1"`},
-		"Last-Modified":               {2, nil, longAgo, "Fri, 02 Jan 2026 03:04:05 GMT"},
-		"ETag beside a recent change": {1, tag, time.Now(), `"v1"`},
+		"ETag":                        {breaks: 1, header: tag, ifRange: `"v1"`},
+		"ETag, several times":         {breaks: fetch.MaxResumes, header: tag, ifRange: `"v1"`},
+		"ETag and Last-Modified":      {breaks: 1, header: tag, modified: longAgo, ifRange: `"v1"`},
+		"Last-Modified":               {breaks: 2, modified: longAgo, ifRange: "Fri, 02 Jan 2026 03:04:05 GMT"},
+		"ETag beside a recent change": {breaks: 1, header: tag, modified: time.Now(), ifRange: `"v1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,46 +82,46 @@ func TestBrokenTransferIsContinued(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(content, origin.content) || file.Bytes != int64(len(content)) {
-				t.Errorf("the %d bytes are not the file", len(content))
+				t.Errorf("got %d other bytes, want the file of %d", len(content), len(origin.content))
 			}
 			if file.Resumed != int(row.breaks) {
 				t.Errorf("resumed %d times, want %d", file.Resumed, row.breaks)
 			}
 			if first := <-origin.asked; first.Get("Range") != "" || first.Get("If-Range") != "" {
-				t.Errorf("the first request has the header %v", first)
+				t.Errorf("header of the first request = %v, want no range", first)
 			}
 			if second := <-origin.asked; second.Get("Range") != "bytes=10000-" || second.Get("If-Range") != row.ifRange {
-				t.Errorf("the second request has the header %v", second)
+				t.Errorf("header of the second request = %v, want bytes=10000- if %s", second, row.ifRange)
 			}
 		})
 	}
 }
 
-func TestBrokenTransferOverHTTP2IsContinued(t *testing.T) {
+func TestBrokenTransferOverHTTP2IsResumed(t *testing.T) {
 	t.Parallel()
 	origin := newFlaky(2, tag, time.Time{})
 	server, roots := secureServer(t, true, nil, origin.ServeHTTP)
 	content, file, err := get(t, newClient(t, atHome(), fetch.WithRootCAs(roots)), server.URL)
 	if err != nil || file.Resumed != 2 || !bytes.Equal(content, origin.content) {
-		t.Errorf("got %d bytes, %+v, %v", len(content), file, err)
+		t.Errorf("got %d bytes, %+v, error %v, want the file after 2 resumes", len(content), file, err)
 	}
 }
 
-func TestBrokenTransferIsNotContinuedWithoutStrongValidator(t *testing.T) {
+func TestBrokenTransferIsNotResumedWithoutStrongValidator(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		header   http.Header
 		modified time.Time
 	}{
-		"none":                            {nil, time.Time{}},
-		"weak ETag":                       {http.Header{"Etag": {`W/"v1"`}}, time.Time{}},
-		"weak ETag beside an old change":  {http.Header{"Etag": {`W/"v1"`}}, longAgo},
-		"changed just now":                {nil, time.Now()},
-		"changed in the future":           {nil, time.Now().Add(time.Hour)},
-		"ETag without quotes":             {http.Header{"Etag": {`v1`}}, time.Time{}},
-		"ETag with a space":               {http.Header{"Etag": {`"v 1"`}}, time.Time{}},
-		"half an ETag":                    {http.Header{"Etag": {`"`}}, time.Time{}},
-		"ETag, but ranges are not served": {http.Header{"Etag": {`"v1"`}, "Accept-Ranges": {"none"}}, time.Time{}},
+		"none":                            {},
+		"weak ETag":                       {header: http.Header{"Etag": {`W/"v1"`}}},
+		"weak ETag beside an old change":  {header: http.Header{"Etag": {`W/"v1"`}}, modified: longAgo},
+		"changed just now":                {modified: time.Now()},
+		"changed in the future":           {modified: time.Now().Add(time.Hour)},
+		"ETag without quotes":             {header: http.Header{"Etag": {`v1`}}},
+		"ETag with a space":               {header: http.Header{"Etag": {`"v 1"`}}},
+		"half an ETag":                    {header: http.Header{"Etag": {`"`}}},
+		"ETag, but ranges are not served": {header: http.Header{"Etag": {`"v1"`}, "Accept-Ranges": {"none"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,29 +136,25 @@ func TestBrokenTransferIsNotContinuedWithoutStrongValidator(t *testing.T) {
 				_, _ = (&breaking{w}).Write(noise(300))
 			})
 			_, _, err := get(t, newClient(t, atHome()), server.URL)
-			failure := failed(t, err, fetch.KindTruncated)
-			if !strings.HasSuffix(failure.Text, "broke off after 100 of 300 bytes") {
-				t.Errorf("%q does not say how far it came", failure.Text)
-			}
+			failed(t, err, fetch.KindTruncated)
 			if requests.Load() != 1 {
-				t.Errorf("asked %d times", requests.Load())
+				t.Errorf("requests = %d, want 1", requests.Load())
 			}
 		})
 	}
 }
 
-func TestContinuingHasAnEnd(t *testing.T) {
+func TestResumesAreLimited(t *testing.T) {
 	t.Parallel()
 	origin := newFlaky(1000, tag, time.Time{})
 	_, _, err := get(t, newClient(t, atHome()), serve(t, origin.ServeHTTP).URL)
 	failed(t, err, fetch.KindTruncated)
 	if got := origin.requests.Load(); got != fetch.MaxResumes+1 {
-		t.Errorf("asked %d times, want %d", got, fetch.MaxResumes+1)
+		t.Errorf("requests = %d, want %d", got, fetch.MaxResumes+1)
 	}
 }
 
-// TestRestThatIsNotTheRest has a server of bare TCP send the first 10 of 20 bytes,
-// break off, and then answer what the row says.
+// TestRestThatIsNotTheRest has a server send the first 10 of 20 bytes, close the connection, and then send the rest of the row.
 func TestRestThatIsNotTheRest(t *testing.T) {
 	t.Parallel()
 	const first = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nETag: \"v1\"\r\n\r\n0123456789"
@@ -167,30 +163,30 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 		rest string
 		kind fetch.Kind
 	}{
-		"exact":                                 {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", ""},
-		"exact, chunked":                        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", ""},
-		"whole":                                 {strings.Replace(first, "v1", "v2", 1) + "abcdefghij", fetch.KindTruncated},
-		"other ETag":                            {part + "ETag: \"v2\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"weak ETag":                             {part + "ETag: W/\"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"no ETag":                               {part + "Content-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"from before":                           {part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nContent-Length: 11\r\n\r\n9abcdefghij", fetch.KindTruncated},
-		"from after":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 11-19/20\r\nContent-Length: 9\r\n\r\nbcdefghij", fetch.KindTruncated},
-		"not to the end":                        {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nContent-Length: 9\r\n\r\nabcdefghi", fetch.KindTruncated},
-		"of another length":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-20/21\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
-		"of unknown length":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/*\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"of another unit":                       {part + "ETag: \"v1\"\r\nContent-Range: pixels 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"of garbage":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes +10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"no range":                              {part + "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"two ranges":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindTruncated},
-		"longer by header":                      {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 11\r\n\r\nabcdefghijk", fetch.KindTruncated},
-		"longer in chunks":                      {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n0\r\n\r\n", fetch.KindTruncated},
-		"shorter in chunks":                     {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", fetch.KindTruncated},
-		"from before, but of the right size":    {part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\n9abcdefghi\r\n0\r\n\r\n", fetch.KindTruncated},
-		"not to the end, but of the right size": {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", fetch.KindTruncated},
-		"compressed":                            {part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nabcdefghij", fetch.KindEncoding},
-		"not satisfiable":                       {"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\n\r\n", fetch.KindTruncated},
-		"unavailable":                           {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", fetch.KindStatus},
-		"redirect":                              {"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", fetch.KindHostNotAllowed},
+		"exact":                                 {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij"},
+		"exact, chunked":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n"},
+		"whole":                                 {rest: strings.Replace(first, "v1", "v2", 1) + "abcdefghij", kind: fetch.KindTruncated},
+		"other ETag":                            {rest: part + "ETag: \"v2\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"weak ETag":                             {rest: part + "ETag: W/\"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"no ETag":                               {rest: part + "Content-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"from before":                           {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nContent-Length: 11\r\n\r\n9abcdefghij", kind: fetch.KindTruncated},
+		"from after":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 11-19/20\r\nContent-Length: 9\r\n\r\nbcdefghij", kind: fetch.KindTruncated},
+		"not to the end":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nContent-Length: 9\r\n\r\nabcdefghi", kind: fetch.KindTruncated},
+		"of another length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-20/21\r\nContent-Length: 11\r\n\r\nabcdefghijk", kind: fetch.KindTruncated},
+		"of unknown length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/*\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"of another unit":                       {rest: part + "ETag: \"v1\"\r\nContent-Range: pixels 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"of garbage":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes +10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"no range":                              {rest: part + "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"two ranges":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
+		"longer by header":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 11\r\n\r\nabcdefghijk", kind: fetch.KindTruncated},
+		"longer in chunks":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"shorter in chunks":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"from before, but of the right size":    {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\n9abcdefghi\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"not to the end, but of the right size": {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"compressed":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindEncoding},
+		"not satisfiable":                       {rest: "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindTruncated},
+		"unavailable":                           {rest: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindStatus},
+		"redirect":                              {rest: "HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindHostNotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,7 +203,7 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 				return
 			}
 			if err != nil || string(content) != "0123456789abcdefghij" || file.Resumed != 1 {
-				t.Errorf("got %q, %+v, %v", content, file, err)
+				t.Errorf("Get() = %q, %+v, %v, want the file after 1 resume", content, file, err)
 			}
 		})
 	}
@@ -219,8 +215,8 @@ func TestLengthThatOnlyTheRestSays(t *testing.T) {
 		total int
 		kind  fetch.Kind
 	}{
-		"fits":         {20, ""},
-		"is too large": {2 << 20, fetch.KindTooLarge},
+		"fits":         {total: 20},
+		"is too large": {total: 2 << 20, kind: fetch.KindTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -236,7 +232,7 @@ func TestLengthThatOnlyTheRestSays(t *testing.T) {
 			if row.kind != "" {
 				failed(t, err, row.kind)
 			} else if err != nil || len(content) != row.total || file.Bytes != int64(row.total) {
-				t.Errorf("got %d bytes, %v", len(content), err)
+				t.Errorf("got %d bytes, error %v, want %d", len(content), err, row.total)
 			}
 		})
 	}
@@ -259,13 +255,13 @@ func TestBodyWithoutLength(t *testing.T) {
 			if reset {
 				failed(t, err, fetch.KindNetwork)
 			} else if err != nil || string(content) != "image" {
-				t.Errorf("got %q, %v", content, err)
+				t.Errorf("Get() = %q, %v, want %q", content, err, "image")
 			}
 		})
 	}
 }
 
-// TestBreakBeforeTheFirstByte asks for the whole file again: there is nothing to continue.
+// TestBreakBeforeTheFirstByte wants a request for the whole file.
 func TestBreakBeforeTheFirstByte(t *testing.T) {
 	t.Parallel()
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"v1\"\r\n\r\n"
@@ -274,11 +270,11 @@ func TestBreakBeforeTheFirstByte(t *testing.T) {
 	})
 	content, file, err := get(t, newClient(t, atHome()), "http://"+address)
 	if err != nil || string(content) != "image" || file.Resumed != 1 {
-		t.Errorf("got %q, %+v, %v", content, file, err)
+		t.Errorf("Get() = %q, %+v, %v, want %q after 1 resume", content, file, err, "image")
 	}
 }
 
-func TestOriginThatIsGoneInTheMiddle(t *testing.T) {
+func TestOriginIsUnreachableForTheRest(t *testing.T) {
 	t.Parallel()
 	gone := make(chan struct{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

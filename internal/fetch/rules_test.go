@@ -17,49 +17,49 @@ func TestAllowedHosts(t *testing.T) {
 		list, url string
 		want      fetch.Kind // "" for allowed
 	}{
-		"exact":                               {"deep-image.ai", "https://deep-image.ai/x.png", ""},
-		"exact, other case":                   {"Deep-Image.AI", "https://DEEP-image.ai/x.png", ""},
-		"exact, final dot in the URL":         {"deep-image.ai", "https://deep-image.ai./x.png", ""},
-		"exact, final dot in the list":        {"deep-image.ai.", "https://deep-image.ai/x.png", ""},
-		"exact, any port":                     {"deep-image.ai", "https://deep-image.ai:8443/x.png", ""},
-		"exact, not below":                    {"deep-image.ai", "https://a.deep-image.ai/x.png", fetch.KindHostNotAllowed},
-		"exact, not longer":                   {"deep-image.ai", "https://evildeep-image.ai/x.png", fetch.KindHostNotAllowed},
-		"exact, not as a prefix":              {"deep-image.ai", "https://deep-image.ai.evil.example/x.png", fetch.KindHostNotAllowed},
-		"below":                               {"*.deep-image.ai", "https://a.deep-image.ai/x.png", ""},
-		"far below":                           {"*.deep-image.ai", "https://a.b.c.deep-image.ai/x.png", ""},
-		"below, not the apex":                 {"*.deep-image.ai", "https://deep-image.ai/x.png", fetch.KindHostNotAllowed},
-		"below, not beside":                   {"*.deep-image.ai", "https://evildeep-image.ai/x.png", fetch.KindHostNotAllowed},
-		"second item":                         {"a.example,b.example", "https://b.example/", ""},
-		"no list":                             {"", "https://b.example/", fetch.KindHostNotAllowed},
-		"any":                                 {"*", "https://anything.example/", ""},
-		"any, localhost goes on to the guard": {"*", "https://localhost/", ""},
-		"any, but no address":                 {"*", "https://93.184.216.34/", fetch.KindHostNotAllowed},
-		"any, but no IPv6 address":            {"*", "https://[2606:4700::1]/", fetch.KindHostNotAllowed},
-		"any, but no decimal address":         {"*", "https://2130706433/", fetch.KindHostNotAllowed},
-		"any, but no octal address":           {"*", "https://0177.0.0.1/", fetch.KindHostNotAllowed},
-		"any, but no hexadecimal address":     {"*", "https://0x7f000001/", fetch.KindHostNotAllowed},
-		"any, but no mixed address":           {"*", "https://0x7F.1/", fetch.KindHostNotAllowed},
-		"any, but no bare 0x":                 {"*", "https://127.0.0.0x/", fetch.KindHostNotAllowed},
-		"any, but no short address":           {"*", "https://127.1/", fetch.KindHostNotAllowed},
-		"any, but no address with a dot":      {"*", "https://127.0.0.1./", fetch.KindHostNotAllowed},
-		"any, but no fifth number":            {"*", "https://1.2.3.4.5/", fetch.KindHostNotAllowed},
-		"address listed":                      {"93.184.216.34", "https://93.184.216.34/", ""},
-		"address listed, mapped in the URL":   {"93.184.216.34", "https://[::ffff:93.184.216.34]/", ""},
-		"address listed, octal in the URL":    {"127.0.0.1", "https://0177.0.0.1/", fetch.KindHostNotAllowed},
-		"IPv6 address listed":                 {"2606:4700::1", "https://[2606:4700:0::1]:8443/", ""},
-		"IPv6 address listed in brackets":     {"[2606:4700::1]", "https://[2606:4700::1]/", ""},
-		"IPv6 address with a zone":            {"fe80::1", "https://[fe80::1%25eth0]/", fetch.KindInvalidURL},
-		"punycode":                            {"xn--bcher-kva.example", "https://xn--bcher-kva.example/", ""},
-		"international name not in ASCII":     {"*", "https://bücher.example/", fetch.KindInvalidURL},
-		"look-alike digits":                   {"*", "https://１２７.０.０.１/", fetch.KindInvalidURL},
-		"ideographic dot":                     {"*", "https://deep-image。ai/", fetch.KindInvalidURL},
-		"double dot":                          {"*", "https://a..example/", fetch.KindInvalidURL},
-		"only dots":                           {"*", "https://../x", fetch.KindInvalidURL},
-		"star in the URL":                     {"*.example", "https://*.example/", fetch.KindInvalidURL},
-		"label too long":                      {"*", "https://" + strings.Repeat("a", 64) + ".example/", fetch.KindInvalidURL},
-		"name too long":                       {"*", "https://" + strings.Repeat("a.", 127) + "example/", fetch.KindInvalidURL},
-		"http":                                {"*", "http://a.example/", fetch.KindHostNotAllowed},
-		"the vendor's documented sample":      {"deep-image.ai", "https://localhost:8073/images/x.png", fetch.KindHostNotAllowed},
+		"exact":                               {list: "deep-image.ai", url: "https://deep-image.ai/x.png"},
+		"exact, other case":                   {list: "Deep-Image.AI", url: "https://DEEP-image.ai/x.png"},
+		"exact, final dot in the URL":         {list: "deep-image.ai", url: "https://deep-image.ai./x.png"},
+		"exact, final dot in the list":        {list: "deep-image.ai.", url: "https://deep-image.ai/x.png"},
+		"exact, any port":                     {list: "deep-image.ai", url: "https://deep-image.ai:8443/x.png"},
+		"exact, not below":                    {list: "deep-image.ai", url: "https://a.deep-image.ai/x.png", want: fetch.KindHostNotAllowed},
+		"exact, not longer":                   {list: "deep-image.ai", url: "https://evildeep-image.ai/x.png", want: fetch.KindHostNotAllowed},
+		"exact, not as a prefix":              {list: "deep-image.ai", url: "https://deep-image.ai.evil.example/x.png", want: fetch.KindHostNotAllowed},
+		"below":                               {list: "*.deep-image.ai", url: "https://a.deep-image.ai/x.png"},
+		"far below":                           {list: "*.deep-image.ai", url: "https://a.b.c.deep-image.ai/x.png"},
+		"below, not the apex":                 {list: "*.deep-image.ai", url: "https://deep-image.ai/x.png", want: fetch.KindHostNotAllowed},
+		"below, not beside":                   {list: "*.deep-image.ai", url: "https://evildeep-image.ai/x.png", want: fetch.KindHostNotAllowed},
+		"second item":                         {list: "a.example,b.example", url: "https://b.example/"},
+		"no list":                             {list: "", url: "https://b.example/", want: fetch.KindHostNotAllowed},
+		"any":                                 {list: "*", url: "https://anything.example/"},
+		"any, localhost goes on to the guard": {list: "*", url: "https://localhost/"},
+		"any, but no address":                 {list: "*", url: "https://93.184.216.34/", want: fetch.KindHostNotAllowed},
+		"any, but no IPv6 address":            {list: "*", url: "https://[2606:4700::1]/", want: fetch.KindHostNotAllowed},
+		"any, but no decimal address":         {list: "*", url: "https://2130706433/", want: fetch.KindHostNotAllowed},
+		"any, but no octal address":           {list: "*", url: "https://0177.0.0.1/", want: fetch.KindHostNotAllowed},
+		"any, but no hexadecimal address":     {list: "*", url: "https://0x7f000001/", want: fetch.KindHostNotAllowed},
+		"any, but no mixed address":           {list: "*", url: "https://0x7F.1/", want: fetch.KindHostNotAllowed},
+		"any, but no bare 0x":                 {list: "*", url: "https://127.0.0.0x/", want: fetch.KindHostNotAllowed},
+		"any, but no short address":           {list: "*", url: "https://127.1/", want: fetch.KindHostNotAllowed},
+		"any, but no address with a dot":      {list: "*", url: "https://127.0.0.1./", want: fetch.KindHostNotAllowed},
+		"any, but no fifth number":            {list: "*", url: "https://1.2.3.4.5/", want: fetch.KindHostNotAllowed},
+		"address listed":                      {list: "93.184.216.34", url: "https://93.184.216.34/"},
+		"address listed, mapped in the URL":   {list: "93.184.216.34", url: "https://[::ffff:93.184.216.34]/"},
+		"address listed, octal in the URL":    {list: "127.0.0.1", url: "https://0177.0.0.1/", want: fetch.KindHostNotAllowed},
+		"IPv6 address listed":                 {list: "2606:4700::1", url: "https://[2606:4700:0::1]:8443/"},
+		"IPv6 address listed in brackets":     {list: "[2606:4700::1]", url: "https://[2606:4700::1]/"},
+		"IPv6 address with a zone":            {list: "fe80::1", url: "https://[fe80::1%25eth0]/", want: fetch.KindInvalidURL},
+		"punycode":                            {list: "xn--bcher-kva.example", url: "https://xn--bcher-kva.example/"},
+		"international name not in ASCII":     {list: "*", url: "https://bücher.example/", want: fetch.KindInvalidURL},
+		"look-alike digits":                   {list: "*", url: "https://１２７.０.０.１/", want: fetch.KindInvalidURL},
+		"ideographic dot":                     {list: "*", url: "https://deep-image。ai/", want: fetch.KindInvalidURL},
+		"double dot":                          {list: "*", url: "https://a..example/", want: fetch.KindInvalidURL},
+		"only dots":                           {list: "*", url: "https://../x", want: fetch.KindInvalidURL},
+		"star in the URL":                     {list: "*.example", url: "https://*.example/", want: fetch.KindInvalidURL},
+		"label too long":                      {list: "*", url: "https://" + strings.Repeat("a", 64) + ".example/", want: fetch.KindInvalidURL},
+		"name too long":                       {list: "*", url: "https://" + strings.Repeat("a.", 127) + "example/", want: fetch.KindInvalidURL},
+		"http":                                {list: "*", url: "http://a.example/", want: fetch.KindHostNotAllowed},
+		"the vendor's documented sample":      {list: "deep-image.ai", url: "https://localhost:8073/images/x.png", want: fetch.KindHostNotAllowed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,32 +80,32 @@ func TestAllowedHosts(t *testing.T) {
 func TestURLs(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ url, want string }{
-		"as it came":           {"https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+", "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+"},
-		"host normalised":      {"HTTPS://A.Test.:8443/x", "https://a.test:8443/x"},
-		"fragment dropped":     {"https://a.test/x#y", "https://a.test/x"},
-		"empty port dropped":   {"https://a.test:/x", "https://a.test/x"},
-		"odd path kept":        {"https://a.test//../x y", "https://a.test//../x%20y"},
-		"http where allowed":   {"http://a.test/x", "http://a.test/x"},
-		"IPv6":                 {"https://[::FFFF:127.0.0.1]/x", "https://127.0.0.1/x"},
-		"no scheme":            {"a.test/x.png", ""},
-		"path only":            {"/x.png", ""},
-		"empty":                {"", ""},
-		"other scheme":         {"ftp://a.test/x", ""},
-		"file":                 {"file:///etc/passwd", ""},
-		"storage of a request": {"storage://name/path", ""},
-		"no host":              {"https:///x", ""},
-		"port without host":    {"https://:443/x", ""},
-		"opaque":               {"https:a.test/x", ""},
-		"credentials":          {"https://user:hidden@a.test/x", ""},
-		"empty credentials":    {"https://@a.test/x", ""},
-		"backslash":            {`https://a.test\@evil.example/`, ""},
-		"port zero":            {"https://a.test:0/x", ""},
-		"port too high":        {"https://a.test:65536/x", ""},
-		"line break":           {"https://a.test/x\r\nX-Evil: 1", ""},
-		"null byte":            {"https://a.test\x00.example/", ""},
-		"space in host":        {"https://a .test/", ""},
-		"percent in host":      {"https://%61.test/", ""},
-		"too long":             {"https://a.test/" + strings.Repeat("x", 8<<10), ""},
+		"as it came":           {url: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+", want: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+"},
+		"host normalised":      {url: "HTTPS://A.Test.:8443/x", want: "https://a.test:8443/x"},
+		"fragment dropped":     {url: "https://a.test/x#y", want: "https://a.test/x"},
+		"empty port dropped":   {url: "https://a.test:/x", want: "https://a.test/x"},
+		"odd path kept":        {url: "https://a.test//../x y", want: "https://a.test//../x%20y"},
+		"http where allowed":   {url: "http://a.test/x", want: "http://a.test/x"},
+		"IPv6":                 {url: "https://[::FFFF:127.0.0.1]/x", want: "https://127.0.0.1/x"},
+		"no scheme":            {url: "a.test/x.png"},
+		"path only":            {url: "/x.png"},
+		"empty":                {url: ""},
+		"other scheme":         {url: "ftp://a.test/x"},
+		"file":                 {url: "file:///etc/passwd"},
+		"storage of a request": {url: "storage://name/path"},
+		"no host":              {url: "https:///x"},
+		"port without host":    {url: "https://:443/x"},
+		"opaque":               {url: "https:a.test/x"},
+		"credentials":          {url: "https://user:hidden@a.test/x"},
+		"empty credentials":    {url: "https://@a.test/x"},
+		"backslash":            {url: `https://a.test\@evil.example/`},
+		"port zero":            {url: "https://a.test:0/x"},
+		"port too high":        {url: "https://a.test:65536/x"},
+		"line break":           {url: "https://a.test/x\r\nX-Evil: 1"},
+		"null byte":            {url: "https://a.test\x00.example/"},
+		"space in host":        {url: "https://a .test/"},
+		"percent in host":      {url: "https://%61.test/"},
+		"too long":             {url: "https://a.test/" + strings.Repeat("x", 8<<10)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,25 +113,22 @@ func TestURLs(t *testing.T) {
 			if row.want == "" {
 				failure := failed(t, err, fetch.KindInvalidURL)
 				if strings.Contains(failure.Text, "hidden") {
-					t.Errorf("%q shows a password", failure.Text)
+					t.Errorf("text = %q, want no password in it", failure.Text)
 				}
 			} else if err != nil || got != row.want {
-				t.Errorf("got %q, %v; want %q", got, err, row.want)
+				t.Errorf("Admit(%q) = %q, %v, want %q", row.url, got, err, row.want)
 			}
 		})
 	}
 }
 
-func TestTheSampleOfTheVendorIsExplained(t *testing.T) {
+func TestSampleOfTheVendor(t *testing.T) {
 	t.Parallel()
 	_, _, err := get(t, newClient(t, fetch.Config{AllowedHosts: configtypes.List{"deep-image.ai", "*.deep-image.ai"}}), "https://localhost:8073/images/x.png")
-	failure := failed(t, err, fetch.KindHostNotAllowed)
-	if want := "the host localhost is not on the list of allowed hosts"; failure.Text != want {
-		t.Errorf("got %q, want %q", failure.Text, want)
-	}
+	failed(t, err, fetch.KindHostNotAllowed)
 }
 
-func TestNewRefusesWhatIsNoHost(t *testing.T) {
+func TestNewRefusesInvalidHosts(t *testing.T) {
 	t.Parallel()
 	for _, item := range []string{
 		"", " ", "https://a.example", "a.example/x", "a.example:443", "*foo.example", "a.*.example", "**", "*.", "*.*", ".a.example",
@@ -142,10 +139,7 @@ func TestNewRefusesWhatIsNoHost(t *testing.T) {
 			client, err := fetch.New(fetch.Config{AllowedHosts: configtypes.List{item}})
 			if err == nil {
 				_ = client.Close()
-				t.Fatalf("%q was taken for a host", item)
-			}
-			if !strings.HasPrefix(err.Error(), "the allowed host ") {
-				t.Errorf("%q does not say what is wrong", err)
+				t.Fatalf("New() with the host %q = no error, want one", item)
 			}
 		})
 	}
@@ -171,15 +165,15 @@ func FuzzHostPattern(f *testing.F) {
 		}
 		named, err := url.Parse(admitted)
 		if err != nil {
-			t.Fatalf("%q was admitted and cannot be read", admitted)
+			t.Fatalf("admitted = %q, want a URL", admitted)
 		}
 		if !allows(pattern, named.Hostname()) {
-			t.Errorf("the pattern %q admitted %q as %q", pattern, host, admitted)
+			t.Errorf("Admit(%q) = %q, want an error: %q does not match", host, admitted, pattern)
 		}
 	})
 }
 
-// allows is the meaning of a pattern in the plainest terms.
+// allows is an independent definition of a pattern.
 func allows(pattern, host string) bool {
 	pattern = strings.ToLower(strings.TrimSuffix(pattern, "."))
 	wanted, errWanted := netip.ParseAddr(strings.Trim(pattern, "[]"))
@@ -200,19 +194,19 @@ func FuzzURL(f *testing.F) {
 		if err != nil {
 			failure, ok := errors.AsType[*fetch.Error](err)
 			if !ok || failure.Kind != fetch.KindInvalidURL && failure.Kind != fetch.KindHostNotAllowed {
-				t.Errorf("%q fails with %v", text, err)
+				t.Errorf("Admit(%q) = %v, want kind %s or %s", text, err, fetch.KindInvalidURL, fetch.KindHostNotAllowed)
 			}
 			return
 		}
 		parsed, err := url.Parse(admitted)
 		if err != nil || parsed.Scheme != "https" || parsed.User != nil || parsed.Fragment != "" {
-			t.Fatalf("%q was admitted as %q", text, admitted)
+			t.Fatalf("Admit(%q) = %q, want an https URL without user and fragment", text, admitted)
 		}
 		if host := parsed.Hostname(); host != "127.0.0.1" && !strings.HasSuffix(host, ".test") {
-			t.Errorf("%q was admitted with the host %q", text, host)
+			t.Errorf("Admit(%q) has the host %q, want one of the list", text, host)
 		}
 		if again, err := client.Admit(admitted); err != nil || again != admitted {
-			t.Errorf("%q was admitted as %q, and that as %q, %v", text, admitted, again, err)
+			t.Errorf("Admit(%q) = %q, %v, want it unchanged", admitted, again, err)
 		}
 	})
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 )
 
-// TestNothingRepeatsTheQuery has servers throw our signature back at us in every
-// place where Go's own errors quote a server.
+// TestNothingRepeatsTheQuery has servers repeat the signature of our URL in every place that Go's own errors quote.
 func TestNothingRepeatsTheQuery(t *testing.T) {
 	t.Parallel()
 	const secret = "s1gnature"
@@ -38,11 +37,11 @@ func TestNothingRepeatsTheQuery(t *testing.T) {
 			address := raw(t, func(conn net.Conn, _ int) { _, _ = io.WriteString(conn, answer) })
 			_, _, err := get(t, newClient(t, atHome()), "http://"+address+"/x.png?X-Amz-Signature="+secret)
 			if err == nil {
-				t.Fatal("the answer was taken for a file")
+				t.Fatal("Get() = no error, want one")
 			}
 			for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 				if text := fmt.Sprintf("%v %+v %#v", cause, cause, cause); strings.Contains(text, secret) {
-					t.Errorf("an error says %s", text)
+					t.Errorf("error = %s, want it without the signature", text)
 				}
 			}
 		})
@@ -56,7 +55,7 @@ func TestNothingRepeatsTheQueryOfABadURL(t *testing.T) {
 	for _, address := range []string{"https://[::1?" + secret, "https://a.test/%zz?" + secret, "https://a.test/?" + secret, "http://a.test/?" + secret, "https://u:" + secret + "@a.test/", "x:" + secret, "\x7f" + secret} {
 		_, _, err := get(t, client, address)
 		if text := fmt.Sprintf("%v %#v", err, err); err == nil || strings.Contains(text, secret) {
-			t.Errorf("the error of %q is %s", address, text)
+			t.Errorf("Get(%q) = %s, want an error without the secret", address, text)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func TestGetOverTLS(t *testing.T) {
 			config.AllowHTTP = false
 			content, _, err := get(t, newClient(t, config, fetch.WithRootCAs(roots)), server.URL)
 			if err != nil || !bytes.Equal(content, want) {
-				t.Fatalf("got %d bytes, %v", len(content), err)
+				t.Fatalf("got %d bytes, error %v, want %d", len(content), err, len(want))
 			}
 			if (major.Load() == 2) != http2 {
 				t.Errorf("protocol = HTTP/%d, want HTTP/2 = %t", major.Load(), http2)

@@ -1,5 +1,5 @@
-// Package submit hands jobs to the vendor so that none of their callbacks can get lost: each is expected
-// before it is submitted, and its callback carries a token that is good for it alone.
+// Package submit submits jobs to the vendor. It tracks each job before it sends the request, and gives each callback a
+// token of its own, so that no callback can get lost.
 package submit
 
 import (
@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
@@ -15,18 +16,18 @@ import (
 )
 
 const (
-	// storeTimeout bounds what is written beside a submission.
+	// storeTimeout bounds the other writes of a submission.
 	storeTimeout = 10 * time.Second
-	// nameTimeout is how long it is tried to write down which job the vendor has answered.
-	nameTimeout = time.Minute
-	// stopMargin is what is left of the time to stop for writing down what was called off.
+	// jobTimeout bounds the retries to store the id of a submitted job.
+	jobTimeout = time.Minute
+	// stopMargin is the part of the time to stop that is left for writes after the cancellation.
 	stopMargin = 2 * time.Second
-	// firstPause is the time before it is looked again whether a slot is free; it doubles up to longestPause.
+	// firstPause is the pause before the first retry; it doubles up to longestPause.
 	firstPause   = time.Second
 	longestPause = 15 * time.Second
 )
 
-// Store is where expectations are.
+// Store holds the tracked jobs.
 type Store interface {
 	Prepare(ctx context.Context, token jobs.TokenHash, horizon time.Time) (jobs.Job, error)
 	SetJob(ctx context.Context, id, job string, first, horizon time.Time) (jobs.Job, error)
@@ -35,155 +36,155 @@ type Store interface {
 	Tokens
 }
 
-// Tokens is where the tokens of expectations are.
+// Tokens holds the tokens of tracked jobs.
 type Tokens interface {
 	HasToken(ctx context.Context, token jobs.TokenHash) (bool, error)
 	AcceptsToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest) (bool, error)
 	UseToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
 }
 
-// Vendor takes jobs. Its errors are of deepimage.
+// Vendor accepts jobs. Its errors are of package deepimage.
 type Vendor interface {
 	Submit(ctx context.Context, request []byte) (job string, err error)
 }
 
-// Deps is what a submitter works with.
+// Deps are the dependencies of a Submitter.
 type Deps struct {
 	Store  Store
 	Vendor Vendor
-	// Webhook is the address to which the token of a callback is appended.
+	// Webhook is the URL of callbacks, without the token that is appended to it.
 	Webhook string
-	// After and Horizon are how long after its submission a job is asked about first, and last.
+	// After and Horizon are the times from the submission to the first and to the last lookup of the job.
 	After, Horizon time.Duration
 	Log            zerolog.Logger
 }
 
-// Submitter submits jobs. It is safe for use by many goroutines.
+// Submitter submits jobs. It is safe for concurrent use.
 type Submitter struct {
 	Deps
 
 	metrics
-	mutex   sync.Mutex // guards stopped against under
+	mutex   sync.Mutex // guards stopped
 	stopped bool
-	under   sync.WaitGroup // submissions under way
-	ending  chan struct{}  // closed when nobody may wait for a slot any more
-	sending context.Context
-	callOff context.CancelFunc // ends sending, and with it what is with the vendor
-	looks   chan struct{}      // holds one for each token that is looked up
+	calls   sync.WaitGroup // of Submit, under way
+
+	waiting       context.Context // of pauses; ends with Stop
+	stopWaiting   context.CancelFunc
+	sending       context.Context // of requests and of writes after them; ends at the end of Stop
+	cancelSending context.CancelFunc
+
+	lookups chan struct{} // one value for each token lookup under way
 }
 
-// New makes a submitter.
+// New returns a Submitter.
 func New(deps Deps) *Submitter {
-	s := &Submitter{Deps: deps, metrics: newMetrics(), ending: make(chan struct{}), looks: make(chan struct{}, maxLooks)}
-	s.sending, s.callOff = context.WithCancel(context.Background())
+	s := &Submitter{Deps: deps, metrics: newMetrics(), lookups: make(chan struct{}, maxLookups)}
+	s.waiting, s.stopWaiting = context.WithCancel(context.Background())
+	s.sending, s.cancelSending = context.WithCancel(context.Background())
 	return s
 }
 
-// Submit hands a request to the vendor, with our webhook in it, and gives the expectation of its job. When all slots of the
-// vendor's plan are taken it tries again for as long as wait. The error is a *deepimage.Error, an
-// *UnstoredError, or one of the store, after which nothing was sent.
+// Submit sends a request with our webhook in it and returns the tracked job. While all slots of the vendor's plan are
+// taken it retries for the time wait. The error is a *deepimage.Error, an *UnstoredError, or that of the store, after which
+// nothing was sent.
 //
-// After an error of deepimage.KindOutcome, and after an *UnstoredError, the job may exist; it is never sent twice. The
-// expectation stays then, and the callback, if it comes, names the job.
+// After an error of deepimage.KindOutcome and after an *UnstoredError the job may exist. It is not sent again, and stays
+// tracked: its callback, if it comes, names the job.
 func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Duration) (jobs.Job, error) {
 	if !s.begin() {
-		return jobs.Job{}, &deepimage.Error{Kind: deepimage.KindCancelled, Text: "the receiver stops; the request was not sent"}
+		return jobs.Job{}, &deepimage.Error{Kind: deepimage.KindCancelled, Text: "the receiver is stopping; the request was not sent"}
 	}
-	defer s.under.Done()
+	defer s.calls.Done()
 	token := newToken()
 	request, err := deepimage.WithWebhook(request, s.Webhook+token)
 	if err != nil {
 		return jobs.Job{}, err
 	}
-	expected, err := s.prepare(ctx, token)
+	tracked, err := s.track(ctx, token)
 	if err != nil {
 		return jobs.Job{}, err
 	}
 	started := time.Now()
-	job, err := s.hand(ctx, request, started.Add(wait))
-	// From here on everything is written down, whether or not the one who asked still listens.
+	job, err := s.send(ctx, request, started.Add(wait))
+	// The outcome is stored even if the caller has left.
 	if err != nil {
-		s.failed(context.WithoutCancel(ctx), expected, err)
-		return expected, err
+		s.recordFailure(context.WithoutCancel(ctx), tracked, err)
+		return tracked, err
 	}
 	s.outcomes.WithLabelValues("submitted").Inc()
-	named, err := s.name(expected.ID, job)
+	stored, err := s.storeJob(tracked.ID, job)
 	if err != nil {
-		s.Log.Error().Err(err).Str("job", job).Str("expectation", expected.ID).Msg("job is submitted, and that could not be stored; its callback will name it")
-		return expected, &UnstoredError{Job: job, Err: err}
+		s.Log.Error().Err(err).Str("job", job).Str("tracked_job", tracked.ID).Msg("storing the id of a submitted job failed, its callback will name it")
+		return tracked, &UnstoredError{Job: job, Err: err}
 	}
-	s.Log.Info().Str("job", job).Str("expectation", named.ID).Int("bytes", len(request)).
-		Float64("duration_s", time.Since(started).Seconds()).Msg("job is submitted")
-	return named, nil
+	s.Log.Info().Str("job", job).Str("tracked_job", stored.ID).Int("bytes", len(request)).
+		Float64("duration_s", time.Since(started).Seconds()).Msg("job submitted")
+	return stored, nil
 }
 
-func (s *Submitter) prepare(ctx context.Context, token string) (jobs.Job, error) {
+func (s *Submitter) track(ctx context.Context, token string) (jobs.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	expected, err := s.Store.Prepare(ctx, hashOf(token), time.Now().Add(s.Horizon))
+	tracked, err := s.Store.Prepare(ctx, hashOf(token), time.Now().Add(s.Horizon))
 	if err != nil {
 		return jobs.Job{}, fmt.Errorf("submit: %w", err)
 	}
-	return expected, nil
+	return tracked, nil
 }
 
-// name writes down which job it is. A store that is away for a moment is waited for: only its callback could name it instead.
-func (s *Submitter) name(id, job string) (named jobs.Job, err error) {
-	ctx, cancel := context.WithTimeout(s.sending, nameTimeout)
+// storeJob stores the id of a submitted job. It retries for a while, because otherwise only the callback names the job.
+func (s *Submitter) storeJob(id, job string) (stored jobs.Job, err error) {
+	ctx, cancel := context.WithTimeout(s.sending, jobTimeout)
 	defer cancel()
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	until := time.Now().Add(jobTimeout)
+	for failures := 0; ; failures++ {
 		now := time.Now()
-		named, err = s.Store.SetJob(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
-		if err == nil || !s.rest(ctx, pause, now.Add(nameTimeout)) {
-			return named, err
+		stored, err = s.Store.SetJob(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
+		if err == nil || !s.sleep(ctx, background.Backoff(firstPause, longestPause, failures), until) {
+			return stored, err
 		}
 	}
 }
 
-// hand gives the request to the vendor, again only when the vendor has said that all slots are taken. Once it is on its
-// way, nobody but Stop calls it off: what would come of that is not known.
-func (s *Submitter) hand(ctx context.Context, request []byte, until time.Time) (job string, err error) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+// send sends the request, and retries only while all slots of the plan are taken. The caller's context does not cancel
+// a request, because its outcome would be unknown; Stop does.
+func (s *Submitter) send(ctx context.Context, request []byte, until time.Time) (job string, err error) {
+	for failures := 0; ; failures++ {
 		job, err = s.Vendor.Submit(s.sending, request)
 		if deepimage.KindOf(err) != deepimage.KindSlots {
 			return job, err
 		}
-		if !s.rest(ctx, max(pause, deepimage.AfterOf(err)), until) {
+		pause := max(background.Backoff(firstPause, longestPause, failures), deepimage.AfterOf(err))
+		if !s.sleep(ctx, pause, until) {
 			return "", err
 		}
 	}
 }
 
-// rest waits for the next look, or says false because it would come too late or nobody waits for it.
-func (s *Submitter) rest(ctx context.Context, pause time.Duration, until time.Time) bool {
+// sleep returns false if the pause would last beyond until, or the caller or Stop ended it.
+func (s *Submitter) sleep(ctx context.Context, pause time.Duration, until time.Time) bool {
 	if time.Now().Add(pause).After(until) {
 		return false
 	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-s.ending:
-		return false
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.waiting, cancel)()
+	return background.Sleep(ctx, pause) == nil
 }
 
-// failed keeps the expectation if the job may exist, and only then.
-func (s *Submitter) failed(ctx context.Context, expected jobs.Job, cause error) {
+// recordFailure keeps tracking the job only if it may exist.
+func (s *Submitter) recordFailure(ctx context.Context, tracked jobs.Job, cause error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	kind := deepimage.KindOf(cause)
 	s.outcomes.WithLabelValues(string(kind)).Inc()
-	line := s.Log.Warn().Err(cause).Str("kind", string(kind)).Str("expectation", expected.ID)
+	line := s.Log.Warn().Err(cause).Str("kind", string(kind)).Str("tracked_job", tracked.ID)
 	if kind != deepimage.KindOutcome {
-		line.AnErr("store", s.Store.Forget(ctx, expected.ID)).Msg("job was not submitted")
+		line.AnErr("store", s.Store.Forget(ctx, tracked.ID)).Msg("job submission failed")
 		return
 	}
-	const detail = "Whether Deep Image has taken the job is not known. It is not sent again; its callback, if it comes, names it."
-	line.AnErr("store", s.Store.SetDetail(ctx, expected.ID, detail)).Msg("job may be submitted")
+	const detail = "Deep Image may have accepted the job. It is not sent again. If its callback comes, that names the job."
+	line.AnErr("store", s.Store.SetDetail(ctx, tracked.ID, detail)).Msg("job submission has an unknown outcome")
 }
 
 func (s *Submitter) begin() bool {
@@ -192,48 +193,45 @@ func (s *Submitter) begin() bool {
 	if s.stopped {
 		return false
 	}
-	s.under.Add(1)
+	s.calls.Add(1)
 	return true
 }
 
-// Stop refuses new submissions and waits for those under way. Shortly before ctx ends they are called off, so that what is known
-// of them can still be written down.
+// Stop refuses new submissions and waits for those under way. It cancels them shortly before ctx ends, so that their
+// outcomes can still be stored.
 func (s *Submitter) Stop(ctx context.Context) error {
 	s.mutex.Lock()
-	if !s.stopped {
-		s.stopped = true
-		close(s.ending)
-	}
+	s.stopped = true
 	s.mutex.Unlock()
+	s.stopWaiting()
 	if deadline, ok := ctx.Deadline(); ok {
 		margin := min(stopMargin, time.Until(deadline)/4)
-		defer time.AfterFunc(time.Until(deadline)-margin, s.callOff).Stop()
+		defer time.AfterFunc(time.Until(deadline)-margin, s.cancelSending).Stop()
 	}
+	defer s.cancelSending()
 	done := make(chan struct{})
 	go func() {
-		s.under.Wait()
+		s.calls.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
-		s.callOff()
 		return nil
 	case <-ctx.Done():
-		s.callOff()
 		return fmt.Errorf("submit: stop: %w", ctx.Err())
 	}
 }
 
-// UnstoredError says that the vendor has taken a job, and that it could not be stored which one. Its callback will say it.
+// UnstoredError means that the vendor accepted the job, but its id could not be stored. Its callback will name it.
 type UnstoredError struct {
 	Job string
 	Err error
 }
 
-// Error tells the job.
+// Error names the job.
 func (e *UnstoredError) Error() string {
-	return "submit: job " + e.Job + " is not stored: " + e.Err.Error()
+	return "submit: store job " + e.Job + ": " + e.Err.Error()
 }
 
-// Unwrap gives what the store said.
+// Unwrap returns the store's error.
 func (e *UnstoredError) Unwrap() error { return e.Err }

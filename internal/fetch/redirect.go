@@ -8,22 +8,20 @@ import (
 	"strings"
 )
 
-// follow asks for target and follows redirects, each of which passes the same rules,
-// to an answer that is none. Nothing goes along from one host to the next: no
-// cookie, no credentials, no Referer. The caller closes the answer's body. ctx
-// must live until then.
+// follow requests target and follows redirects, each under the same rules. It sends no cookie, credentials or Referer
+// from one host to the next. The caller closes the response's body; ctx must live until then.
 func (c *Client) follow(ctx context.Context, target *url.URL, condition condition) (*http.Response, error) {
 	for redirects := 0; ; redirects++ {
-		response, err := c.ask(ctx, target, condition)
+		response, err := c.request(ctx, target, condition)
 		if err != nil {
 			return nil, failure(ctx, target.Hostname(), err)
 		}
 		if !isRedirect(response.StatusCode) {
 			return response, nil
 		}
-		_ = response.Body.Close() // unread: nobody bounds what a redirect says beside its Location
+		_ = response.Body.Close() // unread: its length is not bounded
 		if redirects == maxRedirects {
-			return nil, failf(KindRedirects, "the host %s redirects once more after %d redirects", target.Hostname(), maxRedirects)
+			return nil, failf(KindRedirects, "the host %s redirects again after %d redirects", target.Hostname(), maxRedirects)
 		}
 		if target, err = c.rules.redirect(target, response.Header.Get("Location")); err != nil {
 			return nil, err
@@ -31,7 +29,7 @@ func (c *Client) follow(ctx context.Context, target *url.URL, condition conditio
 	}
 }
 
-func (c *Client) ask(ctx context.Context, target *url.URL, condition condition) (*http.Response, error) {
+func (c *Client) request(ctx context.Context, target *url.URL, condition condition) (*http.Response, error) {
 	request := &http.Request{Method: http.MethodGet, URL: target, Header: http.Header{
 		"User-Agent":      {c.userAgent},
 		"Accept-Encoding": {"identity"},
@@ -49,15 +47,15 @@ func isRedirect(status int) bool {
 	return false
 }
 
-// redirect gives the URL that location stands for in an answer to from.
+// redirect returns the URL of a Location header in the response to from.
 func (r rules) redirect(from *url.URL, location string) (*url.URL, error) {
 	location = strings.TrimSpace(location)
 	if location == "" || len(location) > maxURLBytes {
-		return nil, failf(KindRedirects, "the host %s redirects to nowhere", from.Hostname())
+		return nil, failf(KindRedirects, "the host %s redirects without a usable Location", from.Hostname())
 	}
 	target, err := from.Parse(location)
 	if err != nil {
-		return nil, failf(KindRedirects, "the host %s redirects to a URL that cannot be read", from.Hostname())
+		return nil, failf(KindRedirects, "the host %s redirects to a malformed URL", from.Hostname())
 	}
 	admitted, err := r.admit(target)
 	if err != nil {
@@ -66,7 +64,7 @@ func (r rules) redirect(from *url.URL, location string) (*url.URL, error) {
 	return admitted, nil
 }
 
-// redirectFailure tells a person that it was a redirect that broke the rules.
+// redirectFailure returns the error for a redirect that breaks the rules.
 func redirectFailure(from *url.URL, err error) error {
 	kind := KindRedirects
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == KindHostNotAllowed {

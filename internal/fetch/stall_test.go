@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				limits := fetch.Limits{Stall: 5 * time.Second, Window: 10 * time.Second, Speed: 100}
-				if err := fetch.Watch(t.Context(), limits, &row.body); !errors.Is(err, row.want) {
+				if err := fetch.ReadGuarded(t.Context(), limits, &row.body); !errors.Is(err, row.want) {
 					t.Errorf("got %v, want %v", err, row.want)
 				}
 			})
