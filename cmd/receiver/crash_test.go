@@ -41,7 +41,7 @@ type process struct {
 	err     error
 }
 
-// serve starts the receiver on folder and waits until it says that it is ready.
+// serve starts the receiver on folder and waits until it is ready.
 func serve(t *testing.T, folder string, env ...string) *process {
 	t.Helper()
 	p := &process{command: exec.Command(binary(t), "serve"), log: &bytes.Buffer{}, exited: make(chan struct{})}
@@ -64,14 +64,14 @@ func serve(t *testing.T, folder string, env ...string) *process {
 	select {
 	case p.address = <-ready:
 	case <-p.exited:
-		t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+		t.Fatalf("receiver exited with %v, want it running\n%s", p.err, p.log)
 	case <-time.After(crashWait):
-		t.Fatal("the receiver never became ready")
+		t.Fatalf("receiver is not ready after %s, want it ready", crashWait)
 	}
 	return p
 }
 
-// watch keeps the log and tells the address when the receiver is ready.
+// watch keeps the log and passes on the address when the receiver is ready.
 func (p *process) watch(stderr io.Reader, ready chan<- string) {
 	defer close(p.exited)
 	lines := bufio.NewScanner(stderr)
@@ -85,7 +85,7 @@ func (p *process) watch(stderr io.Reader, ready chan<- string) {
 	p.err = p.command.Wait()
 }
 
-// kill ends the process as a power cut would, as far as a process can tell.
+// kill ends the process without any clean-up.
 func (p *process) kill() {
 	_ = p.command.Process.Kill()
 	<-p.exited
@@ -95,7 +95,7 @@ func (p *process) webhook() string {
 	return "http://" + p.address + "/webhooks/deep-image/" + crashToken
 }
 
-// acknowledged is what senders were told with 200.
+// acknowledged are the events that were answered with 200.
 type acknowledged struct {
 	mutex sync.Mutex
 	jobs  map[string]fakevendor.Job // by the id in the answer
@@ -113,21 +113,21 @@ func (a *acknowledged) load(ctx context.Context, t *testing.T, vendor *fakevendo
 		for range 2 { // the vendor may call twice
 			answer, err := vendor.Send(ctx, webhook, body)
 			if err != nil || answer.Status != http.StatusOK {
-				continue // it was killed, or is overloaded: nothing was acknowledged
+				continue // killed or overloaded: not acknowledged
 			}
-			var said struct{ ID string }
-			if err := json.Unmarshal(answer.Body, &said); err != nil || said.ID == "" {
-				t.Errorf("answer %q: %v", answer.Body, err)
+			var accepted struct{ ID string }
+			if err := json.Unmarshal(answer.Body, &accepted); err != nil || accepted.ID == "" {
+				t.Errorf("answer = %q, error %v, want an id", answer.Body, err)
 				return
 			}
 			a.mutex.Lock()
-			a.jobs[said.ID] = job
+			a.jobs[accepted.ID] = job
 			a.mutex.Unlock()
 		}
 	}
 }
 
-// crashJob makes small images of few kinds, some of which come slowly or break.
+// crashJob is a job with a small image. Some transfers are slow or break.
 func crashJob() fakevendor.JobOptions {
 	options := fakevendor.JobOptions{Width: 120, Height: 80, Seed: 1 + rand.Uint64N(4), Format: fakevendor.PNG}
 	switch rand.IntN(10) {
@@ -139,9 +139,8 @@ func crashJob() fakevendor.JobOptions {
 	return options
 }
 
-// Twenty times under load the process is killed at a random moment. Every event that
-// was acknowledged must end done, with its image whole, once.
-func TestKilledUnderLoadNothingIsLost(t *testing.T) {
+// The process is killed 20 times under load. Every acknowledged event is done once, with a complete image.
+func TestKillUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second})
 	if err != nil {
@@ -149,13 +148,13 @@ func TestKilledUnderLoadNothingIsLost(t *testing.T) {
 	}
 	defer func() { _ = vendor.Close() }()
 	folder := t.TempDir()
-	told := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
 	for range crashRounds {
 		p := serve(t, folder)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+rand.N(250*time.Millisecond))
 		var senders sync.WaitGroup
 		for range crashSenders {
-			senders.Go(func() { told.load(ctx, t, vendor, p.webhook()) })
+			senders.Go(func() { acked.load(ctx, t, vendor, p.webhook()) })
 		}
 		time.AfterFunc(30*time.Millisecond+rand.N(200*time.Millisecond), func() { _ = p.command.Process.Kill() })
 		senders.Wait()
@@ -169,13 +168,13 @@ func TestKilledUnderLoadNothingIsLost(t *testing.T) {
 	}
 	<-last.exited
 	if last.err != nil {
-		t.Errorf("told to stop, it ended with %v\n%s", last.err, last.log)
+		t.Errorf("exit after SIGTERM = %v, want 0\n%s", last.err, last.log)
 	}
-	t.Logf("%d kills, %d acknowledged events", crashRounds, len(told.jobs))
-	if len(told.jobs) < crashRounds {
-		t.Errorf("only %d events were acknowledged: that proves little", len(told.jobs))
+	t.Logf("%d kills, %d acknowledged events", crashRounds, len(acked.jobs))
+	if len(acked.jobs) < crashRounds {
+		t.Errorf("acknowledged events = %d, want at least %d", len(acked.jobs), crashRounds)
 	}
-	checkAfterCrashes(t, folder, told.jobs)
+	checkAfterCrashes(t, folder, acked.jobs)
 }
 
 func reader(t *testing.T, folder, name string) *sql.DB {
@@ -211,43 +210,43 @@ func waitUntilIdle(t *testing.T, folder string, p *process) {
 		select {
 		case <-look.C:
 		case <-p.exited:
-			t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+			t.Fatalf("receiver exited with %v, want it running\n%s", p.err, p.log)
 		case <-deadline:
-			t.Fatalf("%d events wait in the inbox, %d are not done", waiting, open)
+			t.Fatalf("events in the inbox = %d, events not done = %d, want 0 and 0", waiting, open)
 		}
 	}
 }
 
-func checkAfterCrashes(t *testing.T, folder string, told map[string]fakevendor.Job) {
+func checkAfterCrashes(t *testing.T, folder string, acked map[string]fakevendor.Job) {
 	t.Helper()
 	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
 	events := count(t, work, "SELECT count(*) FROM events")
 	if accepted := count(t, inbox, "SELECT count(*) FROM callbacks"); accepted != events {
-		t.Errorf("%d events were stored, %d worked on", accepted, events)
+		t.Errorf("events in the work store = %d, want %d as in the inbox", events, accepted)
 	}
 	if jobs := count(t, work, "SELECT count(DISTINCT job) FROM events"); jobs != events {
-		t.Errorf("%d jobs became %d events", jobs, events)
+		t.Errorf("events = %d, want %d, one for each job", events, jobs)
 	}
-	for id, job := range told {
+	for id, job := range acked {
 		var state, key, sum string
 		err := work.QueryRowContext(t.Context(), `SELECT state, key, sha256 FROM events JOIN artifacts ON event_id = id
 			WHERE id = ? AND artifacts.position = 0`, id).Scan(&state, &key, &sum)
 		if err != nil || state != "done" || sum != job.Images[0].SHA256 {
-			t.Errorf("event %s of job %s: state %q, sum %q, error %v", id, job.ID, state, sum, err)
+			t.Errorf("event %s: state = %q, SHA-256 = %s, error %v, want done and %s", id, state, sum, err, job.Images[0].SHA256)
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(folder, "images", filepath.FromSlash(key)))
 		if got := sha256.Sum256(content); err != nil || hex.EncodeToString(got[:]) != sum {
-			t.Errorf("the image of event %s is not whole: error %v", id, err)
+			t.Errorf("SHA-256 of the image of event %s = %x, error %v, want %s", id, got, err, sum)
 		}
 	}
 	images, manifests, temporary := survey(t, filepath.Join(folder, "images"))
 	if images != events || manifests != events || temporary != 0 {
-		t.Errorf("%d events left %d images, %d manifests and %d temporary files", events, images, manifests, temporary)
+		t.Errorf("images, manifests, temporary files = %d, %d, %d, want %d, %d, 0", images, manifests, temporary, events, events)
 	}
 }
 
-// survey counts the files below root by what they are.
+// survey counts the files below root by their kinds.
 func survey(t *testing.T, root string) (images, manifests, temporary int) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -11,9 +11,8 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// Every documented shape of a callback goes the whole way through the program as
-// users run it, and the same body fifty times at once is one event.
-func TestEveryExampleThroughTheBinary(t *testing.T) {
+// Every documented shape of a callback is processed by the program. The same body 50 times at once is one event.
+func TestExamplesEndToEnd(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	if err != nil {
@@ -22,7 +21,7 @@ func TestEveryExampleThroughTheBinary(t *testing.T) {
 	defer func() { _ = vendor.Close() }()
 	folder := t.TempDir()
 	p := serve(t, folder)
-	told := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
 	var repeated []byte
 	for n, data := range exampleData(t) {
 		format := []fakevendor.Format{fakevendor.PNG, fakevendor.JPEG, fakevendor.WebP}[n%3]
@@ -31,41 +30,41 @@ func TestEveryExampleThroughTheBinary(t *testing.T) {
 			t.Fatal(err)
 		}
 		repeated = vendor.Callback(job, p.webhook())
-		told.send(t, vendor, p.webhook(), repeated, job)
+		acked.send(t, vendor, p.webhook(), repeated, job)
 	}
-	events := len(told.jobs)
+	events := len(acked.jobs)
 	var group sync.WaitGroup
 	for range 50 {
-		group.Go(func() { told.send(t, vendor, p.webhook(), repeated, fakevendor.Job{}) })
+		group.Go(func() { acked.send(t, vendor, p.webhook(), repeated, fakevendor.Job{}) })
 	}
 	group.Wait()
-	if events < 26 || len(told.jobs) != events {
-		t.Errorf("%d events, and %d after one was repeated", events, len(told.jobs))
+	if events < 26 || len(acked.jobs) != events {
+		t.Errorf("events = %d, after the repeats %d, want at least 26 and no more after the repeats", events, len(acked.jobs))
 	}
 	waitUntilIdle(t, folder, p)
-	checkAfterCrashes(t, folder, told.jobs)
+	checkAfterCrashes(t, folder, acked.jobs)
 }
 
-// send posts a body and keeps the id that is answered, for a job unless it is a repeat.
+// send posts a body and records the id of the answer. The job is empty for a repeat.
 func (a *acknowledged) send(t *testing.T, vendor *fakevendor.Vendor, webhook string, body []byte, job fakevendor.Job) {
 	answer, err := vendor.Send(t.Context(), webhook, body)
-	var said struct{ ID, Status string }
-	if err != nil || answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &said) != nil {
-		t.Errorf("answer %d %q, error %v", answer.Status, answer.Body, err)
+	var accepted struct{ ID, Status string }
+	if err != nil || answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &accepted) != nil {
+		t.Errorf("answer = %d %q, error %v, want 200", answer.Status, answer.Body, err)
 		return
 	}
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	_, known := a.jobs[said.ID]
-	if repeat := job.ID == ""; repeat != known || repeat != (said.Status == "duplicate") {
-		t.Errorf("%s is %s, and was known: %t", said.ID, said.Status, known)
+	_, known := a.jobs[accepted.ID]
+	if repeat := job.ID == ""; repeat != known || repeat != (accepted.Status == "duplicate") {
+		t.Errorf("status of %s = %s, known before = %t, want a duplicate only for a repeat: %t", accepted.ID, accepted.Status, known, repeat)
 	}
 	if !known {
-		a.jobs[said.ID] = job
+		a.jobs[accepted.ID] = job
 	}
 }
 
-// exampleData is the data of every example callback.
+// exampleData returns the member data of every example callback.
 func exampleData(t *testing.T) (list []json.RawMessage) {
 	t.Helper()
 	examples, err := api.Examples()

@@ -13,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 // offlineSetup is a receiver that can be started and stopped, and the commands that use its store.
@@ -31,7 +32,7 @@ func newOfflineSetup(t *testing.T, place *databasetest.Place) *offlineSetup {
 	t.Cleanup(func() { _ = vendor.Close() })
 	s := &offlineSetup{folder: t.TempDir()}
 	s.env = []string{
-		"RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + s.folder,
+		"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + s.folder,
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	if place.Kind == database.Postgres {
@@ -66,7 +67,7 @@ func jsonNumber(t *testing.T, text, member string) int {
 	t.Helper()
 	var got map[string]any
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
-		t.Fatalf("unmarshal %q: %v", text, err)
+		t.Fatalf("unmarshal %q: error %v, want none", text, err)
 	}
 	n, ok := got[member].(float64)
 	if !ok {
@@ -108,7 +109,7 @@ type eventDetails struct {
 func readEvent(t *testing.T, text string) (e eventDetails) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
-		t.Fatalf("unmarshal %q: %v", text, err)
+		t.Fatalf("unmarshal %q: error %v, want none", text, err)
 	}
 	return e
 }
@@ -180,7 +181,7 @@ func TestEventsOffline(t *testing.T) {
 // wrongAddress looks for a running receiver at an address where it does not listen.
 func (s *offlineSetup) wrongAddress(t *testing.T, place *databasetest.Place) {
 	t.Helper()
-	got := run(t, append(s.env, "RECEIVER_ADMIN_ADDR="+freeAddress(t)), "events", "list")
+	got := run(t, append(s.env, "RECEIVER_ADMIN_ADDR="+testkit.FreeAddress(t)), "events", "list")
 	if place.Kind == database.Postgres {
 		got.expect(t, 0)
 		return
@@ -192,9 +193,9 @@ func (s *offlineSetup) wrongAddress(t *testing.T, place *databasetest.Place) {
 func TestEventsWithoutStore(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	env := []string{"RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_DATA_DIR=" + folder}
+	env := []string{"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_DATA_DIR=" + folder}
 	contains(t, "stderr", run(t, env, "events", "list").expect(t, 1).stderr, folder)
-	run(t, env, "events", "list", "--url", "http://"+freeAddress(t)).expect(t, 1)
+	run(t, env, "events", "list", "--url", "http://"+testkit.FreeAddress(t)).expect(t, 1)
 	if created, err := os.ReadDir(folder); err != nil || len(created) > 0 {
 		t.Errorf("files in the data folder = %v, error %v, want none", created, err)
 	}

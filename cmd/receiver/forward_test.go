@@ -14,11 +14,13 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 var signingSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("hunter2hunter2hunter2hunter2"))
 
-// endpoint is a system that verifies what is sent to it, and answers with a status.
+// endpoint verifies signatures and answers with a status.
 func endpoint(t *testing.T, status *atomic.Int64) (url string, verified *atomic.Int64) {
 	t.Helper()
 	webhook, err := standardwebhooks.NewWebhook(signingSecret)
@@ -51,45 +53,47 @@ func TestSendToForward(t *testing.T) {
 	good, verified := endpoint(t, answering(200))
 	bad, _ := endpoint(t, answering(400))
 	signed := "RECEIVER_FORWARD_SECRETS=" + signingSecret
-	rows := []struct {
+	for _, row := range []struct {
 		name string
 		env  []string
 		args string
 		code int
 		want string // regular expression of the whole output
 	}{
-		{"good", []string{signed, "RECEIVER_FORWARD_URLS=a=" + good}, "", 0, `forward-a  ok  \d+ ms  127\.0\.0\.1:\d+ answered 200 OK: thanks\n`},
-		{"address on the command line", []string{signed}, "--url " + good, 0, `forward-127-0-0-1-\S+  ok  .*\n`},
-		{"always the document", []string{signed, "RECEIVER_FORWARD_MODE=image"}, "--url " + good, 0, `\S+  ok  .*\n`},
-		{"own callback", []string{signed}, "--job mine --result-url= --url " + good, 0, `\S+  ok  .*\n`},
-		{"one of two", []string{signed, "RECEIVER_FORWARD_URLS=a=" + bad + ",b=" + good}, "", 1, `forward-a  failed  .* answered 400 Bad Request: thanks\nforward-b  ok  .*\n`},
-		{"not signed", nil, "--url " + good, 1, `\S+  failed  .* answered 401 Unauthorized\n`},
-		{"nobody there", nil, "--url http://127.0.0.1:1/", 1, `\S+  failed  .* 127\.0\.0\.1:1 refused the connection\n`},
-	}
-	for _, row := range rows {
+		{name: "good", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good}, want: `forward-a  ok  \d+ ms  127\.0\.0\.1:\d+ .*200.*thanks.*\n`},
+		{name: "URL on the command line", env: []string{signed}, args: "--url " + good, want: `forward-127-0-0-1-\S+  ok  .*\n`},
+		{name: "document in every mode", env: []string{signed, "RECEIVER_FORWARD_MODE=image"}, args: "--url " + good, want: `\S+  ok  .*\n`},
+		{name: "own callback", env: []string{signed}, args: "--job mine --result-url= --url " + good, want: `\S+  ok  .*\n`},
+		{
+			name: "one of two", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + bad + ",b=" + good},
+			code: 1, want: `forward-a  failed  .*400.*thanks.*\nforward-b  ok  .*\n`,
+		},
+		{name: "not signed", args: "--url " + good, code: 1, want: `\S+  failed  .*401.*\n`},
+		{name: "connection refused", args: "--url http://127.0.0.1:1/", code: 1, want: `\S+  failed  .*127\.0\.0\.1:1.*\n`},
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			got := run(t, row.env, append([]string{"send", "--to", "forward"}, strings.Fields(row.args)...)...).expect(t, row.code)
 			if !regexp.MustCompile(`^`+row.want+`$`).MatchString(got.stdout) || strings.Contains(got.stdout+got.stderr, "hunter2") {
-				t.Errorf("got %q, want %s; %s", got.stdout, row.want, got.stderr)
+				t.Errorf("stdout = %q, want %s without a secret; stderr %s", got.stdout, row.want, got.stderr)
 			}
 		})
 	}
-	t.Run("for programs", func(t *testing.T) {
+	t.Run("JSON", func(t *testing.T) {
 		t.Parallel()
-		var told struct {
+		var result struct {
 			Target, ID, Answer string
 			OK                 bool
 			Milliseconds       float64 `json:"duration_ms"`
 		}
 		got := run(t, []string{signed}, "send", "--to", "forward", "--json", "--url", good).expect(t, 0)
-		if err := json.Unmarshal([]byte(got.stdout), &told); err != nil || !told.OK || told.ID == "" || told.Milliseconds <= 0 {
-			t.Errorf("%v: %s", err, got.stdout)
+		if err := json.Unmarshal([]byte(got.stdout), &result); err != nil || !result.OK || result.ID == "" || result.Milliseconds <= 0 {
+			t.Errorf("result = %s, error %v, want ok, an id and a duration", got.stdout, err)
 		}
 	})
 	t.Cleanup(func() {
 		if verified.Load() < 5 {
-			t.Errorf("%d calls were verified", verified.Load())
+			t.Errorf("verified calls = %d, want at least 5", verified.Load())
 		}
 	})
 }
@@ -100,7 +104,7 @@ func TestTargets(t *testing.T) {
 	status := answering(http.StatusGone)
 	address, verified := endpoint(t, status)
 	env := []string{
-		"RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_HANDLERS=forward", "RECEIVER_ADMIN_ADDR=" + freeAddress(t),
+		"RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_HANDLERS=forward", "RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t),
 		"RECEIVER_FORWARD_URLS=crm=" + address, "RECEIVER_FORWARD_SECRETS=" + signingSecret,
 	}
 	folder := t.TempDir()
@@ -165,12 +169,12 @@ func until(t *testing.T, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(processTimeout)
 	for !ok() {
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("condition is false after %s, want true", patience)
+			t.Fatalf("condition is false after %s, want true", processTimeout)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -32,7 +33,7 @@ func TestJobs(t *testing.T) {
 		folder := t.TempDir()
 		env := []string{
 			"RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken, "RECEIVER_DEEPIMAGE_API_KEY=key-0123456789",
-			"RECEIVER_ADMIN_ADDR=" + freeAddress(t),
+			"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t),
 		}
 		if place.Kind == database.Postgres {
 			env = append(env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for a process before it says that it hangs.
-const patience = time.Minute
+// processTimeout bounds the wait for a process.
+const processTimeout = time.Minute
 
 var builtBinary string
 
@@ -31,11 +31,11 @@ func TestMain(m *testing.M) {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) // there is nothing to test
+		os.Exit(1) // there is no binary to test
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(folder)
-		os.Exit(code) // goleak leaves it to the clean-up
+		os.Exit(code) // goleak does not exit itself
 	}))
 }
 
@@ -59,17 +59,17 @@ func binary(t *testing.T) string {
 	return builtBinary
 }
 
-// result is what a command left.
+// result is the exit code and the output of a command.
 type result struct {
 	code           int
 	stdout, stderr string
 }
 
-// receiver runs the program to its end, in an empty folder unless one is given, with
-// no other variables than these.
+// receiver runs the program to its end: in an empty folder unless the call has one, and with the variables of the
+// call only.
 func receiver(t *testing.T, call call) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), processTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, binary(t), call.args...)
 	command.Dir = call.folder
@@ -88,7 +88,7 @@ func receiver(t *testing.T, call call) result {
 	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// call is how the program is run.
+// call is one run of the program.
 type call struct {
 	args   []string
 	env    []string
@@ -96,7 +96,7 @@ type call struct {
 	folder string
 }
 
-// run is receiver for most calls.
+// run is receiver without standard input, in an empty folder.
 func run(t *testing.T, env []string, args ...string) result {
 	t.Helper()
 	return receiver(t, call{args: args, env: env})
@@ -106,17 +106,17 @@ func run(t *testing.T, env []string, args ...string) result {
 func (r result) expect(t *testing.T, code int) result {
 	t.Helper()
 	if r.code != code {
-		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.stdout, r.stderr)
+		t.Fatalf("exit code = %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.stdout, r.stderr)
 	}
 	return r
 }
 
-// contains checks that a text holds every part.
+// contains reports every part that is missing in text.
 func contains(t *testing.T, what, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			t.Errorf("%s has no %q:\n%s", what, part, text)
+			t.Errorf("%s = %q, want %q in it", what, text, part)
 		}
 	}
 }

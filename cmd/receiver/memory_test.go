@@ -18,12 +18,12 @@ import (
 var imageMiB = flag.Int64("image-mib", 24, "size of each image of TestMemoryStaysFlat, in MiB")
 
 const (
-	manyImages = 8        // as many as are fetched at once by default
+	manyImages = 8        // the default number of simultaneous downloads
 	maxPeak    = 96 << 20 // bytes of memory
-	reportPeak = "VmHWM:" // the line of /proc/PID/status that says the peak
+	reportPeak = "VmHWM:" // the line of /proc/PID/status with the peak
 )
 
-// Eight large results at once take no more memory than small ones.
+// Eight simultaneous large results take no more memory than small ones.
 func TestMemoryStaysFlat(t *testing.T) { memoryStaysFlat(t, "file://") }
 
 // The same with a real S3 server.
@@ -33,11 +33,11 @@ func TestMemoryStaysFlatOverS3(t *testing.T) {
 		"AWS_ACCESS_KEY_ID="+os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY="+os.Getenv("AWS_SECRET_ACCESS_KEY"))
 }
 
-// memoryStaysFlat looks at a receiver with these variables, whose images are to be found below where.
+// memoryStaysFlat runs a receiver with these variables. The URLs of its images start with where.
 func memoryStaysFlat(t *testing.T, where string, env ...string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux says the peak of a process")
+		t.Skip("only Linux reports the peak of a process")
 	}
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
 	if err != nil {
@@ -67,15 +67,15 @@ func memoryStaysFlat(t *testing.T, where string, env ...string) {
 	t.Logf("%d images, %s in all, in %s: peak of memory %s", manyImages, humanize.IBytes(uint64(stored)),
 		time.Since(began).Round(time.Millisecond), humanize.IBytes(peak))
 	if peak > maxPeak {
-		t.Errorf("the peak is %s, more than %s", humanize.IBytes(peak), humanize.IBytes(maxPeak))
+		t.Errorf("peak = %s, want at most %s", humanize.IBytes(peak), humanize.IBytes(maxPeak))
 	}
 	query := fmt.Sprintf("SELECT count(*) FROM artifacts WHERE position = 0 AND url LIKE '%s%%'", where)
 	if work := reader(t, folder, "work.db"); count(t, work, query) != manyImages {
-		t.Error("not every image was stored")
+		t.Errorf("stored images = %d, want %d", count(t, work, query), manyImages)
 	}
 }
 
-// peakOf reads the peak of a process's resident memory, in bytes.
+// peakOf returns the peak of a process's resident memory, in bytes.
 func peakOf(t *testing.T, pid int) uint64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -91,6 +91,6 @@ func peakOf(t *testing.T, pid int) uint64 {
 			return peak
 		}
 	}
-	t.Fatal("the system does not say the peak")
+	t.Fatalf("status has no line %s, want the peak", reportPeak)
 	return 0
 }

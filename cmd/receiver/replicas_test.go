@@ -27,7 +27,7 @@ const (
 	s3Variable    = "BLOBSTORE_TEST_S3_URL"
 	replicaLease  = 2 * time.Second
 	replicaPause  = 2 * replicaLease // longer than any lease
-	replicaPhase  = time.Second      // of load between two blows
+	replicaPhase  = time.Second      // of load between two faults
 	replicaSender = 2                // senders to each replica
 )
 
@@ -86,9 +86,9 @@ func (c *cluster) serve(t *testing.T) *process {
 	return serve(t, t.TempDir(), c.env...)
 }
 
-// Three replicas on one database and one bucket, under load: one is killed, one paused beyond its lease,
-// and the database crashes and comes back. Every event that was acknowledged ends done, once, with its image whole.
-func TestReplicasLoseNothingAndDoubleNothing(t *testing.T) {
+// Three replicas share one database and one bucket under load. One is killed, one paused for longer than its lease,
+// and the database crashes and restarts. Every acknowledged event is done once, with a complete image.
+func TestReplicasLoseNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 10 * time.Second})
@@ -97,13 +97,13 @@ func TestReplicasLoseNothingAndDoubleNothing(t *testing.T) {
 	}
 	defer func() { _ = vendor.Close() }()
 	replicas := startTogether(t, c, 3)
-	told := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var senders sync.WaitGroup
 	for _, p := range replicas {
 		for range replicaSender {
-			senders.Go(func() { told.load(ctx, t, vendor, p.webhook()) })
+			senders.Go(func() { acked.load(ctx, t, vendor, p.webhook()) })
 		}
 	}
 	killed, paused := replicas[0], replicas[1]
@@ -130,12 +130,12 @@ func TestReplicasLoseNothingAndDoubleNothing(t *testing.T) {
 		signal(t, p, syscall.SIGTERM)
 		<-p.exited
 		if p.err != nil {
-			t.Errorf("told to stop, it ended with %v\n%s", p.err, p.log)
+			t.Errorf("exit after SIGTERM = %v, want 0\n%s", p.err, p.log)
 		}
 	}
 	t.Logf("%d acknowledged events; one of three replicas killed, one paused for %s, the database crashed; all done %s after the last callback; %d stale outcomes refused",
-		len(told.jobs), replicaPause, drained.Round(100*time.Millisecond), strings.Count(paused.log.String(), "outcome refused"))
-	c.check(t, told.jobs)
+		len(acked.jobs), replicaPause, drained.Round(100*time.Millisecond), strings.Count(paused.log.String(), "outcome refused"))
+	c.check(t, acked.jobs)
 }
 
 // startTogether starts replicas at the same moment on a database without a schema.
@@ -155,7 +155,7 @@ func startTogether(t *testing.T, c *cluster, n int) []*process {
 	return replicas
 }
 
-// after lets the load go on for a while.
+// after waits while the load continues.
 func after(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
@@ -171,15 +171,15 @@ func signal(t *testing.T, p *process, s syscall.Signal) {
 	}
 }
 
-// drained waits until nothing is left to do.
+// drained waits until no work is pending.
 func (c *cluster) drained(t *testing.T) {
 	t.Helper()
-	c.until(t, "nothing left to do", func() bool {
+	c.until(t, "no pending work", func() bool {
 		return count(t, c.work, "SELECT count(*) FROM outbox") == 0 && count(t, c.work, "SELECT count(*) FROM events WHERE state <> 'done'") == 0
 	})
 }
 
-// until waits for what has to come.
+// until waits until ok returns true.
 func (c *cluster) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	look := time.NewTicker(50 * time.Millisecond)
@@ -189,39 +189,39 @@ func (c *cluster) until(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("it never came: %s; %d events wait in the inbox, %d are not done", what,
+			t.Fatalf("want %s; got %d events in the inbox and %d that are not done", what,
 				count(t, c.work, "SELECT count(*) FROM outbox"), count(t, c.work, "SELECT count(*) FROM events WHERE state <> 'done'"))
 		}
 	}
 }
 
-func (c *cluster) check(t *testing.T, told map[string]fakevendor.Job) {
+func (c *cluster) check(t *testing.T, acked map[string]fakevendor.Job) {
 	t.Helper()
 	events := count(t, c.work, "SELECT count(*) FROM events")
 	if accepted := count(t, c.work, "SELECT count(*) FROM callbacks"); accepted != events {
-		t.Errorf("%d events were stored, %d worked on", accepted, events)
+		t.Errorf("events in the work store = %d, want %d as in the inbox", events, accepted)
 	}
 	if jobs := count(t, c.work, "SELECT count(DISTINCT job) FROM events"); jobs != events {
-		t.Errorf("%d jobs became %d events", jobs, events)
+		t.Errorf("events = %d, want %d, one for each job", events, jobs)
 	}
 	if done := count(t, c.work, "SELECT count(*) FROM attempts WHERE outcome = 'done'"); done != events {
-		t.Errorf("%d events were done %d times", events, done)
+		t.Errorf("successful attempts = %d, want %d, one for each event", done, events)
 	}
 	sums := c.objects(t)
-	for id, job := range told {
+	for id, job := range acked {
 		var state, key, sum string
 		err := c.work.QueryRowContext(t.Context(), `SELECT state, key, sha256 FROM events JOIN artifacts ON event_id = id
 			WHERE id = $1 AND artifacts.position = 0`, id).Scan(&state, &key, &sum)
 		if err != nil || state != "done" || sum != job.Images[0].SHA256 || sums[key] != sum {
-			t.Errorf("event %s of job %s: state %q, sum %q, object %q, error %v", id, job.ID, state, sum, sums[key], err)
+			t.Errorf("event %s: state = %q, SHA-256 = %s, of the object %s, error %v, want done and %s", id, state, sum, sums[key], err, job.Images[0].SHA256)
 		}
 	}
 	if want := 2 * events; len(sums) != want || count(t, c.work, "SELECT count(*) FROM artifacts") != want {
-		t.Errorf("%d events left %d objects", events, len(sums))
+		t.Errorf("objects = %d, want %d, two for each event", len(sums), want)
 	}
 }
 
-// objects reads every artifact out of the bucket and gives the SHA-256 of what it holds, by key.
+// objects returns the SHA-256 of every object of the bucket that is an artifact, by key.
 func (c *cluster) objects(t *testing.T) map[string]string {
 	t.Helper()
 	rows, err := c.work.QueryContext(t.Context(), "SELECT key, sha256 FROM artifacts")
@@ -237,13 +237,13 @@ func (c *cluster) objects(t *testing.T) map[string]string {
 		}
 		object, err := c.bucket.Open(t.Context(), key)
 		if err != nil {
-			t.Errorf("%s: %v", key, err)
+			t.Errorf("open %s: error %v, want none", key, err)
 			continue
 		}
 		hash := sha256.New()
 		_, err = io.Copy(hash, object)
 		if sums[key] = hex.EncodeToString(hash.Sum(nil)); err != nil || object.Close() != nil || sums[key] != sum {
-			t.Errorf("%s holds %s, want %s; error %v", key, sums[key], sum, err)
+			t.Errorf("SHA-256 of %s = %s, want %s; error %v", key, sums[key], sum, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -252,9 +252,9 @@ func (c *cluster) objects(t *testing.T) map[string]string {
 	return sums
 }
 
-// A replica that is paused in the middle of a step for longer than its lease finds, when it wakes, that another
-// has done the step: its own outcome is refused.
-func TestPausedReplicaIsRefused(t *testing.T) {
+// A replica is paused during a step for longer than its lease. Another replica does the step, so the outcome of the
+// first one is refused.
+func TestOutcomeOfPausedReplicaIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.env = append(c.env, "RECEIVER_FETCH_STALL_TIMEOUT=1s")
@@ -268,30 +268,30 @@ func TestPausedReplicaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := c.serve(t)
-	// The one that stays leads: to find out that a leader is gone takes the queue a quarter of a minute.
-	c.until(t, "it leads", func() bool { return count(t, c.work, "SELECT count(*) FROM river_leader") == 1 })
+	// The other replica must be the leader: the queue needs 15 seconds to replace one.
+	c.until(t, "a leader", func() bool { return count(t, c.work, "SELECT count(*) FROM river_leader") == 1 })
 	signal(t, other, syscall.SIGSTOP)
 	paused := c.serve(t)
 	answer, err := vendor.Send(t.Context(), paused.webhook(), vendor.Callback(job, paused.webhook()))
 	if err != nil || answer.Status != http.StatusOK {
-		t.Fatalf("answer %+v, error %v", answer, err)
+		t.Fatalf("answer = %+v, error %v, want 200", answer, err)
 	}
-	c.until(t, "the transfer has begun", func() bool { return vendor.Requests(job.ResultURL) > 0 })
+	c.until(t, "a transfer", func() bool { return vendor.Requests(job.ResultURL) > 0 })
 	signal(t, paused, syscall.SIGSTOP)
 	signal(t, other, syscall.SIGCONT)
-	c.until(t, "another replica has done it", func() bool { return count(t, c.work, "SELECT count(*) FROM events WHERE state = 'done'") == 1 })
+	c.until(t, "one event that is done", func() bool { return count(t, c.work, "SELECT count(*) FROM events WHERE state = 'done'") == 1 })
 	signal(t, paused, syscall.SIGCONT)
 	for _, p := range []*process{paused, other} {
-		signal(t, p, syscall.SIGTERM) // a step that is under way comes to its end first
+		signal(t, p, syscall.SIGTERM) // running steps finish first
 		<-p.exited
 	}
 	if got := strings.Count(paused.log.String(), "outcome refused"); got != 1 {
-		t.Errorf("%d outcomes were refused:\n%s", got, paused.log)
+		t.Errorf("refused outcomes = %d, want 1:\n%s", got, paused.log)
 	}
 	if attempts, done := count(t, c.work, "SELECT count(*) FROM attempts"), count(t, c.work, "SELECT count(*) FROM attempts WHERE outcome = 'done'"); attempts != 2 || done != 1 {
-		t.Errorf("%d attempts, of which %d are done", attempts, done)
+		t.Errorf("attempts = %d, of which done = %d, want 2 and 1", attempts, done)
 	}
 	if sums := c.objects(t); len(sums) != 2 {
-		t.Errorf("objects: %v", sums)
+		t.Errorf("objects = %v, want 2", sums)
 	}
 }

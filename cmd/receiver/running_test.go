@@ -12,7 +12,7 @@ import (
 
 const knownToken = "hunter2-hunter2-hunter2"
 
-// stream keeps what a process writes and lets a test wait for a part of it.
+// stream keeps the output of a process and lets a test wait for a part of it.
 type stream struct {
 	mutex   sync.Mutex
 	text    []byte
@@ -30,26 +30,26 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *stream) look() (string, <-chan struct{}) {
+func (s *stream) snapshot() (string, <-chan struct{}) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return string(s.text), s.changed
 }
 
-// await waits for the pattern and gives what its first group matched.
+// await waits for the pattern and returns the match of its first group.
 func (s *stream) await(t *testing.T, pattern string) string {
 	t.Helper()
 	expression := regexp.MustCompile(pattern)
-	deadline := time.After(patience)
+	deadline := time.After(processTimeout)
 	for {
-		text, changed := s.look()
+		text, changed := s.snapshot()
 		if match := expression.FindStringSubmatch(text); match != nil {
 			return match[1]
 		}
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("no %s in:\n%s", pattern, text)
+			t.Fatalf("output = %s, want a match of %s", text, pattern)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func start(t *testing.T, folder string, env ...string) *running {
 	}
 	go func() {
 		defer close(r.exited)
-		_ = r.command.Wait() // the exit code is looked at in stop
+		_ = r.command.Wait() // stop checks the exit code
 	}()
 	t.Cleanup(func() {
 		_ = r.command.Process.Kill()
@@ -87,7 +87,7 @@ func start(t *testing.T, folder string, env ...string) *running {
 	return r
 }
 
-// stop asks the receiver to end, as an operator does, and gives what it left.
+// stop sends a signal to the receiver, as an operator does, and returns its result.
 func (r *running) stop(t *testing.T, signal syscall.Signal) result {
 	t.Helper()
 	if err := r.command.Process.Signal(signal); err != nil {
@@ -95,33 +95,33 @@ func (r *running) stop(t *testing.T, signal syscall.Signal) result {
 	}
 	select {
 	case <-r.exited:
-	case <-time.After(patience):
-		t.Fatal("the receiver does not end")
+	case <-time.After(processTimeout):
+		t.Fatalf("receiver runs %s after the signal, want it to exit", processTimeout)
 	}
-	stdout, _ := r.stdout.look()
-	stderr, _ := r.stderr.look()
+	stdout, _ := r.stdout.snapshot()
+	stderr, _ := r.stderr.snapshot()
 	return result{r.command.ProcessState.ExitCode(), stdout, stderr}
 }
 
-// signalUntilItEnds is an impatient operator: one signal could come while the first is still being taken in.
+// signalUntilItEnds repeats the signal: one could arrive while the receiver handles the first.
 func (r *running) signalUntilItEnds(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	deadline := time.After(patience / 2) // well before the receiver would end by itself
+	deadline := time.After(processTimeout / 2) // well before the shutdown timeout
 	for {
-		_ = r.command.Process.Signal(signal) // fails when it has ended just now
+		_ = r.command.Process.Signal(signal) // fails if the process has just exited
 		select {
 		case <-r.exited:
 			return
 		case <-again.C:
 		case <-deadline:
-			t.Fatal("the receiver does not end")
+			t.Fatalf("receiver runs %s after the signal, want it to exit", processTimeout)
 		}
 	}
 }
 
-// listening is how commands learn where the receiver is.
+// listening is the variable that tells commands the address of the receiver.
 func (r *running) listening() string { return "RECEIVER_LISTEN_ADDR=" + r.address }
 
 func (r *running) tokenFile() string { return filepath.Join(r.folder, "data", "webhook-token") }

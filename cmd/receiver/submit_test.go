@@ -17,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 // submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
@@ -27,7 +28,7 @@ func submitter(t *testing.T, place *databasetest.Place, options fakevendor.Optio
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = vendor.Close() })
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	env := []string{
 		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_PUBLIC_URL=http://" + address,
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
@@ -40,7 +41,7 @@ func submitter(t *testing.T, place *databasetest.Place, options fakevendor.Optio
 	return vendor, []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
 }
 
-// photos is a folder with two images, one of them large, and what is none.
+// photos returns a folder with two images, one of them large, a hidden image and a text file.
 func photos(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -82,7 +83,7 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 	for decoder.More() {
 		var one submittedImage
 		if err := decoder.Decode(&one); err != nil {
-			t.Fatalf("%v in %s", err, text)
+			t.Fatalf("decode %s: error %v, want none", text, err)
 		}
 		list = append(list, one)
 	}
@@ -90,7 +91,7 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 	return list
 }
 
-// A folder and a URL are submitted, and the command ends when their results are stored; twice there is no free slot.
+// The command waits until the results of a folder and a URL are stored. Two submissions find no free slot at first.
 func TestSubmitUntilStored(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -104,11 +105,11 @@ func TestSubmitUntilStored(t *testing.T) {
 		got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
 		list := readSubmitted(t, got.stdout)
 		if len(list) != 3 || list[0].Source != filepath.Join(folder, "a.png") || list[1].Source != filepath.Join(folder, "more", "b.png") {
-			t.Fatalf("submitted %+v", list)
+			t.Fatalf("results = %+v, want those of a.png, more/b.png and the URL", list)
 		}
 		for _, one := range list {
 			if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" {
-				t.Errorf("got %+v", one)
+				t.Errorf("result = %+v, want done with 2 artifacts", one)
 			}
 		}
 		var shown struct{ Payload struct{ Data map[string]any } }
@@ -119,10 +120,10 @@ func TestSubmitUntilStored(t *testing.T) {
 		data := shown.Payload.Data
 		sent, _ := data["url"].(string)
 		if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
-			t.Errorf("sent was %v", data)
+			t.Errorf("request = %v, want width 200%%, height 300, n 1 and an inline PNG", data)
 		}
 		if n := vendor.Calls(fakevendor.CallProcess); n != 5 {
-			t.Errorf("%d calls", n)
+			t.Errorf("submissions = %d, want 5", n)
 		}
 	})
 }
@@ -151,25 +152,25 @@ func TestSubmitAsText(t *testing.T) {
 	}
 }
 
-// No receiver runs yet when the command begins, and the one that comes is killed and started anew while the result is waited for.
-func TestSubmitOutlastsARestart(t *testing.T) {
+// The receiver starts after the command, and is killed and restarted while the command waits for the result.
+func TestSubmitSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{
 		Timeout:    5 * time.Second,
-		Processing: fakevendor.Processing{Time: time.Second, Callbacks: fakevendor.Plan{Attempts: 20}}, // the command has its answer by then
+		Processing: fakevendor.Processing{Time: time.Second, Callbacks: fakevendor.Plan{Attempts: 20}}, // the command has its response by then
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = vendor.Close() })
-	address, door := freeAddress(t), freeAddress(t)
+	address, admin := testkit.FreeAddress(t), testkit.FreeAddress(t)
 	env := []string{
-		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + admin, "RECEIVER_PUBLIC_URL=http://" + address,
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	struck, killed := make(chan struct{}), make(chan struct{})
 	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Times: 1, Struck: func() {
-		close(struck) // the job is submitted, and its callback is there
+		close(struck) // the job is submitted, and its callback has arrived
 		<-killed
 	}}); err != nil {
 		t.Fatal(err)
@@ -181,9 +182,9 @@ func TestSubmitOutlastsARestart(t *testing.T) {
 	select {
 	case <-struck:
 	case early := <-ended:
-		t.Fatalf("ended early: %+v", early)
+		t.Fatalf("submit ended with %+v, want it to wait for the result", early)
 	case <-time.After(crashWait):
-		t.Fatal("nothing was submitted")
+		t.Fatalf("submissions after %s = 0, want 1", crashWait)
 	}
 	p.kill()
 	close(killed)
@@ -192,9 +193,9 @@ func TestSubmitOutlastsARestart(t *testing.T) {
 	contains(t, "stdout", got.stdout, "done       "+image+"  job ", "\n           file://")
 }
 
-// The receiver is killed when its request is with the vendor and the answer is not back. The job is not sent again, and its
-// callback says after the next start which job it was.
-func TestKilledWhileSubmitting(t *testing.T) {
+// The receiver is killed between the request to the vendor and its response. The job is not submitted again; its
+// callback names it after the next start.
+func TestKillWhileSubmitting(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		callbacks := fakevendor.Plan{Attempts: 20}
@@ -203,9 +204,9 @@ func TestKilledWhileSubmitting(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = vendor.Close() })
-		address, door := freeAddress(t), freeAddress(t)
+		address, admin := testkit.FreeAddress(t), testkit.FreeAddress(t)
 		env := []string{
-			"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + door, "RECEIVER_PUBLIC_URL=http://" + address,
+			"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + admin, "RECEIVER_PUBLIC_URL=http://" + address,
 			"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 		}
 		if place.Kind == database.Postgres {
@@ -220,19 +221,19 @@ func TestKilledWhileSubmitting(t *testing.T) {
 		got := run(t, env, "submit", "https://example.com/a.png").expect(t, 1)
 		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "receiver jobs list")
 		serve(t, folder, env...)
-		awaitArrival(t, "http://"+door)
+		awaitArrival(t, "http://"+admin)
 		if n := vendor.Calls(fakevendor.CallProcess); n != 1 {
-			t.Errorf("it was sent %d times", n)
+			t.Errorf("submissions = %d, want 1", n)
 		}
 	})
 }
 
-// awaitArrival waits until the only job that is expected has arrived, and its event is done.
+// awaitArrival waits until the only tracked job has arrived and its event is done.
 func awaitArrival(t *testing.T, admin string) {
 	t.Helper()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(processTimeout)
 	for {
 		var list struct {
 			Jobs []struct{ Job, State, Event string }
@@ -259,7 +260,7 @@ func getJSON(t *testing.T, address string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := (&http.Client{Timeout: patience}).Do(request)
+	answer, err := (&http.Client{Timeout: processTimeout}).Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,8 +270,8 @@ func getJSON(t *testing.T, address string, into any) {
 	}
 }
 
-// What a proxy in between answers says nothing of whether the request was passed on, so it is not sent again.
-func TestSubmitDoesNotBelieveAProxy(t *testing.T) {
+// The response of a proxy does not tell whether the receiver got the request, so it is not sent again.
+func TestSubmitDoesNotRetryAfterProxy(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -281,7 +282,7 @@ func TestSubmitDoesNotBelieveAProxy(t *testing.T) {
 	got := run(t, nil, "submit", "https://example.com/a.png", "--url", proxy.URL).expect(t, 1)
 	contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "503")
 	if n := asked.Load(); n != 1 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("submissions = %d, want 1", n)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"flag"
 	"math/rand/v2"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 // The run is of 2,000 jobs with "make proof"; every day fewer have to do.
@@ -45,9 +44,9 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	if err := vendor.Flap(fakevendor.Flapping{Seed: 7, Fail: 0.05, Drop: 0.05}); err != nil {
 		t.Fatal(err)
 	}
-	folder, address := t.TempDir(), freeAddress(t)
+	folder, address := t.TempDir(), testkit.FreeAddress(t)
 	env := []string{
-		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + freeAddress(t), "RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 		"RECEIVER_DEEPIMAGE_CALLS_PER_SECOND=1000", "RECEIVER_DEEPIMAGE_UNKNOWN_PER_MINUTE=10000", "RECEIVER_RECONCILE_AFTER=2s",
 		"RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 	}
@@ -89,39 +88,24 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	waitUntilTrusted(t, stores, p)
 	checkTrusted(t, stores.Work.Reader, vendor, jobs, sent)
 	if key := vendor.APIKey(); strings.Contains(p.command.String(), key) {
-		t.Error("the key is in a command line")
+		t.Error("command line has the API key, want it absent")
 	}
 	p.kill()
 	if strings.Contains(p.log.String(), vendor.APIKey()) {
-		t.Error("the key is in the log")
+		t.Error("log has the API key, want it redacted")
 	}
 }
 
-// trustWait is how long a run may take.
+// trustWait bounds one run.
 func trustWait() time.Duration { return crashWait + time.Duration(*proofJobs)*50*time.Millisecond }
 
-// freeAddress is below the ports that the system gives to outgoing connections, so that it is free again after a restart.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var listening net.ListenConfig
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		if listener, err := listening.Listen(t.Context(), "tcp", address); err == nil {
-			_ = listener.Close()
-			return address
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// waitUntilTrusted waits until nothing is expected and nothing is to be done.
+// waitUntilTrusted waits until every tracked job is resolved and no work is pending.
 func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 	t.Helper()
 	inbox, work := stores.Inbox.Reader, stores.Work.Reader
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(2 * trustWait()) // in Postgres leases of the killed run out first
+	deadline := time.After(2 * trustWait()) // with Postgres, the leases of killed replicas expire first
 	for {
 		waiting, expected := count(t, inbox, "SELECT count(*) FROM outbox"), count(t, work, "SELECT count(*) FROM tracked_jobs WHERE resolved_at IS NULL")
 		open := count(t, work, "SELECT count(*) FROM events WHERE state NOT IN ('done', 'dead', 'quarantined')")
@@ -131,9 +115,9 @@ func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 		select {
 		case <-look.C:
 		case <-p.exited:
-			t.Fatalf("the receiver ended: %v\n%s", p.err, p.log)
+			t.Fatalf("receiver exited with %v, want it running\n%s", p.err, p.log)
 		case <-deadline:
-			t.Fatalf("%d events wait in the inbox, %d are not done, %d callbacks are expected", waiting, open, expected)
+			t.Fatalf("events in the inbox = %d, events not done = %d, open tracked jobs = %d, want 0 of each", waiting, open, expected)
 		}
 	}
 }
@@ -141,7 +125,7 @@ func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []fakevendor.Job, sent []fakevendor.Delivery) {
 	t.Helper()
 	if dead := count(t, work, "SELECT count(*) FROM events WHERE state = 'dead'"); dead != 0 {
-		t.Errorf("%d events are dead", dead)
+		t.Errorf("dead events = %d, want 0", dead)
 	}
 	for _, job := range jobs {
 		var events int
@@ -149,7 +133,7 @@ func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []
 		err := work.QueryRowContext(t.Context(), `SELECT count(*), max(sha256) FROM events JOIN artifacts ON event_id = id
 			WHERE job = $1 AND state = 'done' AND artifacts.position = 0`, job.ID).Scan(&events, &sum)
 		if err != nil || events != 1 || sum != job.Images[0].SHA256 {
-			t.Errorf("job %s: %d images, sum %q, error %v", job.ID, events, sum, err)
+			t.Errorf("job %s: images = %d, SHA-256 = %q, error %v, want 1 and %s", job.ID, events, sum, err, job.Images[0].SHA256)
 		}
 	}
 	lost, forged := 0, 0
@@ -158,20 +142,20 @@ func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []
 		case d.Lost:
 			lost++
 		case d.Err != nil:
-			t.Errorf("the callback of %s was not delivered: %v", d.Job.ID, d.Err)
+			t.Errorf("delivery of the callback of %s = %v, want no error", d.Job.ID, d.Err)
 		case d.Forged:
 			forged++
 			if vendor.Requests(d.Job.ResultURL) != 0 {
-				t.Errorf("a forged image of %s was fetched", d.Job.ID)
+				t.Errorf("requests for the forged image of %s = %d, want 0", d.Job.ID, vendor.Requests(d.Job.ResultURL))
 			}
 		}
 	}
 	calls := vendor.Calls(fakevendor.CallResult)
 	t.Logf("%d jobs, %d callbacks lost, %d forged: %d look-ups", len(jobs), lost, forged, calls)
 	if bound := int64(callsPerJob*float64(len(jobs)+forged)) + trustKills*callsPerKill; calls > bound {
-		t.Errorf("%d look-ups, more than %d", calls, bound)
+		t.Errorf("look-ups = %d, want at most %d", calls, bound)
 	}
 	if lost == 0 {
-		t.Error("no callback was lost: that proves little")
+		t.Error("lost callbacks = 0, want some")
 	}
 }

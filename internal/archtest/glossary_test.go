@@ -161,8 +161,6 @@ func unclean() []string {
 		"internal/deepimage",
 		"internal/event",
 		"internal/executor",
-		"internal/fakevendor",
-		"internal/fakevendor/fakevendortest",
 		"internal/fetch",
 		"internal/handler/download",
 		"internal/handler/forward",

@@ -17,10 +17,10 @@ type callback struct {
 	Results   json.RawMessage `json:"results"`
 }
 
-// Callback is the body that the vendor sends to webhook when the job is done. As
-// the real one it echoes the request in data, the address of the webhook included.
+// Callback returns the body that the vendor sends to webhook when the job is done. Like
+// the real one it echoes the request in data, with the address of the webhook.
 func (v *Vendor) Callback(job Job, webhook string) []byte {
-	resultURL, results := job.say()
+	resultURL, results := job.result()
 	body, err := json.Marshal(callback{
 		Job:       job.ID,
 		Data:      job.echo(webhook),
@@ -33,8 +33,8 @@ func (v *Vendor) Callback(job Job, webhook string) []byte {
 	return body
 }
 
-// say gives result_url and results in the job's shape; nil is null.
-func (j Job) say() (resultURL *string, results json.RawMessage) {
+// result returns result_url and results in the job's shape; nil is null.
+func (j Job) result() (resultURL *string, results json.RawMessage) {
 	storage := StorageURL
 	switch j.options.Shape {
 	case ResultURL:
@@ -69,8 +69,8 @@ func (j Job) results() json.RawMessage {
 	}
 }
 
-// echo gives the request as the vendor echoes it. Where the request is an object,
-// it holds the webhook's address; a request of another shape is echoed as it is.
+// echo returns the request as the vendor echoes it. An object gets the webhook's address; a request of another shape
+// is not changed.
 func (j Job) echo(webhook string) json.RawMessage {
 	request := map[string]json.RawMessage{}
 	switch {

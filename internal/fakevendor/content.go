@@ -14,7 +14,7 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// maxContentBytes bounds the painted files that are kept; what does not fit is painted again when it is asked for.
+// maxContentBytes bounds the painted files that are kept. Others are painted again for each request.
 const maxContentBytes = 64 << 20
 
 // content is the bytes of one file.
@@ -25,7 +25,7 @@ type content interface {
 	open() io.ReadSeeker // a reader of its own
 }
 
-// contents makes files and keeps the small ones, the oldest leaving first.
+// contents makes files and keeps the small ones. The oldest is dropped first.
 type contents struct {
 	mutex   sync.Mutex
 	entries map[picture]content
@@ -68,7 +68,7 @@ func (c *contents) keep(wanted picture, made content) {
 	}
 }
 
-// entryBytes is what remembering any file costs beside its bytes.
+// entryBytes is the memory of an entry beside the bytes of the file.
 const entryBytes = 512
 
 func held(c content) int64 {
@@ -92,7 +92,7 @@ func makeContent(wanted picture) (content, error) {
 	return &paintedFile{encoded, sha256.Sum256(encoded), wanted.width, wanted.height}, nil
 }
 
-// isBroken says whether nobody can read a WebP picture: one of some hundred that the encoder makes is such.
+// isBroken reports whether a WebP picture cannot be decoded. The encoder produces about one such picture in some hundred.
 func isBroken(encoded []byte) bool {
 	_, err := webp.Decode(bytes.NewReader(encoded))
 	return err != nil

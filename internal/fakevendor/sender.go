@@ -25,17 +25,17 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// Answer is what a receiver said to a callback.
+// Answer is a receiver's answer to a callback.
 type Answer struct {
 	Status     int
 	Body       []byte        // its first 64 KiB
-	RetryAfter time.Duration // 0 if it said nothing
+	RetryAfter time.Duration // 0 without the header
 }
 
-// Accepted says whether the vendor would count the callback as delivered.
+// Accepted reports whether the vendor counts the callback as delivered.
 func (a Answer) Accepted() bool { return a.Status >= 200 && a.Status <= 299 }
 
-// newClient makes the sender's client. It follows no redirect and asks no proxy.
+// newClient returns the sender's client. It follows no redirect and uses no proxy.
 func newClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,
@@ -48,8 +48,8 @@ func newClient(timeout time.Duration) *http.Client {
 	}
 }
 
-// Send posts body to webhook once and gives the answer, whatever its status. The
-// error says that there was none.
+// Send posts body to webhook once and returns the answer, whatever its status. An error
+// means that there was none.
 func (v *Vendor) Send(ctx context.Context, webhook string, body []byte) (Answer, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, webhook, bytes.NewReader(body))
 	if err != nil {
@@ -70,7 +70,7 @@ func (v *Vendor) Send(ctx context.Context, webhook string, body []byte) (Answer,
 	return answer, nil
 }
 
-// withoutURL drops the webhook's address from an error: its token is a secret.
+// withoutURL removes the webhook's address from an error: its token is a secret.
 func withoutURL(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err

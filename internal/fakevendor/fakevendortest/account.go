@@ -2,7 +2,7 @@ package fakevendortest
 
 import "sync"
 
-// account is what the plan allows.
+// account has the limits of the plan.
 type account struct {
 	mutex   sync.Mutex
 	slots   int // jobs that may be under way at the same time
@@ -11,8 +11,8 @@ type account struct {
 	jobs    int // submitted so far
 }
 
-// take begins a job and gives its number, from 0. It says why there is none.
-func (a *account) take() (number int, refused submission) {
+// acquire begins a job and returns its number, from 0, or why there is none.
+func (a *account) acquire() (number int, refused submission) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	switch {
@@ -24,11 +24,11 @@ func (a *account) take() (number int, refused submission) {
 	a.credits--
 	a.busy++
 	a.jobs++
-	return a.jobs - 1, taken
+	return a.jobs - 1, accepted
 }
 
-// give ends a job.
-func (a *account) give() {
+// release ends a job.
+func (a *account) release() {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.busy--
@@ -40,11 +40,11 @@ func (a *account) left() int {
 	return a.credits
 }
 
-// submission is what becomes of a request to process an image.
+// submission is the outcome of a request to process an image.
 type submission int
 
 const (
-	taken submission = iota
+	accepted submission = iota
 	noSlot
 	noCredits
 )

@@ -19,7 +19,7 @@ const (
 	CallMe            Call = "me"             // GET /me
 )
 
-// message is what the API says when it has nothing better.
+// message is a response without a result.
 type message struct {
 	Message string `json:"message"`
 	Status  State  `json:"status,omitempty"`
@@ -27,7 +27,7 @@ type message struct {
 	Code    string `json:"code,omitempty"`
 }
 
-// result is what the API says of a job.
+// result is the response about a job.
 type result struct {
 	Status    State   `json:"status"`
 	Job       string  `json:"job"`
@@ -51,7 +51,7 @@ func (v *Vendor) routeAPI() {
 	}
 }
 
-// serveAPI counts a call, plays the trouble that is due, and asks for the key.
+// serveAPI counts a call, applies its trouble, and checks the key.
 func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		number := v.calls.count(call)
@@ -67,7 +67,7 @@ func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// admits checks the key. The traps are the real one's: a wrong key is a 404.
+// admits checks the key. Like the real one it answers 404 to a wrong key.
 func (v *Vendor) admits(w http.ResponseWriter, r *http.Request) bool {
 	switch key := r.Header.Get("x-api-key"); {
 	case key == "":
@@ -92,7 +92,7 @@ func (v *Vendor) serveResult(w http.ResponseWriter, r *http.Request) {
 	reply(w, status, body)
 }
 
-// serveDelete removes a job's images. What the real one answers is not known.
+// serveDelete removes a job's images. The answer of the real one is unknown.
 func (v *Vendor) serveDelete(w http.ResponseWriter, r *http.Request) {
 	found := v.job(r.PathValue("job"))
 	switch {
@@ -106,7 +106,7 @@ func (v *Vendor) serveDelete(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveMe tells of the account, and gives the key away, as the real one does.
+// serveMe describes the account and reveals the key, as the real one does.
 func (v *Vendor) serveMe(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]any{
 		"username": "fake@example.com", "credits": v.account.left(), "api_key": v.options.APIKey, "webhooks": map[string]string{},
@@ -121,10 +121,10 @@ func replyDeleted(w http.ResponseWriter) {
 	reply(w, http.StatusNotFound, message{Message: "Image deleted", Status: Complete})
 }
 
-func reply(w http.ResponseWriter, status int, said any) {
+func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(said) // the client may have gone
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }
 
 // callCounts counts calls of the API by their kind.

@@ -11,15 +11,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// said is one answer of the API.
-type said struct {
+// apiResponse is one response of the API.
+type apiResponse struct {
 	status int
 	header http.Header
 	body   string
 }
 
 // call calls the API with the right key.
-func call(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) (said, error) {
+func call(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) (apiResponse, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, vendor.APIURL()+path, strings.NewReader(body))
 	if err != nil {
@@ -33,14 +33,14 @@ func call(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return said{}, err
+		return apiResponse{}, err
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
-	return said{response.StatusCode, response.Header, strings.TrimSpace(string(read))}, err
+	return apiResponse{response.StatusCode, response.Header, strings.TrimSpace(string(read))}, err
 }
 
-func mustCall(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) said {
+func mustCall(t *testing.T, vendor *fakevendortest.Vendor, method, path, body string) apiResponse {
 	t.Helper()
 	got, err := call(t, vendor, method, path, body)
 	if err != nil {
@@ -81,19 +81,19 @@ func TestTroubles(t *testing.T) {
 			fill := strings.NewReplacer(`"J"`, `"`+job.ID+`"`, `"U"`, `"`+job.ResultURL+`"`)
 			got, err := call(t, vendor, http.MethodGet, "/result/"+job.ID, "")
 			if (err != nil) != (row.status == 0) || got.status != row.status {
-				t.Fatalf("%+v, %v", got, err)
+				t.Fatalf("response = %+v, error %v, want status %d", got, err, row.status)
 			}
 			if row.body != "" && got.body != fill.Replace(row.body) {
-				t.Errorf("got %.300s", got.body)
+				t.Errorf("body = %.300s, want %.300s", got.body, row.body)
 			}
 			if row.header[0] != "" && got.header.Get(row.header[0]) != row.header[1] {
-				t.Errorf("%s is %q", row.header[0], got.header.Get(row.header[0]))
+				t.Errorf("%s = %q, want %q", row.header[0], got.header.Get(row.header[0]), row.header[1])
 			}
 			if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.body != fill.Replace(whole) {
-				t.Errorf("the second call is hit too: %+v", got)
+				t.Errorf("second response = %+v, want it without the trouble", got)
 			}
 			if vendor.Looks(job.ID) != 2 || vendor.Calls(fakevendortest.CallResult) != 2 {
-				t.Errorf("%d and %d calls counted", vendor.Looks(job.ID), vendor.Calls(fakevendortest.CallResult))
+				t.Errorf("calls about the job = %d, of all jobs = %d, want 2 of each", vendor.Looks(job.ID), vendor.Calls(fakevendortest.CallResult))
 			}
 		})
 	}
@@ -118,14 +118,14 @@ func TestDisturbHitsTheCallsItNames(t *testing.T) {
 		}
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/me", ""); got.status != 503 || struck != 1 {
-		t.Errorf("%+v, struck %d times", got, struck)
+		t.Errorf("response = %+v, struck %d times, want 503 and once", got, struck)
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/me", ""); got.status != 200 || !strings.Contains(got.body, vendor.APIKey()) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want 200", got)
 	}
 }
 
-func TestFlappingIsTheSameEachTime(t *testing.T) {
+func TestFlappingIsReproducible(t *testing.T) {
 	t.Parallel()
 	const calls = 200
 	flapping := fakevendortest.Flapping{Seed: 3, Fail: 0.1, Limit: 0.1, Drop: 0.1, Slow: 0.1, Pause: time.Microsecond}
@@ -135,21 +135,21 @@ func TestFlappingIsTheSameEachTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range calls {
-			got, err := call(t, vendor, http.MethodGet, "/result/nobody", "")
+			got, err := call(t, vendor, http.MethodGet, "/result/unknown", "")
 			fates += map[int]string{404: ".", 503: "f", 429: "l", 0: "d"}[got.status]
 			if (err != nil) != (got.status == 0) {
-				t.Fatalf("%+v, %v", got, err)
+				t.Fatalf("response = %+v, error %v, want an error only without a status", got, err)
 			}
 		}
 		return fates
 	}
 	first := fates()
 	if second := fates(); first != second {
-		t.Errorf("%s\n%s", first, second)
+		t.Errorf("outcomes = %s, want %s", second, first)
 	}
 	for _, fate := range []string{"f", "l", "d"} {
 		if share := float64(strings.Count(first, fate)) / calls; share < 0.04 || share > 0.2 {
-			t.Errorf("%v of the calls are %s", share, fate)
+			t.Errorf("share of %s = %v, want 0.04 to 0.2", fate, share)
 		}
 	}
 }
@@ -160,17 +160,17 @@ func TestDelete(t *testing.T) {
 	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	for n, want := range []int{200, 404, 404} {
 		if got := mustCall(t, vendor, http.MethodDelete, "/result/"+job.ID, ""); got.status != want || !strings.Contains(got.body, "Image deleted") {
-			t.Errorf("call %d: %+v", n, got)
+			t.Errorf("response %d = %+v, want %d", n, got, want)
 		}
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.status != 404 || got.body != `{"message":"Image deleted","status":"complete"}` {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want 404 and the status complete", got)
 	}
 	if response, _, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusNotFound {
-		t.Errorf("the image is still there: %v, %v", response, err)
+		t.Errorf("response = %v, error %v, want 404", response, err)
 	}
-	if got := mustCall(t, vendor, http.MethodDelete, "/result/nobody", ""); got.status != 404 || got.body != `{"message":"Job not found"}` {
-		t.Errorf("%+v", got)
+	if got := mustCall(t, vendor, http.MethodDelete, "/result/unknown", ""); got.status != 404 || got.body != `{"message":"Job not found"}` {
+		t.Errorf("response = %+v, want 404 without a status", got)
 	}
 }
 
@@ -179,19 +179,19 @@ func TestStatesChange(t *testing.T) {
 	vendor := start(t)
 	job := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Predicting})
 	if response, _, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusNotFound {
-		t.Errorf("an image before its time: %v, %v", response, err)
+		t.Errorf("response = %v, error %v, want 404", response, err)
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, `"predicting"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want the status predicting", got)
 	}
 	if err := vendor.SetState(job.ID, fakevendortest.Complete); err != nil {
 		t.Fatal(err)
 	}
 	if response, body, err := ask(t, job.ResultURL, nil); err != nil || response.StatusCode != http.StatusOK || digest(body) != job.Images[0].SHA256 {
-		t.Errorf("%v, %v", response, err)
+		t.Errorf("response = %v, error %v, want 200 and the image", response, err)
 	}
-	if vendor.SetState("nobody", fakevendortest.Complete) == nil || vendor.Expire("nobody", 403) == nil {
-		t.Error("a job that is not there changed")
+	if vendor.SetState("unknown", fakevendortest.Complete) == nil || vendor.Expire("unknown", 403) == nil {
+		t.Errorf("changes of an unknown job have no error, want one of each")
 	}
 }
 
@@ -204,11 +204,11 @@ func TestExpiredAddressesAreRenewed(t *testing.T) {
 		if response, _, err := ask(t, address, nil); err != nil || response.StatusCode != status {
 			t.Errorf("%v, %v, want %d", response, err, status)
 		}
-		told := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, "").body
-		_, address, _ = strings.Cut(told, `"result_url":"`)
+		answered := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, "").body
+		_, address, _ = strings.Cut(answered, `"result_url":"`)
 		address = strings.ReplaceAll(strings.TrimSuffix(address, `"}`), `\u0026`, "&")
 		if response, body, err := ask(t, address, nil); err != nil || response.StatusCode != http.StatusOK || digest(body) != job.Images[0].SHA256 {
-			t.Errorf("%s: %v, %v", address, response, err)
+			t.Errorf("response for %s = %v, error %v, want 200 and the image", address, response, err)
 		}
 		if err := vendor.Expire(job.ID, http.StatusGone); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,7 @@ func TestAPIShapes(t *testing.T) {
 	}
 }
 
-func TestTroublesThatMakeNoSense(t *testing.T) {
+func TestInvalidTroubles(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	for name, trouble := range map[string]fakevendortest.Trouble{
@@ -239,17 +239,17 @@ func TestTroublesThatMakeNoSense(t *testing.T) {
 		"times":  {Kind: fakevendortest.Refuse, Times: -1},
 	} {
 		if vendor.Disturb(trouble) == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("Disturb(%s) = nil, want an error", name)
 		}
 	}
 	for name, flapping := range map[string]fakevendortest.Flapping{"share": {Fail: 1.1}, "negative": {Drop: -0.1}, "pause": {Slow: 1}} {
 		if vendor.Flap(flapping) == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("Flap(%s) = nil, want an error", name)
 		}
 	}
 }
 
-func TestCloseEndsALag(t *testing.T) {
+func TestCloseEndsLag(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
@@ -269,14 +269,14 @@ func TestCloseEndsALag(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-broken; err == nil {
-		t.Error("the call was answered")
+		t.Errorf("call = nil, want an error")
 	}
 }
 
-func TestTheKeyIsAskedFor(t *testing.T) {
+func TestKeyIsRequired(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for _, path := range []string{"/me", "/result/nobody"} {
+	for _, path := range []string{"/me", "/result/unknown"} {
 		for key, want := range map[string]int{"": http.StatusForbidden, "another": http.StatusNotFound} {
 			header := http.Header{}
 			if key != "" {
@@ -284,7 +284,7 @@ func TestTheKeyIsAskedFor(t *testing.T) {
 			}
 			response, body, err := ask(t, vendor.APIURL()+path, header)
 			if err != nil || response.StatusCode != want || bytes.Contains(body, []byte(vendor.APIKey())) {
-				t.Errorf("%s with %q: %v, %v, %s", path, key, response, err, body)
+				t.Errorf("response for %s with key %q = %v, error %v, body %s, want %d and no key", path, key, response, err, body, want)
 			}
 		}
 	}

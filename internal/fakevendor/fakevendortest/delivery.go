@@ -11,13 +11,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
-// Delivery is one callback that was delivered, or was not.
+// Delivery is the outcome of one callback.
 type Delivery struct {
 	Job      Job
 	Copy     int           // 0 for the first callback of the job, 1 for its repeat, and so on
-	Lost     bool          // nothing was sent, as the chances had it
-	Forged   bool          // sent by somebody else: a made-up Job, or a real one's id with a made-up address
-	Late     time.Duration // how long it was held back
+	Lost     bool          // nothing was sent, by chance
+	Forged   bool          // sent by a forger: an invented job, or the id of a real one with an invented address
+	Late     time.Duration // delay before the first attempt
 	Attempts int
 	Answer   Answer // the last one
 	Err      error  // why there is no accepted answer; nil if there is one, or it was lost
@@ -29,17 +29,17 @@ type Plan struct {
 	Attempts    int            // per callback, at most 20; 0 is 1
 	Concurrency int            // deliveries at the same time, at most 256; 0 is 1
 	Shuffle     uint64         // not 0: out of order, as this seed says
-	Chances     Chances        // what happens to them on their way
+	Chances     Chances        // faults on their way
 	Delivered   func(Delivery) // called as each ends, but the lost, from several goroutines; may be nil
 }
 
-// Deliver sends the callbacks of jobs to webhook and gives what became of each,
-// in the order of the plan. It returns when all have ended; the context ends them early.
+// Deliver sends the callbacks of jobs to webhook and returns the outcomes in the order of the plan. It returns when
+// all have ended; the context ends them early.
 func (v *Vendor) Deliver(ctx context.Context, webhook string, plan Plan, jobs ...Job) []Delivery {
 	return v.deliverFrom(ctx, webhook, plan, 0, jobs)
 }
 
-// deliverFrom is Deliver for jobs of which the first is the n-th that the chances know.
+// deliverFrom is Deliver for jobs whose chances begin with the n-th.
 func (v *Vendor) deliverFrom(ctx context.Context, webhook string, plan Plan, n int, jobs []Job) []Delivery {
 	deliveries := v.layOut(plan, n, jobs)
 	order := make([]*Delivery, 0, len(deliveries))
@@ -48,7 +48,7 @@ func (v *Vendor) deliverFrom(ctx context.Context, webhook string, plan Plan, n i
 			order = append(order, d)
 		}
 	}
-	// Those held back wait for their time before they wait for a slot, so that they hold up nobody else.
+	// Delayed callbacks wait for their time before they wait for a slot, so that they do not block others.
 	slices.SortStableFunc(order, func(a, b *Delivery) int { return cmp.Compare(a.Late, b.Late) })
 	slots := make(chan struct{}, min(max(plan.Concurrency, 1), fakevendor.MaxConnections))
 	var sending sync.WaitGroup
@@ -71,7 +71,7 @@ func (v *Vendor) deliverFrom(ctx context.Context, webhook string, plan Plan, n i
 	return deliveries
 }
 
-// layOut says what is to be sent.
+// layOut returns the deliveries of a plan.
 func (v *Vendor) layOut(plan Plan, first int, jobs []Job) []Delivery {
 	var laid []Delivery
 	for n, job := range jobs {

@@ -9,27 +9,27 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// fates writes what became of each delivery, one character for each.
+// fates returns the outcomes of deliveries, one character for each.
 func fates(deliveries []fakevendortest.Delivery) string {
-	var told strings.Builder
+	var text strings.Builder
 	for _, d := range deliveries {
 		switch {
 		case d.Lost:
-			told.WriteString("l")
+			text.WriteString("l")
 		case d.Forged:
-			told.WriteString("f")
+			text.WriteString("f")
 		case d.Copy > 0:
-			told.WriteString("d")
+			text.WriteString("d")
 		case d.Late > 0:
-			told.WriteString("w")
+			text.WriteString("w")
 		default:
-			told.WriteString(".")
+			text.WriteString(".")
 		}
 	}
-	return told.String()
+	return text.String()
 }
 
-func TestChancesAreTheSameEachTime(t *testing.T) {
+func TestChancesAreReproducible(t *testing.T) {
 	t.Parallel()
 	const jobs = 300
 	deliver := func(chances fakevendortest.Chances) []fakevendortest.Delivery {
@@ -45,12 +45,12 @@ func TestChancesAreTheSameEachTime(t *testing.T) {
 	deliveries := deliver(chances)
 	for _, d := range deliveries {
 		if d.Err != nil || d.Lost != (d.Attempts == 0) || d.Late > chances.MaxDelay {
-			t.Errorf("%+v", d)
+			t.Errorf("delivery = %+v, want attempts only if not lost, and a delay of at most %s", d, chances.MaxDelay)
 		}
 	}
 	first := fates(deliveries)
 	if second := fates(deliver(chances)); first != second {
-		t.Errorf("%s\n%s", first, second)
+		t.Errorf("outcomes = %s, want %s", second, first)
 	}
 	for fate, want := range map[string]float64{"l": 0.2, "d": 0.16, "f": 0.05, "w": 0.08} {
 		if share := float64(strings.Count(first, fate)) / jobs; share < want/2 || share > want*2 {
@@ -59,7 +59,7 @@ func TestChancesAreTheSameEachTime(t *testing.T) {
 	}
 	chances.Seed++
 	if fates(deliver(chances)) == first {
-		t.Error("another seed changes nothing")
+		t.Errorf("outcomes of another seed = %s, want others", first)
 	}
 }
 
@@ -71,28 +71,28 @@ func TestForgeriesLookReal(t *testing.T) {
 	plan := fakevendortest.Plan{Chances: fakevendortest.Chances{Forge: 1, Impersonate: 1}}
 	deliveries := vendor.Deliver(t.Context(), webhook, plan, job)
 	if fates(deliveries) != ".ff" || len(bodies) != 3 {
-		t.Fatalf("%s, %d callbacks", fates(deliveries), len(bodies))
+		t.Fatalf("outcomes = %s, callbacks = %d, want .ff and 3", fates(deliveries), len(bodies))
 	}
 	forged, impersonated := deliveries[1].Job, deliveries[2].Job
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+forged.ID, ""); got.body != `{"message":"Job not found"}` {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want that the job is unknown", got)
 	}
 	if got := mustCall(t, vendor, http.MethodDelete, "/result/"+forged.ID, ""); got.body != `{"message":"Job not found"}` {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want that the job is unknown", got)
 	}
 	if impersonated.ID != job.ID || impersonated.ResultURL == job.ResultURL {
-		t.Errorf("%+v", impersonated)
+		t.Errorf("forged job = %+v, want the id %s and another address", impersonated, job.ID)
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); !strings.Contains(got.body, job.ResultURL) {
-		t.Errorf("the API lies: %+v", got)
+		t.Errorf("response = %+v, want the address %s", got, job.ResultURL)
 	}
 	for _, forger := range []fakevendortest.Job{forged, impersonated} {
 		response, body, err := ask(t, forger.ResultURL, nil)
 		if err != nil || response.StatusCode != http.StatusOK || digest(body) != forger.Images[0].SHA256 || vendor.Requests(forger.ResultURL) != 1 {
-			t.Errorf("%v, %v, %d requests", response, err, vendor.Requests(forger.ResultURL))
+			t.Errorf("response = %v, error %v, requests = %d, want 200, the image and 1", response, err, vendor.Requests(forger.ResultURL))
 		}
 	}
 	if vendor.Requests(job.ResultURL) != 0 {
-		t.Error("the real image was asked for")
+		t.Errorf("requests for the real image = %d, want 0", vendor.Requests(job.ResultURL))
 	}
 }

@@ -81,7 +81,7 @@ func digest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestImagesAreWhatTheJobSays(t *testing.T) {
+func TestImagesMatchJob(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	for name, options := range map[string]fakevendortest.JobOptions{
@@ -99,13 +99,13 @@ func TestImagesAreWhatTheJobSays(t *testing.T) {
 			want := newJob(t, vendor, options).Images[0]
 			response, body, err := ask(t, want.URL, nil)
 			if err != nil || response.StatusCode != http.StatusOK {
-				t.Fatalf("%v, %v", response, err)
+				t.Fatalf("response = %v, error %v, want 200", response, err)
 			}
 			if digest(body) != want.SHA256 || int64(len(body)) != want.Bytes || response.ContentLength != want.Bytes {
 				t.Fatalf("%d bytes with digest %s, announced %d, want %+v", len(body), digest(body), response.ContentLength, want)
 			}
 			if got := response.Header.Get("Content-Type"); got != want.Format.MediaType() {
-				t.Errorf("Content-Type %q", got)
+				t.Errorf("Content-Type = %q, want %q", got, want.Format.MediaType())
 			}
 			decoded, format, err := image.Decode(bytes.NewReader(body))
 			if err != nil {
@@ -119,16 +119,16 @@ func TestImagesAreWhatTheJobSays(t *testing.T) {
 	}
 }
 
-func TestSameJobMakesTheSameFile(t *testing.T) {
+func TestSameJobHasSameFile(t *testing.T) {
 	t.Parallel()
 	options := fakevendortest.JobOptions{ID: "job-1"}
 	first, second := newJob(t, start(t), options).Images[0], newJob(t, start(t), options).Images[0]
 	if first.SHA256 != second.SHA256 {
-		t.Errorf("%s and %s", first.SHA256, second.SHA256)
+		t.Errorf("SHA-256 = %s and %s, want equal ones", first.SHA256, second.SHA256)
 	}
 	other := newJob(t, start(t), fakevendortest.JobOptions{ID: "job-2"}).Images[0]
 	if first.SHA256 == other.SHA256 {
-		t.Error("two jobs have one picture")
+		t.Errorf("SHA-256 of another job = %s, want another one", other.SHA256)
 	}
 }
 
@@ -148,13 +148,13 @@ func TestRanges(t *testing.T) {
 			}
 			etag := whole.Header.Get("ETag")
 			if !strings.HasPrefix(etag, `"`) {
-				t.Fatalf("no strong validator: %q", etag)
+				t.Fatalf("ETag = %q, want a strong validator", etag)
 			}
 			for _, from := range []int64{1, 46, 47, 48, want.Bytes / 2, want.Bytes - 29, want.Bytes - 1} {
 				header := http.Header{"Range": {"bytes=" + strconv.FormatInt(from, 10) + "-"}, "If-Range": {etag}}
 				response, rest, err := ask(t, want.URL, header)
 				if err != nil || response.StatusCode != http.StatusPartialContent || !bytes.Equal(rest, body[from:]) {
-					t.Errorf("from %d: %v, %v, %d bytes", from, response, err, len(rest))
+					t.Errorf("response from %d = %v, error %v, %d bytes, want 206 and the rest", from, response, err, len(rest))
 				}
 			}
 		})
@@ -199,20 +199,20 @@ func TestFaults(t *testing.T) {
 			want := newJob(t, vendor, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{row.fault}}).Images[0]
 			response, body, err := ask(t, want.URL, nil)
 			if response == nil || response.StatusCode != row.status || (err != nil) != row.breaks {
-				t.Fatalf("%v, %v", response, err)
+				t.Fatalf("response = %v, error %v, want status %d", response, err, row.status)
 			}
 			if row.header[0] != "" && response.Header.Get(row.header[0]) != row.header[1] {
-				t.Errorf("%s: %q", row.header[0], response.Header.Get(row.header[0]))
+				t.Errorf("%s = %q, want %q", row.header[0], response.Header.Get(row.header[0]), row.header[1])
 			}
 			if row.length != nil && int64(len(body)) != row.length(want.Bytes) {
 				t.Errorf("%d of %d bytes", len(body), want.Bytes)
 			}
 			_, body, err = ask(t, want.URL, nil)
 			if err != nil || digest(body) != want.SHA256 {
-				t.Errorf("the second request is hit too: %v", err)
+				t.Errorf("second request: error %v, SHA-256 %s, want %s", err, digest(body), want.SHA256)
 			}
 			if got := vendor.Requests(want.URL); got != 2 {
-				t.Errorf("%d requests counted", got)
+				t.Errorf("requests = %d, want 2", got)
 			}
 		})
 	}
@@ -235,11 +235,11 @@ func TestFaultsFollowEachOther(t *testing.T) {
 		}
 	}
 	if response, _, err := ask(t, job.Images[1].URL, nil); err != nil || response.StatusCode != http.StatusGone {
-		t.Errorf("second image: %v, %v", response, err)
+		t.Errorf("response for the second image = %v, error %v, want 410", response, err)
 	}
 }
 
-func TestCloseEndsAStall(t *testing.T) {
+func TestCloseEndsStall(t *testing.T) {
 	t.Parallel()
 	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
@@ -255,7 +255,7 @@ func TestCloseEndsAStall(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := io.ReadAll(response.Body); err == nil {
-		t.Error("the stalled body came to a good end")
+		t.Errorf("stalled body has no error, want one")
 	}
 }
 
@@ -311,7 +311,7 @@ func TestDeliver(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body struct{ Job string }
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Method != http.MethodPost {
-			t.Errorf("%s: %v", r.Method, err)
+			t.Errorf("method = %s, error %v, want POST with JSON", r.Method, err)
 		}
 		mutex.Lock()
 		defer mutex.Unlock()
@@ -323,19 +323,19 @@ func TestDeliver(t *testing.T) {
 	}))
 	defer receiver.Close()
 	jobs := []fakevendortest.Job{newJob(t, vendor, fakevendortest.JobOptions{Seed: 1}), newJob(t, vendor, fakevendortest.JobOptions{Seed: 1})}
-	told := make(chan fakevendortest.Delivery, 4)
-	plan := fakevendortest.Plan{Copies: 2, Attempts: 3, Concurrency: 4, Shuffle: 1, Delivered: func(d fakevendortest.Delivery) { told <- d }}
+	delivered := make(chan fakevendortest.Delivery, 4)
+	plan := fakevendortest.Plan{Copies: 2, Attempts: 3, Concurrency: 4, Shuffle: 1, Delivered: func(d fakevendortest.Delivery) { delivered <- d }}
 	for _, delivery := range vendor.Deliver(t.Context(), receiver.URL, plan, jobs...) {
 		if delivery.Err != nil || string(delivery.Answer.Body) != delivery.Job.ID {
-			t.Errorf("%+v", delivery)
+			t.Errorf("delivery = %+v, want it accepted with the id of the job", delivery)
 		}
 	}
-	if len(told) != 4 || seen[jobs[0].ID] != 3 || seen[jobs[1].ID] != 3 {
-		t.Errorf("told of %d, received %v", len(told), seen)
+	if len(delivered) != 4 || seen[jobs[0].ID] != 3 || seen[jobs[1].ID] != 3 {
+		t.Errorf("deliveries = %d, received = %v, want 4 and 3 for each job", len(delivered), seen)
 	}
 }
 
-func TestDeliverGivesUp(t *testing.T) {
+func TestDeliverStops(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	job := newJob(t, vendor, fakevendortest.JobOptions{})
@@ -349,14 +349,14 @@ func TestDeliverGivesUp(t *testing.T) {
 	defer receiver.Close()
 	once := vendor.Deliver(t.Context(), receiver.URL, fakevendortest.Plan{}, job)
 	if once[0].Err == nil || once[0].Attempts != 1 || once[0].Answer.RetryAfter == 0 {
-		t.Errorf("%+v", once[0])
+		t.Errorf("delivery = %+v, want 1 attempt, an error and Retry-After", once[0])
 	}
 	cancelled := vendor.Deliver(ctx, receiver.URL+"/secret-token", fakevendortest.Plan{Attempts: 20}, job)
 	if cancelled[0].Err == nil || cancelled[0].Attempts > 2 {
-		t.Errorf("%+v", cancelled[0])
+		t.Errorf("delivery = %+v, want at most 2 attempts and an error", cancelled[0])
 	}
 	if strings.Contains(cancelled[0].Err.Error(), "secret-token") {
-		t.Errorf("the error tells the webhook's address: %v", cancelled[0].Err)
+		t.Errorf("error = %v, want it without the token", cancelled[0].Err)
 	}
 }
 
@@ -379,7 +379,7 @@ func TestResultAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			job := fakevendortest.Job{ID: "nobody"}
+			job := fakevendortest.Job{ID: "unknown"}
 			if row.state != "" {
 				job = newJob(t, vendor, fakevendortest.JobOptions{State: row.state})
 			}
@@ -390,13 +390,13 @@ func TestResultAPI(t *testing.T) {
 			response, body, err := ask(t, vendor.APIURL()+"/result/"+job.ID, header)
 			want := strings.NewReplacer(`"J"`, `"`+job.ID+`"`, `"U"`, `"`+job.ResultURL+`"`).Replace(row.want)
 			if err != nil || response.StatusCode != row.status || strings.TrimSpace(string(body)) != want {
-				t.Errorf("%v, %v, %s", response, err, body)
+				t.Errorf("response = %v, error %v, body %s, want %d and %s", response, err, body, row.status, want)
 			}
 		})
 	}
 }
 
-func TestRefusesWhatMakesNoSense(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
 	newJob(t, vendor, fakevendortest.JobOptions{ID: "taken"})
@@ -417,7 +417,7 @@ func TestRefusesWhatMakesNoSense(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if job, err := vendor.NewJob(options); err == nil {
-				t.Errorf("made %+v", job)
+				t.Errorf("NewJob() = %+v, want an error", job)
 			}
 		})
 	}

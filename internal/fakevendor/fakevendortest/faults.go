@@ -27,7 +27,7 @@ const (
 	Empty                      // 200 with no body
 	Short                      // 200 with the first Percent, announced and ended as if it were all
 	Redirect                   // 302 to Location
-	Compressed                 // the body gzipped, though nobody asked for it
+	Compressed                 // the body gzipped, although the client does not accept that
 )
 
 // Fault is one way to misbehave, for some or all requests for an image.

@@ -2,17 +2,16 @@ package fakevendortest
 
 import "fmt"
 
-// forgedOptions are what a forger offers: a good picture, so that only distrust keeps it out.
+// forgedOptions describe a valid picture, so that only verification rejects it.
 func forgedOptions() JobOptions {
 	return JobOptions{State: Forged, Width: 64, Height: 48, Seed: 1}
 }
 
-// Forge makes a job that the API does not know. Its images are on the host; Requests tells
-// whether somebody fell for it.
+// Forge creates a job that the API does not know. Its images are hosted, so that Requests counts who fetched them.
 func (v *Vendor) Forge() (Job, error) { return v.NewJob(forgedOptions()) }
 
-// Impersonate makes the job that a forger claims who knows the id of a real one: the callback
-// has another address in it. The API goes on to tell the truth about the id.
+// Impersonate creates the job of a forger who knows the id of a real one: its callback has another address. The API
+// continues to return the real address.
 func (v *Vendor) Impersonate(victim Job) (Job, error) {
 	options := forgedOptions()
 	options.ID = victim.ID

@@ -13,7 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
-// State is what the API says of a job; any other word than these is a status that it says.
+// State is the status of a job in the API. Other values than these are possible.
 type State string
 
 // The states of a job. Only Complete offers images.
@@ -21,11 +21,11 @@ const (
 	Received   State = "received"
 	NotStarted State = "not_started"
 	InProgress State = "in_progress"
-	Predicting State = "predicting" // documented nowhere, and seen
+	Predicting State = "predicting" // undocumented, but observed
 	Complete   State = "complete"
 	Failed     State = "failed"
 	Deleted    State = "deleted" // complete once, the image removed since
-	Forged     State = "forged"  // the API does not know it; the images are there to see whether somebody fetches them
+	Forged     State = "forged"  // the API does not know it; its images are hosted so that requests for them are counted
 )
 
 // job is a Job as the vendor remembers it.
@@ -37,8 +37,8 @@ type job struct {
 
 	mutex   sync.Mutex
 	state   State
-	lease   int // addresses given before this one have expired
-	expired int // the status they answer with
+	lease   int // addresses with a lower number have expired
+	expired int // status of expired addresses
 }
 
 // JobOptions describe a job; the zero value is one PNG of 320 by 200 pixels, delivered as documented.
@@ -136,8 +136,8 @@ func (j *job) expire(status int) {
 	j.expired = status
 }
 
-// answer is what the API says of the job.
-func (j *job) answer() (status int, said any) {
+// answer returns the response of the API about the job.
+func (j *job) answer() (status int, body any) {
 	switch state := j.now(); state {
 	case Forged:
 		return http.StatusNotFound, message{Message: "Job not found"}
@@ -146,15 +146,15 @@ func (j *job) answer() (status int, said any) {
 	case Deleted:
 		return http.StatusNotFound, message{Message: "Image deleted", Status: Complete}
 	case Complete:
-		return http.StatusOK, result{Complete, j.ID, j.told()}
+		return http.StatusOK, result{Complete, j.ID, j.resultURL()}
 	default:
 		none := ""
 		return http.StatusOK, result{state, j.ID, &none}
 	}
 }
 
-// told is the address that the API gives.
-func (j *job) told() *string {
+// resultURL returns the address in the response of the API.
+func (j *job) resultURL() *string {
 	address := j.ResultURL
 	switch j.options.APIShape {
 	case ResultStorage:
@@ -167,7 +167,7 @@ func (j *job) told() *string {
 	return &address
 }
 
-// leased marks an address as one that was given after the others had expired.
+// leased marks an address as newer than those that have expired.
 func (j *job) leased(address string) string {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
@@ -181,7 +181,7 @@ func (j *job) leased(address string) string {
 	return address + mark + "lease=" + strconv.Itoa(j.lease)
 }
 
-// refuses says with what status an image of the job is refused, 0 if it is not.
+// refuses returns the status with which an image of the job is refused, or 0.
 func (j *job) refuses(r *http.Request) (status int) {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
@@ -196,7 +196,7 @@ func (j *job) refuses(r *http.Request) (status int) {
 	}
 }
 
-// SetState changes what the API says of a job from now on.
+// SetState changes the state of a job.
 func (v *Vendor) SetState(id string, state State) error {
 	found := v.job(id)
 	if found == nil {
@@ -206,8 +206,7 @@ func (v *Vendor) SetState(id string, state State) error {
 	return nil
 }
 
-// Expire makes every address that was given of a job's images answer with status, such as 403;
-// the API gives new ones.
+// Expire makes every known address of a job's images answer with status, such as 403. The API returns new ones.
 func (v *Vendor) Expire(id string, status int) error {
 	found := v.job(id)
 	if found == nil {

@@ -16,28 +16,28 @@ const (
 	longestResult = 25 * time.Second
 )
 
-// Processing says what becomes of jobs that are submitted to the API; the zero value makes each
-// image at once, and calls back once.
+// Processing describes how jobs end that are submitted to the API. The zero value makes each image at once and
+// calls back once.
 type Processing struct {
 	Time      time.Duration // from the submission to the end of the job
 	Slots     int           // jobs under way at the same time that the plan allows; 0 is a million
 	Credits   int           // jobs that the account can pay; 0 is a million
-	Job       JobOptions    // what they are; ID, Data and State are made by the vendor
+	Job       JobOptions    // what they are; ID, Data and State are created by the vendor
 	End       State         // how they end; "" is Complete. Only that is called back, as nothing is known of failed ones
 	Callbacks Plan          // how they are called back, if the request names a webhook
 }
 
 // serveProcess takes a request and answers its job.
 func (v *Vendor) serveProcess(w http.ResponseWriter, r *http.Request) {
-	if made, _ := v.submitted(w, r); made != nil {
-		reply(w, http.StatusOK, message{Status: Received, Job: made.ID})
+	if created, _ := v.submitted(w, r); created != nil {
+		reply(w, http.StatusOK, message{Status: Received, Job: created.ID})
 	}
 }
 
 // serveProcessResult takes a request and answers the result, or the job if that takes too long.
 func (v *Vendor) serveProcessResult(w http.ResponseWriter, r *http.Request) {
-	made, ended := v.submitted(w, r)
-	if made == nil {
+	created, ended := v.submitted(w, r)
+	if created == nil {
 		return
 	}
 	timer := time.NewTimer(longestResult)
@@ -48,8 +48,8 @@ func (v *Vendor) serveProcessResult(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		panic(http.ErrAbortHandler)
 	}
-	status, said := made.answer()
-	reply(w, status, said)
+	status, body := created.answer()
+	reply(w, status, body)
 }
 
 // submitted makes a job of a request, or answers why not. The channel is closed when the job has ended.
@@ -64,7 +64,7 @@ func (v *Vendor) submitted(w http.ResponseWriter, r *http.Request) (*job, <-chan
 		reply(w, http.StatusBadRequest, message{Message: "Invalid request"})
 		return nil, nil
 	}
-	number, outcome := v.account.take()
+	number, outcome := v.account.acquire()
 	switch outcome {
 	case noSlot:
 		replyLimit(w)
@@ -75,18 +75,18 @@ func (v *Vendor) submitted(w http.ResponseWriter, r *http.Request) (*job, <-chan
 	}
 	options := v.options.Processing.Job
 	options.ID, options.Data, options.State = "", body, NotStarted
-	made, err := v.NewJob(options)
+	created, err := v.NewJob(options)
 	if err != nil {
-		v.account.give()
+		v.account.release()
 		reply(w, http.StatusBadRequest, message{Message: err.Error()})
 		return nil, nil
 	}
-	remembered := v.job(made.ID)
+	remembered := v.job(created.ID)
 	return remembered, v.process(remembered, number, request.Webhooks.Complete)
 }
 
 // process brings a job to its end by and by, and calls back.
-func (v *Vendor) process(made *job, number int, webhook string) <-chan struct{} {
+func (v *Vendor) process(created *job, number int, webhook string) <-chan struct{} {
 	ended := make(chan struct{})
 	if !v.begin() {
 		close(ended)
@@ -94,24 +94,24 @@ func (v *Vendor) process(made *job, number int, webhook string) <-chan struct{} 
 	}
 	go func() {
 		defer v.processing.Done()
-		done := v.proceed(made)
-		v.account.give()
+		done := v.proceed(created)
+		v.account.release()
 		close(ended)
-		if done && made.now() == Complete && webhook != "" {
-			v.deliverFrom(v.base, webhook, v.options.Processing.Callbacks, number, []Job{made.Job})
+		if done && created.now() == Complete && webhook != "" {
+			v.deliverFrom(v.base, webhook, v.options.Processing.Callbacks, number, []Job{created.Job})
 		}
 	}()
 	return ended
 }
 
 // proceed takes the job through its states. It is false if the vendor closes before the end.
-func (v *Vendor) proceed(made *job) bool {
+func (v *Vendor) proceed(created *job) bool {
 	steps := []State{InProgress, Predicting, orDefault(v.options.Processing.End, Complete)}
 	for _, state := range steps {
 		if !fakevendor.Sleep(v.base, v.options.Processing.Time/time.Duration(len(steps))) {
 			return false
 		}
-		made.become(state)
+		created.become(state)
 	}
 	return true
 }

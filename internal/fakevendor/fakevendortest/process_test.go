@@ -45,26 +45,26 @@ func jobIn(t *testing.T, body string) string {
 	t.Helper()
 	var named struct{ Job string }
 	if err := json.Unmarshal([]byte(body), &named); err != nil || named.Job == "" {
-		t.Fatalf("%s: %v", body, err)
+		t.Fatalf("body = %s, error %v, want one with a job", body, err)
 	}
 	return named.Job
 }
 
-func TestProcessMakesAJobAndCallsBack(t *testing.T) {
+func TestProcess(t *testing.T) {
 	t.Parallel()
 	vendor := startWith(t, fakevendortest.Processing{Time: 3 * time.Millisecond})
 	webhook, bodies := callbacks(t)
 	got := mustCall(t, vendor, http.MethodPost, "/process", `{"url":"https://example.com/a.png","webhooks":{"complete":"`+webhook+`"}}`)
 	id := jobIn(t, got.body)
 	if got.status != http.StatusOK || !strings.Contains(got.body, `"received"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want 200 and the status received", got)
 	}
-	told := <-bodies
-	if jobIn(t, told) != id || !strings.Contains(told, `"url":"https://example.com/a.png"`) || !strings.Contains(told, webhook) {
-		t.Errorf("called back with %s", told)
+	callback := <-bodies
+	if jobIn(t, callback) != id || !strings.Contains(callback, `"url":"https://example.com/a.png"`) || !strings.Contains(callback, webhook) {
+		t.Errorf("callback = %s, want the job %s with the URLs of the request", callback, id)
 	}
 	if got := mustCall(t, vendor, http.MethodGet, "/result/"+id, ""); !strings.Contains(got.body, `"status":"complete"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want the status complete", got)
 	}
 }
 
@@ -72,31 +72,31 @@ func TestProcessResultWaits(t *testing.T) {
 	t.Parallel()
 	vendor := startWith(t, fakevendortest.Processing{Time: 3 * time.Millisecond})
 	if got := mustCall(t, vendor, http.MethodPost, "/process_result", `{}`); got.status != http.StatusOK || !strings.Contains(got.body, `"status":"complete"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want 200 and the status complete", got)
 	}
 	failing := startWith(t, fakevendortest.Processing{End: fakevendortest.Failed})
 	if got := mustCall(t, failing, http.MethodPost, "/process_result", `{}`); got.status != http.StatusInternalServerError || !strings.Contains(got.body, `"failed"`) {
-		t.Errorf("%+v", got)
+		t.Errorf("response = %+v, want 500 and the status failed", got)
 	}
 }
 
-func TestProcessRefusesBeyondThePlan(t *testing.T) {
+func TestProcessBeyondPlan(t *testing.T) {
 	t.Parallel()
 	slots := startWith(t, fakevendortest.Processing{Time: endless, Slots: 2})
 	for n, want := range []int{200, 200, 429} {
 		if got := mustCall(t, slots, http.MethodPost, "/process", `{}`); got.status != want {
-			t.Errorf("submission %d: %+v", n, got)
+			t.Errorf("submission %d = %+v, want %d", n, got, want)
 		}
 	}
 	credits := startWith(t, fakevendortest.Processing{Credits: 1})
 	for n, want := range []int{200, 402} {
 		if got := mustCall(t, credits, http.MethodPost, "/process", `{}`); got.status != want {
-			t.Errorf("submission %d: %+v", n, got)
+			t.Errorf("submission %d = %+v, want %d", n, got, want)
 		}
 	}
 	for _, body := range []string{"", "null", "[]", `{"webhooks":1}`} {
 		if got := mustCall(t, slots, http.MethodPost, "/process", body); got.status != http.StatusBadRequest {
-			t.Errorf("%q: %+v", body, got)
+			t.Errorf("submission of %q = %+v, want 400", body, got)
 		}
 	}
 }
@@ -109,12 +109,12 @@ func TestSwallowedSubmissionHasItsJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := call(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`); err == nil {
-		t.Errorf("answered %+v", got)
+		t.Errorf("response = %+v, want an error", got)
 	}
 	jobIn(t, <-bodies)
 }
 
-func TestSubmittedJobsFareByChance(t *testing.T) {
+func TestChancesOfSubmittedJobs(t *testing.T) {
 	t.Parallel()
 	ended := make(chan fakevendortest.Delivery, 100)
 	plan := fakevendortest.Plan{Chances: fakevendortest.Chances{Forge: 1, Double: 1}, Delivered: func(d fakevendortest.Delivery) { ended <- d }}
@@ -131,6 +131,6 @@ func TestSubmittedJobsFareByChance(t *testing.T) {
 		<-bodies
 	}
 	if forged != 1 || own != 2 {
-		t.Errorf("%d forged and %d of its own", forged, own)
+		t.Errorf("forged = %d, own = %d, want 1 and 2", forged, own)
 	}
 }

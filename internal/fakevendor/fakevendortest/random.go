@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Flapping says by what share of its calls the API fails, each from 0 to 1. The n-th call of a
-// kind always fares the same with the same seed. Plans of trouble go before it.
+// Flapping are the shares of API calls that fail, each from 0 to 1. The n-th call of a kind always has the same
+// outcome with the same seed. Planned troubles go first.
 type Flapping struct {
 	Seed  uint64
 	Fail  float64       // 503
@@ -39,7 +39,7 @@ func (v *Vendor) flapping() Flapping {
 	return v.flaps
 }
 
-// trouble is what befalls the n-th call of a kind.
+// trouble returns the trouble of the n-th call of a kind.
 func (f Flapping) trouble(call Call, n int64) Trouble {
 	if f == (Flapping{}) {
 		return Trouble{}
@@ -63,25 +63,25 @@ func (f Flapping) trouble(call Call, n int64) Trouble {
 	return Trouble{}
 }
 
-// Chances say what happens to callbacks on their way, each by a share from 0 to 1. The n-th
-// job of a delivery always fares the same with the same seed.
+// Chances are the shares of callbacks with a fault, each from 0 to 1. The n-th job of a delivery always has the same
+// outcome with the same seed.
 type Chances struct {
 	Seed        uint64
 	Lose        float64       // nothing is sent for the job
 	Double      float64       // one more copy is sent
 	Delay       float64       // sent after the others, by up to MaxDelay
 	MaxDelay    time.Duration // for Delay
-	Forge       float64       // beside it somebody else sends one of a job that the API does not know
-	Impersonate float64       // beside it somebody else sends one of this job with an address of his own
+	Forge       float64       // a forger sends one more, of a job that the API does not know
+	Impersonate float64       // a forger sends one more, of this job with another address
 }
 
-// fate is what the chances decide for one job.
+// fate is the outcome for one job.
 type fate struct {
 	lost, doubled, forged, impersonated bool
 	delay                               time.Duration
 }
 
-// of decides for the n-th job. Every chance is drawn, so that changing one changes no other.
+// of returns the fate of the n-th job. Every chance is drawn, so that a change of one does not change the others.
 func (c Chances) of(n int) fate {
 	random := rand.New(rand.NewPCG(c.Seed, uint64(n)))
 	happens := func(share float64) bool { return random.Float64() < share }
