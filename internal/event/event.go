@@ -92,4 +92,5 @@ type RejectionCode string
 const (
 	RejectedMalformed RejectionCode = "malformed" // see MalformedError
 	RejectedInvalid   RejectionCode = "invalid"   // see InvalidError
+	RejectedCoding    RejectionCode = "unsupported_coding"
 )

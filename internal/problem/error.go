@@ -13,27 +13,28 @@ type Code string
 
 // Codes of problems.
 const (
-	CodeBadRequest       Code = "bad_request"
-	CodeMalformed        Code = "malformed"
-	CodeUnauthorized     Code = "unauthorized"
-	CodeCredits          Code = "credits"
-	CodeForbidden        Code = "forbidden"
-	CodeCrossOrigin      Code = "cross_origin"
-	CodeNotFound         Code = "not_found"
-	CodeMethodNotAllowed Code = "method_not_allowed"
-	CodeIncomplete       Code = "incomplete"
-	CodeConflict         Code = "conflict"
-	CodeTooLarge         Code = "too_large"
-	CodeMisdirected      Code = "misdirected"
-	CodeInvalid          Code = "invalid"
-	CodeRefused          Code = "refused"
-	CodeTooManyRequests  Code = "too_many_requests"
-	CodeSlots            Code = "slots"
-	CodeHeaders          Code = "header_section"
-	CodeInternal         Code = "internal"
-	CodeVendor           Code = "vendor"
-	CodeUnknownOutcome   Code = "unknown_outcome"
-	CodeUnavailable      Code = "unavailable"
+	CodeBadRequest        Code = "bad_request"
+	CodeMalformed         Code = "malformed"
+	CodeUnauthorized      Code = "unauthorized"
+	CodeCredits           Code = "credits"
+	CodeForbidden         Code = "forbidden"
+	CodeCrossOrigin       Code = "cross_origin"
+	CodeNotFound          Code = "not_found"
+	CodeMethodNotAllowed  Code = "method_not_allowed"
+	CodeIncomplete        Code = "incomplete"
+	CodeConflict          Code = "conflict"
+	CodeTooLarge          Code = "too_large"
+	CodeUnsupportedCoding Code = "unsupported_coding"
+	CodeMisdirected       Code = "misdirected"
+	CodeInvalid           Code = "invalid"
+	CodeRefused           Code = "refused"
+	CodeTooManyRequests   Code = "too_many_requests"
+	CodeSlots             Code = "slots"
+	CodeHeaders           Code = "header_section"
+	CodeInternal          Code = "internal"
+	CodeVendor            Code = "vendor"
+	CodeUnknownOutcome    Code = "unknown_outcome"
+	CodeUnavailable       Code = "unavailable"
 )
 
 // kind is the status and the title of a code.
@@ -58,6 +59,7 @@ func kindOf(code Code) (kind, bool) {
 		{CodeIncomplete, http.StatusRequestTimeout, "Incomplete request body"},
 		{CodeConflict, http.StatusConflict, "Conflict"},
 		{CodeTooLarge, http.StatusRequestEntityTooLarge, "Request body too large"},
+		{CodeUnsupportedCoding, http.StatusUnsupportedMediaType, "Unsupported content coding"},
 		{CodeMisdirected, http.StatusMisdirectedRequest, "Host not served here"},
 		{CodeInvalid, http.StatusUnprocessableEntity, "Invalid callback"},
 		{CodeRefused, http.StatusUnprocessableEntity, "Request refused by Deep Image"},

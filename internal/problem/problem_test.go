@@ -49,6 +49,7 @@ func TestWriteStatus(t *testing.T) {
 		{problem.CodeIncomplete, 408},
 		{problem.CodeConflict, 409},
 		{problem.CodeTooLarge, 413},
+		{problem.CodeUnsupportedCoding, 415},
 		{problem.CodeMisdirected, 421},
 		{problem.CodeInvalid, 422},
 		{problem.CodeRefused, 422},

@@ -61,23 +61,27 @@ func (e *Endpoint) readBody(r *http.Request) (*body, error) {
 	if r.ContentLength >= 0 {
 		limit = r.ContentLength
 	}
+	return b, b.read(r.Body, limit)
+}
+
+// read reads all of reader, which may have limit bytes, into memory. Another error of reader becomes CodeIncomplete.
+func (b *body) read(reader io.Reader, limit int64) error {
 	for {
 		if len(b.bytes) == cap(b.bytes) {
 			if int64(len(b.bytes)) == limit {
-				err := checkEnd(r.Body, limit)
-				return b, err
+				return checkEnd(reader, limit)
 			}
 			if err := b.grow(limit); err != nil {
-				return b, err
+				return err
 			}
 		}
-		n, err := r.Body.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		n, err := reader.Read(b.bytes[len(b.bytes):cap(b.bytes)])
 		b.bytes = b.bytes[:len(b.bytes)+n]
 		if errors.Is(err, io.EOF) {
-			return b, nil
+			return nil
 		}
 		if err != nil {
-			return b, incomplete(err)
+			return incomplete(err)
 		}
 	}
 }
@@ -85,14 +89,21 @@ func (e *Endpoint) readBody(r *http.Request) (*body, error) {
 // grow doubles the memory, up to limit bytes.
 func (b *body) grow(limit int64) error {
 	size := min(max(2*int64(cap(b.bytes)), initialBytes), limit)
-	more := size - int64(cap(b.bytes))
-	if !b.budget.Acquire(more) {
-		return problem.Unavailable("Too many callbacks are in progress.", nil)
+	if err := b.acquire(size - int64(cap(b.bytes))); err != nil {
+		return err
 	}
-	b.acquired += more
 	grown := make([]byte, len(b.bytes), size)
 	copy(grown, b.bytes)
 	b.bytes = grown
+	return nil
+}
+
+// acquire reserves n bytes of the budget until release.
+func (b *body) acquire(n int64) error {
+	if !b.budget.Acquire(n) {
+		return problem.Unavailable("Too many callbacks are in progress.", nil)
+	}
+	b.acquired += n
 	return nil
 }
 

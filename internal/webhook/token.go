@@ -94,9 +94,12 @@ func bearerToken(authorization string) string {
 	return strings.TrimSpace(token)
 }
 
-// challenge sets WWW-Authenticate if err is CodeUnauthorized.
-func challenge(w http.ResponseWriter, err error) {
-	if problem.CodeOf(err) == problem.CodeUnauthorized {
+// setRefusalHeaders sets the headers that belong to the code of err.
+func setRefusalHeaders(w http.ResponseWriter, err error) {
+	switch problem.CodeOf(err) {
+	case problem.CodeUnauthorized:
 		w.Header()["Www-Authenticate"] = []string{`Bearer realm="webhooks"`, `Basic realm="webhooks", charset="UTF-8"`}
+	case problem.CodeUnsupportedCoding:
+		w.Header().Set("Accept-Encoding", "gzip, deflate")
 	}
 }

@@ -67,7 +67,7 @@ func New(config Config, deps Deps) (*Endpoint, error) {
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	job, receipt, err := e.receive(r)
 	if err != nil {
-		challenge(w, err)
+		setRefusalHeaders(w, err)
 		problem.Write(w, r, err)
 		return
 	}
@@ -85,12 +85,12 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	if err != nil {
 		return "", receipt, err
 	}
-	body, err := e.readBody(r)
+	body, err := e.readContent(r)
 	defer body.release()
-	if err != nil {
-		return "", receipt, err
-	}
 	received := time.Now().UTC().Truncate(time.Microsecond)
+	if err != nil {
+		return "", receipt, e.reject(r.Context(), body.bytes, received, err)
+	}
 	decoded, err := event.Decode(body.bytes)
 	if err != nil {
 		return "", receipt, e.reject(r.Context(), body.bytes, received, err)
@@ -119,7 +119,7 @@ func (e *Endpoint) accept(ctx context.Context, received event.Event) (event.Rece
 	return receipt, nil
 }
 
-// reject stores a body that Decode refused and returns the answer to the sender.
+// reject stores a body that is not an event, if cause is about what is in it, and returns the answer to the sender.
 func (e *Endpoint) reject(ctx context.Context, body []byte, received time.Time, cause error) error {
 	refusal := problem.Of(cause)
 	rejection := event.Rejection{Received: received, Detail: refusal.Detail, Body: body}
@@ -128,8 +128,12 @@ func (e *Endpoint) reject(ctx context.Context, body []byte, received time.Time, 
 		rejection.Code = event.RejectedMalformed
 	case problem.CodeInvalid:
 		rejection.Code = event.RejectedInvalid
-	default:
+	case problem.CodeUnsupportedCoding:
+		rejection.Code = event.RejectedCoding
+	case problem.CodeInternal:
 		return problem.Unavailable("The body could not be read.", cause)
+	default:
+		return refusal
 	}
 	ctx, cancel := e.storeContext(ctx)
 	defer cancel()
