@@ -7,8 +7,8 @@ package queue
 //	The receiver with SQLite was killed      Reclaim, at its next start         at once
 //	A replica was killed, paused or cut off  the scan of any other replica, by  after Lease plus a third of it: 30 s to 40 s
 //	                                         the heartbeat that is missing
-//	A replica stopped before its jobs ended  the same: Stop deletes the         the same, counted from the begin of the attempt
-//	                                         heartbeat
+//	A replica stopped before its jobs ended  like a dead one: Stop deletes      after Lease, from the start of the attempt on,
+//	                                         its heartbeat                      plus a third of it
 //	The database refused the end of a job,   the scan of the same process,      after confirmAfter plus one scan: 20 s to 40 s
 //	as on a full disk                        by its list of jobs in flight
 //	The outcome of a step was not recorded   River: Run returned an error       after 5 s to 15 s

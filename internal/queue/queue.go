@@ -13,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
 )
 
 // Config is how replicas share the jobs in Postgres.
@@ -90,6 +91,21 @@ func Open(db *database.DB, config Config, queues []HandlerQueue, log *slog.Logge
 		return openPostgres(db, config, queues, postgresFetchPollInterval, log)
 	}
 	return openSQLite(db, queues, log)
+}
+
+// openSQLite returns a queue with one River client, which inserts jobs and runs them.
+func openSQLite(db *database.DB, queues []HandlerQueue, log *slog.Logger) (*Queue, error) {
+	q := newQueue(db, log)
+	config, err := q.riverConfig(queues, log)
+	if err != nil {
+		return nil, err
+	}
+	client, err := river.NewClient(riversqlite.New(db.Writer), config)
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	q.inserter, q.client = client, client
+	return q, nil
 }
 
 func newQueue(db *database.DB, log *slog.Logger) *Queue {

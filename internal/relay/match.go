@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -11,16 +12,17 @@ import (
 )
 
 // ErrForeign reports an inbox and a work store of two different receivers.
-var ErrForeign = errors.New("relay: inbox.db and work.db belong to two different receivers; put the two files of one receiver, or of one backup, into the folder")
+var ErrForeign = errors.New("relay: inbox.db and work.db belong to different receivers; put the two files of one receiver, " +
+	"or of one backup, into the folder")
 
-// Match is what MatchStores found.
+// Match is the result of MatchStores. A count is not zero when one of the files was lost or restored from an older copy.
 type Match struct {
-	Requeued int64 // events that the work store lacked: it was lost, or restored from an older copy
-	Bodiless int64 // events in the work store whose bodies the inbox lacks: it was lost, or restored from an older copy
+	Requeued int64 // events that the work store lacked
+	Bodiless int64 // events in the work store whose bodies the inbox lacks
 }
 
-// MatchStores compares the two SQLite files of a receiver before they are used. What the work store lacks is relayed again, which
-// changes nothing for events that it has. Numbers of events that the inbox lacks are not given again.
+// MatchStores compares the two SQLite files of a receiver before they are used. It puts events that the work store lacks into the
+// outbox again; events that it has do not change. The inbox does not assign the numbers of events that it lacks again.
 func MatchStores(ctx context.Context, inboxDB, workDB *database.DB) (Match, error) {
 	in, err := database.ReadMark(ctx, inboxDB)
 	if err != nil {
@@ -53,13 +55,7 @@ func MatchStores(ctx context.Context, inboxDB, workDB *database.DB) (Match, erro
 			return Match{}, err
 		}
 	}
-	identity := in.Identity
-	if identity == "" {
-		identity = work.Identity
-	}
-	if identity == "" {
-		identity = uuid.NewString()
-	}
+	identity := cmp.Or(in.Identity, work.Identity, uuid.NewString())
 	// The inbox first: if its mark is written alone, the next start sees the same again.
 	if err := database.WriteMark(ctx, inboxDB, database.Mark{Identity: identity, Relayed: max(in.Relayed, work.Relayed)}); err != nil {
 		return Match{}, err

@@ -105,7 +105,7 @@ func (f files) relay(t *testing.T, box *inbox.Inbox, workDB *database.DB) {
 	}
 }
 
-// checkBodies checks that no event is given the body of another.
+// checkBodies checks that no event has the body of another one.
 func (f files) checkBodies(t *testing.T, box *inbox.Inbox, workDB *database.DB) {
 	t.Helper()
 	rows, err := workDB.Reader.QueryContext(t.Context(), "SELECT id, job FROM events")
@@ -123,6 +123,9 @@ func (f files) checkBodies(t *testing.T, box *inbox.Inbox, workDB *database.DB) 
 		if want := fmt.Sprintf(`{"job":%q}`, job); !errors.Is(err, inbox.ErrNotFound) && string(body) != want {
 			t.Errorf("body of %s = %q, error %v; want %q or ErrNotFound", job, body, err, want)
 		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,8 +1,8 @@
 -- +goose Up
 
--- Who told us of the event: an address, "" when that is not known or was nobody.
+-- The client IP of the callback; "" when it is not known or there was no callback.
 ALTER TABLE callbacks ADD COLUMN source TEXT NOT NULL DEFAULT '';
--- How we came to know of it: callback, or reconciled when none came and we asked.
+-- Where the event comes from: a callback, or the reconciler (reconciled).
 ALTER TABLE callbacks ADD COLUMN origin TEXT NOT NULL DEFAULT 'callback';
 
 -- +goose Down

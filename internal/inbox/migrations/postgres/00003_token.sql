@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- SHA-256 of the token of one job that the callback came with. The work store may have been away just then, so that only the
--- relay can tell it which job that token was for.
+-- relay can pass on the job of that token.
 ALTER TABLE callbacks ADD COLUMN token_hash BYTEA;
 
 -- +goose Down

@@ -1,8 +1,8 @@
 -- +goose Up
 
--- One row per event for ever: who it is, and its body byte for byte. Rows are only added.
+-- One row per event, with its body byte for byte. Rows are only added.
 CREATE TABLE events (
-    seq         INTEGER PRIMARY KEY, -- given by the one writer, in the order of commits
+    seq         INTEGER PRIMARY KEY, -- assigned by the one writer, in the order of commits
     id          TEXT    NOT NULL,    -- UUID version 7
     job         TEXT    NOT NULL,
     digest      BLOB    NOT NULL,    -- SHA-256, 32 bytes
@@ -17,8 +17,8 @@ CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY
 );
 
--- Bodies of authenticated requests that were no events. The oldest go when the bounds are hit;
--- seq goes on counting, so its highest value is how many there ever were.
+-- Bodies of authenticated requests that are not events. The oldest are deleted at the limits;
+-- seq never restarts, so its highest value is the number of all rejections.
 CREATE TABLE rejections (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     received_at INTEGER NOT NULL,
