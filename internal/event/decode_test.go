@@ -21,13 +21,13 @@ func TestDecodeReadsEveryMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Job != `job "é"` || e.ResultURL != "https://deep-image.ai/a.png" {
-		t.Errorf("job %q, result_url %q", e.Job, e.ResultURL)
+		t.Errorf("job, result_url = %q, %q, want both unquoted", e.Job, e.ResultURL)
 	}
 	if string(e.Results) != `[ {"url":"https:\/\/a/2"} ]` || string(e.Data) != `{"url": "x"}` {
-		t.Errorf("results %s, data %s", e.Results, e.Data)
+		t.Errorf("results, data = %s, %s, want both as sent", e.Results, e.Data)
 	}
 	if &e.Body[0] != &body[0] || len(e.Body) != len(body) {
-		t.Error("the body is not the one that was given")
+		t.Error("body is a copy, want the given one")
 	}
 }
 
@@ -47,10 +47,10 @@ func TestDecodeOptionalMembers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if e.ResultURL != row.resultURL || string(e.Results) != row.results || string(e.Data) != row.data {
-				t.Errorf("result_url %q, results %q, data %q", e.ResultURL, e.Results, e.Data)
+				t.Errorf("result_url, results, data = %q, %q, %q, want %q, %q, %q", e.ResultURL, e.Results, e.Data, row.resultURL, row.results, row.data)
 			}
 			if (e.Results == nil) != (row.results == "") || (e.Data == nil) != (row.data == "") {
-				t.Error("what is missing is not nil")
+				t.Errorf("results, data = %#v, %#v, want nil if missing", e.Results, e.Data)
 			}
 		})
 	}
@@ -248,7 +248,7 @@ func TestLongStringsAreNotCopied(t *testing.T) { //nolint:paralleltest // counts
 		err := row.read()
 		runtime.ReadMemStats(&after)
 		if allocated := after.TotalAlloc - before.TotalAlloc; err != nil || allocated > 64<<10 {
-			t.Errorf("%s: %d bytes allocated for a body of %d: %v", row.name, allocated, len(body), err)
+			t.Errorf("%s: allocated %d bytes (%v) for a body of %d, want at most %d", row.name, allocated, err, len(body), 64<<10)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func TestDecodeLeavesTheBodyAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(body, before) {
-			t.Error("the body was changed")
+			t.Errorf("body = %.80q, want it unchanged", body)
 		}
 	}
 }

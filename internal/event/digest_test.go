@@ -7,12 +7,12 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// digest decodes a body of these members and gives its digest.
+// digest returns the digest of a body with these members.
 func digest(t *testing.T, members string) string {
 	t.Helper()
 	e, err := event.Decode([]byte(`{"job":"j",` + members + `}`))
 	if err != nil {
-		t.Fatalf("%s: %v", members, err)
+		t.Fatalf("%s: error = %v, want none", members, err)
 	}
 	return e.Digest.String()
 }
@@ -31,7 +31,7 @@ func TestDigestGolden(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if got := digest(t, row.members); got != row.want {
-				t.Errorf("%s, want %s", got, row.want)
+				t.Errorf("digest = %s, want %s", got, row.want)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestDigestIsTheSame(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if one, other := digest(t, row.one), digest(t, row.other); one != other {
-				t.Errorf("%s for %s\n%s for %s", one, row.one, other, row.other)
+				t.Errorf("digest of %s = %s, want %s, as of %s", row.one, one, other, row.other)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestDigestDiffers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			if one := digest(t, row.one); one == digest(t, row.other) {
-				t.Errorf("%s for both %s and %s", one, row.one, row.other)
+				t.Errorf("digest = %s for both %s and %s, want two", one, row.one, row.other)
 			}
 		})
 	}
@@ -145,6 +145,6 @@ func TestDigestOfWhatIsNoResult(t *testing.T) {
 	}
 	other, err := event.Decode([]byte(`{"job":"b","result_url":"u"}`))
 	if err != nil || one.Digest != other.Digest {
-		t.Errorf("job or unknown names are in the digest: %v", err)
+		t.Errorf("digest = %s (%v), want %s: job and unknown names do not count", other.Digest, err, one.Digest)
 	}
 }

@@ -84,7 +84,7 @@ func checkExample(t *testing.T, body []byte, places []string) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(e.Body, body) || len(e.Job) != 36 || jsontext.Value(e.Data).Kind() != '{' {
-		t.Errorf("body, job or data are not as sent: %+v", e)
+		t.Errorf("event = %+v, want body, job and data as sent", e)
 	}
 	images, omitted := e.Images()
 	if got := pointers(images); !reflect.DeepEqual(got, places) || omitted != 0 {
@@ -95,9 +95,9 @@ func checkExample(t *testing.T, body []byte, places []string) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(redacted, []byte("REPLACE-ME")) {
-		t.Errorf("the token is still there: %s", redacted)
+		t.Errorf("got %s, want no token in it", redacted)
 	}
 	if shown, err := event.Decode(redacted); err != nil || shown.Job != e.Job || shown.Digest != e.Digest {
-		t.Errorf("redacted, the event is another: %v, %s", err, redacted)
+		t.Errorf("event of %s (%v), want the same job", redacted, err)
 	}
 }

@@ -31,7 +31,7 @@ func FuzzDecode(f *testing.F) {
 		before := bytes.Clone(body)
 		e, err := event.Decode(body)
 		if !bytes.Equal(body, before) {
-			t.Fatal("the body was changed")
+			t.Fatalf("body = %q, want it unchanged: %q", body, before)
 		}
 		if err != nil {
 			if !isMalformed(err) && !isInvalid(err) {
@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if !bytes.Equal(e.Body, before) || e.Job == "" || len(e.Job) > event.MaxJobBytes || len(e.ResultURL) > event.MaxURLBytes {
-			t.Fatalf("%+v", e)
+			t.Fatalf("event = %+v, want the body and a job and a result_url within the limits", e)
 		}
 		if len(e.Defects) == 0 {
 			checkReformatted(t, e)
@@ -52,7 +52,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkReformatted wants the same digest for the same results in another form.
+// checkReformatted checks that the same results in another form have the same digest.
 func checkReformatted(t *testing.T, e event.Event) {
 	t.Helper()
 	form := jsontext.Value(bytes.Clone(e.Body))
@@ -61,23 +61,23 @@ func checkReformatted(t *testing.T, e event.Event) {
 	}
 	other, err := event.Decode(form)
 	if err != nil || other.Digest != e.Digest || other.Job != e.Job {
-		t.Fatalf("%v: %s for %s\n%s for %s", err, e.Digest, e.Body, other.Digest, form)
+		t.Fatalf("digest of %s = %s (%v), want %s, as of %s", form, other.Digest, err, e.Digest, e.Body)
 	}
 }
 
-// checkImages wants every image to be where its pointer says.
+// checkImages checks URLs, pointers and the limit of images.
 func checkImages(t *testing.T, e event.Event) {
 	t.Helper()
 	images, omitted := e.Images()
 	if len(images) > event.MaxResults || omitted > 0 && len(images) < event.MaxResults {
-		t.Fatalf("%d images and %d more", len(images), omitted)
+		t.Fatalf("got %d images and %d more, want at most %d", len(images), omitted, event.MaxResults)
 	}
 	for _, image := range images {
 		if !strings.HasPrefix(strings.ToLower(image.URL), "http") || !strings.HasPrefix(image.Pointer, "/result") {
-			t.Fatalf("%+v", image)
+			t.Fatalf("image = %+v, want an http URL below /result", image)
 		}
 		if !jsontext.Pointer(image.Pointer).IsValid() {
-			t.Fatalf("pointer %q", image.Pointer)
+			t.Fatalf("pointer = %q, want a valid one", image.Pointer)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func FuzzRedact(f *testing.F) {
 			return
 		}
 		if !jsontext.Value(plain).IsValid() {
-			t.Fatalf("no JSON: %s", plain)
+			t.Fatalf("got %s, want valid JSON", plain)
 		}
 		body := []byte(`{"data":{"around":` + string(text) + `,"webhooks":{"complete":"` + planted + `","all":["` + planted + `",` + string(text) + `]}},` +
 			`"text":"https://h/webhooks/deep-image/` + planted + `"}`)
@@ -102,7 +102,7 @@ func FuzzRedact(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err == nil && (bytes.Contains(copied, []byte(planted)) || !jsontext.Value(copied).IsValid()) {
-			t.Fatalf("%s", copied)
+			t.Fatalf("got %s, want valid JSON without %s", copied, planted)
 		}
 	})
 }
@@ -128,10 +128,10 @@ func FuzzRedactText(f *testing.F) {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(copied), planted) {
-			t.Fatalf("%s for %s", copied, quoted)
+			t.Fatalf("Redact(%s) = %s, want no token in it", quoted, copied)
 		}
 		if strings.Contains(event.RedactURL(text), planted) {
-			t.Fatalf("%s for %s", event.RedactURL(text), text)
+			t.Fatalf("RedactURL(%s) = %s, want no token in it", text, event.RedactURL(text))
 		}
 	})
 }

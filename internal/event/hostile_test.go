@@ -65,7 +65,7 @@ func checkOutcome(t *testing.T, name string, text []byte, e event.Event, err err
 	case err == nil && (name[0] == 'n' || e.Job == ""):
 		t.Errorf("event = %+v, want an error", e)
 	case err == nil && (len(e.Defects) > 0) != (name[0] == 'd') && name[0] != 'i':
-		t.Errorf("defects = %v of a text that starts with %c", e.Defects, name[0])
+		t.Errorf("defects = %v, want some for d only", e.Defects)
 	case err == nil:
 	case strings.Contains("dy", name[:1]) && !isInvalid(err):
 		t.Errorf("error = %T %v, want an InvalidError", err, err)
@@ -109,7 +109,7 @@ func TestDecodeTakesEveryValue(t *testing.T) {
 		body := []byte(`{"job":"j","data":` + string(text) + `,"results":` + string(text) + `}`)
 		e, err := event.Decode(body)
 		if want := strings.Trim(string(text), " \t\r\n"); err != nil || string(e.Data) != want {
-			t.Errorf("%s: %v, data %q", name, err, e.Data)
+			t.Errorf("%s: error, data = %v, %q, want none, %q", name, err, e.Data, want)
 		}
 	}
 }

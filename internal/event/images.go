@@ -6,18 +6,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxResults bounds the results that one event is taken to have.
+// MaxResults is the number of results that an event may have.
 const MaxResults = 100
 
-// Images lists every address under which the event offers an image: result_url
-// first, then those in results in the order of the body, each address once. An
-// address is an absolute http or https URL with a host, of at most MaxURLBytes;
-// anything else, such as storage://, is none. At most MaxResults are listed, and
-// omitted is how many more there were.
+// Images returns the URLs of images: result_url first, then those in results in the order of the body, each URL once.
+// A URL is absolute, http or https, with a host, and has at most MaxURLBytes; others, such as storage://, are
+// ignored. Images returns at most MaxResults; omitted is the number of the others.
 //
-// The shape of results is documented nowhere. A string is an address. An object with
-// an address in its members result_url or url is one image, described by its other
-// members. Arrays, and objects without such a member, are lists of any of these.
+// The shape of results is not documented. A string is a URL. An object with a URL in its members result_url or url is
+// one image; its other members describe it. Arrays, and objects without such a member, are lists of any of these.
 func (e Event) Images() (images []Result, omitted int) {
 	found := []Result{}
 	if isAddress(e.ResultURL) {
@@ -25,7 +22,7 @@ func (e Event) Images() (images []Result, omitted int) {
 	}
 	if len(e.Results) > 0 {
 		search := search{found: found}
-		_ = scan(e.Results, true, search.results) // Decode has read them before; of what is not JSON the beginning counts
+		_ = scan(e.Results, true, search.results) // Decode has checked results; otherwise the images before the error count
 		found = search.found
 	}
 	found = unique(found)
@@ -33,19 +30,19 @@ func (e Event) Images() (images []Result, omitted int) {
 	return found[:kept], len(found) - kept
 }
 
-// search is the walk through results.
+// search is the state of Images.
 type search struct {
 	*scanner
 	found []Result
 }
 
-// results takes the addresses in the whole of results.
+// results finds the URLs in results.
 func (s *search) results(text *scanner) error {
 	s.scanner = text
 	return s.value()
 }
 
-// value takes the addresses in the next value.
+// value finds the URLs in the next value.
 func (s *search) value() error {
 	switch s.kind() {
 	case '{':
@@ -60,7 +57,7 @@ func (s *search) value() error {
 	}
 }
 
-// members takes the addresses in an object: its own if it has any, else those of all its members.
+// members finds the URLs in an object: those of result_url and url if there are any, else those of all members.
 func (s *search) members() error {
 	before := len(s.found)
 	var own []Result
@@ -79,10 +76,10 @@ func (s *search) members() error {
 	return err
 }
 
-// address takes a string if it is an address.
+// address adds a string if it is a URL.
 func (s *search) address() error {
 	written, err := s.scalar()
-	if err != nil || len(written) > 6*MaxURLBytes+len(`""`) { // a character is escaped by six at most
+	if err != nil || len(written) > 6*MaxURLBytes+len(`""`) { // an escape sequence has at most six characters for one
 		return err
 	}
 	text, err := unquote(written)

@@ -83,7 +83,7 @@ func TestImagesTakesOnlyAddresses(t *testing.T) {
 	} {
 		e := decoded(t, `"results":["`+text+`"]`)
 		if images, _ := e.Images(); len(images) != 0 {
-			t.Errorf("%.80q is taken for the address of an image", text)
+			t.Errorf("images of %.80q = %v, want none", text, images)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestImagesAreBounded(t *testing.T) {
 	listed := strings.Join(addresses, ",")
 	images, omitted := decoded(t, `"result_url":"https://a/0","results":[`+listed+`,`+listed+`]`).Images()
 	if len(images) != event.MaxResults || omitted != 23 || images[99].URL != "https://a/99" {
-		t.Errorf("%d images and %d more", len(images), omitted)
+		t.Errorf("got %d images and %d more, want %d and 23 more", len(images), omitted, event.MaxResults)
 	}
 }
 
@@ -107,25 +107,25 @@ func TestImagesOfLongestAddress(t *testing.T) {
 	escaped := strings.ReplaceAll(address, "x", `\u0078`)
 	images, _ := decoded(t, `"results":["`+escaped+`"]`).Images()
 	if len(images) != 1 || images[0].URL != address {
-		t.Errorf("%d images", len(images))
+		t.Errorf("got %d images, want 1", len(images))
 	}
 }
 
-// TestImagesOfNoJSON lists what an event that nobody decoded has in the beginning.
+// TestImagesOfNoJSON has results that Decode has not checked.
 func TestImagesOfNoJSON(t *testing.T) {
 	t.Parallel()
 	e := event.Event{ResultURL: "https://a/0", Results: []byte(`["https://a/1", oops`)}
 	if images, _ := e.Images(); len(images) != 2 {
-		t.Errorf("%+v", images)
+		t.Errorf("images = %+v, want the 2 before the defect", images)
 	}
 }
 
-// decoded is the event of a body with these members.
+// decoded returns the event of a body with these members.
 func decoded(t *testing.T, members string) event.Event {
 	t.Helper()
 	e, err := event.Decode([]byte(`{"job":"j",` + members + `}`))
 	if err != nil {
-		t.Fatalf("%s: %v", members, err)
+		t.Fatalf("%s: error = %v, want none", members, err)
 	}
 	return e
 }

@@ -89,7 +89,7 @@ func TestRedact(t *testing.T) {
 			}
 			again, err := event.Redact(got)
 			if err != nil || strings.Contains(string(again), "T0KEN") {
-				t.Errorf("again: %v, %s", err, again)
+				t.Errorf("again: error = %v, got %s, want no token in it", err, again)
 			}
 		})
 	}

@@ -9,12 +9,11 @@ import (
 // WebhookPath is the path of the callback endpoint. In the URL that Deep Image calls, a slash and a token follow.
 const WebhookPath = "/webhooks/deep-image"
 
-// maxEncodings is how often a text may be percent-encoded, one around the other.
+// maxEncodings is the number of nested percent-encodings that are searched for secrets.
 const maxEncodings = 4
 
-// RedactURL gives a URL without what may be secret in it: user name and password,
-// query, fragment, and what follows the path of our own endpoint. What is no URL
-// is not shown at all.
+// RedactURL returns a URL without what may be secret: user name and password, query, fragment, and what follows
+// WebhookPath. For a text that is not a URL it returns Placeholder.
 func RedactURL(text string) string {
 	if text == "" {
 		return ""
@@ -35,16 +34,16 @@ func RedactURL(text string) string {
 	return redactText(address.String()) + query
 }
 
-// redactText replaces the secrets in a text. They are also looked for under percent
-// signs and escaped slashes; a text that hides one so is shown without that veil.
+// redactText replaces the secrets in a text. It also searches below percent-encoding and escaped slashes; a text with an
+// encoded secret is returned decoded.
 func redactText(text string) string {
 	if !strings.ContainsAny(text, "/=%") {
-		return text // no secret that is known here does without
+		return text // every known secret needs one of these
 	}
 	shown := redactPlain(text)
 	layer := shown
 	for range maxEncodings {
-		below := unveil(layer)
+		below := decodeLayer(layer)
 		if below == layer {
 			break
 		}
@@ -56,12 +55,12 @@ func redactText(text string) string {
 	return shown
 }
 
-// redactPlain replaces the secrets that stand in text as they are.
+// redactPlain replaces the secrets in text, without decoding it.
 func redactPlain(text string) string {
 	return redactParameters(redactUsers(redactWebhook(text)))
 }
 
-// redactWebhook drops everything behind the first path of our own endpoint.
+// redactWebhook replaces everything behind the first WebhookPath.
 func redactWebhook(text string) string {
 	end := indexFold(text, WebhookPath+"/") + len(WebhookPath+"/")
 	if end < len(WebhookPath+"/") || end == len(text) {
@@ -89,7 +88,7 @@ func redactUsers(text string) string {
 	}
 }
 
-// redactParameters replaces the value of every parameter, as in name=value, whose name says secret.
+// redactParameters replaces the value of every parameter with a secret name, as in name=value.
 func redactParameters(text string) string {
 	var shown strings.Builder
 	for {
@@ -108,8 +107,8 @@ func redactParameters(text string) string {
 	}
 }
 
-// unveil resolves percent signs and escaped slashes as far as they make sense.
-func unveil(text string) string {
+// decodeLayer decodes valid percent signs and escaped slashes once.
+func decodeLayer(text string) string {
 	text = strings.ReplaceAll(text, `\/`, "/")
 	var plain strings.Builder
 	for {
@@ -131,7 +130,7 @@ func unveil(text string) string {
 	}
 }
 
-// indexAny is where the first of chars is in text, or the length of text.
+// indexAny returns the index of the first of chars in text, or the length of text.
 func indexAny(text, chars string) int {
 	if index := strings.IndexAny(text, chars); index >= 0 {
 		return index
@@ -139,12 +138,12 @@ func indexAny(text, chars string) int {
 	return len(text)
 }
 
-// indexFold is where part, in lower case, is in text, whose ASCII letters may be of any case.
+// indexFold returns the index of part, which is in lower case, in text without regard to the case of ASCII letters.
 func indexFold(text, part string) int {
 	return strings.Index(lower(text), part)
 }
 
-// lower makes ASCII letters lower case and leaves the length of text as it is.
+// lower returns text with ASCII letters in lower case; its length stays the same.
 func lower(text string) string {
 	octets := []byte(text)
 	for i, octet := range octets {

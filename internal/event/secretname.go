@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// isWebhookName tells whether a name announces addresses to call back.
+// isWebhookName reports whether the values below a name are callback URLs.
 func isWebhookName(name string) bool { return strings.Contains(letters(name), "webhook") }
 
-// isSecretName tells whether the name of a member says that its value is secret.
+// isSecretName reports whether the member with this name has a secret value.
 func isSecretName(name string) bool {
 	plain := letters(name)
 	return slices.Contains([]string{"auth", "pwd", "sig", "cookie", "setcookie", "jwt"}, plain) ||
@@ -16,8 +16,8 @@ func isSecretName(name string) bool {
 			"credential", "authorization", "signature", "bearer")
 }
 
-// isSecretParameter tells whether the name of a parameter in a URL says that its value
-// is secret. It is quicker to suspect than isSecretName: signed URLs have many dialects.
+// isSecretParameter reports whether the URL parameter with this name has a secret value. It matches more names than
+// isSecretName, because signed URLs have many dialects.
 func isSecretParameter(name string) bool {
 	plain := letters(name)
 	return isSecretName(name) || containsAny(plain, "key", "auth", "pass") ||
@@ -25,7 +25,7 @@ func isSecretParameter(name string) bool {
 		strings.HasPrefix(plain, "xamz") || strings.HasPrefix(plain, "xgoog")
 }
 
-// letters keeps the letters and digits of a name, in lower case, so that api_key, apiKey and X-API-Key look alike.
+// letters returns the letters and digits of a name in lower case, so that api_key, apiKey and X-API-Key are similar.
 func letters(name string) string {
 	return strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {

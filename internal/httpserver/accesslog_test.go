@@ -13,13 +13,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
-const someToken = "token-that-nobody-may-see"
+const someToken = "token-that-must-not-be-logged"
 
-func TestAccessLine(t *testing.T) {
+func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		told := problem.RequestInfoFrom(r.Context())
-		told.Job, told.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
+		info := problem.RequestInfoFrom(r.Context())
+		info.Job, info.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
 		accept(w, r)
 	}))
 	header := http.Header{"User-Agent": {strings.Repeat("a", 200) + "\x80"}, "Authorization": {"Bearer " + someToken}}
@@ -33,21 +33,21 @@ func TestAccessLine(t *testing.T) {
 	}
 	duration, ok := line["duration_ms"].(float64)
 	if !ok || duration < 0 {
-		t.Errorf("the duration is %v", line["duration_ms"])
+		t.Errorf("duration_ms = %v, want a number of at least 0", line["duration_ms"])
 	}
 	delete(line, "duration_ms")
 	for name, value := range want {
 		if line[name] != value {
-			t.Errorf("%s is %v, want %v", name, line[name], value)
+			t.Errorf("%s = %v, want %v", name, line[name], value)
 		}
 		delete(line, name)
 	}
 	if len(line) > 0 {
-		t.Errorf("what else is in the line: %v", line)
+		t.Errorf("other fields = %v, want none", line)
 	}
 }
 
-func TestAccessLineOfWhatIsRefused(t *testing.T) {
+func TestAccessLogOfRefusals(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name, method, path string
@@ -67,10 +67,10 @@ func TestAccessLineOfWhatIsRefused(t *testing.T) {
 			server.do(t, row.method, row.path, "", nil)
 			line := server.lines.access(t)
 			if line["status"] != row.status || line["route"] != row.route || line["problem"] != row.problem || line["level"] != "info" {
-				t.Errorf("the line is %v", line)
+				t.Errorf("line = %v, want status %v, route %q, problem %q at info", line, row.status, row.route, row.problem)
 			}
 			if text := strings.ToLower(fmt.Sprint(line)); strings.Contains(text, someToken) {
-				t.Errorf("the token is in the line %v", line)
+				t.Errorf("line = %v, want no token in it", line)
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func TestHealthIsLoggedForDebuggingOnly(t *testing.T) {
 	for _, path := range []string{"/livez", "/healthz", "/readyz"} {
 		server.do(t, "GET", path, "", nil)
 		if line := server.lines.access(t); line["level"] != "debug" || line["route"] != path {
-			t.Errorf("the line of %s is %v", path, line)
+			t.Errorf("line = %v, want route %s at debug", line, path)
 		}
 	}
 }
@@ -94,15 +94,15 @@ func TestPanicIsAnswered(t *testing.T) {
 	}))
 	response, body := server.do(t, "POST", "/webhooks/deep-image", "", nil)
 	if response.StatusCode != http.StatusInternalServerError || strings.Contains(body, "secret place") {
-		t.Errorf("answered %d %s", response.StatusCode, body)
+		t.Errorf("response = %d %s, want 500 without the cause", response.StatusCode, body)
 	}
 	line := server.lines.next(t, "panic while serving request")
 	stack, _ := line["stack"].(string)
 	if line["level"] != "error" || line["request_id"] != response.Header.Get("X-Request-Id") || !strings.Contains(stack, "accesslog_test.go") {
-		t.Errorf("the line is %v", line)
+		t.Errorf("line = %v, want level error, request id %s and a stack", line, response.Header.Get("X-Request-Id"))
 	}
 	if line := server.lines.access(t); line["status"] != 500.0 {
-		t.Errorf("the access line is %v", line)
+		t.Errorf("access log line = %v, want status 500", line)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 		_, err = io.Copy(io.Discard, response.Body)
 	}
 	if err == nil {
-		t.Error("the answer of a handler that panicked looks whole")
+		t.Error("got a complete response of a handler that panicked, want an error")
 	}
 	server.lines.next(t, "panic while serving request")
 }

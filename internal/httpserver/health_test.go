@@ -41,7 +41,7 @@ func TestReadyNamesEveryCheck(t *testing.T) {
 	answer := ready(h)
 	want := `{"status":"ready","checks":{"store":"ok","disk":"ok"}}` + "\n"
 	if answer.Code != http.StatusOK || answer.Body.String() != want {
-		t.Errorf("answered %d %s, want %s", answer.Code, answer.Body, want)
+		t.Errorf("response = %d %s, want 200 %s", answer.Code, answer.Body, want)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestReadyIsNotRunForEveryRequest(t *testing.T) {
 		var runs, together atomic.Int64
 		slow := func(ctx context.Context) error {
 			if together.Add(1) > 1 {
-				t.Error("two checks run at the same time")
+				t.Error("got two concurrent checks, want one at a time")
 			}
 			defer together.Add(-1)
 			runs.Add(1)
@@ -68,7 +68,7 @@ func TestReadyIsNotRunForEveryRequest(t *testing.T) {
 			for range 500 {
 				group.Go(func() {
 					if answer := ready(h); answer.Code != http.StatusOK {
-						t.Errorf("answered %d %s", answer.Code, answer.Body)
+						t.Errorf("response = %d %s, want 200", answer.Code, answer.Body)
 					}
 				})
 			}
@@ -77,7 +77,7 @@ func TestReadyIsNotRunForEveryRequest(t *testing.T) {
 		crowd()
 		crowd()
 		if runs.Load() != 1 {
-			t.Errorf("1000 requests within a second ran the check %d times", runs.Load())
+			t.Errorf("1000 requests within a second ran the check %d times, want 1", runs.Load())
 		}
 		<-time.After(time.Second)
 		crowd()
@@ -87,7 +87,7 @@ func TestReadyIsNotRunForEveryRequest(t *testing.T) {
 	})
 }
 
-func TestNotReadyNamesWhatFailsAndNothingElse(t *testing.T) {
+func TestNotReadyNamesFailedChecks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var failing atomic.Bool
@@ -104,24 +104,25 @@ func TestNotReadyNamesWhatFailsAndNothingElse(t *testing.T) {
 			answer := ready(h)
 			text := answer.Body.String()
 			if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
-				t.Errorf("answered %d, Retry-After %q", answer.Code, answer.Header().Get("Retry-After"))
+				t.Errorf("status, Retry-After = %d, %q, want 503 with Retry-After", answer.Code, answer.Header().Get("Retry-After"))
 			}
 			if !strings.Contains(text, "store, disk") || strings.Contains(text, "moon") || strings.Contains(text, "inbox.db") {
-				t.Errorf("the answer is %s", text)
+				t.Errorf("response = %s, want the names store and disk only", text)
 			}
 			<-time.After(2 * time.Second)
 		}
 		failing.Store(false)
 		if answer := ready(h); answer.Code != http.StatusOK {
-			t.Errorf("answered %d %s after the checks passed again", answer.Code, answer.Body)
+			t.Errorf("response after the checks passed = %d %s, want 200", answer.Code, answer.Body)
 		}
 		close(lines)
-		var told []string
+		var messages []string
 		for line := range lines {
-			told = append(told, line["message"].(string))
+			messages = append(messages, line["message"].(string))
 		}
-		if got := strings.Join(told, ", "); got != "readiness check failed, readiness check failed, readiness checks passed again" {
-			t.Errorf("logged: %s", got) // one line for each check that failed, however often it is asked
+		const want = "readiness check failed, readiness check failed, readiness checks passed again" // one line for each failed check
+		if got := strings.Join(messages, ", "); got != want {
+			t.Errorf("log = %s, want %s", got, want)
 		}
 	})
 }
@@ -139,13 +140,13 @@ func TestReadyHasADeadline(t *testing.T) {
 		for range 20 {
 			group.Go(func() {
 				if answer := ready(h); answer.Code != http.StatusServiceUnavailable {
-					t.Errorf("answered %d %s", answer.Code, answer.Body)
+					t.Errorf("response = %d %s, want 503", answer.Code, answer.Body)
 				}
 			})
 		}
 		group.Wait()
 		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("the answers took %s", took)
+			t.Errorf("the responses took %s, want at most 5s", took)
 		}
 	})
 }
@@ -155,11 +156,11 @@ func TestReadyOutlivesAClientThatGoesAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	gone := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody).WithContext(ctx)
-	for range 50 { // whether a client that is gone gets its turn is a matter of luck
+	for range 50 { // which client goes first is random
 		h := handler(t, make(logLines, 16), httpserver.Check{Name: "store", Run: func(ctx context.Context) error { return ctx.Err() }})
 		h.ServeHTTP(httptest.NewRecorder(), gone)
 		if answer := ready(h); answer.Code != http.StatusOK {
-			t.Fatalf("a client that went away made the receiver unready: %d %s", answer.Code, answer.Body)
+			t.Fatalf("response after a client went away = %d %s, want 200", answer.Code, answer.Body)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func (s *running) do(t *testing.T, method, path, body string, header http.Header
 	maps.Copy(request.Header, header)
 	response, err := s.client.Do(request)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: error = %v, want a response", method, path, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)

@@ -57,19 +57,19 @@ func TestSurface(t *testing.T) {
 			t.Parallel()
 			response, body := server.do(t, row.method, row.path, "", nil)
 			if response.StatusCode != row.status || response.Header.Get("Allow") != row.allow {
-				t.Errorf("answered %d, Allow %q: %s", response.StatusCode, response.Header.Get("Allow"), body)
+				t.Errorf("status, Allow = %d, %q, want %d, %q: %s", response.StatusCode, response.Header.Get("Allow"), row.status, row.allow, body)
 			}
 			if row.body != "" && body != row.body {
-				t.Errorf("the body is %q, want %q", body, row.body)
+				t.Errorf("body = %q, want %q", body, row.body)
 			}
 			if response.Header.Get("X-Content-Type-Options") != "nosniff" || response.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("headers are %v", response.Header)
+				t.Errorf("headers = %v, want nosniff and no-store", response.Header)
 			}
 		})
 	}
 }
 
-// The specification and the routes are the same, both ways.
+// TestRoutesAreThoseOfTheSpecification compares routes and specification both ways.
 func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 	t.Parallel()
 	server, err := httpserver.New(config(), httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(accept)})
@@ -95,7 +95,7 @@ func TestRoutesAreThoseOfTheSpecification(t *testing.T) {
 		}
 	}
 	if !maps.Equal(served, specified) {
-		t.Errorf("served are\n\t%s\nand specified are\n\t%s", list(served), list(specified))
+		t.Errorf("routes =\n\t%s\nwant those of the specification:\n\t%s", list(served), list(specified))
 	}
 }
 
@@ -110,6 +110,6 @@ func TestRequestIDIsAlwaysOurs(t *testing.T) {
 	second, _ := server.do(t, "GET", "/livez", "", nil)
 	one, two := first.Header.Get("X-Request-Id"), second.Header.Get("X-Request-Id")
 	if one == "forged" || one == "" || one == two {
-		t.Errorf("request ids are %q and %q", one, two)
+		t.Errorf("request ids = %q, %q, want two different ones of the server", one, two)
 	}
 }

@@ -20,16 +20,16 @@ import (
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	if _, err := httpserver.New(config(), httpserver.Deps{Log: zerolog.Nop()}); err == nil {
-		t.Error("a server without a handler was made")
+		t.Error("got no error without a handler, want one")
 	}
 	c := config()
 	c.WriteTimeout = c.ReadTimeout
 	if _, err := httpserver.New(c, httpserver.Deps{Log: zerolog.Nop(), Webhook: http.HandlerFunc(accept)}); err == nil {
-		t.Error("a server that cannot answer slow requests was made")
+		t.Error("got no error with a short WriteTimeout, want one")
 	}
 }
 
-func TestStartTellsThatThePortIsTaken(t *testing.T) {
+func TestStartFailsOnPortInUse(t *testing.T) {
 	t.Parallel()
 	first := start(t, config(), http.HandlerFunc(accept))
 	c := config()
@@ -39,10 +39,10 @@ func TestStartTellsThatThePortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := second.Start(t.Context()); err == nil {
-		t.Error("two servers listen on the same port")
+		t.Error("got no error for a port in use, want one")
 	}
 	if err := second.Shutdown(t.Context()); err != nil {
-		t.Errorf("shutdown of a server that never listened: %v", err)
+		t.Errorf("shutdown error of a server that never listened = %v, want none", err)
 	}
 }
 
@@ -64,18 +64,18 @@ func TestDrainRefusesNewCallbacksAndFinishesOldOnes(t *testing.T) {
 	for path, method := range map[string]string{"/webhooks/deep-image": "POST", "/webhooks/deep-image/token": "POST", "/readyz": "GET"} {
 		response, body := server.do(t, method, path, "", nil)
 		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-			t.Errorf("%s while draining: %d %s", path, response.StatusCode, body)
+			t.Errorf("response of %s while draining = %d %s, want 503 with Retry-After", path, response.StatusCode, body)
 		}
 		if !response.Close {
-			t.Errorf("%s while draining keeps the connection", path)
+			t.Errorf("%s while draining: close = false, want true", path)
 		}
 	}
 	if response, _ := server.do(t, "GET", "/livez", "", nil); response.StatusCode != http.StatusOK {
-		t.Errorf("/livez while draining: %d", response.StatusCode)
+		t.Errorf("status of /livez while draining = %d, want 200", response.StatusCode)
 	}
 	close(leave)
 	if status := <-old; status != http.StatusOK {
-		t.Errorf("the callback that was being served was answered %d", status)
+		t.Errorf("status of the callback in progress = %d, want 200", status)
 	}
 }
 
@@ -96,19 +96,19 @@ func TestShutdownWaitsForWhatIsServed(t *testing.T) {
 	go func() { stopped <- server.Shutdown(t.Context()) }()
 	<-server.Done()
 	if err := server.Err(); err != nil {
-		t.Errorf("the server stopped with %v", err)
+		t.Errorf("server error = %v, want none", err)
 	}
 	select {
 	case err := <-stopped:
-		t.Errorf("the shutdown was over (%v) while a callback was being served", err)
+		t.Errorf("shutdown returned %v with a callback in progress, want it to wait", err)
 	default:
 	}
 	close(leave)
 	if got := <-status; got != http.StatusOK {
-		t.Errorf("the callback was answered %d", got)
+		t.Errorf("status of the callback = %d, want 200", got)
 	}
 	if err := <-stopped; err != nil {
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("shutdown error = %v, want none", err)
 	}
 }
 
@@ -126,17 +126,17 @@ func TestShutdownHasALimit(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("shutdown: %v", err)
+		t.Errorf("shutdown error = %v, want %v", err, context.Canceled)
 	}
 	<-left
 }
 
-func TestServerThatDiesTellsWhy(t *testing.T) {
+func TestErrAfterShutdown(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(accept))
 	select {
 	case <-server.Done():
-		t.Error("the server is done at once")
+		t.Error("Done is closed, want it open")
 	default:
 	}
 	if err := server.Shutdown(t.Context()); err != nil {
@@ -144,7 +144,7 @@ func TestServerThatDiesTellsWhy(t *testing.T) {
 	}
 	<-server.Done()
 	if err := server.Err(); err != nil {
-		t.Errorf("after a shutdown the server says %v", err)
+		t.Errorf("server error after shutdown = %v, want none", err)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestSlowHeaderSectionHasADeadline(t *testing.T) {
 	connection := server.dial(t)
 	_, _ = io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: rec")
 	if answer, err := io.ReadAll(connection); err != nil || len(answer) > 0 {
-		t.Errorf("a slow header section was answered %q, %v", answer, err)
+		t.Errorf("response to a slow header section = %q (%v), want none", answer, err)
 	}
 }
 
@@ -172,11 +172,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	surplus := server.dial(t)
 	if _, err := surplus.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a connection beyond the limit was not closed: %v", err)
+		t.Errorf("read error of a connection beyond the limit = %v, want it closed", err)
 	}
 	askLive(t, held[0])
 	_ = held[0].Close()
-	for began := time.Now(); time.Since(began) < waitLimit; { // the server learns of the end a moment later
+	for began := time.Now(); time.Since(began) < waitLimit; { // the server notices the close a moment later
 		connection := server.dial(t)
 		_, _ = io.WriteString(connection, "GET /livez HTTP/1.1\r\nHost: receiver\r\n\r\n")
 		_, err := connection.Read(make([]byte, 1))
@@ -185,7 +185,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			return
 		}
 	}
-	t.Error("no connection is accept after another one was closed")
+	t.Error("got no connection after another one was closed, want one")
 }
 
 func askLive(t *testing.T, connection net.Conn) {
@@ -193,14 +193,13 @@ func askLive(t *testing.T, connection net.Conn) {
 	_, _ = io.WriteString(connection, "GET /livez HTTP/1.1\r\nHost: receiver\r\n\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {
-		t.Fatalf("a connection within the limit: %v", err)
+		t.Fatalf("error = %v, want a response within the limit", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, response.Body)
 }
 
-// A client that sends everything before it reads must see the refusal, and not a
-// reset of its connection.
+// TestRefusalReachesAClientThatStillSends has a client that sends everything before it reads. It gets the response, not a reset.
 func TestRefusalReachesAClientThatStillSends(t *testing.T) {
 	t.Parallel()
 	refusing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -223,26 +222,26 @@ func TestRefusalReachesAClientThatStillSends(t *testing.T) {
 					body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", length, body)
 				}
 				if _, err := io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: receiver\r\n"+row.header+"\r\n"+body); err != nil {
-					t.Fatalf("the connection broke while the body was sent: %v", err)
+					t.Fatalf("write error = %v, want none", err)
 				}
 				reader := bufio.NewReader(connection)
 				response, err := http.ReadResponse(reader, nil)
 				if err != nil {
-					t.Fatalf("the answer did not arrive: %v", err)
+					t.Fatalf("read error = %v, want a response", err)
 				}
 				_ = response.Body.Close()
 				if response.StatusCode != http.StatusNoContent || !response.Close {
-					t.Errorf("answered %d, closing %t", response.StatusCode, response.Close)
+					t.Errorf("status, close = %d, %t, want 204, true", response.StatusCode, response.Close)
 				}
 				if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
-					t.Errorf("after the answer came %v, want the end", err)
+					t.Errorf("error after the response = %v, want EOF", err)
 				}
 			}
 		})
 	}
 }
 
-// The refusal of a body that never comes does not wait for it.
+// TestRefusalDoesNotWaitForTheBody has a client that never sends the body.
 func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -260,17 +259,16 @@ func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 			}
 			_ = response.Body.Close()
 			if response.StatusCode != http.StatusNoContent {
-				t.Errorf("answered %d", response.StatusCode)
+				t.Errorf("status = %d, want 204", response.StatusCode)
 			}
 			if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
-				t.Errorf("after the answer came %v, want the end", err)
+				t.Errorf("error after the response = %v, want EOF", err)
 			}
 		})
 	}
 }
 
-// A body that is there but not read is not read for the sake of the connection
-// either, which would hold the answer back until the client has sent it all.
+// TestUnreadBodyClosesTheConnection does not read the body to keep the connection, because that would delay the response.
 func TestUnreadBodyClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -284,11 +282,11 @@ func TestUnreadBodyClosesTheConnection(t *testing.T) {
 	}
 	_ = response.Body.Close()
 	if !response.Close {
-		t.Error("the answer does not announce the end of the connection")
+		t.Error("close = false, want true")
 	}
 }
 
-// A body that was read whole leaves the connection usable.
+// TestConnectionIsKept reads the whole body and uses the connection again.
 func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	server := start(t, config(), http.HandlerFunc(accept))
@@ -303,7 +301,7 @@ func TestConnectionIsKept(t *testing.T) {
 		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 		if response.Close || response.StatusCode != http.StatusOK {
-			t.Errorf("answered %d, closing %t", response.StatusCode, response.Close)
+			t.Errorf("status, close = %d, %t, want 200, false", response.StatusCode, response.Close)
 		}
 	}
 }

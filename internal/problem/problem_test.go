@@ -20,16 +20,16 @@ const requestID = "4ZQ3YPHD6SUXWTHUJ7SR4MHAQB"
 
 func write(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Details, *problem.RequestInfo) {
 	t.Helper()
-	told := &problem.RequestInfo{ID: requestID}
+	info := &problem.RequestInfo{ID: requestID}
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
-	request = request.WithContext(problem.WithRequestInfo(request.Context(), told))
+	request = request.WithContext(problem.WithRequestInfo(request.Context(), info))
 	answer := httptest.NewRecorder()
 	problem.Write(answer, request, err)
 	var details problem.Details
 	if err := json.Unmarshal(answer.Body.Bytes(), &details); err != nil {
 		t.Fatalf("the body %q is not JSON: %v", answer.Body, err)
 	}
-	return answer, details, told
+	return answer, details, info
 }
 
 func TestWriteStatus(t *testing.T) {

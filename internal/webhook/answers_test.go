@@ -25,38 +25,38 @@ type receipt struct{ ID, Job, Status string }
 
 func TestAcceptedAndDuplicate(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
-	response, body := door.post(t, sample)
+	server := start(t, defaults())
+	response, body := server.post(t, sample)
 	var first receipt
 	if err := json.Unmarshal([]byte(body), &first); err != nil || first.Status != "accepted" {
-		t.Fatalf("answered %s, %v", body, err)
+		t.Fatalf("response = %s (%v), want status accepted", body, err)
 	}
 	want := `{"id":"` + first.ID + `","job":"ce0e7624-634e-11ee-a699-0242ac14000b","status":"accepted"}`
 	if body != want || response.Header.Get("Content-Type") != "application/json" || response.ContentLength != int64(len(want)) {
-		t.Errorf("answered %s with %v", body, response.Header)
+		t.Errorf("response = %s with %v, want %s as application/json", body, response.Header, want)
 	}
-	_, body = door.post(t, sample)
+	_, body = server.post(t, sample)
 	if want := strings.Replace(want, "accepted", "duplicate", 1); body != want {
-		t.Errorf("the same again was answered %s, want %s", body, want)
+		t.Errorf("response to the repeat = %s, want %s", body, want)
 	}
-	events, rejected := door.inbox.kept()
+	events, rejected := server.inbox.kept()
 	if len(events) != 1 || len(rejected) != 0 || string(events[0].Body) != sample {
-		t.Fatalf("stored are %d events and %d rejected bodies", len(events), len(rejected))
+		t.Fatalf("stored %d events and %d rejections, want 1 and 0", len(events), len(rejected))
 	}
 	received := events[0].Received
 	if received.Location() != time.UTC || received.Nanosecond()%1000 != 0 || time.Since(received) > time.Minute {
-		t.Errorf("received at %v", received)
+		t.Errorf("received = %v, want now in UTC, in microseconds", received)
 	}
 }
 
 func TestSameEventAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
+	server := start(t, defaults())
 	var group sync.WaitGroup
 	answers := make(chan string, 50)
 	for range cap(answers) {
 		group.Go(func() {
-			_, body := door.post(t, sample)
+			_, body := server.post(t, sample)
 			answers <- body
 		})
 	}
@@ -74,22 +74,22 @@ func TestSameEventAtTheSameTime(t *testing.T) {
 		}
 	}
 	if len(ids) != 1 || accepted != 1 {
-		t.Errorf("50 times the same event gave %d ids and was accepted %d times", len(ids), accepted)
+		t.Errorf("ids, accepted = %d, %d, want 1, 1", len(ids), accepted)
 	}
 }
 
 func TestJobIsQuotedExactly(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
+	server := start(t, defaults())
 	for _, job := range []string{`"`, `\`, `</script>`, "é世界😀", "\u2028", "\u007f"} {
 		quoted, err := json.Marshal(job)
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, body := door.post(t, `{"job":`+string(quoted)+`}`)
+		response, body := server.post(t, `{"job":`+string(quoted)+`}`)
 		var one receipt
 		if err := json.Unmarshal([]byte(body), &one); response.StatusCode == http.StatusOK && (err != nil || one.Job != job) {
-			t.Errorf("job %q was answered %d %s", job, response.StatusCode, body)
+			t.Errorf("response to job %q = %d %s, want the same job", job, response.StatusCode, body)
 		}
 	}
 }
@@ -115,34 +115,34 @@ func TestBodiesThatAreNoEvents(t *testing.T) {
 		{"two faults", `{"result_url":[]}`, 422, []string{"/job", "/result_url"}},
 		{"a list", `[]`, 422, []string{""}},
 	}
-	door := start(t, defaults())
+	server := start(t, defaults())
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			response, body := door.post(t, row.body)
-			var told problem.Details
-			if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != row.status {
-				t.Fatalf("answered %d %s, %v", response.StatusCode, body, err)
+			response, body := server.post(t, row.body)
+			var details problem.Details
+			if err := json.Unmarshal([]byte(body), &details); err != nil || response.StatusCode != row.status {
+				t.Fatalf("response = %d %s (%v), want %d", response.StatusCode, body, err, row.status)
 			}
 			pointers := map[string]bool{}
-			for _, fault := range told.Errors {
+			for _, fault := range details.Errors {
 				pointers[fault.Pointer] = true
 			}
 			for _, pointer := range row.pointers {
 				if !pointers[pointer] {
-					t.Errorf("no fault at %q in %s", pointer, body)
+					t.Errorf("faults = %s, want one at %q", body, pointer)
 				}
 			}
-			events, rejected := door.inbox.kept()
-			kept := func(r event.Rejection) bool { return string(r.Body) == row.body && r.Detail == told.Detail }
+			events, rejected := server.inbox.kept()
+			kept := func(r event.Rejection) bool { return string(r.Body) == row.body && r.Detail == details.Detail }
 			if len(events) != 0 || !slices.ContainsFunc(rejected, kept) {
-				t.Errorf("kept are %d events and rejected bodies %+v", len(events), rejected)
+				t.Errorf("stored %d events and rejections %+v, want no event and this rejection", len(events), rejected)
 			}
 		})
 	}
 }
 
-// What a hostile sender can think of is never a fault of ours.
+// TestHostileBodies wants no 5xx for any body.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.FromSlash("../event/testdata/hostile/*.json"))
@@ -150,9 +150,9 @@ func TestHostileBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(files) < 100 {
-		t.Fatalf("there are only %d hostile bodies", len(files))
+		t.Fatalf("got %d hostile bodies, want at least 100", len(files))
 	}
-	door := start(t, defaults())
+	server := start(t, defaults())
 	bodies := map[string]string{"100,000 lists": strings.Repeat("[", 50_000), "100,000 objects": strings.Repeat(`{"":`, 12_000)}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -162,7 +162,7 @@ func TestHostileBodies(t *testing.T) {
 		bodies[filepath.Base(file)] = string(text)
 	}
 	for name, body := range bodies {
-		response, text := door.post(t, body)
+		response, text := server.post(t, body)
 		status, must := response.StatusCode, []int{200, 400, 413, 422}
 		switch name[:2] {
 		case "n_":
@@ -171,12 +171,12 @@ func TestHostileBodies(t *testing.T) {
 			must = []int{200, 422}
 		}
 		if !slices.Contains(must, status) {
-			t.Errorf("%s was answered %d %s, want one of %v", name, status, text, must)
+			t.Errorf("%s: status = %d %s, want one of %v", name, status, text, must)
 		}
 	}
 }
 
-// Whatever hinders us is told as our fault, and nothing of it but that.
+// TestFaultsOfOurs wants 503 without the cause for every failure of ours.
 func TestFaultsOfOurs(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
@@ -188,7 +188,7 @@ func TestFaultsOfOurs(t *testing.T) {
 		{"backlog is full", sample, func(o *options) { o.inbox.fail = fmt.Errorf("/data: %w", event.ErrBacklogFull) }},
 		{"store blames the sender", sample, func(o *options) { o.inbox.fail = &problem.Error{Code: problem.CodeInvalid, Detail: "x"} }},
 		{"store is slow", sample, func(o *options) {
-			o.door.AcceptTimeout = 20 * time.Millisecond
+			o.webhook.AcceptTimeout = 20 * time.Millisecond
 			o.inbox.entered = func(ctx context.Context) { <-ctx.Done() }
 		}},
 		{"malformed body cannot be kept", "nonsense", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
@@ -201,17 +201,17 @@ func TestFaultsOfOurs(t *testing.T) {
 			t.Parallel()
 			o := defaults()
 			row.set(&o)
-			door := start(t, o)
-			response, body := door.post(t, row.body)
+			server := start(t, o)
+			response, body := server.post(t, row.body)
 			seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
 			if response.StatusCode != http.StatusServiceUnavailable || err != nil || seconds < 1 {
-				t.Errorf("answered %d %s, Retry-After %q", response.StatusCode, body, response.Header.Get("Retry-After"))
+				t.Errorf("response = %d %s, Retry-After %q, want 503 with Retry-After", response.StatusCode, body, response.Header.Get("Retry-After"))
 			}
 			if strings.Contains(body, "/data") {
-				t.Errorf("the cause is in the answer %s", body)
+				t.Errorf("response = %s, want no cause in it", body)
 			}
-			if events, rejected := door.inbox.kept(); len(events)+len(rejected) != 0 {
-				t.Errorf("stored are %v %v", events, rejected)
+			if events, rejected := server.inbox.kept(); len(events)+len(rejected) != 0 {
+				t.Errorf("stored %v and %v, want nothing", events, rejected)
 			}
 		})
 	}
@@ -219,26 +219,26 @@ func TestFaultsOfOurs(t *testing.T) {
 
 func TestDraining(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
-	door.Drain()
-	response, body := door.post(t, sample)
+	server := start(t, defaults())
+	server.Drain()
+	response, body := server.post(t, sample)
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-		t.Errorf("answered %d %s", response.StatusCode, body)
+		t.Errorf("response = %d %s, want 503 with Retry-After", response.StatusCode, body)
 	}
 }
 
 func TestOtherMethods(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
+	server := start(t, defaults())
 	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "FROBNICATE"} {
-		response, body := door.send(t, method, event.WebhookPath+"/"+token, nil, nil)
+		response, body := server.send(t, method, event.WebhookPath+"/"+token, nil, nil)
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST" {
-			t.Errorf("%s was answered %d, Allow %q: %s", method, response.StatusCode, response.Header.Get("Allow"), body)
+			t.Errorf("%s: status, Allow = %d, %q, want 405, POST: %s", method, response.StatusCode, response.Header.Get("Allow"), body)
 		}
 	}
 }
 
-// A client that goes away while its event is stored changes nothing.
+// TestClientThatGoesAway stores the event although its client disconnects.
 func TestClientThatGoesAway(t *testing.T) {
 	t.Parallel()
 	o := defaults()
@@ -255,8 +255,8 @@ func TestClientThatGoesAway(t *testing.T) {
 		<-leave
 		accepted <- ctx.Err()
 	}
-	door := start(t, o)
-	connection := door.dial(t)
+	server := start(t, o)
+	connection := server.dial(t)
 	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: %d\r\n\r\n%s", event.WebhookPath, token, len(sample), sample)
 	<-entered
 	_ = connection.Close()
@@ -264,13 +264,13 @@ func TestClientThatGoesAway(t *testing.T) {
 	<-request.Done() // the server knows that the client is gone
 	close(leave)
 	if err := <-accepted; err != nil {
-		t.Errorf("the store was told %v", err)
+		t.Errorf("context error in the store = %v, want none", err)
 	}
-	if err := door.Shutdown(t.Context()); err != nil { // waits for the handler
+	if err := server.Shutdown(t.Context()); err != nil { // waits for the handler
 		t.Error(err)
 	}
-	if events, _ := door.inbox.kept(); len(events) != 1 {
-		t.Errorf("stored are %d events", len(events))
+	if events, _ := server.inbox.kept(); len(events) != 1 {
+		t.Errorf("stored %d events, want 1", len(events))
 	}
 }
 
@@ -292,7 +292,7 @@ func TestNewRefuses(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			config, deps := good.door, webhook.Deps{Inbox: good.inbox, Ready: good.ready}
+			config, deps := good.webhook, webhook.Deps{Inbox: good.inbox, Ready: good.ready}
 			for _, text := range row.tokens {
 				deps.Tokens = append(deps.Tokens, secret.New(text))
 			}
@@ -301,10 +301,10 @@ func TestNewRefuses(t *testing.T) {
 			}
 			_, err := webhook.New(config, deps)
 			if err == nil {
-				t.Fatal("a door was made")
+				t.Fatal("got no error, want one")
 			}
 			if strings.Contains(err.Error(), "letters") || strings.Contains(err.Error(), token) {
-				t.Errorf("a token is in the error %v", err)
+				t.Errorf("error = %v, want no token in it", err)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// noInbox is a store that costs nothing.
+// noInbox is an inbox without cost.
 type noInbox struct{}
 
 func (noInbox) Accept(context.Context, event.Event) (event.Receipt, error) {
@@ -23,7 +23,7 @@ func (noInbox) Accept(context.Context, event.Event) (event.Receipt, error) {
 
 func (noInbox) Reject(context.Context, event.Rejection) error { return nil }
 
-// discard is an answer that goes nowhere.
+// discard is a response writer that drops everything.
 type discard struct {
 	header http.Header
 	status int
@@ -33,16 +33,15 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkCallback is all that is done for a callback but the network and the
-// store: routing, token, body, JSON, answer and access line.
+// BenchmarkCallback measures a callback without network and store: routing, token, body, JSON, response and access log.
 func BenchmarkCallback(b *testing.B) {
 	o := defaults()
-	door, err := webhook.New(o.door, webhook.Deps{Inbox: noInbox{}, Tokens: secret.List{secret.New(token)}, Ready: o.ready})
+	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: noInbox{}, Tokens: secret.List{secret.New(token)}, Ready: o.ready})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("door", func(b *testing.B) { benchmark(b, door, "?token="+token) })
-	server, err := httpserver.New(o.server, httpserver.Deps{Log: zerolog.New(io.Discard), Webhook: door})
+	b.Run("endpoint", func(b *testing.B) { benchmark(b, endpoint, "?token="+token) })
+	server, err := httpserver.New(o.server, httpserver.Deps{Log: zerolog.New(io.Discard), Webhook: endpoint})
 	if err != nil {
 		b.Fatal(err)
 	}

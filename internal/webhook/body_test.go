@@ -14,7 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// padded is a callback of exactly n bytes.
+// padded returns a callback of exactly n bytes.
 func padded(n int) string {
 	const head, tail = `{"job":"a","data":"`, `"}`
 	return head + strings.Repeat("x", n-len(head)-len(tail)) + tail
@@ -38,25 +38,25 @@ func TestBodyLimit(t *testing.T) {
 		{"chunked, over it by one", unsized(padded(limit + 1)), 413},
 		{"chunked, far over it", unsized(padded(16 << 20)), 413},
 	}
-	door := start(t, defaults())
+	server := start(t, defaults())
 	t.Cleanup(func() {
-		events, rejected := door.inbox.kept()
+		events, rejected := server.inbox.kept()
 		if len(events) != 1 || len(events[0].Body) != limit || len(rejected) != 0 { // the second at the limit is a duplicate
-			t.Errorf("stored are %d events and %d rejected bodies", len(events), len(rejected))
+			t.Errorf("stored %d events and %d rejections, want 1 of %d bytes and 0", len(events), len(rejected), limit)
 		}
 	})
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			response, body := door.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, row.body)
+			response, body := server.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, row.body)
 			if response.StatusCode != row.want {
-				t.Errorf("answered %d %s, want %d", response.StatusCode, body, row.want)
+				t.Errorf("response = %d %s, want %d", response.StatusCode, body, row.want)
 			}
 		})
 	}
 }
 
-// meter gives out a's for ever and counts them.
+// meter is an endless body that counts what is read.
 type meter struct{ read int64 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -73,7 +73,7 @@ func TestNoMoreThanTheLimitIsRead(t *testing.T) {
 	t.Parallel()
 	const limit = 5000 // no multiple of the steps in which memory grows
 	o := defaults()
-	o.door.MaxBodyBytes = limit
+	o.webhook.MaxBodyBytes = limit
 	handler := newServer(t, o, io.Discard).Router()
 	rows := []struct {
 		name, token string
@@ -95,13 +95,13 @@ func TestNoMoreThanTheLimitIsRead(t *testing.T) {
 			answer := &atAnswer{ResponseRecorder: httptest.NewRecorder(), body: body}
 			handler.ServeHTTP(answer, request)
 			if answer.Code != row.status || answer.read > row.most {
-				t.Errorf("answered %d after %d bytes, want %d after at most %d", answer.Code, answer.read, row.status, row.most)
+				t.Errorf("status, bytes read = %d, %d, want %d, at most %d", answer.Code, answer.read, row.status, row.most)
 			}
 		})
 	}
 }
 
-// atAnswer notes how much had been read when the answer was given.
+// atAnswer records how much had been read when the response began.
 type atAnswer struct {
 	*httptest.ResponseRecorder
 	body *meter
@@ -125,13 +125,13 @@ func TestBodyThatDoesNotArriveWhole(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			door := start(t, defaults())
-			connection := door.dial(t)
+			server := start(t, defaults())
+			connection := server.dial(t)
 			_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\n%s", event.WebhookPath, token, row.rest)
 			closeWrite(t, connection)
-			door.expect(t, connection, http.StatusRequestTimeout)
-			if events, rejected := door.inbox.kept(); len(events)+len(rejected) != 0 {
-				t.Errorf("stored are %v %v", events, rejected)
+			server.expect(t, connection, http.StatusRequestTimeout)
+			if events, rejected := server.inbox.kept(); len(events)+len(rejected) != 0 {
+				t.Errorf("stored %v and %v, want nothing", events, rejected)
 			}
 		})
 	}
@@ -141,48 +141,48 @@ func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	o := defaults()
 	o.server.ReadTimeout = 200 * time.Millisecond
-	door := start(t, o)
-	connection := door.dial(t)
+	server := start(t, o)
+	connection := server.dial(t)
 	_, _ = fmt.Fprintf(connection, "POST %s/%s HTTP/1.1\r\nHost: receiver\r\nContent-Length: 1000\r\n\r\n{", event.WebhookPath, token)
-	door.expect(t, connection, http.StatusRequestTimeout)
+	server.expect(t, connection, http.StatusRequestTimeout)
 }
 
 func closeWrite(t *testing.T, connection io.Writer) {
 	t.Helper()
 	half, ok := connection.(interface{ CloseWrite() error })
 	if !ok {
-		t.Fatal("the connection cannot be closed by halves")
+		t.Fatalf("connection is a %T, want one with CloseWrite", connection)
 	}
 	if err := half.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// expect reads an answer to a callback and the end of the connection.
-func (d *running) expect(t *testing.T, connection io.Reader, status int) {
+// expect reads a response to a callback and the end of the connection.
+func (s *running) expect(t *testing.T, connection io.Reader, status int) {
 	t.Helper()
 	reader := bufio.NewReader(connection)
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		t.Fatalf("no answer: %v", err)
+		t.Fatalf("error = %v, want a response", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if err := d.document.Validate(http.MethodPost, event.WebhookPath+"/"+token, response); err != nil {
+	if err := s.document.Validate(http.MethodPost, event.WebhookPath+"/"+token, response); err != nil {
 		t.Error(err)
 	}
 	if response.StatusCode != status || !response.Close {
-		t.Errorf("answered %d, closing %t; want %d", response.StatusCode, response.Close, status)
+		t.Errorf("status, close = %d, %t, want %d, true", response.StatusCode, response.Close, status)
 	}
 	if _, err := reader.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Errorf("after the answer came %v, want the end", err)
+		t.Errorf("error after the response = %v, want EOF", err)
 	}
 }
 
-// The budget counts what has arrived, and is free again afterwards.
+// TestBudget counts the bytes that arrived, and releases them.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	o := defaults()
-	o.door.MaxBodyBytes, o.door.InFlightBytes = 16<<10, 32<<10
+	o.webhook.MaxBodyBytes, o.webhook.InFlightBytes = 16<<10, 32<<10
 	handler := newServer(t, o, io.Discard).Router()
 	serve := func(body io.Reader, length int64) *httptest.ResponseRecorder {
 		request := httptest.NewRequest(http.MethodPost, event.WebhookPath+"/"+token, http.NoBody)
@@ -206,18 +206,18 @@ func TestBudget(t *testing.T) {
 	}
 	hold(1, -1) // 4 KiB: what is left are 4
 	if answer := serve(strings.NewReader(padded(4<<10)), 4<<10); answer.Code != http.StatusOK {
-		t.Errorf("a body that fits was answered %d %s", answer.Code, answer.Body)
+		t.Errorf("response to a body that fits = %d %s, want 200", answer.Code, answer.Body)
 	}
 	for name, length := range map[string]int64{"declared": 4<<10 + 1, "chunked": -1} {
 		answer := serve(strings.NewReader(padded(4<<10+1)), length)
 		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
-			t.Errorf("%s: a body over the budget was answered %d %s", name, answer.Code, answer.Body)
+			t.Errorf("%s: response to a body over the budget = %d %s, want 503 with Retry-After", name, answer.Code, answer.Body)
 		}
 	}
 	for _, pipe := range pipes {
 		_ = pipe.CloseWithError(io.ErrUnexpectedEOF)
 		if answer := <-answers; answer.Code != http.StatusRequestTimeout {
-			t.Errorf("a body that broke off was answered %d", answer.Code)
+			t.Errorf("status of a body that broke off = %d, want 408", answer.Code)
 		}
 	}
 	hold(16<<10-1, 16<<10)
@@ -225,7 +225,7 @@ func TestBudget(t *testing.T) {
 	for _, pipe := range pipes[len(pipes)-2:] {
 		_ = pipe.Close()
 		if answer := <-answers; answer.Code != http.StatusBadRequest {
-			t.Errorf("a body of zeros was answered %d", answer.Code)
+			t.Errorf("status of a body of zeros = %d, want 400", answer.Code)
 		}
 	}
 }

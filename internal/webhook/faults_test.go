@@ -154,7 +154,7 @@ func compressed(text string, writer func(io.Writer) io.WriteCloser) string {
 func TestCodedBodyBudget(t *testing.T) {
 	t.Parallel()
 	o := defaults()
-	o.door.MaxBodyBytes, o.door.InFlightBytes = 16<<10, 16<<10
+	o.webhook.MaxBodyBytes, o.webhook.InFlightBytes = 16<<10, 16<<10
 	server := start(t, o)
 	for i := range 20 {
 		response, text := server.send(t, http.MethodPost, event.WebhookPath+"/"+token, coded("gzip"), strings.NewReader(gzipped(padded(3<<10))))

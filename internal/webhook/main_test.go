@@ -24,9 +24,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience is how long a test waits for what must come. The server of a test waits
-// longer, so that what comes by a deadline of the server comes too late.
-const patience = 30 * time.Second
+// waitLimit is how long a test waits for an expected result. The deadlines of the server are
+// longer, so that a result caused by them comes too late.
+const waitLimit = 30 * time.Second
 
 const (
 	token    = "Token-1-of-the-tests"
@@ -36,8 +36,8 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memoryInbox keeps events in memory, once for each job and digest. It can be
-// told to fail, and calls entered, if set, before it stores.
+// memoryInbox keeps events in memory, once for each job and digest. It returns fail, and calls entered, if set, before it
+// stores.
 type memoryInbox struct {
 	fail    error
 	entered func(ctx context.Context)
@@ -79,36 +79,36 @@ func (m *memoryInbox) Reject(ctx context.Context, r event.Rejection) error {
 	return nil
 }
 
-// kept gives what is in the inbox.
+// kept returns the events and the rejections.
 func (m *memoryInbox) kept() ([]event.Event, []event.Rejection) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.events, m.rejected
 }
 
-// has says whether there is an event of this job.
+// has reports whether there is an event of this job.
 func (m *memoryInbox) has(job string) bool {
 	events, _ := m.kept()
 	return slices.ContainsFunc(events, func(e event.Event) bool { return e.Job == job })
 }
 
-// options are what a test may want to be different.
+// options are the settings of a test server.
 type options struct {
-	inbox  *memoryInbox
-	door   webhook.Config
-	server httpserver.Config
-	ready  func() error
-	tokens string
-	wrap   func(http.Handler) http.Handler // around the door
+	inbox   *memoryInbox
+	webhook webhook.Config
+	server  httpserver.Config
+	ready   func() error
+	tokens  string
+	wrap    func(http.Handler) http.Handler // wraps the endpoint
 }
 
 func defaults() options {
 	return options{
-		inbox: &memoryInbox{},
-		door:  webhook.Config{MaxBodyBytes: 64 << 10, InFlightBytes: 1 << 20, AcceptTimeout: patience},
+		inbox:   &memoryInbox{},
+		webhook: webhook.Config{MaxBodyBytes: 64 << 10, InFlightBytes: 1 << 20, AcceptTimeout: waitLimit},
 		server: httpserver.Config{
-			ListenAddr: "127.0.0.1:0", ReadHeaderTimeout: 2 * patience, ReadTimeout: 2 * patience,
-			WriteTimeout: 3 * patience, IdleTimeout: 2 * patience, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
+			ListenAddr: "127.0.0.1:0", ReadHeaderTimeout: 2 * waitLimit, ReadTimeout: 2 * waitLimit,
+			WriteTimeout: 3 * waitLimit, IdleTimeout: 2 * waitLimit, MaxHeaderBytes: 8 << 10, MaxConnections: 10_000,
 		},
 		ready:  func() error { return nil },
 		tokens: token + "," + newToken,
@@ -122,28 +122,28 @@ func newServer(t testing.TB, o options, log io.Writer) *httpserver.Server {
 	if err := tokens.Decode(o.tokens); err != nil {
 		t.Fatal(err)
 	}
-	door, err := webhook.New(o.door, webhook.Deps{Inbox: o.inbox, Tokens: tokens, Ready: o.ready})
+	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: o.inbox, Tokens: tokens, Ready: o.ready})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := httpserver.New(o.server, httpserver.Deps{Log: zerolog.New(log), Webhook: o.wrap(door)})
+	server, err := httpserver.New(o.server, httpserver.Deps{Log: zerolog.New(log), Webhook: o.wrap(endpoint)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return server
 }
 
-// running is a door that listens on loopback.
+// running is a server with the endpoint, on loopback.
 type running struct {
 	*httpserver.Server
 	inbox    *memoryInbox
 	document *apitest.Document
 	address  string
 	url      string
-	client   *http.Client // holds every answer against the specification
+	client   *http.Client // validates every response against the specification
 }
 
-// start opens the door. At the end of the test no token may be in the log.
+// start starts a server. At the end of the test no token may be in the log.
 func start(t *testing.T, o options) *running {
 	t.Helper()
 	log := &testkit.Log{}
@@ -155,40 +155,40 @@ func start(t *testing.T, o options) *running {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
+			t.Errorf("shutdown error = %v, want none", err)
 		}
 		for _, secret := range []string{token, newToken, "t0ken+2", "t0ken%202"} {
 			if strings.Contains(strings.ToLower(log.String()), strings.ToLower(secret)) {
-				t.Errorf("the token %q is in the log:\n%s", secret, log)
+				t.Errorf("got the token %q in the log, want none of it:\n%s", secret, log)
 			}
 		}
 	})
 	document := apitest.Load(t)
 	return &running{
 		Server: server, inbox: o.inbox, document: document, address: address.String(), url: "http://" + address.String(),
-		client: &http.Client{Transport: document.Transport(t, transport), Timeout: patience},
+		client: &http.Client{Transport: document.Transport(t, transport), Timeout: waitLimit},
 	}
 }
 
 // post sends a callback with the token in the path.
-func (d *running) post(t *testing.T, body string) (*http.Response, string) {
+func (s *running) post(t *testing.T, body string) (*http.Response, string) {
 	t.Helper()
-	return d.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, strings.NewReader(body))
+	return s.send(t, http.MethodPost, event.WebhookPath+"/"+token, nil, strings.NewReader(body))
 }
 
-func (d *running) send(t *testing.T, method, path string, header http.Header, body io.Reader) (*http.Response, string) {
+func (s *running) send(t *testing.T, method, path string, header http.Header, body io.Reader) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, d.url+path, body)
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	maps.Copy(request.Header, header)
-	response, err := d.client.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: error = %v, want a response", method, path, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
@@ -198,16 +198,16 @@ func (d *running) send(t *testing.T, method, path string, header http.Header, bo
 	return response, string(text)
 }
 
-// dial opens a connection that the test speaks on by itself.
-func (d *running) dial(t *testing.T) net.Conn {
+// dial opens a raw connection.
+func (s *running) dial(t *testing.T) net.Conn {
 	t.Helper()
 	var dialer net.Dialer
-	connection, err := dialer.DialContext(t.Context(), "tcp", d.address)
+	connection, err := dialer.DialContext(t.Context(), "tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(waitLimit)); err != nil {
 		t.Fatal(err)
 	}
 	return connection

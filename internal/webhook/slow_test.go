@@ -11,42 +11,41 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Two thousand clients that promise much and send next to nothing, half of them
-// within the header section and half within a body of the largest size, do not
-// stop a good one. The server would listen to them for longer than the test does.
+// TestSlowConnections has 2,000 slow clients, half of them in the header section and half in a body of the largest size.
+// They do not stop a good one. The deadlines of the server are longer than the test.
 func TestSlowConnections(t *testing.T) {
 	t.Parallel()
 	const count, largest = 2000, 32 << 20
 	o := defaults()
-	o.door.MaxBodyBytes, o.door.InFlightBytes = largest, largest // the smallest budget there can be
-	door := start(t, o)
+	o.webhook.MaxBodyBytes, o.webhook.InFlightBytes = largest, largest // the smallest budget
+	server := start(t, o)
 	slow := make([]net.Conn, count)
 	for i := range slow {
-		slow[i] = door.dial(t)
-		said := "POST " + event.WebhookPath + "/" + token + " HTTP/1.1\r\nHost: rec"
+		slow[i] = server.dial(t)
+		sent := "POST " + event.WebhookPath + "/" + token + " HTTP/1.1\r\nHost: rec"
 		if i%2 == 0 {
-			said += fmt.Sprintf("eiver\r\nContent-Length: %d\r\n\r\n{\"job\":", largest)
+			sent += fmt.Sprintf("eiver\r\nContent-Length: %d\r\n\r\n{\"job\":", largest)
 		}
-		if _, err := io.WriteString(slow[i], said); err != nil {
+		if _, err := io.WriteString(slow[i], sent); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 50 {
-		response, body := door.post(t, strings.Replace(sample, "ce0e7624", fmt.Sprintf("%08x", i), 1))
+		response, body := server.post(t, strings.Replace(sample, "ce0e7624", fmt.Sprintf("%08x", i), 1))
 		if response.StatusCode != http.StatusOK {
-			t.Errorf("a good callback was answered %d %s", response.StatusCode, body)
+			t.Errorf("response to a good callback = %d %s, want 200", response.StatusCode, body)
 		}
 	}
 	for i, connection := range slow {
-		if i%2 == 0 { // the promise is still believed
+		if i%2 == 0 { // still within its deadline
 			closeWrite(t, connection)
 			if answer, err := io.ReadAll(connection); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
-				t.Errorf("a body that broke off was answered %q, %v", answer, err)
+				t.Errorf("response to a body that broke off = %q (%v), want 408", answer, err)
 			}
 		}
 		_ = connection.Close()
 	}
-	if events, rejected := door.inbox.kept(); len(events) != 50 || len(rejected) != 0 {
-		t.Errorf("stored are %d events and %d rejected bodies", len(events), len(rejected))
+	if events, rejected := server.inbox.kept(); len(events) != 50 || len(rejected) != 0 {
+		t.Errorf("stored %d events and %d rejections, want 50 and 0", len(events), len(rejected))
 	}
 }

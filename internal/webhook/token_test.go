@@ -64,19 +64,19 @@ func TestToken(t *testing.T) {
 		{"both", path + "/" + token + "," + encoded, nil, 401},
 		{"empty in the path", path + "/", nil, 401},
 	}
-	door := start(t, defaults())
+	server := start(t, defaults())
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			response, body := door.send(t, http.MethodPost, row.path, row.header, strings.NewReader(`{"job":"`+row.name+`"}`))
+			response, body := server.send(t, http.MethodPost, row.path, row.header, strings.NewReader(`{"job":"`+row.name+`"}`))
 			if response.StatusCode != row.want {
-				t.Errorf("answered %d %s, want %d", response.StatusCode, body, row.want)
+				t.Errorf("response = %d %s, want %d", response.StatusCode, body, row.want)
 			}
 			if challenges := len(response.Header.Values("WWW-Authenticate")); (challenges == 2) != (row.want == 401) {
-				t.Errorf("status %d comes with %d challenges", row.want, challenges)
+				t.Errorf("challenges = %d with status %d, want 2 with 401 only", challenges, row.want)
 			}
-			if stored := door.inbox.has(row.name); stored != (row.want == 200) {
-				t.Errorf("status %d, and stored is %t", row.want, stored)
+			if stored := server.inbox.has(row.name); stored != (row.want == 200) {
+				t.Errorf("stored = %t with status %d, want true with 200 only", stored, row.want)
 			}
 		})
 	}
@@ -93,20 +93,20 @@ func everyByteEncoded(text string) string {
 	return b.String()
 }
 
-// A stranger's nonsense is kept nowhere.
-func TestStrangerLeavesNothing(t *testing.T) {
+// TestWrongTokenStoresNothing sends a body with a wrong token.
+func TestWrongTokenStoresNothing(t *testing.T) {
 	t.Parallel()
-	door := start(t, defaults())
-	response, body := door.send(t, http.MethodPost, event.WebhookPath+"/wrong", nil, strings.NewReader("nonsense"))
+	server := start(t, defaults())
+	response, body := server.send(t, http.MethodPost, event.WebhookPath+"/wrong", nil, strings.NewReader("nonsense"))
 	if response.StatusCode != http.StatusUnauthorized {
-		t.Errorf("answered %d %s", response.StatusCode, body)
+		t.Errorf("response = %d %s, want 401", response.StatusCode, body)
 	}
-	if events, rejected := door.inbox.kept(); len(events)+len(rejected) != 0 {
-		t.Errorf("kept are %v %v", events, rejected)
+	if events, rejected := server.inbox.kept(); len(events)+len(rejected) != 0 {
+		t.Errorf("stored %v and %v, want nothing", events, rejected)
 	}
 }
 
-// Whatever the address and the header say: never a fault of ours, and only a token opens.
+// FuzzToken wants no 5xx, and 200 only with a token.
 func FuzzToken(f *testing.F) {
 	for _, seed := range []struct{ target, authorization string }{
 		{"/webhooks/deep-image/" + token, ""},
@@ -134,15 +134,15 @@ func FuzzToken(f *testing.F) {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)
 		if answer.Code >= 500 {
-			t.Fatalf("answered %d %s", answer.Code, answer.Body)
+			t.Fatalf("response = %d %s, want no 5xx", answer.Code, answer.Body)
 		}
 		if answer.Code == http.StatusOK && !carriesToken(request, authorization) {
-			t.Fatalf("%q with %q was let in", target, authorization)
+			t.Fatalf("status of %q with %q = 200, want a refusal", target, authorization)
 		}
 	})
 }
 
-// carriesToken says, more generously than the door, whether a token is anywhere in the request.
+// carriesToken reports whether a token is anywhere in the request.
 func carriesToken(r *http.Request, authorization string) bool {
 	_, password, _ := r.BasicAuth()
 	places := []string{password, authorization, r.URL.Path}
