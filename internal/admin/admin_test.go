@@ -300,7 +300,7 @@ func TestInvalidParameters(t *testing.T) {
 		path, _, _ := strings.Cut(target, "?")
 		if strings.HasPrefix(path, "/api/") {
 			if err := document.Validate(method, path, answer); err != nil {
-				t.Errorf("%s: %v", request, err)
+				t.Errorf("%s: response differs from the specification: %v", request, err)
 			}
 		}
 	}

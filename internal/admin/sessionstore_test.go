@@ -33,7 +33,7 @@ func TestEndedSessions(t *testing.T) {
 		}
 		for id, want := range map[string]bool{"a": false, "b": true, "c": true, "d": false} {
 			if ended, err := s.SessionEnded(t.Context(), id); err != nil || ended != want {
-				t.Errorf("%s: ended %t, %v", id, ended, err)
+				t.Errorf("%s: ended = %t, error %v; want %t", id, ended, err, want)
 			}
 		}
 	})

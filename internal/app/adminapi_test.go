@@ -17,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/history"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,7 +32,7 @@ func openAdminAPI(t *testing.T, r *receiver) *adminAPI {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &adminAPI{t, "http://" + r.AdminAddr().String(), &http.Client{Timeout: patience, Transport: apitest.Load(t).Transport(t, transport)}}
+	return &adminAPI{t, "http://" + r.AdminAddr().String(), &http.Client{Timeout: testkit.Timeout, Transport: apitest.Load(t).Transport(t, transport)}}
 }
 
 // ask sends a request. It decodes the body into result, or stores it there if that is a *[]byte.
@@ -54,7 +55,7 @@ func (a *adminAPI) ask(method, path string, result any) *http.Response {
 		if raw, ok := result.(*[]byte); ok {
 			*raw = content
 		} else if err := json.Unmarshal(content, result); err != nil {
-			a.t.Fatalf("%s: %v: %s", path, err, content)
+			a.t.Fatalf("%s: error = %v, want JSON: %s", path, err, content)
 		}
 	}
 	return response
@@ -199,10 +200,16 @@ func testReplay(t *testing.T, api *adminAPI, r *receiver, sent adminEvents) {
 }
 
 func testBulkReplay(t *testing.T, api *adminAPI, r *receiver, sent adminEvents) {
-	for path, want := range map[string]int{"/api/v1/replays?dry_run=true": http.StatusOK, "/api/v1/replays?status=dead": http.StatusAccepted} {
+	for _, row := range []struct {
+		path string
+		want int
+	}{
+		{path: "/api/v1/replays?dry_run=true", want: http.StatusOK},
+		{path: "/api/v1/replays?status=dead", want: http.StatusAccepted},
+	} {
 		var counted struct{ Events int }
-		if got := api.ask("POST", path, &counted).StatusCode; got != want || counted.Events != 1 {
-			t.Errorf("%s: status = %d, %d events; want %d, 1", path, got, counted.Events, want)
+		if got := api.ask("POST", row.path, &counted).StatusCode; got != row.want || counted.Events != 1 {
+			t.Errorf("%s: status = %d, %d events; want %d, 1", row.path, got, counted.Events, row.want)
 		}
 	}
 	r.until(t, func() (bool, any) {
@@ -220,7 +227,7 @@ func testTargets(t *testing.T, api *adminAPI) {
 			t.Errorf("targets after %s = %+v, want one with enabled = %t", action, list.Targets, action == "enable")
 		}
 	}
-	api.wantStatus(t, "POST", "/api/v1/targets/nobody/disable", http.StatusNotFound)
+	api.wantStatus(t, "POST", "/api/v1/targets/unknown/disable", http.StatusNotFound)
 }
 
 func testCounts(t *testing.T, api *adminAPI) {
@@ -273,8 +280,8 @@ func TestAdminStream(t *testing.T) {
 		}
 		begun := time.Now()
 		r.stop()
-		if took := time.Since(begun); took > patience/3 {
-			t.Errorf("stopping took %v, want at most %v", took, patience/3)
+		if took := time.Since(begun); took > testkit.Timeout/3 {
+			t.Errorf("stopping took %v, want at most %v", took, testkit.Timeout/3)
 		}
 	})
 }

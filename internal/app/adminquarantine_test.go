@@ -15,7 +15,7 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// ask sends a request to the admin door.
+// ask sends a request to the admin API and decodes its response.
 func (r *receiver) ask(t testing.TB, client *http.Client, method, path, body string, into any) (status int) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+r.AdminAddr().String()+path, strings.NewReader(body))
@@ -32,7 +32,7 @@ func (r *receiver) ask(t testing.TB, client *http.Client, method, path, body str
 		err = json.Unmarshal(text, into)
 	}
 	if err != nil {
-		t.Errorf("answer %q: %v", text, err)
+		t.Errorf("body = %q, error %v; want JSON", text, err)
 	}
 	return response.StatusCode
 }
@@ -67,8 +67,8 @@ func (r *receiver) metrics(t testing.TB, client *http.Client) string {
 	return string(text)
 }
 
-// A person lets quarantined events out: by asking once more, or in spite of what the vendor says.
-func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
+// Quarantined events are verified again, or released without verification, one by one and all together.
+func TestQuarantine(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -81,25 +81,19 @@ func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
 			forged = append(forged, job)
 			r.reaches(t, ids[len(ids)-1], event.Quarantined)
 		}
-		// The vendor knows the first by now, and is asked at once though its answer is remembered.
+		// The vendor knows the first job by now. Its cached answer is not used.
 		if err := v.SetState(forged[0].ID, fakevendor.Complete); err != nil {
 			t.Fatal(err)
 		}
 		api := "/api/v1/events/" + string(ids[0])
-		if status := r.ask(t, client, http.MethodPost, api+"/verify", "", nil); status != http.StatusOK {
-			t.Errorf("verify answers %d", status)
-		}
+		r.wantPost(t, client, api+"/verify", http.StatusOK, nil)
 		r.reaches(t, ids[0], event.Done)
-		if status := r.ask(t, client, http.MethodPost, api+"/release", "", nil); status != http.StatusConflict {
-			t.Errorf("the release of a done event answers %d", status)
-		}
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/events/"+string(ids[1])+"/release", "", nil); status != http.StatusOK {
-			t.Errorf("release answers %d", status)
-		}
+		r.wantPost(t, client, api+"/release", http.StatusConflict, nil)
+		r.wantPost(t, client, "/api/v1/events/"+string(ids[1])+"/release", http.StatusOK, nil)
 		r.reaches(t, ids[1], event.Done)
-		var said struct{ Events int }
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/quarantine/verify", "", &said); status != http.StatusOK || said.Events != 2 {
-			t.Errorf("verify all answers %d, %+v", status, said)
+		var all struct{ Events int }
+		if r.wantPost(t, client, "/api/v1/quarantine/verify", http.StatusOK, &all); all.Events != 2 {
+			t.Errorf("verified %d events again, want 2", all.Events)
 		}
 		for _, id := range ids[2:] {
 			r.until(t, func() (bool, any) {
@@ -107,16 +101,22 @@ func TestQuarantineIsLeftThroughTheAdminDoor(t *testing.T) {
 				return err == nil && h.Event.State == event.Quarantined && len(h.Steps[0].Attempts) == 2, h
 			})
 		}
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/quarantine/release", "", &said); status != http.StatusOK || said.Events != 2 {
-			t.Errorf("release all answers %d, %+v", status, said)
+		if r.wantPost(t, client, "/api/v1/quarantine/release", http.StatusOK, &all); all.Events != 2 {
+			t.Errorf("released %d events, want 2", all.Events)
 		}
 		for _, id := range ids[2:] {
 			r.reaches(t, id, event.Done)
 		}
-		if status := r.ask(t, client, http.MethodPost, "/api/v1/events/00000000-0000-7000-8000-000000000000/verify", "", nil); status != http.StatusNotFound {
-			t.Errorf("nobody's verification answers %d", status)
-		}
+		r.wantPost(t, client, unknownEvent+"/verify", http.StatusNotFound, nil)
 	})
+}
+
+// wantPost sends an empty POST that must have this status, and decodes the response into result.
+func (r *receiver) wantPost(t testing.TB, client *http.Client, path string, want int, result any) {
+	t.Helper()
+	if got := r.ask(t, client, http.MethodPost, path, "", result); got != want {
+		t.Errorf("POST %s: status = %d, want %d", path, got, want)
+	}
 }
 
 // jobList is a list of tracked jobs.
@@ -127,8 +127,8 @@ type jobList struct {
 	Counts map[string]int64
 }
 
-// A lost callback is found, and its late brother changes nothing.
-func TestLostCallbackIsFound(t *testing.T) {
+// The result of a lost callback is found by asking, and a late callback is a duplicate.
+func TestLostCallbackIsReconciled(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -139,7 +139,7 @@ func TestLostCallbackIsFound(t *testing.T) {
 		body := `{"jobs": ["` + job.ID + `"]}`
 		var registered jobList
 		if status := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, &registered); status != http.StatusOK || len(registered.Jobs) != 1 {
-			t.Fatalf("answer %d, %+v", status, registered)
+			t.Fatalf("status = %d, jobs = %+v; want 200 and one job", status, registered.Jobs)
 		}
 		r.until(t, func() (bool, any) { return v.Looks(job.ID) > 1, v.Looks(job.ID) })
 		if err := v.SetState(job.ID, fakevendor.Complete); err != nil {
@@ -151,26 +151,27 @@ func TestLostCallbackIsFound(t *testing.T) {
 		})
 		id := event.ID(registered.Jobs[0].Event)
 		if h := r.reaches(t, id, event.Done); h.Event.Origin != event.OriginReconciled || len(h.Artifacts) != 2 {
-			t.Errorf("got %+v", h)
+			t.Errorf("origin = %s, %d artifacts; want reconciled, 2", h.Event.Origin, len(h.Artifacts))
 		}
 		if late := post(t, client, r.webhook(), v.Callback(job, r.webhook())); late.Status != "duplicate" || late.ID != id {
-			t.Errorf("the late callback: %+v", late)
+			t.Errorf("late callback: receipt = %+v, want a duplicate of %s", late, id)
 		}
 		var list jobList
 		if status := r.ask(t, client, http.MethodGet, "/api/v1/jobs?state=reconciled", "", &list); status != http.StatusOK || list.Counts["reconciled"] != 1 {
-			t.Errorf("list %d, %+v", status, list)
+			t.Errorf("status = %d, list = %+v; want 200 and one reconciled job", status, list)
 		}
-		if text := r.metrics(t, client); !strings.Contains(text, `receiver_reconciled_total{outcome="reconciled"} 1`) {
-			t.Errorf("no metric tells:\n%s", text)
+		const want = `receiver_reconciled_total{outcome="reconciled"} 1`
+		if got := r.metrics(t, client); !strings.Contains(got, want) {
+			t.Errorf("metrics have no %s, want it:\n%s", want, got)
 		}
-		if !strings.Contains(r.log.String(), "callback did not come") {
-			t.Error("nobody is told")
+		if records := r.log.Records(t, "level", "warn"); !slices.ContainsFunc(records, func(r map[string]any) bool { return r["job"] == job.ID }) {
+			t.Errorf("warnings = %v, want one about job %s", records, job.ID)
 		}
 	})
 }
 
-// What the vendor says at the end counts, and while it says nothing no job is lost.
-func TestWhatBecomesOfLostCallbacks(t *testing.T) {
+// The state of a job without a callback is that of the API at the end. While the API does not respond, no job is lost.
+func TestStatesOfLostCallbacks(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -182,7 +183,7 @@ func TestWhatBecomesOfLostCallbacks(t *testing.T) {
 			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Deleted}).ID:    "expired",
 			newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress}).ID: "lost",
 			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged}).ID:     "lost",
-			// The horizon is past when the vendor says its first word of this one.
+			// The first response about this job comes after its horizon.
 			newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 5}}}).ID: "reconciled",
 		}
 		body, err := json.Marshal(map[string][]string{"jobs": slices.Collect(maps.Keys(want))})
@@ -212,13 +213,13 @@ func TestTrackRefusesInvalidJobs(t *testing.T) {
 			`{"jobs": ["` + strings.Repeat("x", 1<<20) + `"]}`: http.StatusRequestEntityTooLarge,
 		} {
 			if status := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, nil); status != want {
-				t.Errorf("%.40s answers %d, want %d", body, status, want)
+				t.Errorf("%.40s: status = %d, want %d", body, status, want)
 			}
 		}
 	})
 }
 
-// The images leave the vendor when everything is done, and not before; what comes later finds that it is done.
+// The images are deleted at the vendor when all steps are done. Later callbacks of the job are skipped.
 func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -229,7 +230,7 @@ func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 		job := newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Drop, Call: fakevendor.CallDelete, Times: 1}}})
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
 		if last := h.Steps[len(h.Steps)-1]; last.Handler != "delete-at-vendor" || last.State != event.Done || v.Calls(fakevendor.CallDelete) != 2 {
-			t.Errorf("got %+v, %d calls", last, v.Calls(fakevendor.CallDelete))
+			t.Errorf("last step = %+v after %d calls, want delete-at-vendor done after 2", last, v.Calls(fakevendor.CallDelete))
 		}
 		impostor, err := v.Impersonate(job)
 		if err != nil {
@@ -238,14 +239,14 @@ func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 		h = r.reaches(t, post(t, client, r.webhook(), v.Callback(impostor, r.webhook())).ID, event.Done)
 		for _, step := range h.Steps {
 			if step.State != event.Skipped {
-				t.Errorf("got %+v", step)
+				t.Errorf("step %s = %s, want skipped", step.Handler, step.State)
 			}
 		}
-		// What cannot be stored is kept at the vendor.
+		// An image that cannot be stored is not deleted.
 		broken := newJob(t, v, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: http.StatusUnauthorized}}})
 		r.reaches(t, post(t, client, r.webhook(), v.Callback(broken, r.webhook())).ID, event.Dead)
 		if n := v.Calls(fakevendor.CallDelete); n != 2 {
-			t.Errorf("%d calls", n)
+			t.Errorf("%d delete calls, want 2", n)
 		}
 	})
 }

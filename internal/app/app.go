@@ -207,7 +207,7 @@ func (a *App) stopAdmin(ctx context.Context) error {
 	return nil // running downloads are cut off
 }
 
-// watchDoors ends when one of the listeners has stopped.
+// watchListeners ends when one of the listeners has stopped.
 func (a *App) watchListeners() {
 	select {
 	case <-a.server.Done():

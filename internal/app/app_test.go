@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 )
@@ -37,12 +40,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const (
-	patience = 30 * time.Second
-	token    = "test-token-0123456789"
-)
+const token = "test-token-0123456789"
 
-// receiver is a running app with what a test looks at.
+// receiver is a running receiver with its data folder and its log.
 type receiver struct {
 	*app.App
 	folder string
@@ -50,7 +50,7 @@ type receiver struct {
 	stop   func()
 }
 
-// configuration is the default one, on a free port and with its stores in place, allowed to fetch from loopback.
+// configuration is the default configuration on free ports, with the stores of place, and with loopback allowed for downloads.
 func configuration(t testing.TB, place *databasetest.Place) config.Config {
 	t.Helper()
 	c, err := config.Load(builtin.All())
@@ -84,7 +84,7 @@ func start(t testing.TB, c config.Config) *receiver {
 		t.Fatal(err)
 	}
 	r.stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 		defer cancel()
 		if err := r.Stop(ctx); err != nil {
 			t.Error(err)
@@ -115,15 +115,15 @@ func vendor(t testing.TB) *fakevendor.Vendor {
 	return v
 }
 
-// answer is what the door says.
-type answer struct {
+// receipt is the response to a callback.
+type receipt struct {
 	ID     event.ID `json:"id"`
 	Job    string   `json:"job"`
 	Status string   `json:"status"`
 	code   int
 }
 
-func post(t testing.TB, client *http.Client, url string, body []byte) (a answer) {
+func post(t testing.TB, client *http.Client, url string, body []byte) (a receipt) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -140,7 +140,7 @@ func post(t testing.TB, client *http.Client, url string, body []byte) (a answer)
 		t.Error(err)
 	}
 	if err := json.Unmarshal(text, &a); err != nil && response.StatusCode == http.StatusOK {
-		t.Errorf("answer %q: %v", text, err)
+		t.Errorf("body = %q, error %v; want JSON", text, err)
 	}
 	a.code = response.StatusCode
 	return a
@@ -149,29 +149,25 @@ func post(t testing.TB, client *http.Client, url string, body []byte) (a answer)
 func newClient(t testing.TB) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: patience}
+	return &http.Client{Transport: transport, Timeout: testkit.Timeout}
 }
 
-// settled waits until nothing is left to do for the event.
+// settled waits until the event is done or dead.
 func (r *receiver) settled(t testing.TB, id event.ID) history.Details {
 	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(patience)
-	for {
-		h, err := r.Stores().History.Load(t.Context(), id)
-		if err == nil && (h.Event.State == event.Done || h.Event.State == event.Dead) {
-			return h
-		}
-		select {
-		case <-look.C:
-		case <-deadline:
-			t.Fatalf("event %s never settled: %+v, %v; log:\n%s", id, h, err, r.log)
-		}
-	}
+	return r.reaches(t, id, event.Done, event.Dead)
 }
 
-// files gives the path and SHA-256 of everything below the images folder.
+// reaches waits until the event is in one of the states.
+func (r *receiver) reaches(t testing.TB, id event.ID, states ...event.Status) history.Details {
+	t.Helper()
+	load := func() (history.Details, error) { return r.Stores().History.Load(t.Context(), id) }
+	return testkit.Settled(t, fmt.Sprint("event ", id, " in state ", states), load, func(h history.Details) bool {
+		return slices.Contains(states, h.Event.State)
+	})
+}
+
+// files returns the SHA-256 of every file in the images folder, by its path.
 func (r *receiver) files(t testing.TB) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -195,17 +191,17 @@ func (r *receiver) files(t testing.TB) map[string]string {
 	return found
 }
 
-// Every documented shape of a callback goes the whole way: 200, a whole image, a manifest.
-func TestEveryExampleBecomesAStoredImage(t *testing.T) {
+// Every documented shape of a callback ends as a complete image and a manifest.
+func TestEveryExampleIsStored(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, everyExampleBecomesAStoredImage)
+	databasetest.Each(t, testEveryExampleIsStored)
 	t.Run("postgres through a pooler", func(t *testing.T) {
 		t.Parallel()
-		everyExampleBecomesAStoredImage(t, databasetest.PooledPlace(t))
+		testEveryExampleIsStored(t, databasetest.PooledPlace(t))
 	})
 }
 
-func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
+func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 	v, client := vendor(t), newClient(t)
 	r := start(t, configuration(t, place))
 	folder, err := api.Examples()
@@ -214,7 +210,7 @@ func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
 	}
 	examples, err := fs.Glob(folder, "*.json")
 	if err != nil || len(examples) < 26 {
-		t.Fatalf("%d examples, error %v", len(examples), err)
+		t.Fatalf("%d examples, error %v; want at least 26", len(examples), err)
 	}
 	ids := map[event.ID]fakevendor.Job{}
 	for n, name := range examples {
@@ -233,14 +229,14 @@ func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
 		}
 		a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
 		if a.code != http.StatusOK || a.Status != "accepted" || a.Job != job.ID {
-			t.Errorf("%s: answer %+v", name, a)
+			t.Errorf("%s: receipt = %+v, want 200, accepted, job %s", name, a, job.ID)
 		}
 		ids[a.ID] = job
 	}
 	for id, job := range ids {
 		h := r.settled(t, id)
 		if h.Event.State != event.Done {
-			t.Errorf("job %s: %+v", job.ID, h)
+			t.Errorf("job %s: state = %s, want done: %+v", job.ID, h.Event.State, h.Steps)
 		}
 	}
 	files := r.files(t)
@@ -253,18 +249,18 @@ func everyExampleBecomesAStoredImage(t *testing.T, place *databasetest.Place) {
 			}
 		}
 		if _, manifest := files[filepath.Join(folder, "event.json")]; images != 1 || !manifest {
-			t.Errorf("event %s: %d whole images, manifest %t", id, images, manifest)
+			t.Errorf("event %s: %d complete images, manifest %t; want 1, true", id, images, manifest)
 		}
 	}
 	if len(files) != 2*len(examples) {
-		t.Errorf("%d files for %d events: %v", len(files), len(examples), files)
+		t.Errorf("%d files, want %d: %v", len(files), 2*len(examples), files)
 	}
 	if strings.Contains(r.log.String(), token) {
 		t.Error("the token is in the log")
 	}
 }
 
-func TestSameBodyFiftyTimesAtOnce(t *testing.T) {
+func TestConcurrentDuplicates(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -274,41 +270,41 @@ func TestSameBodyFiftyTimesAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := v.Callback(job, r.webhook())
-		answers := make([]answer, 50)
+		receipts := make([]receipt, 50)
 		var group sync.WaitGroup
-		for n := range answers {
-			group.Go(func() { answers[n] = post(t, client, r.webhook(), body) })
+		for n := range receipts {
+			group.Go(func() { receipts[n] = post(t, client, r.webhook(), body) })
 		}
 		group.Wait()
 		accepted := 0
-		for _, a := range answers {
-			if a.code != http.StatusOK || a.ID != answers[0].ID {
-				t.Errorf("answer %+v, the first was %+v", a, answers[0])
+		for _, a := range receipts {
+			if a.code != http.StatusOK || a.ID != receipts[0].ID {
+				t.Errorf("receipt = %+v, want 200 with id %s", a, receipts[0].ID)
 			}
 			if a.Status == "accepted" {
 				accepted++
 			}
 		}
 		if accepted != 1 {
-			t.Errorf("accepted %d times", accepted)
+			t.Errorf("accepted %d times, want 1", accepted)
 		}
-		if h := r.settled(t, answers[0].ID); h.Event.State != event.Done {
-			t.Errorf("got %+v", h)
+		if h := r.settled(t, receipts[0].ID); h.Event.State != event.Done {
+			t.Errorf("state = %s, want done: %+v", h.Event.State, h.Steps)
 		}
 		if requests := v.Requests(job.ResultURL); requests != 1 {
-			t.Errorf("fetched %d times", requests)
+			t.Errorf("image fetched %d times, want 1", requests)
 		}
 		if events, err := r.Stores().History.List(t.Context(), "", 100); err != nil || len(events) != 1 {
-			t.Errorf("%d events, error %v", len(events), err)
+			t.Errorf("%d events, error %v; want 1", len(events), err)
 		}
 		if files := r.files(t); len(files) != 2 {
-			t.Errorf("files %v", files)
+			t.Errorf("files = %v, want 2", files)
 		}
 	})
 }
 
-// The documented sample points at localhost: it is accepted, and refused with a sentence.
-func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
+// The documented sample has a URL of localhost: the callback is accepted, the download is blocked.
+func TestDocumentedSampleIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
 	c.Fetch.AllowedHosts, c.Fetch.AllowedCIDRs = configtypes.List{"*"}, nil
@@ -317,8 +313,8 @@ func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 		hosts  configtypes.List
 		reason event.Reason
 	}{
-		{"host not allowed", configtypes.List{"deep-image.ai"}, event.ReasonHostNotAllowed},
-		{"address blocked", configtypes.List{"localhost"}, event.ReasonBlockedAddress},
+		{name: "host not allowed", hosts: configtypes.List{"deep-image.ai"}, reason: event.ReasonHostNotAllowed},
+		{name: "address blocked", hosts: configtypes.List{"localhost"}, reason: event.ReasonBlockedAddress},
 	}
 	body := []byte(`{"job":"ce0e7624-634e-11ee-a699-0242ac14000b","data":{},"result_url":"https://localhost:8073/images/2023-10-05/1f48bcdb.png","results":null}`)
 	for _, row := range rows {
@@ -329,23 +325,23 @@ func TestDocumentedSampleIsAcceptedAndNotDialled(t *testing.T) {
 			r := start(t, c)
 			a := post(t, newClient(t), r.webhook(), body)
 			if a.code != http.StatusOK {
-				t.Fatalf("answer %+v", a)
+				t.Fatalf("status = %d, want 200", a.code)
 			}
 			step := r.settled(t, a.ID).Steps[0]
 			if step.State != event.Dead || step.Reason != row.reason || len(step.Attempts) != 1 || !strings.Contains(step.Detail, "localhost") {
-				t.Errorf("got %+v", step)
+				t.Errorf("step = %+v, want dead by %s after 1 attempt, with the host in its detail", step, row.reason)
 			}
 		})
 	}
 }
 
-// What was accepted and not worked on goes on at the next start, under the same id.
-func TestRestartGoesOn(t *testing.T) {
+// An accepted event is processed after a restart, with the same id.
+func TestRestartResumes(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := configuration(t, place)
-		c.Queue.Lease = 2 * time.Second // on a busy machine the end of the attempt may not be written down in time
+		c.Queue.Lease = 2 * time.Second // on a busy machine the end of the attempt may not be recorded in time
 		job, err := v.NewJob(fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Times: 1}}})
 		if err != nil {
 			t.Fatal(err)
@@ -363,10 +359,10 @@ func TestRestartGoesOn(t *testing.T) {
 		}
 		second := start(t, c)
 		if h := second.settled(t, a.ID); h.Event.State != event.Done {
-			t.Errorf("got %+v", h)
+			t.Errorf("state = %s, want done: %+v", h.Event.State, h.Steps)
 		}
 		if again := post(t, client, second.webhook(), body); again.ID != a.ID || again.Status != "duplicate" {
-			t.Errorf("got %+v, the first was %+v", again, a)
+			t.Errorf("receipt = %+v, want a duplicate of %s", again, a.ID)
 		}
 	})
 }
@@ -375,11 +371,11 @@ func TestDataFolderIsForOneProcess(t *testing.T) {
 	t.Parallel()
 	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
 	start(t, c)
-	if _, err := app.New(t.Context(), c, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a second receiver on the folder: %v", err)
+	if _, err := app.New(t.Context(), c, zerolog.Nop()); !errors.Is(err, app.ErrInUse) {
+		t.Errorf("second receiver: error = %v, want %v", err, app.ErrInUse)
 	}
-	if _, err := app.Migrate(t.Context(), c); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a migration beside it: %v", err)
+	if _, err := app.Migrate(t.Context(), c); !errors.Is(err, app.ErrInUse) {
+		t.Errorf("migration: error = %v, want %v", err, app.ErrInUse)
 	}
 }
 
@@ -391,7 +387,7 @@ func TestFullDiskIsUnavailable(t *testing.T) {
 		r := start(t, c)
 		client := newClient(t)
 		if a := post(t, client, r.webhook(), []byte(`{"job":"a"}`)); a.code != http.StatusServiceUnavailable {
-			t.Errorf("answer %+v", a)
+			t.Errorf("status = %d, want 503", a.code)
 		}
 		for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/readyz": 503} {
 			response, err := client.Get(r.url(path))
@@ -400,20 +396,27 @@ func TestFullDiskIsUnavailable(t *testing.T) {
 			}
 			_ = response.Body.Close()
 			if response.StatusCode != want {
-				t.Errorf("%s is %d", path, response.StatusCode)
+				t.Errorf("%s: status = %d, want %d", path, response.StatusCode, want)
 			}
 		}
 	})
 }
 
-func TestMigrateSaysTheVersions(t *testing.T) {
+func TestMigrateReturnsVersions(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		c := configuration(t, place)
 		for range 2 {
 			versions, err := app.Migrate(t.Context(), c)
-			if err != nil || len(versions) != 3 || fmt.Sprint(versions[0].Store, versions[1].Store, versions[2].Store) != "inboxworkqueue" {
-				t.Errorf("got %v, error %v", versions, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, version := range versions {
+				got = append(got, version.Store)
+			}
+			if diff := cmp.Diff([]string{"inbox", "work", "queue"}, got); diff != "" {
+				t.Errorf("migrated stores differ (-want +got):\n%s", diff)
 			}
 		}
 	})

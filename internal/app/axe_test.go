@@ -10,17 +10,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axeVariable names the file of axe-core; .ci/with-servers sets it.
+// axeVariable is the file of axe-core; .ci/with-node sets it.
 const axeVariable = "TEST_AXE"
 
-// readAxe reads axe-core. Where there is none pages are not held against it, which is a failure in CI.
+// readAxe reads axe-core. Without it pages are not checked, and the test fails in CI.
 func readAxe(t *testing.T) string {
 	t.Helper()
 	script, err := os.ReadFile(os.Getenv(axeVariable))
 	if err == nil {
 		return string(script)
 	}
-	const missing = "NOT LOOKED AT with axe-core: run the test through .ci/with-servers"
+	const missing = "NOT CHECKED with axe-core: run the test with .ci/with-node"
 	if os.Getenv("CI") != "" {
 		t.Fatal(missing, err)
 	}
@@ -28,21 +28,21 @@ func readAxe(t *testing.T) string {
 	return ""
 }
 
-// runAxe gives a sentence for each violation that axe-core finds in the page, by the rules it is given; all if there are none.
-const runAxe = `(rules => axe.run(document, {resultTypes: ["violations"], ...(rules.length && {runOnly: rules})}))(%s).then(found => JSON.stringify(found.violations.map(v =>
+// axeScript returns a text for each violation of rules in the page; of all rules if the list is empty.
+const axeScript = `(rules => axe.run(document, {resultTypes: ["violations"], ...(rules.length && {runOnly: rules})}))(%s).then(found => JSON.stringify(found.violations.map(v =>
 	v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.any.map(c => c.message).join(" ")).join(" | "))))`
 
-// What a page is held against: everything, or the rules of colours once the others have been looked at in the same width.
+// Rules for a page: all, or those of colours after all rules were checked in the same width.
 const (
-	allRules  = "[]"
-	ofColours = `["color-contrast", "link-in-text-block"]`
+	allRules    = "[]"
+	colourRules = `["color-contrast", "link-in-text-block"]`
 )
 
-// examine runs axe-core in the page.
-func (b *browser) examine(name, rules string) {
+// runAxe checks the page with axe-core.
+func (b *browser) runAxe(name, rules string) {
 	b.t.Helper()
 	if b.axe == "" {
-		return // readAxe says so
+		return // readAxe has logged it
 	}
 	var ok bool
 	b.do(chromedp.Evaluate(`"axe" in window`, &ok))
@@ -51,11 +51,11 @@ func (b *browser) examine(name, rules string) {
 	}
 	var found string
 	var violations []string
-	b.do(chromedp.Evaluate(fmt.Sprintf(runAxe, rules), &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.do(chromedp.Evaluate(fmt.Sprintf(axeScript, rules), &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	if err := json.Unmarshal([]byte(found), &violations); err != nil {
 		b.t.Fatal(err)
 	}
 	for _, violation := range violations {
-		b.t.Errorf("%s: %s", name, violation)
+		b.t.Errorf("%s: violation = %s, want none", name, violation)
 	}
 }

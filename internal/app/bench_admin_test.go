@@ -14,12 +14,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// manyEvents is how many events there are when the lists are measured. One of a thousand is dead, one of three
-// thousand is tried again.
+// manyEvents is the number of events in the benchmark of lists. One of a thousand is dead, one of three thousand is retrying.
 const manyEvents = 1_000_000
 
-// BenchmarkAdmin asks the admin API of a receiver with a million events. It reports the median and the worst
-// of the answers, in milliseconds, the first one after the start included.
+// BenchmarkAdmin measures the admin API of a receiver with a million events. It reports the median and the maximum of the
+// response times in milliseconds, with the first one after the start.
 func BenchmarkAdmin(b *testing.B) {
 	for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
 		b.Run("store="+kind.String(), func(b *testing.B) {
@@ -42,7 +41,7 @@ func BenchmarkAdmin(b *testing.B) {
 				{"handler-and-done", "/api/v1/events?handler=download&status=done"},
 				{"handler-and-dead", "/api/v1/events?handler=download&status=dead"},
 				{"handler-and-running", "/api/v1/events?handler=download&status=running"},
-				{"handler-of-nothing", "/api/v1/events?handler=nobody"},
+				{"handler-of-nothing", "/api/v1/events?handler=unknown"},
 				{"reason", "/api/v1/events?reason=expired"},
 				{"reason-that-is-rare", "/api/v1/events?reason=auth"},
 				{"job", "/api/v1/events?job=job-500000"},
@@ -75,14 +74,14 @@ func measure(b *testing.B, client *http.Client, address string) {
 	var took []time.Duration
 	for b.Loop() {
 		begun := time.Now()
-		answer, err := client.Get(address)
+		response, err := client.Get(address)
 		if err != nil {
 			b.Fatal(err)
 		}
-		content, err := io.ReadAll(answer.Body)
-		_ = answer.Body.Close()
-		if err != nil || answer.StatusCode != http.StatusOK {
-			b.Fatalf("answered %d %s, error %v", answer.StatusCode, content, err)
+		content, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			b.Fatalf("status = %d, error %v, want 200: %s", response.StatusCode, err, content)
 		}
 		took = append(took, time.Since(begun))
 	}
@@ -91,7 +90,7 @@ func measure(b *testing.B, client *http.Client, address string) {
 	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "worst-ms")
 }
 
-// fill puts the events into a new work store, as if they had been worked on. Their times are of 2026-01-01, a day long.
+// fill adds processed events to a new work database, spread over 2026-01-01.
 func fill(b testing.TB, place *databasetest.Place) {
 	b.Helper()
 	stores := place.Open(b)

@@ -23,22 +23,21 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/rs/zerolog"
 )
 
-// BenchmarkAccept sends callbacks over real connections to the real door, and
-// compares what stands behind it. All rows of one run are made on the same
-// machine by the same senders, so their ratios say something; the rates alone do
-// not. More connections mean more callbacks that wait at the same moment.
+// BenchmarkAccept sends callbacks over real connections to the public listener, and compares the stores behind it. Compare the
+// ratios of rows of one run; the rates depend on the machine. More connections mean more concurrent callbacks.
 func BenchmarkAccept(b *testing.B) {
 	for _, connections := range []int{64, 256} {
 		name := fmt.Sprintf("connections=%d/store=", connections)
-		b.Run(name+"none", func(b *testing.B) { sendAll(b, connections, door(b, noStore{})) })
+		b.Run(name+"none", func(b *testing.B) { sendAll(b, connections, listen(b, noStore{})) })
 		for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
 			name := name + kind.String()
-			b.Run(name+"-one-transaction-each", func(b *testing.B) { sendAll(b, connections, door(b, store(b, kind, 1))) })
-			b.Run(name+"-group-commit", func(b *testing.B) { sendAll(b, connections, door(b, store(b, kind, 512))) })
+			b.Run(name+"-one-transaction-each", func(b *testing.B) { sendAll(b, connections, listen(b, store(b, kind, 1))) })
+			b.Run(name+"-group-commit", func(b *testing.B) { sendAll(b, connections, listen(b, store(b, kind, 512))) })
 			b.Run(name+"-group-commit-workers-busy", func(b *testing.B) {
 				r := start(b, busyConfiguration(b, kind))
 				r.warm(b)
@@ -50,8 +49,8 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkReplicas has 64 senders call one, two and three replicas on one database, whose handlers have
-// nothing to do: what is left are the callbacks that are accepted and the steps that are done in a second.
+// BenchmarkReplicas measures accepted callbacks and finished steps per second of one, two and three replicas on one database, with
+// 64 senders and handlers that do nothing.
 func BenchmarkReplicas(b *testing.B) {
 	for replicas := 1; replicas <= 3; replicas++ {
 		b.Run(fmt.Sprintf("replicas=%d", replicas), func(b *testing.B) {
@@ -76,7 +75,7 @@ func BenchmarkReplicas(b *testing.B) {
 	}
 }
 
-// warm gives the workers enough to do that they are busy when the measuring begins.
+// warm sends enough callbacks to keep the workers busy when measuring begins.
 func (r *receiver) warm(b *testing.B) {
 	b.Helper()
 	client := newClient(b)
@@ -85,7 +84,7 @@ func (r *receiver) warm(b *testing.B) {
 		group.Go(func() {
 			for n := range 16 {
 				if a := post(b, client, r.webhook(), fmt.Appendf(nil, `{"job":"warm-%d-%d"}`, sender, n)); a.code != http.StatusOK {
-					b.Errorf("answer %+v", a)
+					b.Errorf("status = %d, want 200", a.code)
 				}
 			}
 		})
@@ -96,8 +95,7 @@ func (r *receiver) warm(b *testing.B) {
 	}
 }
 
-// sendAll posts b.N callbacks of different jobs over so many connections at the same time, which call the
-// webhooks in turn.
+// sendAll posts b.N callbacks of different jobs over concurrent connections, which use the webhooks in turn.
 func sendAll(b *testing.B, connections int, webhooks ...string) {
 	var n, senders atomic.Int64
 	b.SetParallelism(max(1, connections/runtime.GOMAXPROCS(0)))
@@ -117,11 +115,10 @@ func sendAll(b *testing.B, connections int, webhooks ...string) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
 }
 
-// sender is one connection that costs the machine little, so that what is measured
-// is the receiver and not the client beside it.
+// sender is one connection of a cheap client, so that the benchmark measures the receiver.
 type sender struct {
 	connection    net.Conn
-	answers       *bufio.Reader
+	responses     *bufio.Reader
 	head          string
 	request, body []byte
 }
@@ -136,7 +133,7 @@ func newSender(b *testing.B, webhook string) *sender {
 		b.Error(err)
 	}
 	head := "POST " + target.Path + " HTTP/1.1\r\nHost: " + target.Host + "\r\nContent-Type: application/json\r\nContent-Length: "
-	return &sender{connection: connection, answers: bufio.NewReader(connection), head: head}
+	return &sender{connection: connection, responses: bufio.NewReader(connection), head: head}
 }
 
 func (s *sender) close() { _ = s.connection.Close() }
@@ -147,28 +144,28 @@ func (s *sender) send(n int64) error {
 		`"width":1000,"height":1000,"webhooks":{"complete":"https://hooks.example.com/webhooks/deep-image/REPLACE-ME"}},`+
 		`"result_url":"https://deep-image.ai/images/2023-10-05/1f48bcdb-0117-49aa-b9e3-c5df10680642.png","results":null}`, n)
 	s.request = fmt.Appendf(s.request[:0], "%s%d\r\n\r\n%s", s.head, len(s.body), s.body)
-	if err := s.connection.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := s.connection.SetDeadline(time.Now().Add(testkit.Timeout)); err != nil {
 		return err
 	}
 	if _, err := s.connection.Write(s.request); err != nil {
 		return err
 	}
-	return s.readAnswer()
+	return s.readResponse()
 }
 
-func (s *sender) readAnswer() error {
-	status, err := s.answers.ReadSlice('\n')
+func (s *sender) readResponse() error {
+	status, err := s.responses.ReadSlice('\n')
 	if err != nil || !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("answer %q, error %w", status, err)
+		return fmt.Errorf("status line = %q, error %w; want 200", status, err)
 	}
 	length := 0
 	for {
-		line, err := s.answers.ReadSlice('\n')
+		line, err := s.responses.ReadSlice('\n')
 		if err != nil {
 			return err
 		}
 		if len(line) == len("\r\n") {
-			_, err := s.answers.Discard(length)
+			_, err := s.responses.Discard(length)
 			return err
 		}
 		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
@@ -179,7 +176,7 @@ func (s *sender) readAnswer() error {
 	}
 }
 
-// noStore is the route without the store.
+// noStore is an inbox that stores nothing.
 type noStore struct{}
 
 func (noStore) Accept(context.Context, event.Event) (event.Receipt, error) {
@@ -188,7 +185,7 @@ func (noStore) Accept(context.Context, event.Event) (event.Receipt, error) {
 
 func (noStore) Reject(context.Context, event.Rejection) error { return nil }
 
-// store is a real inbox alone, whose transactions hold at most batch callbacks.
+// store returns an inbox whose transactions have at most batch callbacks.
 func store(b *testing.B, kind database.Kind, batch int) webhook.Inbox {
 	b.Helper()
 	db := databasetest.NewPlace(b, kind).Open(b).Inbox
@@ -203,8 +200,8 @@ func store(b *testing.B, kind database.Kind, batch int) webhook.Inbox {
 	return opened
 }
 
-// door is the public listener before an inbox, as the app builds it.
-func door(b *testing.B, behind webhook.Inbox) (url string) {
+// listen starts the public listener over an inbox, as App does, and returns the URL of its webhook.
+func listen(b *testing.B, behind webhook.Inbox) (url string) {
 	b.Helper()
 	c := configuration(b, databasetest.NewPlace(b, database.SQLite))
 	webhooks, err := webhook.New(c.Webhook, webhook.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
@@ -220,14 +217,14 @@ func door(b *testing.B, behind webhook.Inbox) (url string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 		defer cancel()
 		_ = server.Shutdown(ctx)
 	})
 	return "http://" + address.String() + "/webhooks/deep-image/" + token
 }
 
-// idle is a handler that has nothing to do, for many workers at once.
+// idle is a handler that does nothing.
 type idle struct{}
 
 type idleConfig struct{}

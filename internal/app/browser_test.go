@@ -20,24 +20,25 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
-// screenshotsVariable names the folder in which pictures of the pages are left, if it is set.
+// screenshotsVariable is the folder for screenshots of the pages; none are made without it.
 const screenshotsVariable = "TEST_SCREENSHOTS"
 
-// Hosts for which Chromium asks no name server: all of them are this machine, as a rebound name is.
+// Host names that Chromium resolves to this machine.
 const (
-	strangeHost = "stranger.test"
+	otherSite   = "other.test"
 	reboundHost = "rebound.test"
 )
 
-// chromium is one process of a real browser, whose tabs know nothing of each other.
+// chromium is a browser process whose tabs share nothing.
 type chromium struct {
 	ctx context.Context
-	axe string // the script of axe-core; "" when there is none
+	axe string // script of axe-core; "" without it
 }
 
-// startChromium starts the process. Where there is none the test is skipped, but never in CI.
+// startChromium starts the process. Without Chromium the test is skipped, and fails in CI.
 func startChromium(t *testing.T) *chromium {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
@@ -63,7 +64,7 @@ func startChromium(t *testing.T) *chromium {
 	}
 	allocated, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	ignore := func(string, ...any) {} // events that chromedp does not know
+	ignore := func(string, ...any) {} // unknown events
 	process, closeProcess := chromedp.NewContext(allocated, chromedp.WithErrorf(ignore))
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(process) // waits for the end of the process
@@ -75,7 +76,7 @@ func startChromium(t *testing.T) *chromium {
 	return &chromium{ctx: process, axe: readAxe(t)}
 }
 
-// profileFolder is removed when the browser has let go of it, which may be a moment after its end.
+// profileFolder returns a folder that is removed after the test, also if the browser still writes to it.
 func profileFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "receiver-chromium-") //nolint:usetesting // TempDir fails when a file appears while it removes
@@ -86,7 +87,7 @@ func profileFolder(t *testing.T) string {
 	return folder
 }
 
-// browser is one tab, with cookies and a cache of its own. Whatever a page complains of fails the test.
+// browser is one tab with its own cookies and cache. It records errors of the pages.
 type browser struct {
 	t      *testing.T
 	ctx    context.Context
@@ -97,21 +98,21 @@ type browser struct {
 	faults []string
 }
 
-// open opens a tab for a receiver's admin door.
+// open opens a tab for the dashboard of a receiver.
 func (c *chromium) open(t *testing.T, r *receiver) *browser {
 	t.Helper()
 	b := &browser{t: t, base: "http://" + r.AdminAddr().String(), axe: c.axe, shots: os.Getenv(screenshotsVariable)}
 	tab, closeTab := chromedp.NewContext(c.ctx, chromedp.WithTargetID(c.window(t)))
 	t.Cleanup(closeTab)
-	limited, stop := context.WithTimeout(tab, 4*patience)
+	limited, stop := context.WithTimeout(tab, 4*testkit.Timeout)
 	t.Cleanup(stop)
 	b.ctx = limited
-	chromedp.ListenTarget(tab, b.hear)
+	chromedp.ListenTarget(tab, b.record)
 	b.do(network.Enable(), log.Enable(), runtime.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.EmulateViewport(1280, 900))
 	return b
 }
 
-// window is a new one, whose tab shares nothing with others.
+// window opens a window whose tab shares nothing with others.
 func (c *chromium) window(t *testing.T) target.ID {
 	t.Helper()
 	process := cdp.WithExecutor(c.ctx, chromedp.FromContext(c.ctx).Browser)
@@ -127,8 +128,8 @@ func (c *chromium) window(t *testing.T) target.ID {
 	return id
 }
 
-// hear keeps what the browser complains of, and every request that leaves for somewhere else.
-func (b *browser) hear(event any) {
+// record keeps errors and warnings of the browser, and requests to other hosts.
+func (b *browser) record(event any) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	switch e := event.(type) {
@@ -149,13 +150,13 @@ func (b *browser) hear(event any) {
 	}
 }
 
-// do runs actions; the first that fails ends the test.
+// do runs actions. The first failure ends the test.
 func (b *browser) do(actions ...chromedp.Action) {
 	b.t.Helper()
 	b.must(chromedp.Run(b.ctx, actions...))
 }
 
-// must ends the test with the page in which something failed.
+// must ends the test after an error, with the page in the message.
 func (b *browser) must(err error) {
 	b.t.Helper()
 	if err != nil {
@@ -163,7 +164,7 @@ func (b *browser) must(err error) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			_ = chromedp.Run(b.ctx, chromedp.InnerHTML("body", &page, chromedp.ByQuery))
 		}
-		b.t.Fatalf("%v\n%s\n%.3000s", err, strings.Join(b.complaints(), "\n"), page)
+		b.t.Fatalf("error = %v, want none\n%s\n%.3000s", err, strings.Join(b.takeFaults(), "\n"), page)
 	}
 }
 
@@ -172,7 +173,7 @@ func (b *browser) open(path string) {
 	b.do(chromedp.Navigate(b.base+path), chromedp.WaitVisible("#content", chromedp.ByQuery))
 }
 
-// click clicks what a selector finds first. A page that follows what happens may just have put something new in its place.
+// click clicks the first match of a selector. It tries again if the page was replaced in the meantime.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	const noSuchNode = -32000
@@ -185,21 +186,21 @@ func (b *browser) click(selector string) {
 	}
 }
 
-// await waits until an expression of JavaScript is true.
+// await waits until a JavaScript expression is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		var ok bool
-		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)) // it fails while a page goes and another comes
+		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)) // it fails during a navigation
 		if err == nil && ok {
 			return
 		}
 		select {
 		case <-ticker.C:
 		case <-b.ctx.Done():
-			b.t.Fatalf("never true: %s", expression)
+			b.t.Fatalf("got a timeout, want true: %s", expression)
 		}
 	}
 }
@@ -217,8 +218,8 @@ func (b *browser) html() (page string) {
 	return page
 }
 
-// complaints gives what has been heard, and forgets it.
-func (b *browser) complaints() []string {
+// takeFaults returns the recorded faults and removes them.
+func (b *browser) takeFaults() []string {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	list := b.faults
@@ -226,16 +227,16 @@ func (b *browser) complaints() []string {
 	return list
 }
 
-// quiet fails the test if the browser has complained.
-func (b *browser) quiet() {
+// wantNoFaults fails the test for each recorded fault.
+func (b *browser) wantNoFaults() {
 	b.t.Helper()
-	for _, complaint := range b.complaints() {
-		b.t.Error(complaint)
+	for _, fault := range b.takeFaults() {
+		b.t.Error(fault)
 	}
 }
 
-// look holds a page against axe-core, light and dark, on a wide screen and on a phone. It leaves pictures of the page if they are wanted.
-func (b *browser) look(name string) {
+// check checks a page with axe-core, light and dark, wide and narrow, and makes screenshots if they are requested.
+func (b *browser) check(name string) {
 	b.t.Helper()
 	begun := time.Now()
 	for _, of := range []struct {
@@ -243,18 +244,21 @@ func (b *browser) look(name string) {
 		width  int64
 		rules  string
 	}{
-		{"light", 1280, allRules}, {"dark", 1280, ofColours}, {"dark", 390, allRules}, {"light", 390, ofColours},
+		{scheme: "light", width: 1280, rules: allRules},
+		{scheme: "dark", width: 1280, rules: colourRules},
+		{scheme: "dark", width: 390, rules: allRules},
+		{scheme: "light", width: 390, rules: colourRules},
 	} {
-		b.dress(of.scheme, of.width)
-		b.examine(fmt.Sprintf("%s, %s, %d pixels", name, of.scheme, of.width), of.rules)
-		b.shoot(name, of.scheme, int(of.width))
+		b.setDisplay(of.scheme, of.width)
+		b.runAxe(fmt.Sprintf("%s, %s, %d pixels", name, of.scheme, of.width), of.rules)
+		b.screenshot(name, of.scheme, int(of.width))
 	}
-	b.dress("light", 1280)
-	b.t.Logf("looked at %s for %v", name, time.Since(begun).Round(time.Millisecond))
+	b.setDisplay("light", 1280)
+	b.t.Logf("checked %s in %v", name, time.Since(begun).Round(time.Millisecond))
 }
 
-// dress gives the page a colour scheme and a width, which it has to fit.
-func (b *browser) dress(scheme string, width int64) {
+// setDisplay sets the colour scheme and the width, and checks that the page fits.
+func (b *browser) setDisplay(scheme string, width int64) {
 	b.t.Helper()
 	var overflow int
 	b.do(
@@ -263,18 +267,18 @@ func (b *browser) dress(scheme string, width int64) {
 		chromedp.Evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth", &overflow),
 	)
 	if overflow > 0 {
-		b.t.Errorf("at %d pixels it is %d too wide: %s", width, overflow, b.text("h1"))
+		b.t.Errorf("%s at %d pixels: overflow = %d, want none", b.text("h1"), width, overflow)
 	}
 }
 
-func (b *browser) shoot(name, scheme string, width int) {
+func (b *browser) screenshot(name, scheme string, width int) {
 	b.t.Helper()
 	if b.shots == "" {
 		return
 	}
-	var picture []byte
-	b.do(chromedp.FullScreenshot(&picture, 100))
-	if err := os.WriteFile(filepath.Join(b.shots, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), picture, 0o600); err != nil {
+	var image []byte
+	b.do(chromedp.FullScreenshot(&image, 100))
+	if err := os.WriteFile(filepath.Join(b.shots, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), image, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
-// What a person does with the dashboard, in tabs of one real browser, each with a receiver of its own. Every page is
-// held against axe-core, and no page may complain or ask another host for anything.
+// The dashboard in a real browser, each story with its own tab and receiver. Every page is checked with axe-core. No page may
+// have errors or send requests to another host.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	c := startChromium(t)
@@ -27,16 +27,16 @@ func TestDashboard(t *testing.T) {
 		name string
 		test func(*testing.T, *chromium)
 	}{
-		{"quarantined events are verified and released", quarantinedEventsAreReleased},
-		{"a filtered set runs again after a question", filteredSetRunsAgain},
-		{"an event arrives live and its picture loads", eventArrivesLive},
-		{"a dead event runs again and becomes done", deadEventRunsAgain},
-		{"a target rests, another is disabled and enabled", targetsRestAndAreEnabled},
-		{"jobs are submitted and registered", jobsAreSubmittedAndRegistered},
-		{"pages without events teach", emptyPagesTeach},
-		{"the URL to register is shown and tried", urlIsShownAndTried},
-		{"who has the token logs in and out", logInAndOut},
-		{"pages of strangers change nothing", strangersChangeNothing},
+		{name: "quarantined events are verified and released", test: testQuarantinePages},
+		{name: "filtered events are replayed", test: testBulkReplayPages},
+		{name: "an event appears live and its image loads", test: testLivePages},
+		{name: "a dead event is replayed", test: testReplayPage},
+		{name: "a target is down, another is disabled and enabled", test: testTargetsOnOverview},
+		{name: "jobs are submitted and tracked", test: testJobsPage},
+		{name: "empty pages", test: testEmptyPages},
+		{name: "the URL is revealed and a test event is sent", test: testSetupPage},
+		{name: "login and logout", test: testLogin},
+		{name: "pages of other sites change nothing", test: testCrossOriginPages},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -45,16 +45,16 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// desk is somebody at the dashboard of a receiver, and the vendor that calls back.
-type desk struct {
+// dashboard is a tab with the dashboard of a receiver, and its vendor.
+type dashboard struct {
 	*browser
 	receiver *receiver
 	vendor   *fakevendor.Vendor
 	client   *http.Client
 }
 
-// sit starts a receiver with the configuration that change makes of the default one, and opens a tab.
-func sit(t *testing.T, c *chromium, change func(*config.Config, *fakevendor.Vendor)) *desk {
+// openDashboard starts a receiver, whose configuration change may change, and opens a tab.
+func openDashboard(t *testing.T, c *chromium, change func(*config.Config, *fakevendor.Vendor)) *dashboard {
 	t.Helper()
 	v, client := vendor(t), newClient(t)
 	settings := configuration(t, databasetest.NewPlace(t, database.SQLite))
@@ -62,58 +62,58 @@ func sit(t *testing.T, c *chromium, change func(*config.Config, *fakevendor.Vend
 		change(&settings, v)
 	}
 	r := start(t, settings)
-	return &desk{c.open(t, r), r, v, client}
+	return &dashboard{c.open(t, r), r, v, client}
 }
 
-// send has the vendor make a job and call back.
-func (d *desk) send(options fakevendor.JobOptions) (event.ID, fakevendor.Job) {
+// send creates a job at the vendor and delivers its callback.
+func (d *dashboard) send(options fakevendor.JobOptions) (event.ID, fakevendor.Job) {
 	d.t.Helper()
 	job := newJob(d.t, d.vendor, options)
 	a := post(d.t, d.client, d.receiver.webhook(), d.vendor.Callback(job, d.receiver.webhook()))
 	if a.code != http.StatusOK {
-		d.t.Fatalf("answer %+v", a)
+		d.t.Fatalf("status = %d, want 200", a.code)
 	}
 	return a.ID, job
 }
 
-// gone is a fault of the image host that makes a step dead, once.
+// gone is a fault of the image host that makes one attempt fail for good.
 func gone() fakevendor.Fault {
 	return fakevendor.Fault{Kind: fakevendor.Status, Status: http.StatusNotFound, Times: 1}
 }
 
-func emptyPagesTeach(t *testing.T, c *chromium) {
-	d := sit(t, c, nil)
+func testEmptyPages(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, nil)
 	for path, want := range map[string]string{
 		"/": "events", "/events": "events", "/events?status=done": "filter", "/events?status=quarantined": "quarantine", "/rejected": "rejected", "/replays": "replay",
 	} {
 		d.open(path)
 		d.await(`document.querySelector("[data-empty=` + want + `]")`)
 		if path != "/" && path != "/events?status=quarantined" && path != "/rejected" {
-			continue // they look as others do
+			continue // they look like others
 		}
-		d.look("empty-" + strings.Trim(strings.NewReplacer("/", "", "?", "-", "=", "-").Replace(path), "-"))
+		d.check("empty-" + strings.Trim(strings.NewReplacer("/", "", "?", "-", "=", "-").Replace(path), "-"))
 	}
-	d.quiet()
+	d.wantNoFaults()
 	for _, path := range []string{"/events/00000000-0000-7000-8000-000000000000", "/nothing"} {
 		d.open(path)
 		d.await(`document.querySelector("[data-problem$=':not_found']")`)
 	}
-	d.look("problem")
-	d.complaints() // of the status 404
+	d.check("problem")
+	d.takeFaults() // status 404
 }
 
-// It shows up by itself in the open list, and is found there by a filter.
-func eventArrivesLive(t *testing.T, c *chromium) {
-	d := sit(t, c, nil)
+// An event appears in the open list without a reload, and a filter finds it.
+func testLivePages(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, nil)
 	d.open("/events")
 	d.await(`document.querySelector("[data-live].up")`)
 	first, job := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 1200, Height: 900})
 	d.await(`document.querySelector("tbody a[href='/events/` + string(first) + `']")`)
 	d.await(`document.querySelector(".badge.done") && document.querySelector(".thumb img")?.naturalWidth > 0`)
 	d.open("/")
-	d.look("overview-one")
+	d.check("overview-one")
 
-	// Whoever reads a question is not interrupted, and sees what has happened meanwhile when it is closed.
+	// A page is not replaced while a question is open, and is updated after it is closed.
 	d.click(".circuit .ask > summary")
 	second, _ := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 80, Height: 60})
 	d.receiver.settled(t, second)
@@ -126,27 +126,27 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.await(`location.search.includes("status=done") && document.querySelectorAll("tbody tr").length === 1`)
 	d.click("tbody .job a")
 	d.await(`document.querySelector(".pictures img")?.naturalWidth === 320`)
-	d.look("event-done")
+	d.check("event-done")
 	d.click("button.view")
 	d.await(`document.querySelector(".zoom:popover-open img")?.naturalWidth === 1200`)
-	d.look("zoom")
-	d.quiet()
+	d.check("zoom")
+	d.wantNoFaults()
 
-	// All of it can be read without JavaScript.
+	// All pages are readable without JavaScript.
 	d.do(emulation.SetScriptExecutionDisabled(true))
 	for path, want := range map[string]string{"/": job.ID, "/events": job.ID, "/events/" + string(first): "1200 × 900", "/setup": "RECEIVER_DATA_DIR"} {
 		d.open(path)
 		if !strings.Contains(d.html(), want) {
-			t.Errorf("without JavaScript %s does not say %q", path, want)
+			t.Errorf("%s without JavaScript has no %q, want it", path, want)
 		}
 	}
-	d.quiet()
+	d.wantNoFaults()
 	d.do(emulation.SetScriptExecutionDisabled(false))
 
-	// When its file is gone the place of the thumbnail is empty.
+	// After the file is deleted the page has a placeholder.
 	gone, err := filepath.Glob(filepath.Join(d.receiver.folder, "images", "2*"))
 	if err != nil || len(gone) == 0 {
-		t.Fatalf("no files: %v", err)
+		t.Fatalf("%d files, error %v; want some", len(gone), err)
 	}
 	for _, folder := range append(gone, filepath.Join(d.receiver.folder, "thumbnails")) {
 		if err := os.RemoveAll(folder); err != nil {
@@ -158,11 +158,11 @@ func eventArrivesLive(t *testing.T, c *chromium) {
 	d.await(`document.querySelector(".thumb .none") && !document.querySelector(".thumb img")`)
 	d.open("/events/" + string(first))
 	d.await(`document.querySelector(".view .toolarge")?.textContent === "No preview of 1.1 MP" && !document.querySelector(".view img")`)
-	d.complaints() // of the status 404
+	d.takeFaults() // status 404
 }
 
-func deadEventRunsAgain(t *testing.T, c *chromium) {
-	d := sit(t, c, nil)
+func testReplayPage(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, nil)
 	dead, _ := d.send(fakevendor.JobOptions{
 		Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 2, Shape: fakevendor.ResultObjects, Faults: []fakevendor.Fault{gone()},
 	})
@@ -170,16 +170,16 @@ func deadEventRunsAgain(t *testing.T, c *chromium) {
 	d.open("/events?status=dead")
 	d.click("tbody .job a")
 	d.await(`document.querySelector(".steps .badge.dead")`)
-	d.look("event-dead")
+	d.check("event-dead")
 	d.click("details.ask > summary")
 	d.click("details.ask form button")
 	d.await(`document.querySelector(".notice")`)
 	d.await(`document.querySelector(".steps .badge.done") && document.querySelectorAll(".pictures .view img").length === 2`)
-	d.quiet()
+	d.wantNoFaults()
 }
 
-func filteredSetRunsAgain(t *testing.T, c *chromium) {
-	d := sit(t, c, nil)
+func testBulkReplayPages(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, nil)
 	for range 3 {
 		id, _ := d.send(fakevendor.JobOptions{Format: fakevendor.WebP, Width: 300, Height: 500, Faults: []fakevendor.Fault{gone()}})
 		d.receiver.settled(t, id)
@@ -190,12 +190,12 @@ func filteredSetRunsAgain(t *testing.T, c *chromium) {
 	post(t, d.client, d.receiver.webhook(), []byte(`{"job":"a"`))
 	d.open("/")
 	d.await(`document.querySelector(".tile.dead strong").textContent === "4"`)
-	d.look("overview")
+	d.check("overview")
 	d.open("/events?status=dead&reason=expired")
-	d.look("events")
+	d.check("events")
 	d.click(".pager .end")
 	d.await(`document.querySelector("main button")?.dataset.count === "3"`)
-	d.look("replay")
+	d.check("replay")
 	d.click("main form button")
 	d.await(`document.querySelector(".tile.dead strong")?.textContent === "1"`)
 	d.open("/rejected")
@@ -203,13 +203,13 @@ func filteredSetRunsAgain(t *testing.T, c *chromium) {
 	if text := d.text("#content"); strings.Contains(text, "hunter2") {
 		t.Errorf("rejected bodies = %q, want no secret", text)
 	}
-	d.look("rejected")
-	d.quiet()
+	d.check("rejected")
+	d.wantNoFaults()
 }
 
-// Forged callbacks wait; a person asks the vendor again, lets one go on from its page, and then all.
-func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
-	d := sit(t, c, trust)
+// Events of forged callbacks are quarantined. One is verified again, one is released from its page, the others from the list.
+func testQuarantinePages(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, trust)
 	var ids []event.ID
 	var jobs []fakevendor.Job
 	for range 4 {
@@ -221,17 +221,17 @@ func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
 		t.Fatal(err)
 	}
 	d.open("/events?status=quarantined")
-	d.look("quarantine")
+	d.check("quarantine")
 	d.click("tbody a[href='/events/" + string(ids[0]) + "']")
 	d.await(`document.querySelector("h1 + .badge.quarantined")`)
-	d.look("event-quarantined")
+	d.check("event-quarantined")
 	d.click("form[action$='/verify'] button")
 	d.await(`document.querySelector("h1 + .badge.done") && document.querySelector(".pictures img")?.naturalWidth > 0`)
 	d.await(`document.querySelector(".meta [data-verified]")`)
 
 	d.open("/events/" + string(ids[1]))
 	d.click("details.ask > summary")
-	d.look("release")
+	d.check("release")
 	d.click("form[action$='/release'] button")
 	d.await(`document.querySelector(".notice[data-notice=released]")`)
 	d.await(`document.querySelector("h1 + .badge.done")`)
@@ -244,31 +244,31 @@ func quarantinedEventsAreReleased(t *testing.T, c *chromium) {
 	for _, id := range ids {
 		d.receiver.reaches(t, id, event.Done)
 	}
-	d.quiet()
+	d.wantNoFaults()
 }
 
-// The token is shown to who asks for it, and to nobody else; a sample goes through the public door.
-func urlIsShownAndTried(t *testing.T, c *chromium) {
-	d := sit(t, c, nil)
+// The token is shown on request only. A test event goes through the public listener.
+func testSetupPage(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, nil)
 	d.open("/setup")
 	if strings.Contains(d.html(), token) {
-		t.Error("the page holds the token before it was asked for")
+		t.Error("the page has the token before it was revealed, want it after")
 	}
 	d.click("form[action='/setup'] button")
 	d.await(`document.querySelector("#webhook")?.value.endsWith("` + token + `")`)
 	d.click("[data-copy]")
 	d.await(`document.querySelector("[data-copy]").textContent === "Copied"`)
 	d.do(chromedp.Evaluate(`document.querySelectorAll("details.defaults").forEach(group => group.open = true)`, nil))
-	d.look("setup")
+	d.check("setup")
 	d.click("form[action='/setup/test-event'] button")
 	d.await(`document.querySelector(".steps")?.textContent.includes("host not allowed")`)
-	d.quiet()
+	d.wantNoFaults()
 }
 
-// adminToken is asked for at some admin doors.
+// adminToken is the token of admin listeners that need one.
 const adminToken = "admin-token-0123456789"
 
-func askForToken(t *testing.T) func(*config.Config, *fakevendor.Vendor) {
+func requireToken(t *testing.T) func(*config.Config, *fakevendor.Vendor) {
 	return func(c *config.Config, _ *fakevendor.Vendor) {
 		if err := c.Admin.Token.Decode(adminToken); err != nil {
 			t.Fatal(err)
@@ -276,16 +276,16 @@ func askForToken(t *testing.T) func(*config.Config, *fakevendor.Vendor) {
 	}
 }
 
-// logIn leaves the tab at the list of events.
-func (d *desk) logIn() {
+// logIn logs in and opens the list of events.
+func (d *dashboard) logIn() {
 	d.t.Helper()
 	d.open("/login?next=/events")
 	d.do(chromedp.SendKeys("input[name=token]", adminToken, chromedp.ByQuery), chromedp.Submit("input[name=token]", chromedp.ByQuery))
 	d.await(`location.pathname === "/events" && document.querySelector("[data-live].up")`)
 }
 
-// session is the cookie of the tab.
-func (d *desk) session() *http.Cookie {
+// session returns the session cookie of the tab.
+func (d *dashboard) session() *http.Cookie {
 	d.t.Helper()
 	var found []*network.Cookie
 	d.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
@@ -293,49 +293,49 @@ func (d *desk) session() *http.Cookie {
 		return err
 	}))
 	if len(found) != 1 || !found[0].HTTPOnly || found[0].SameSite != network.CookieSameSiteStrict {
-		d.t.Fatalf("cookies %+v", found)
+		d.t.Fatalf("cookies = %+v, want one with HttpOnly and SameSite=Strict", found)
 	}
 	return &http.Cookie{Name: found[0].Name, Value: found[0].Value}
 }
 
-// copied says how somebody is answered who has copied a cookie.
-func (d *desk) copied(cookie *http.Cookie) int {
+// statusWith returns the status of a request with a copy of a cookie.
+func (d *dashboard) statusWith(cookie *http.Cookie) int {
 	d.t.Helper()
 	request, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.base+"/api/v1/events", nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	request.AddCookie(cookie)
-	answer, err := d.client.Do(request)
+	response, err := d.client.Do(request)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	_ = answer.Body.Close()
-	return answer.StatusCode
+	_ = response.Body.Close()
+	return response.StatusCode
 }
 
-// Who has not the token sees nothing, and who has logged out neither, also with a copy of the cookie.
-func logInAndOut(t *testing.T, c *chromium) {
-	d := sit(t, c, askForToken(t))
+// Without the token no page is shown. After a logout a copy of the cookie is refused.
+func testLogin(t *testing.T, c *chromium) {
+	d := openDashboard(t, c, requireToken(t))
 	d.open("/events")
 	d.await(`location.pathname === "/login"`)
-	d.look("login")
+	d.check("login")
 	d.do(chromedp.SendKeys("input[name=token]", "admin-token-wrong-one", chromedp.ByQuery), chromedp.Submit("input[name=token]", chromedp.ByQuery))
 	d.await(`document.querySelector("[data-problem$=':unauthorized']")`)
-	d.complaints() // of the status 401
+	d.takeFaults() // status 401
 	d.logIn()
-	d.quiet()
+	d.wantNoFaults()
 	cookie := d.session()
-	if status := d.copied(cookie); status != http.StatusOK {
-		t.Errorf("the session is answered %d", status)
+	if status := d.statusWith(cookie); status != http.StatusOK {
+		t.Errorf("session: status = %d, want 200", status)
 	}
 	d.click("form[action='/logout'] button")
 	d.await(`location.pathname === "/login"`)
-	if status := d.copied(cookie); status != http.StatusUnauthorized {
-		t.Errorf("the session that was ended is answered %d", status)
+	if status := d.statusWith(cookie); status != http.StatusUnauthorized {
+		t.Errorf("ended session: status = %d, want 401", status)
 	}
-	d.complaints() // of what was under way when the session ended
+	d.takeFaults() // requests that were running when the session ended
 	d.open("/setup")
 	d.await(`location.pathname === "/login"`)
-	d.quiet()
+	d.wantNoFaults()
 }

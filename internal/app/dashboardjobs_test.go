@@ -12,21 +12,21 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// An image is submitted from the page of jobs, and its callback arrives; others are registered.
-func jobsAreSubmittedAndRegistered(t *testing.T, c *chromium) {
+// An image is submitted from the page of jobs and its callback arrives. Other jobs are tracked.
+func testJobsPage(t *testing.T, c *chromium) {
 	var receives atomic.Pointer[receiver]
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		passTo(t, receives.Load().url("")).ServeHTTP(w, r)
+		proxyTo(t, receives.Load().url("")).ServeHTTP(w, r)
 	}))
 	t.Cleanup(outside.Close)
-	d := sit(t, c, func(c *config.Config, v *fakevendor.Vendor) {
+	d := openDashboard(t, c, func(c *config.Config, v *fakevendor.Vendor) {
 		c.DeepImage.APIKey, c.DeepImage.URL, c.PublicURL = secret.New(v.APIKey()), v.APIURL(), outside.URL
 	})
 	receives.Store(d.receiver)
 	d.open("/jobs")
 	d.await(`document.querySelector("[data-empty=jobs] code")?.textContent === "receiver jobs track JOB…"`)
 	d.do(chromedp.Click("details.ask > summary.button:not(.plain)", chromedp.ByQuery))
-	d.look("jobs-form")
+	d.check("jobs-form")
 	d.do(chromedp.SetValue("input[name=url]", "https://example.com/photo.jpg", chromedp.ByQuery), chromedp.SetValue("input[name=width]", "200%", chromedp.ByQuery))
 	d.do(chromedp.Submit("input[name=url]", chromedp.ByQuery))
 	d.await(`location.search.includes("did=submitted") && document.querySelector(".jobs .badge.done")`)
@@ -34,11 +34,11 @@ func jobsAreSubmittedAndRegistered(t *testing.T, c *chromium) {
 	d.do(chromedp.Click("details.ask > summary.plain", chromedp.ByQuery))
 	d.do(chromedp.SetValue("textarea[name=jobs]", "first\nsecond\nfirst", chromedp.ByQuery), chromedp.Submit("textarea[name=jobs]", chromedp.ByQuery))
 	d.await(`document.querySelector(".notice[data-notice=tracking]")?.textContent.startsWith("2 ")`)
-	d.look("jobs")
+	d.check("jobs")
 	d.open("/jobs?state=waiting")
 	d.await(`document.querySelectorAll(".jobs tbody tr").length === 2`)
 	d.open("/jobs")
 	d.do(chromedp.Click(".jobs a", chromedp.ByQuery))
 	d.await(`document.querySelector(".steps .badge.done") && document.querySelector(".pictures img")?.naturalWidth > 0`)
-	d.quiet()
+	d.wantNoFaults()
 }

@@ -21,16 +21,17 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
-// forwardTarget is a system that events are forwarded to: it hangs, fails, wants nothing more or is well.
+// forwardTarget is a target of forward that works, hangs, fails or is gone.
 type forwardTarget struct {
 	*httptest.Server
 	hangs, fails, gone atomic.Bool
 	calls              atomic.Int64
 
 	mutex sync.Mutex
-	got   map[event.ID][]time.Time // calls that were answered well, by webhook-id
+	got   map[event.ID][]time.Time // successful calls, by webhook-id
 }
 
 func newForwardTarget(t *testing.T) *forwardTarget {
@@ -41,7 +42,7 @@ func newForwardTarget(t *testing.T) *forwardTarget {
 	return made
 }
 
-// ServeHTTP answers, or not.
+// ServeHTTP records an event, unless the target hangs, fails or is gone.
 func (s *forwardTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.calls.Add(1)
 	_, err := io.Copy(io.Discard, r.Body)
@@ -61,7 +62,7 @@ func (s *forwardTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// has counts the events that came.
+// has is the number of events received.
 func (s *forwardTarget) has() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -85,12 +86,11 @@ func forwarding(t *testing.T, c config.Config, targets ...*forwardTarget) config
 	return c
 }
 
-// forwardedEvents is small, because the race detector makes SQLite some ten times slower; -args -events 400 gives figures.
+// forwardedEvents is small, because the race detector slows SQLite down ten times; measure with -args -events 400.
 var forwardedEvents = flag.Int("events", 8, "events that are forwarded to three targets")
 
-// One target hangs, one fails, one is well: the one that is well has every event within seconds of
-// its acceptance, and each once. When the others come back they have them all too, under the same ids.
-func TestDeadTargetsDelayNobodyElse(t *testing.T) {
+// A target that hangs and one that fails do not delay a third one. When they recover they get every event once, with the same ids.
+func TestTargetsAreIndependent(t *testing.T) {
 	t.Parallel()
 	const senders = 8
 	events := *forwardedEvents / senders * senders
@@ -103,25 +103,25 @@ func TestDeadTargetsDelayNobodyElse(t *testing.T) {
 		c.Retry.MaxAttempts, c.Retry.MinDelay = 20, 100*time.Millisecond
 		r := start(t, c)
 		accepted := sendMany(t, client, r, v, events, senders)
-		await(t, r, "the target that is well has every event", func() bool { return well.has() == events })
+		await(t, r, "the working target has every event", func() bool { return well.has() == events })
 		delays := delaysOf(t, well, accepted)
-		t.Logf("%s: the target that is well had an event after %s (median), %s at most; the others were called %d and %d times",
+		t.Logf("%s: the working target got an event after %s (median), %s at most; the others were called %d and %d times",
 			place.Kind, delays[len(delays)/2].Round(time.Millisecond), delays[len(delays)-1].Round(time.Millisecond), hanging.calls.Load(), failing.calls.Load())
-		if last := delays[len(delays)-1]; last > patience {
-			t.Errorf("an event came after %s", last)
+		if last := delays[len(delays)-1]; last > testkit.Timeout {
+			t.Errorf("longest delay = %s, want at most %s", last, testkit.Timeout)
 		}
 		if hanging.has() > 0 || failing.has() > 0 {
-			t.Errorf("the others have %d and %d events", hanging.has(), failing.has())
+			t.Errorf("the others have %d and %d events, want none", hanging.has(), failing.has())
 		}
 		back := time.Now()
 		hanging.hangs.Store(false)
 		failing.fails.Store(false)
 		await(t, r, "the others have every event", func() bool { return hanging.has() == events && failing.has() == events })
-		t.Logf("%s: the others had %d events each %s after they came back", place.Kind, events, time.Since(back).Round(time.Millisecond))
+		t.Logf("%s: the others had %d events each %s after their recovery", place.Kind, events, time.Since(back).Round(time.Millisecond))
 		for id := range accepted {
 			h := r.settled(t, id)
 			if h.Event.State != event.Done || len(h.Steps) != 4 {
-				t.Fatalf("%d steps: %+v", len(h.Steps), h)
+				t.Fatalf("state = %s with %d steps, want done with 4: %+v", h.Event.State, len(h.Steps), h.Steps)
 			}
 		}
 		for _, target := range []*forwardTarget{hanging, failing} {
@@ -130,8 +130,8 @@ func TestDeadTargetsDelayNobodyElse(t *testing.T) {
 	})
 }
 
-// What download has stored is sent out of the bucket, and not fetched again.
-func TestForwardSendsWhatIsStored(t *testing.T) {
+// Forward reads an image from the bucket of download and does not fetch it again.
+func TestForwardSendsStoredImages(t *testing.T) {
 	t.Parallel()
 	v, client := vendor(t), newClient(t)
 	bodies := make(chan []byte, 1)
@@ -153,17 +153,17 @@ func TestForwardSendsWhatIsStored(t *testing.T) {
 	}
 	h := r.settled(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
 	if h.Event.State != event.Done {
-		t.Fatalf("got %+v", h)
+		t.Fatalf("state = %s, want done: %+v", h.Event.State, h.Steps)
 	}
 	if sum := sha256.Sum256(<-bodies); hex.EncodeToString(sum[:]) != job.Images[0].SHA256 {
-		t.Error("the target got something else")
+		t.Errorf("sha256 of the sent image = %x, want %s", sum, job.Images[0].SHA256)
 	}
 	if requests := v.Requests(job.ResultURL); requests != 1 {
-		t.Errorf("fetched %d times", requests)
+		t.Errorf("image fetched %d times, want 1", requests)
 	}
 }
 
-// sendMany sends callbacks and says when each was accepted.
+// sendMany sends callbacks and returns when each was accepted.
 func sendMany(t *testing.T, client *http.Client, r *receiver, v *fakevendor.Vendor, events, senders int) map[event.ID]time.Time {
 	t.Helper()
 	var mutex sync.Mutex
@@ -188,7 +188,7 @@ func sendMany(t *testing.T, client *http.Client, r *receiver, v *fakevendor.Vend
 	return accepted
 }
 
-// delaysOf says how long after its acceptance each event came, in order, and checks that it came once.
+// delaysOf returns the sorted delays from acceptance to arrival, and checks that each event arrived once.
 func delaysOf(t *testing.T, target *forwardTarget, accepted map[event.ID]time.Time) (delays []time.Duration) {
 	t.Helper()
 	target.mutex.Lock()
@@ -196,7 +196,7 @@ func delaysOf(t *testing.T, target *forwardTarget, accepted map[event.ID]time.Ti
 	for id, calls := range target.got {
 		at, known := accepted[id]
 		if !known || len(calls) != 1 {
-			t.Errorf("event %s came %d times; known: %t", id, len(calls), known)
+			t.Errorf("event %s arrived %d times, accepted %t; want once, true", id, len(calls), known)
 			continue
 		}
 		delays = append(delays, calls[0].Sub(at))
@@ -207,15 +207,15 @@ func delaysOf(t *testing.T, target *forwardTarget, accepted map[event.ID]time.Ti
 
 func await(t *testing.T, r *receiver, what string, ok func() bool) {
 	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(2 * patience)
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(2 * testkit.Timeout)
 	for !ok() {
 		select {
-		case <-look.C:
+		case <-ticker.C:
 		case <-deadline:
 			log := r.log.String()
-			t.Fatalf("it never came to that %s; the log ends with:\n%s", what, log[max(0, len(log)-5000):])
+			t.Fatalf("got a timeout, want that %s; the log ends with:\n%s", what, log[max(0, len(log)-5000):])
 		}
 	}
 }

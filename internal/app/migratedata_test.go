@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
@@ -16,10 +17,12 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
 )
 
-// What an embedded receiver has done and still has to do goes on in Postgres, under the same ids.
-func TestCopyCarriesEverythingOver(t *testing.T) {
+// Postgres has the finished events of an embedded receiver and continues its open ones, with the same ids.
+func TestCopyKeepsEverything(t *testing.T) {
 	t.Parallel()
 	v, client := vendor(t), newClient(t)
 	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
@@ -41,31 +44,31 @@ func TestCopyCarriesEverythingOver(t *testing.T) {
 	var far int
 	first, err := app.Copy(t.Context(), source, target, func(done, all int) { far = done * 100 / all })
 	if err != nil || !first.Complete || first.Inbox.Fresh != 8 || first.Work.Fresh != 8 || first.Work.Jobs != 3 || far != 100 {
-		t.Fatalf("got %+v, %d %%, error %v", first, far, err)
+		t.Fatalf("report = %+v at %d %%, error %v; want complete at 100 %% with 8 new events and 3 queued steps", first, far, err)
 	}
 	server := start(t, target)
 	for id, before := range done {
 		after, err := server.Stores().History.Load(t.Context(), id)
-		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
-		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
-			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
+		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox has its own numbers
+		if diff := cmp.Diff(before, after, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); err != nil || diff != "" {
+			t.Errorf("event %s differs, error %v (-want +got):\n%s", id, err, diff)
 		}
 	}
 	if r, err := server.Stores().BulkReplays.Latest(t.Context()); err != nil || r.Filter.Job != "none" {
-		t.Errorf("the replay that was under way: %+v, error %v", r, err)
+		t.Errorf("bulk replay = %+v, error %v; want that of the source", r, err)
 	}
 	for _, id := range open {
-		if h := server.settled(t, id); h.Event.State != event.Dead { // nothing can be fetched for it, but it was tried
-			t.Errorf("got %+v", h)
+		if h := server.settled(t, id); h.Event.State != event.Dead { // it has no image, but it was processed
+			t.Errorf("state = %s, want dead: %+v", h.Event.State, h.Steps)
 		}
 	}
 	again, err := app.Copy(t.Context(), source, target, func(int, int) {})
 	if err != nil || !again.Complete || again.Inbox.Known != 8 || again.Work.Known != 8 || again.Work.Jobs != 0 {
-		t.Errorf("got %+v, error %v", again, err)
+		t.Errorf("second report = %+v, error %v; want complete with 8 known events and no queued step", again, err)
 	}
 }
 
-// beginReplay writes down in a store that nobody has open that events are to run again.
+// beginReplay creates a bulk replay in the store of a stopped receiver.
 func beginReplay(t *testing.T, c config.Config) {
 	t.Helper()
 	db, err := database.OpenSQLite(t.Context(), c.WorkFile())
@@ -79,7 +82,7 @@ func beginReplay(t *testing.T, c config.Config) {
 	}
 }
 
-// leaveOpen has an embedded receiver accept events and stop while it works on them.
+// leaveOpen starts an embedded receiver that accepts events, and stops it while it processes them.
 func leaveOpen(t *testing.T, c config.Config, n int) (ids []event.ID) {
 	t.Helper()
 	begun := make(chan struct{}, n)
@@ -94,7 +97,7 @@ func leaveOpen(t *testing.T, c config.Config, n int) (ids []event.ID) {
 		ids = append(ids, a.ID)
 		<-begun
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience/10)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout/10)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		t.Error(err)
@@ -102,7 +105,7 @@ func leaveOpen(t *testing.T, c config.Config, n int) (ids []event.ID) {
 	return ids
 }
 
-// waiting is a handler that works until it is stopped.
+// waiting is a handler that runs until it is stopped.
 type waiting struct{ begun chan<- struct{} }
 
 func (w waiting) Handle(ctx context.Context, _ event.Event) (handler.Outcome, error) {
@@ -111,8 +114,8 @@ func (w waiting) Handle(ctx context.Context, _ event.Event) (handler.Outcome, er
 	return handler.Outcome{}, errors.New("stopped")
 }
 
-// An event that the target accepted itself is not copied; its own id counts.
-func TestCopyLeavesWhatTheTargetHas(t *testing.T) {
+// An event that the target has accepted itself is not copied and keeps its id.
+func TestCopyKeepsEventsOfTheTarget(t *testing.T) {
 	t.Parallel()
 	client := newClient(t)
 	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
@@ -124,17 +127,17 @@ func TestCopyLeavesWhatTheTargetHas(t *testing.T) {
 	server := start(t, target)
 	id := post(t, client, server.webhook(), body).ID
 	server.settled(t, id)
-	report, err := app.Copy(t.Context(), source, target, func(int, int) {}) // the target goes on running
+	report, err := app.Copy(t.Context(), source, target, func(int, int) {}) // while the target runs
 	if err != nil || !report.Complete || report.Inbox.OtherID != 1 || report.Work.NoInbox != 1 || report.Inbox.Fresh != 0 {
-		t.Errorf("got %+v, error %v", report, err)
+		t.Errorf("report = %+v, error %v; want complete with 1 event of another id and nothing new", report, err)
 	}
 	if a := post(t, client, server.webhook(), body); a.ID != id || a.Status != "duplicate" {
-		t.Errorf("got %+v, want %s", a, id)
+		t.Errorf("receipt = %+v, want a duplicate of %s", a, id)
 	}
 }
 
-// What the vendor said, who was quarantined and whose callback is waited for is carried over too.
-func TestCopyCarriesTrustOver(t *testing.T) {
+// Verification, quarantine and tracked jobs are copied too.
+func TestCopyKeepsVerification(t *testing.T) {
 	t.Parallel()
 	v, client := vendor(t), newClient(t)
 	source := trusting(t, databasetest.NewPlace(t, database.SQLite), v)
@@ -158,19 +161,19 @@ func TestCopyCarriesTrustOver(t *testing.T) {
 	target := trusting(t, databasetest.NewPlace(t, database.Postgres), v)
 	for range 2 { // it can be run again
 		if report, err := app.Copy(t.Context(), source, target, func(int, int) {}); err != nil || !report.Complete {
-			t.Fatalf("got %+v, error %v", report, err)
+			t.Fatalf("report = %+v, error %v; want complete", report, err)
 		}
 	}
 	server := start(t, target)
 	for id, before := range before {
 		after, err := server.Stores().History.Load(t.Context(), id)
-		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox numbers by itself
-		if err != nil || fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
-			t.Errorf("got %+v\nwant %+v\nerror %v", after, before, err)
+		before.Event.Sequence, after.Event.Sequence = 0, 0 // each inbox has its own numbers
+		if diff := cmp.Diff(before, after, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); err != nil || diff != "" {
+			t.Errorf("event %s differs, error %v (-want +got):\n%s", id, err, diff)
 		}
 	}
 	counts, err := server.Stores().Jobs.Counts(t.Context())
 	if err != nil || counts[jobs.Arrived] != 1 || counts[jobs.Waiting] != 1 {
-		t.Errorf("expectations %v, error %v", counts, err)
+		t.Errorf("tracked jobs = %v, error %v; want 1 arrived and 1 waiting", counts, err)
 	}
 }

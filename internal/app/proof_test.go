@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"flag"
-	"maps"
 	"testing"
 	"time"
 
@@ -11,20 +10,20 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/google/go-cmp/cmp"
 )
 
-// The run is of 2,000 jobs with "make proof"; every day fewer have to do.
+// "make proof" runs 2,000 jobs; everyday runs have fewer.
 var proofJobs = flag.Int("proof-jobs", 120, "jobs of the run with lost, doubled and forged callbacks")
 
 const (
-	// callsPerJob is how many look-ups a job may cost, on average, whatever happens to its callback: one that says
-	// that it is complete, what a tenth of failing calls adds, and what pauses and polls add.
+	// callsPerJob bounds the average lookups of a job: one that finds it complete, and retries of failed calls and polls.
 	callsPerJob = 1.5
 	proofSeed   = 5
 )
 
-// proof is a run of many jobs with callbacks that get lost, doubled, late, forged and with false addresses, and an
-// API that fails a tenth of its calls.
+// proof is a run of many jobs with lost, doubled, late and forged callbacks, and an API that fails a tenth of its calls.
 type proof struct {
 	jobs       []fakevendor.Job
 	deliveries []fakevendor.Delivery
@@ -49,7 +48,7 @@ func (p *proof) ids() (ids []string) {
 	return ids
 }
 
-// plan has a fifth of the callbacks lost, a fifth doubled, a twentieth forged.
+// plan loses a fifth of the callbacks, doubles a fifth and forges a twentieth.
 func (p *proof) plan() fakevendor.Plan {
 	return fakevendor.Plan{
 		Attempts: 20, Concurrency: 16, Shuffle: proofSeed,
@@ -59,7 +58,7 @@ func (p *proof) plan() fakevendor.Plan {
 	}
 }
 
-// Every real job ends done exactly once, no forged one is ever fetched, and the calls of the API stay below a bound.
+// Every real job is done exactly once, no forged image is fetched, and the calls of the API are bounded.
 func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -75,19 +74,19 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 			r.track(t, newClient(t), ids[:min(len(ids), jobs.MaxTracked)]...)
 		}
 		p.deliveries = v.Deliver(t.Context(), r.webhook(), p.plan(), p.jobs...)
-		r.allExpected(t)
+		r.noneWaiting(t)
 		r.idle(t)
 		calls := v.Calls(fakevendor.CallResult)
 		lost, forged := p.check(t, v, r)
-		t.Logf("%d jobs, %d callbacks lost, %d forged: %d look-ups in %s", len(p.jobs), lost, forged, calls, time.Since(begun).Round(time.Millisecond))
+		t.Logf("%d jobs, %d callbacks lost, %d forged: %d lookups in %s", len(p.jobs), lost, forged, calls, time.Since(begun).Round(time.Millisecond))
 		if bound := int64(callsPerJob * float64(len(p.jobs)+forged)); calls > bound {
-			t.Errorf("%d look-ups, more than %d", calls, bound)
+			t.Errorf("%d lookups, want at most %d", calls, bound)
 		}
 	})
 }
 
-// allExpected waits until nobody's callback is waited for.
-func (r *receiver) allExpected(t testing.TB) {
+// noneWaiting waits until no tracked job is waiting.
+func (r *receiver) noneWaiting(t testing.TB) {
 	t.Helper()
 	r.until(t, func() (bool, any) {
 		counts, err := r.Stores().Jobs.Counts(t.Context())
@@ -95,18 +94,18 @@ func (r *receiver) allExpected(t testing.TB) {
 	})
 }
 
-// idle waits until nothing is to be done, also not for what was found a moment ago and is still in the inbox.
+// idle waits until all events are processed, also those that are still in the inbox.
 func (r *receiver) idle(t testing.TB) {
 	t.Helper()
 	r.until(t, func() (bool, any) {
 		counts, err := r.Stores().History.Counts(t.Context())
 		open := counts[event.Pending] + counts[event.Running] + counts[event.Retrying]
-		return err == nil && open == 0 && r.allCarried(t), counts
+		return err == nil && open == 0 && r.allProcessed(t), counts
 	})
 }
 
-// allCarried says whether what became of every expectation is in the work store.
-func (r *receiver) allCarried(t testing.TB) bool {
+// allProcessed reports whether the event of every reconciled job is done.
+func (r *receiver) allProcessed(t testing.TB) bool {
 	t.Helper()
 	before := ""
 	for {
@@ -126,20 +125,22 @@ func (r *receiver) allCarried(t testing.TB) bool {
 	}
 }
 
+// until waits until done returns true; its second result is the state for the error.
 func (r *receiver) until(t testing.TB, done func() (bool, any)) {
 	t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(5 * patience)
+	const limit = 5 * testkit.Timeout
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(limit)
 	for {
-		so, state := done()
-		if so {
+		ok, state := done()
+		if ok {
 			return
 		}
 		select {
-		case <-look.C:
+		case <-ticker.C:
 		case <-deadline:
-			t.Fatalf("it comes to no end: %v", state)
+			t.Fatalf("state = %v after %s, want the end", state, limit)
 		}
 	}
 }
@@ -166,7 +167,7 @@ func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, fo
 			if e.State == event.Quarantined {
 				quarantined[e.Job] = true
 			} else if e.State != event.Done {
-				t.Errorf("job %s: event %s is %s: %+v", e.Job, e.ID, e.State, h.Steps)
+				t.Errorf("job %s: event %s is %s, want done: %+v", e.Job, e.ID, e.State, h.Steps)
 			}
 			if len(h.Artifacts) > 0 {
 				images[e.Job]++
@@ -177,28 +178,28 @@ func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, fo
 	for _, job := range p.jobs {
 		want[job.ID] = 1
 	}
-	if !maps.Equal(images, want) {
-		t.Errorf("%d jobs have images, %d should, each once", len(images), len(want))
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Errorf("events with images of each job differ (-want +got):\n%s", diff)
 	}
 	for _, d := range p.deliveries {
 		switch {
 		case d.Lost:
 			lost++
 		case d.Err != nil:
-			t.Errorf("the callback of %s was not delivered: %v", d.Job.ID, d.Err)
+			t.Errorf("callback of %s: error = %v, want none", d.Job.ID, d.Err)
 		case d.Forged:
 			forged++
 			if n := v.Requests(d.Job.ResultURL); n != 0 {
-				t.Errorf("a forged image was fetched %d times", n)
+				t.Errorf("forged image fetched %d times, want 0", n)
 			}
 			if want[d.Job.ID] == 0 && !quarantined[d.Job.ID] {
-				t.Errorf("the forged job %s is not quarantined", d.Job.ID)
+				t.Errorf("forged job %s is not quarantined, want quarantined", d.Job.ID)
 			}
 		}
 	}
 	counts, err := r.Stores().Jobs.Counts(t.Context())
 	if err != nil || counts[jobs.Arrived]+counts[jobs.Reconciled] != int64(len(p.jobs)) || counts[jobs.Reconciled] == 0 {
-		t.Errorf("expectations %v, error %v", counts, err)
+		t.Errorf("tracked jobs = %v, error %v; want %d arrived or reconciled", counts, err, len(p.jobs))
 	}
 	return lost, forged
 }

@@ -24,10 +24,11 @@ import (
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-// submitting is a receiver that submits jobs to a vendor and is called back through an address of its own.
+// submitting is a receiver that submits jobs to a vendor and records its callbacks.
 type submitting struct {
 	*receiver
 	vendor *fakevendor.Vendor
@@ -35,11 +36,11 @@ type submitting struct {
 	calls  calls
 }
 
-// calls are the callbacks that came in through the outer address.
+// calls are the recorded callbacks.
 type calls struct {
 	mutex sync.Mutex
 	list  []call
-	first chan struct{} // closed when one has been answered
+	first chan struct{} // closed after the response to the first
 }
 
 type call struct {
@@ -61,20 +62,20 @@ func (c *calls) answered() {
 	}
 }
 
-// wait gives the first callback.
+// wait returns the first callback.
 func (c *calls) wait(t testing.TB) call {
 	t.Helper()
 	select {
 	case <-c.first:
-	case <-time.After(patience):
-		t.Fatal("there is no callback")
+	case <-time.After(testkit.Timeout):
+		t.Fatal("got no callback, want one")
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return c.list[0]
 }
 
-// startSubmitting starts a vendor that works as options say, and a receiver that change may change.
+// startSubmitting starts a vendor, and a receiver whose configuration change may change.
 func startSubmitting(t *testing.T, place *databasetest.Place, options fakevendor.Options, change func(*submitting, *config.Config)) *submitting {
 	t.Helper()
 	v, err := fakevendor.Start(t.Context(), options)
@@ -96,7 +97,7 @@ func startSubmitting(t *testing.T, place *databasetest.Place, options fakevendor
 		}
 		s.calls.add(r.URL.Path, body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		passTo(t, s.url("")).ServeHTTP(w, r)
+		proxyTo(t, s.url("")).ServeHTTP(w, r)
 		s.calls.answered()
 	}))
 	t.Cleanup(outside.Close)
@@ -109,7 +110,7 @@ func startSubmitting(t *testing.T, place *databasetest.Place, options fakevendor
 	return s
 }
 
-func passTo(t testing.TB, address string) *httputil.ReverseProxy {
+func proxyTo(t testing.TB, address string) *httputil.ReverseProxy {
 	t.Helper()
 	target, err := url.Parse(address)
 	if err != nil {
@@ -121,95 +122,95 @@ func passTo(t testing.TB, address string) *httputil.ReverseProxy {
 	}
 }
 
-// submission is what the admin door says of one.
+// submission is a tracked job or a problem, as the admin API returns it.
 type submission struct {
 	ID, Job, State, Origin, Event, Detail, Type string
 }
 
 const aRequest = `{"url":"https://example.com/a.png","width":2000}`
 
-func (s *submitting) submit(t testing.TB, query, request string) (status int, said submission) {
+func (s *submitting) submit(t testing.TB, query, request string) (status int, got submission) {
 	t.Helper()
-	status = s.ask(t, s.client, http.MethodPost, "/api/v1/jobs"+query, request, &said)
-	return status, said
+	status = s.ask(t, s.client, http.MethodPost, "/api/v1/jobs"+query, request, &got)
+	return status, got
 }
 
 // becomes waits until a tracked job is in a state.
-func (s *submitting) becomes(t testing.TB, id, state string) (said submission) {
+func (s *submitting) becomes(t testing.TB, id, state string) (got submission) {
 	t.Helper()
 	s.until(t, func() (bool, any) {
-		s.ask(t, s.client, http.MethodGet, "/api/v1/jobs/"+id, "", &said)
-		return said.State == state, said
+		s.ask(t, s.client, http.MethodGet, "/api/v1/jobs/"+id, "", &got)
+		return got.State == state, got
 	})
-	return said
+	return got
 }
 
 // jobs are all tracked jobs, newest first.
 func (s *submitting) jobs(t testing.TB) (list []submission) {
 	t.Helper()
-	var said struct{ Jobs []submission }
-	s.ask(t, s.client, http.MethodGet, "/api/v1/jobs", "", &said)
-	return said.Jobs
+	var got struct{ Jobs []submission }
+	s.ask(t, s.client, http.MethodGet, "/api/v1/jobs", "", &got)
+	return got.Jobs
 }
 
-// A job that is submitted is called back with a token that is good for it alone, and once.
+// The token of a submitted job is valid for one callback of that job.
 func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		status, said := s.submit(t, "", aRequest)
-		if status != http.StatusCreated || said.Job == "" || said.Origin != "submitted" {
-			t.Fatalf("answer %d, %+v", status, said)
+		status, got := s.submit(t, "", aRequest)
+		if status != http.StatusCreated || got.Job == "" || got.Origin != "submitted" {
+			t.Fatalf("status = %d, job = %+v; want 201 and a submitted job", status, got)
 		}
-		id := event.ID(s.becomes(t, said.ID, "arrived").Event)
-		if h := s.reaches(t, id, event.Done); h.Event.Job != said.Job || h.Event.Origin != event.OriginCallback || len(h.Artifacts) != 2 {
-			t.Errorf("got %+v", h)
+		id := event.ID(s.becomes(t, got.ID, "arrived").Event)
+		if h := s.reaches(t, id, event.Done); h.Event.Job != got.Job || h.Event.Origin != event.OriginCallback || len(h.Artifacts) != 2 {
+			t.Errorf("event = %+v with %d artifacts, want job %s by callback with 2", h.Event, len(h.Artifacts), got.Job)
 		}
 		first := s.calls.wait(t)
 		own := s.url(first.path)
 		rows := []struct {
-			name, address, body string
-			status              int
-			says                string
+			name, url, body string
+			code            int
+			status          string
 		}{
-			{"another result", own, `{"job":"` + said.Job + `","result_url":"https://deep-image.ai/other.png"}`, 401, ""},
-			{"another job", own, `{"job":"c0ffee","result_url":"https://deep-image.ai/other.png"}`, 401, ""},
-			{"no event", own, `{"jab":"c0ffee"}`, 422, ""},
-			{"nobody's token", s.url("/webhooks/deep-image/job-ABCDEFGHIJKLMNOPQRSTUVWXYZ"), `{"job":"c0ffee"}`, 401, ""},
-			{"the same once more", own, string(first.body), 200, "duplicate"},
-			{"a token for all jobs", s.webhook(), `{"job":"c0ffee"}`, 200, "accepted"},
+			{name: "another result", url: own, body: `{"job":"` + got.Job + `","result_url":"https://deep-image.ai/other.png"}`, code: 401},
+			{name: "another job", url: own, body: `{"job":"c0ffee","result_url":"https://deep-image.ai/other.png"}`, code: 401},
+			{name: "not an event", url: own, body: `{"jab":"c0ffee"}`, code: 422},
+			{name: "unknown token", url: s.url("/webhooks/deep-image/job-ABCDEFGHIJKLMNOPQRSTUVWXYZ"), body: `{"job":"c0ffee"}`, code: 401},
+			{name: "the same body", url: own, body: string(first.body), code: 200, status: "duplicate"},
+			{name: "token for all jobs", url: s.webhook(), body: `{"job":"c0ffee"}`, code: 200, status: "accepted"},
 		}
 		for _, row := range rows {
-			if a := post(t, s.client, row.address, []byte(row.body)); a.code != row.status || a.Status != row.says || row.says == "duplicate" && a.ID != id {
-				t.Errorf("%s: %+v", row.name, a)
+			if a := post(t, s.client, row.url, []byte(row.body)); a.code != row.code || a.Status != row.status || row.status == "duplicate" && a.ID != id {
+				t.Errorf("%s: receipt = %+v, want %d %s", row.name, a, row.code, row.status)
 			}
 		}
 		s.checkTokenIsSecret(t, id, first)
 	})
 }
 
-// checkTokenIsSecret makes sure that the token is in the callback, and nowhere that a person looks.
+// checkTokenIsSecret checks that the token is in the callback, and neither in the log nor in the payload.
 func (s *submitting) checkTokenIsSecret(t *testing.T, id event.ID, first call) {
 	t.Helper()
 	own := first.path[strings.LastIndex(first.path, "/")+1:]
 	var shown struct{ Payload json.RawMessage }
 	s.ask(t, s.client, http.MethodGet, "/api/v1/events/"+string(id), "", &shown)
 	if !strings.HasPrefix(own, "job-") || !strings.Contains(string(first.body), own) {
-		t.Errorf("the token is %q, the callback %s", own, first.body)
+		t.Errorf("token = %q, callback = %s; want a job token that the callback echoes", own, first.body)
 	}
 	if strings.Contains(s.log.String(), own) || strings.Contains(string(shown.Payload), own) || !strings.Contains(string(shown.Payload), "2000") {
-		t.Errorf("the token is told: %s\n%s", shown.Payload, s.log)
+		t.Errorf("payload = %s, want the request without the token, nor the token in the log:\n%s", shown.Payload, s.log)
 	}
 }
 
-// The callback may be there before the vendor's answer to the submission, which then changes nothing.
-func TestCallbackBeforeTheAnswer(t *testing.T) {
+// A callback may arrive before the vendor's response to the submission.
+func TestCallbackBeforeTheResponse(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, func(s *submitting, c *config.Config) {
-			through := passTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
-			through.ModifyResponse = func(answer *http.Response) error {
-				if answer.Request.Method == http.MethodPost {
+			through := proxyTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
+			through.ModifyResponse = func(response *http.Response) error {
+				if response.Request.Method == http.MethodPost {
 					<-s.calls.first
 				}
 				return nil
@@ -218,41 +219,41 @@ func TestCallbackBeforeTheAnswer(t *testing.T) {
 			t.Cleanup(api.Close)
 			c.DeepImage.URL = api.URL + "/rest_api"
 		})
-		status, said := s.submit(t, "", aRequest)
-		if status != http.StatusCreated || said.Job == "" {
-			t.Fatalf("answer %d, %+v", status, said)
+		status, got := s.submit(t, "", aRequest)
+		if status != http.StatusCreated || got.Job == "" {
+			t.Fatalf("status = %d, job = %+v; want 201 and a job", status, got)
 		}
-		s.reaches(t, event.ID(s.becomes(t, said.ID, "arrived").Event), event.Done)
-		if list := s.jobs(t); len(list) != 1 || list[0].Job != said.Job {
-			t.Errorf("tracked jobs are %+v", list)
+		s.reaches(t, event.ID(s.becomes(t, got.ID, "arrived").Event), event.Done)
+		if list := s.jobs(t); len(list) != 1 || list[0].Job != got.Job {
+			t.Errorf("tracked jobs = %+v, want only %s", list, got.Job)
 		}
 	})
 }
 
-// When the vendor's answer is lost the request is not sent again, and the callback says which job it was.
-func TestSubmissionWithoutAnAnswer(t *testing.T) {
+// A submission without a response of the vendor is not sent again. Its callback names the job.
+func TestSubmissionWithoutAResponse(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
 		if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
-		status, said := s.submit(t, "?wait=10", aRequest)
+		status, got := s.submit(t, "?wait=10", aRequest)
 		list := s.jobs(t)
-		if status != http.StatusBadGateway || said.Type != "urn:deepimage-receiver:problem:unknown_outcome" || len(list) != 1 || !strings.Contains(said.Detail, list[0].ID) {
-			t.Fatalf("answer %d, %+v, tracked jobs %+v", status, said, list)
+		if status != http.StatusBadGateway || got.Type != "urn:deepimage-receiver:problem:unknown_outcome" || len(list) != 1 || !strings.Contains(got.Detail, list[0].ID) {
+			t.Fatalf("status = %d, problem = %+v, tracked jobs = %+v; want 502 unknown_outcome with the id of one job", status, got, list)
 		}
 		arrived := s.becomes(t, list[0].ID, "arrived")
 		if h := s.reaches(t, event.ID(arrived.Event), event.Done); h.Event.Job != arrived.Job {
-			t.Errorf("got %+v of %+v", h, arrived)
+			t.Errorf("job = %s, want %s", h.Event.Job, arrived.Job)
 		}
 		if n := s.vendor.Calls(fakevendor.CallProcess); n != 1 {
-			t.Errorf("it was sent %d times", n)
+			t.Errorf("sent %d times, want 1", n)
 		}
 	})
 }
 
-// A submitted job whose callback gets lost is found like any other.
+// The result of a submitted job is found after its callback is lost.
 func TestSubmittedJobIsReconciled(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -260,19 +261,19 @@ func TestSubmittedJobIsReconciled(t *testing.T) {
 		s := startSubmitting(t, place, options, func(_ *submitting, c *config.Config) {
 			c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
 		})
-		status, said := s.submit(t, "", aRequest)
+		status, got := s.submit(t, "", aRequest)
 		if status != http.StatusCreated {
-			t.Fatalf("answer %d, %+v", status, said)
+			t.Fatalf("status = %d, want 201: %+v", status, got)
 		}
-		found := s.becomes(t, said.ID, "reconciled")
+		found := s.becomes(t, got.ID, "reconciled")
 		if h := s.reaches(t, event.ID(found.Event), event.Done); h.Event.Origin != event.OriginReconciled {
-			t.Errorf("got %+v", h)
+			t.Errorf("origin = %s, want reconciled", h.Event.Origin)
 		}
 	})
 }
 
-// What the vendor says against a job is told in words, and leaves nothing behind.
-func TestSubmissionsThatFail(t *testing.T) {
+// A failed submission returns a problem and leaves no tracked job, unless its outcome is unknown.
+func TestSubmissionFailures(t *testing.T) {
 	t.Parallel()
 	busy := fakevendor.Processing{Slots: 1, Time: time.Hour}
 	rows := []struct {
@@ -285,26 +286,26 @@ func TestSubmissionsThatFail(t *testing.T) {
 		request    string
 		status     int
 		problem    string
-		says       string
+		detail     string // a part that is not prose: a variable, a member, or a text of the vendor
 	}{
-		{name: "all slots are taken", processing: busy, before: 1, status: 429, problem: "slots", says: "plan"},
-		{name: "all slots stay taken", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots", says: "plan"},
-		{name: "no credits", processing: fakevendor.Processing{Credits: 1}, before: 1, status: 402, problem: "credits", says: "credits"},
-		{name: "the vendor refuses", trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", says: "Image too small"},
-		{name: "the connection breaks", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome", says: "not sent again"},
-		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", says: "RECEIVER_DEEPIMAGE_API_KEY"},
-		{name: "nobody answers", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable", says: "refused the connection"},
-		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", says: "RECEIVER_DEEPIMAGE_API_KEY"},
-		{name: "no public address", change: func(c *config.Config) { c.PublicURL = "" }, status: 409, problem: "conflict", says: "RECEIVER_PUBLIC_URL"},
-		{name: "too long", request: `{"url":"` + strings.Repeat("a", 31<<20) + `"}`, status: 413, problem: "too_large", says: "RECEIVER_WEBHOOK_MAX_BODY_BYTES"},
-		{name: "no JSON", request: "url=a", status: 422, problem: "refused", says: "JSON object"},
-		{name: "a webhook of somebody else", request: `{"webhooks":{"complete":"https://example.com"}}`, status: 422, problem: "refused", says: "webhooks.complete"},
-		{name: "too long a wait", query: "?wait=61", status: 400, problem: "bad_request", says: "0 to 60"},
+		{name: "no free slot", processing: busy, before: 1, status: 429, problem: "slots"},
+		{name: "no free slot until the wait is over", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots"},
+		{name: "no credits", processing: fakevendor.Processing{Credits: 1}, before: 1, status: 402, problem: "credits"},
+		{name: "the vendor refuses", trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
+		{name: "the connection breaks", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome"},
+		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
+		{name: "the API is down", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable"},
+		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
+		{name: "no public URL", change: func(c *config.Config) { c.PublicURL = "" }, status: 409, problem: "conflict", detail: "RECEIVER_PUBLIC_URL"},
+		{name: "too long", request: `{"url":"` + strings.Repeat("a", 31<<20) + `"}`, status: 413, problem: "too_large", detail: "RECEIVER_WEBHOOK_MAX_BODY_BYTES"},
+		{name: "not JSON", request: "url=a", status: 422, problem: "refused"},
+		{name: "a foreign webhook", request: `{"webhooks":{"complete":"https://example.com"}}`, status: 422, problem: "refused", detail: "webhooks.complete"},
+		{name: "too long a wait", query: "?wait=61", status: 400, problem: "bad_request"},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		for _, row := range rows {
 			if place.Kind == database.Postgres && row.before == 0 && row.trouble.Kind == 0 {
-				continue // it comes to no store
+				continue // it does not reach the store
 			}
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
@@ -315,8 +316,8 @@ func TestSubmissionsThatFail(t *testing.T) {
 					}
 				})
 				for range row.before {
-					if status, said := s.submit(t, "", aRequest); status != http.StatusCreated {
-						t.Fatalf("answer %d, %+v", status, said)
+					if status, got := s.submit(t, "", aRequest); status != http.StatusCreated {
+						t.Fatalf("status = %d, want 201: %+v", status, got)
 					}
 				}
 				if row.trouble.Kind != 0 {
@@ -329,23 +330,23 @@ func TestSubmissionsThatFail(t *testing.T) {
 				if request == "" {
 					request = aRequest
 				}
-				status, said := s.submit(t, row.query, request)
-				if status != row.status || said.Type != "urn:deepimage-receiver:problem:"+row.problem || !strings.Contains(said.Detail, row.says) {
-					t.Errorf("answer %d, %+v", status, said)
+				status, got := s.submit(t, row.query, request)
+				if status != row.status || got.Type != "urn:deepimage-receiver:problem:"+row.problem || !strings.Contains(got.Detail, row.detail) {
+					t.Errorf("status = %d, problem = %+v; want %d %s with %q in its detail", status, got, row.status, row.problem, row.detail)
 				}
 				left := row.before
 				if row.problem == "unknown_outcome" {
 					left++
 				}
 				if list := s.jobs(t); len(list) != left {
-					t.Errorf("tracked jobs are %+v", list)
+					t.Errorf("tracked jobs = %+v, want %d", list, left)
 				}
 			})
 		}
 	})
 }
 
-// Whoever waits gets the slot that becomes free.
+// A submission that waits gets the next free slot.
 func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -353,27 +354,27 @@ func TestSubmissionWaitsForASlot(t *testing.T) {
 		if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
-		if status, said := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
-			t.Fatalf("answer %d, %+v", status, said)
+		if status, got := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
+			t.Fatalf("status = %d, want 201: %+v", status, got)
 		}
 		if n := s.vendor.Calls(fakevendor.CallProcess); n != 2 {
-			t.Errorf("it was sent %d times", n)
+			t.Errorf("sent %d times, want 2", n)
 		}
-		text := s.metrics(t, s.client)
-		if !strings.Contains(text, `receiver_submissions_total{outcome="submitted"} 1`) {
-			t.Errorf("no metric tells:\n%s", text)
+		const want = `receiver_submissions_total{outcome="submitted"} 1`
+		if got := s.metrics(t, s.client); !strings.Contains(got, want) {
+			t.Errorf("metrics have no %s, want it:\n%s", want, got)
 		}
 	})
 }
 
-// A receiver that stops lets nobody wait for a slot.
+// A submission stops waiting for a slot when the receiver stops.
 func TestStopEndsTheWaitForASlot(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		options := fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: time.Hour}}
 		s := startSubmitting(t, place, options, nil)
-		if status, said := s.submit(t, "", aRequest); status != http.StatusCreated {
-			t.Fatalf("answer %d, %+v", status, said)
+		if status, got := s.submit(t, "", aRequest); status != http.StatusCreated {
+			t.Fatalf("status = %d, want 201: %+v", status, got)
 		}
 		waited := make(chan int)
 		go func() {
@@ -383,46 +384,46 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 		s.until(t, func() (bool, any) { n := s.vendor.Calls(fakevendor.CallProcess); return n == 2, n })
 		s.stop()
 		if status := <-waited; status != http.StatusTooManyRequests {
-			t.Errorf("answered %d", status)
+			t.Errorf("status = %d, want 429", status)
 		}
 	})
 }
 
-// A submission that is with the vendor when the receiver stops is called off in time, and told for what it is.
-func TestStopCallsOffASubmission(t *testing.T) {
+// A submission that the vendor has not answered when the receiver stops is cancelled in time, with an unknown outcome.
+func TestStopCancelsASubmission(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		with := make(chan struct{})
-		lag := fakevendor.Trouble{Kind: fakevendor.Lag, Call: fakevendor.CallProcess, Struck: func() { close(with) }}
+		sent := make(chan struct{})
+		lag := fakevendor.Trouble{Kind: fakevendor.Lag, Call: fakevendor.CallProcess, Struck: func() { close(sent) }}
 		if err := s.vendor.Disturb(lag); err != nil {
 			t.Fatal(err)
 		}
-		answers := make(chan submission)
+		results := make(chan submission)
 		go func() {
-			_, said := s.submit(t, "", aRequest)
-			answers <- said
+			_, got := s.submit(t, "", aRequest)
+			results <- got
 		}()
-		<-with
+		<-sent
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		stopped := make(chan error)
 		go func() { stopped <- s.Stop(ctx) }()
-		if said := <-answers; said.Type != "urn:deepimage-receiver:problem:unknown_outcome" {
-			t.Errorf("answered %+v", said)
+		if got := <-results; got.Type != "urn:deepimage-receiver:problem:unknown_outcome" {
+			t.Errorf("problem = %+v, want unknown_outcome", got)
 		}
 		if err := <-stopped; err != nil {
-			t.Errorf("stopped with %v", err)
+			t.Errorf("Stop: error = %v, want none", err)
 		}
 		store := workflowtest.New(t, place.Open(t).Work, nil)
 		list, err := store.Jobs.List(t.Context(), jobs.Submitting, "", 10)
-		if err != nil || len(list) != 1 || !strings.Contains(list[0].Detail, "is not known") {
-			t.Errorf("left are %+v, error %v", list, err)
+		if err != nil || len(list) != 1 || list[0].Detail == "" {
+			t.Errorf("submitting jobs = %+v, error %v; want one with a detail", list, err)
 		}
 	})
 }
 
-// holdWork keeps everybody else from writing to the work store until release is called.
+// holdWork blocks all other writes to the work database until release is called.
 func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
 	t.Helper()
 	db := place.Open(t)
@@ -439,28 +440,28 @@ func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
 	}
 }
 
-// Whatever holds up the work store, a callback with the token of a job is taken.
+// A callback with a job token is accepted while the work database is blocked.
 func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		_, said := s.submit(t, "", aRequest)
-		id := event.ID(s.becomes(t, said.ID, "arrived").Event)
+		_, got := s.submit(t, "", aRequest)
+		id := event.ID(s.becomes(t, got.ID, "arrived").Event)
 		s.reaches(t, id, event.Done)
 		first := s.calls.wait(t)
 		defer holdWork(t, place)()
 		if a := post(t, s.client, s.url(first.path), []byte(`{"job":"c0ffee","result_url":null}`)); a.code != http.StatusUnauthorized {
-			t.Errorf("another job: %+v", a)
+			t.Errorf("another job: status = %d, want 401", a.code)
 		}
 		if a := post(t, s.client, s.url(first.path), first.body); a.code != http.StatusOK || a.Status != "duplicate" || a.ID != id {
-			t.Errorf("answer %+v", a)
+			t.Errorf("receipt = %+v, want a duplicate of %s", a, id)
 		}
 	})
 }
 
-// A callback that comes while the work store is held up names its job as soon as it is relayed. The first one has its
-// write under way then, the second one gives up waiting for its turn.
-func TestCallbackNamesItsJobLater(t *testing.T) {
+// A callback that arrives while the work database is blocked names its job when it is relayed. The write of the first one is
+// running then, the second one times out before its write.
+func TestCallbackNamesItsJobWhenRelayed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendor.Options{}, nil)
@@ -479,13 +480,13 @@ func TestCallbackNamesItsJobLater(t *testing.T) {
 		for n, job := range names {
 			a := post(t, s.client, s.url("/webhooks/deep-image/"+tokens[n]), []byte(`{"job":"`+job+`","result_url":null}`))
 			if ids[n] = a.ID; a.code != http.StatusOK || a.Status != "accepted" {
-				t.Errorf("%s: answer %+v", job, a)
+				t.Errorf("%s: receipt = %+v, want 200 accepted", job, a)
 			}
 		}
 		release()
 		for n, job := range names {
 			if arrived := s.becomes(t, expected[n].ID, "arrived"); arrived.Job != job || event.ID(arrived.Event) != ids[n] {
-				t.Errorf("got %+v", arrived)
+				t.Errorf("tracked job = %+v, want job %s with event %s", arrived, job, ids[n])
 			}
 		}
 	})

@@ -154,7 +154,6 @@ func textFiles(t *testing.T) []string {
 func unclean() []string {
 	return []string{
 		"cmd/receiver",
-		"internal/app",
 		"internal/blobstore",
 		"internal/blobstore/blobstoretest",
 		"internal/config",

@@ -14,12 +14,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
-	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
-// trusting is a configuration with the key of the vendor's API, and no patience.
+// trusting is a configuration with the key of the vendor's API and without its rate limits.
 func trusting(t testing.TB, place *databasetest.Place, v *fakevendor.Vendor) config.Config {
 	t.Helper()
 	c := configuration(t, place)
@@ -27,29 +26,15 @@ func trusting(t testing.TB, place *databasetest.Place, v *fakevendor.Vendor) con
 	return c
 }
 
-// trust gives a configuration the key of the vendor's API.
+// trust sets the key of the vendor's API in a configuration.
 func trust(c *config.Config, v *fakevendor.Vendor) {
 	c.DeepImage.APIKey, c.DeepImage.URL = secret.New(v.APIKey()), v.APIURL()
 	c.DeepImage.CallsPerSecond, c.DeepImage.UnknownPerMinute = 1000, 10_000
 }
 
-// reaches waits until the event is in a state.
-func (r *receiver) reaches(t testing.TB, id event.ID, want event.Status) history.Details {
-	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(patience)
-	for {
-		h, err := r.Stores().History.Load(t.Context(), id)
-		if err == nil && h.Event.State == want {
-			return h
-		}
-		select {
-		case <-look.C:
-		case <-deadline:
-			t.Fatalf("event %s is never %s: %+v, %v; log:\n%s", id, want, h, err, r.log)
-		}
-	}
+// troubled are the options of a job whose calls of the API meet trouble.
+func troubled(trouble fakevendor.Trouble) fakevendor.JobOptions {
+	return fakevendor.JobOptions{Troubles: []fakevendor.Trouble{trouble}}
 }
 
 func newJob(t testing.TB, v *fakevendor.Vendor, options fakevendor.JobOptions) fakevendor.Job {
@@ -61,7 +46,7 @@ func newJob(t testing.TB, v *fakevendor.Vendor, options fakevendor.JobOptions) f
 	return job
 }
 
-// What the vendor says of a job decides what becomes of its callback, whatever the callback says.
+// The state of a job in the vendor's API decides the state of its event, whatever the callback contains.
 func TestCallbacksAreVerified(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
@@ -69,21 +54,21 @@ func TestCallbacksAreVerified(t *testing.T) {
 		options fakevendor.JobOptions
 		state   event.Status
 		reason  event.Reason
-		says    string
+		detail  string // a part that comes from the vendor
 		fetched int64
 	}{
-		{"complete", fakevendor.JobOptions{}, event.Done, "", "knows the job", 1},
-		{"unknown", fakevendor.JobOptions{State: fakevendor.Forged}, event.Quarantined, event.ReasonNotVerified, "does not know the job", 0},
-		{"failed", fakevendor.JobOptions{State: fakevendor.Failed}, event.Dead, event.ReasonOther, "Image processing failed", 0},
-		{"deleted", fakevendor.JobOptions{State: fakevendor.Deleted}, event.Dead, event.ReasonExpired, "has deleted", 0},
-		{"the API is down", fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 2}}}, event.Done, "", "knows the job", 1},
-		{"a limit without a time", fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Limit, Times: 1}}}, event.Done, "", "knows the job", 1},
-		{"address has expired", fakevendor.JobOptions{Expired: http.StatusForbidden}, event.Done, "", "knows the job", 1},
+		{name: "complete", state: event.Done, fetched: 1},
+		{name: "unknown", options: fakevendor.JobOptions{State: fakevendor.Forged}, state: event.Quarantined, reason: event.ReasonNotVerified},
+		{name: "failed", options: fakevendor.JobOptions{State: fakevendor.Failed}, state: event.Dead, reason: event.ReasonOther, detail: "Image processing failed"},
+		{name: "deleted", options: fakevendor.JobOptions{State: fakevendor.Deleted}, state: event.Dead, reason: event.ReasonExpired},
+		{name: "the API is down", options: troubled(fakevendor.Trouble{Kind: fakevendor.Refuse, Times: 2}), state: event.Done, fetched: 1},
+		{name: "rate limit without Retry-After", options: troubled(fakevendor.Trouble{Kind: fakevendor.Limit, Times: 1}), state: event.Done, fetched: 1},
+		{name: "URL has expired", options: fakevendor.JobOptions{Expired: http.StatusForbidden}, state: event.Done, fetched: 1},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
-		c.Retry.MaxAttempts = 1 // neither an outage nor a wait is an attempt
+		c.Retry.MaxAttempts = 1 // deferring does not count as an attempt
 		r := start(t, c)
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
@@ -92,22 +77,22 @@ func TestCallbacksAreVerified(t *testing.T) {
 				a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
 				h := r.reaches(t, a.ID, row.state)
 				step := h.Steps[0]
-				if step.Handler != "verify" || step.Reason != row.reason || !strings.Contains(step.Detail, row.says) {
-					t.Errorf("got %+v", step)
+				if step.Handler != "verify" || step.Reason != row.reason || !strings.Contains(step.Detail, row.detail) || step.Detail == "" {
+					t.Errorf("step = %+v, want verify with reason %q and detail with %q", step, row.reason, row.detail)
 				}
 				if n := v.Requests(job.ResultURL); n != row.fetched {
-					t.Errorf("the image was fetched %d times", n)
+					t.Errorf("image fetched %d times, want %d", n, row.fetched)
 				}
 				if (row.state == event.Done) != !h.Event.Verified.IsZero() || h.Event.Source.String() != "127.0.0.1" {
-					t.Errorf("got %+v", h.Event)
+					t.Errorf("event = %+v, want verified %t, from 127.0.0.1", h.Event, row.state == event.Done)
 				}
 			})
 		}
 	})
 }
 
-// A status that nobody has heard of is no verdict.
-func TestUnheardOfStatusIsAskedAboutAgain(t *testing.T) {
+// A job with an unknown status is looked up again.
+func TestUnknownStatusIsRetried(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -117,16 +102,16 @@ func TestUnheardOfStatusIsAskedAboutAgain(t *testing.T) {
 		a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
 		h := r.reaches(t, a.ID, event.Retrying)
 		if step := h.Steps[0]; step.Reason != event.ReasonOther || !strings.Contains(step.Detail, `"pondering"`) {
-			t.Errorf("got %+v", step)
+			t.Errorf("step = %+v, want reason other and the status in its detail", step)
 		}
 		if wait := time.Until(h.Steps[0].NextAt); wait < 3*time.Second || wait > 10*time.Second {
-			t.Errorf("asked again in %s", wait)
+			t.Errorf("next attempt in %s, want 3s to 10s", wait)
 		}
 	})
 }
 
-// Who knows a real job's id and the token can make nobody fetch his address, nor the real image twice.
-func TestImpersonatedJobIsWorkedOnOnce(t *testing.T) {
+// Forged callbacks with the id of a real job cause no fetch of their URLs, and no second fetch of the real image.
+func TestImpersonatedJobIsProcessedOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -154,24 +139,24 @@ func TestImpersonatedJobIsWorkedOnOnce(t *testing.T) {
 		}
 		steps, err := r.Stores().Workflow.Replay(t.Context(), superseded, workflow.Replay{Handler: "download", Finished: true})
 		if err != nil || steps != 2 {
-			t.Errorf("%d steps run again, error %v", steps, err)
+			t.Errorf("replayed %d steps, error %v; want 2", steps, err)
 		}
 		if h := r.reaches(t, superseded, event.Done); len(h.Steps[0].Attempts) < 2 || h.Steps[1].State != event.Skipped {
-			t.Errorf("got %+v", h)
+			t.Errorf("steps = %+v, want a second attempt of verify and a skipped download", h.Steps)
 		}
 		for _, address := range addresses {
 			if n := v.Requests(address); n != 0 {
-				t.Errorf("the forged image was fetched %d times", n)
+				t.Errorf("forged image fetched %d times, want 0", n)
 			}
 		}
 		if artifacts != 2 || skipped != 3 || v.Requests(job.ResultURL) != 1 {
-			t.Errorf("%d artifacts, %d events skipped, %d requests", artifacts, skipped, v.Requests(job.ResultURL))
+			t.Errorf("%d artifacts, %d skipped events, %d requests; want 2, 3, 1", artifacts, skipped, v.Requests(job.ResultURL))
 		}
 	})
 }
 
-// A flood of made-up jobs from one address costs the account a few calls, and nobody else his turn.
-func TestForgerCannotBurnTheQuota(t *testing.T) {
+// Many forged jobs of one client IP cost a few calls of the API and do not delay other clients.
+func TestForgedJobsAreLimitedBySource(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -194,14 +179,15 @@ func TestForgerCannotBurnTheQuota(t *testing.T) {
 			from(fmt.Sprintf("203.0.113.%d", 1+n%2), forged)
 		}
 		r.reaches(t, from("198.51.100.7", newJob(t, v, fakevendor.JobOptions{})), event.Done)
-		if calls := v.Calls(fakevendor.CallResult); calls > 2*5+2*int64(c.DeepImage.Concurrency)+1 {
-			t.Errorf("%d calls for two sources that may cost five in a minute each", calls)
+		most := 2*5 + 2*int64(c.DeepImage.Concurrency) + 1 // two sources may each cost five calls a minute
+		if calls := v.Calls(fakevendor.CallResult); calls > most {
+			t.Errorf("%d calls, want at most %d", calls, most)
 		}
 	})
 }
 
-// What stands before the API may refuse ids that look like an attack. A forger who uses them stops nobody else's look-ups.
-func TestForgerCannotPauseTheAPI(t *testing.T) {
+// A firewall before the API may refuse ids that look like an attack. Forged callbacks with such ids do not stop other lookups.
+func TestRefusedIDsDoNotPauseTheAPI(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -233,7 +219,7 @@ func TestForgerCannotPauseTheAPI(t *testing.T) {
 	})
 }
 
-// header sends what a proxy would.
+// header sets the header of a proxy.
 type header struct {
 	http.RoundTripper
 	client string
@@ -245,8 +231,8 @@ func (h header) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.RoundTripper.RoundTrip(r)
 }
 
-// The key opens the API alone: nothing that is logged, stored or fetched has it.
-func TestKeyStaysWithTheAPI(t *testing.T) {
+// The key of the API is neither logged nor stored.
+func TestKeyIsNotLeaked(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -257,7 +243,7 @@ func TestKeyStaysWithTheAPI(t *testing.T) {
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
 		r.stop()
 		if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {
-			t.Errorf("the key is told:\n%s\n%+v", r.log, h)
+			t.Errorf("log or event have the key, want no key:\n%s\n%+v", r.log, h)
 		}
 	})
 }

@@ -10,26 +10,26 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 )
 
-// A target that fails is left alone, and the overview says until when. One that wants nothing more is disabled, with what it
-// answered; a person enables it, and what was parked goes to it.
-func targetsRestAndAreEnabled(t *testing.T, c *chromium) {
+// The overview shows a target that is down with its next retry, and a disabled target with its last response. After it is
+// enabled its deferred step runs.
+func testTargetsOnOverview(t *testing.T, c *chromium) {
 	failing, gone := newForwardTarget(t), newForwardTarget(t)
 	failing.fails.Store(true)
 	gone.gone.Store(true)
-	d := sit(t, c, func(c *config.Config, _ *fakevendor.Vendor) {
+	d := openDashboard(t, c, func(c *config.Config, _ *fakevendor.Vendor) {
 		*c = forwarding(t, *c, failing, gone)
 		own := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
 		own.CircuitFailures, own.CircuitPause = 1, time.Hour
 	})
 	d.send(fakevendor.JobOptions{Width: 300, Height: 200})
 	d.open("/")
-	d.await(`document.querySelector(".circuit .badge.retrying") && document.querySelector(".circuit .badge.dead")`)
-	for _, want := range []string{"down 1 deferred, retry at ", "500 Internal Server Error", "disabled 1 deferred", "410 Gone"} {
+	d.await(`document.querySelector(".circuit .badge.retrying[data-deferred='1']") && document.querySelector(".circuit .badge.dead[data-deferred='1']")`)
+	for _, want := range []string{"500 Internal Server Error", "410 Gone"} { // the responses of the targets
 		if got := strings.Join(strings.Fields(d.text(".handlers")), " "); !strings.Contains(got, want) {
 			t.Errorf("handlers of the overview = %q, want %q in it", got, want)
 		}
 	}
-	d.look("overview-targets")
+	d.check("overview-targets")
 	gone.gone.Store(false)
 	d.click("form[action$='/enable'] button")
 	d.await(`document.querySelector(".notice[data-notice=enabled]")`)
@@ -38,5 +38,5 @@ func targetsRestAndAreEnabled(t *testing.T, c *chromium) {
 	d.click(".circuit .ask > summary")
 	d.click("form[action='/targets/download/disable'] button")
 	d.await(`document.querySelector("tr:first-child .circuit .badge.dead")`)
-	d.quiet()
+	d.wantNoFaults()
 }
