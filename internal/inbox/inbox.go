@@ -76,7 +76,7 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 	inbox := &Inbox{config: config, database: db, backlog: backlog}
 	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout, Writers: 1}
 	if db.Kind == database.Postgres {
-		inbox.writer, limits.Writers = openPostgres(db, config, backlog.add), postgresWriters
+		inbox.writer, limits.Writers = &postgresWriter{database: db, config: config, backlog: backlog}, postgresWriters
 	} else if inbox.writer, err = openSQLite(ctx, db.Writer, config, backlog.add); err != nil {
 		backlog.close()
 		return nil, err

@@ -18,13 +18,9 @@ const postgresWriters = 4
 
 // postgresWriter commits a batch in one round trip: its statements are sent together and are one transaction.
 type postgresWriter struct {
-	database  *database.DB
-	config    Config
-	committed func(delta int64) // receives the change of the outbox after each commit
-}
-
-func openPostgres(db *database.DB, config Config, committed func(delta int64)) *postgresWriter {
-	return &postgresWriter{database: db, config: config, committed: committed}
+	database *database.DB
+	config   Config
+	backlog  *backlog
 }
 
 func (w *postgresWriter) close() error { return nil }
@@ -105,10 +101,12 @@ func (w *postgresWriter) commit(ctx context.Context, entries []*entry) error {
 		})
 	}
 	w.queueOthers(statements, b)
+	w.backlog.begin()
 	if err := w.database.Pool.SendBatch(ctx, statements).Close(); err != nil {
+		w.backlog.end(0)
 		return fmt.Errorf("inbox: commit: %w", err)
 	}
-	w.committed(added - int64(len(b.relayed)))
+	w.backlog.end(added - int64(len(b.relayed)))
 	w.readIDs(ctx, withoutID)
 	copyReceipts(b.events)
 	return nil
