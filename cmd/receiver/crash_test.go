@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 const (
@@ -98,11 +98,11 @@ func (p *process) webhook() string {
 // acknowledged are the events that were answered with 200.
 type acknowledged struct {
 	mutex sync.Mutex
-	jobs  map[string]fakevendor.Job // by the id in the answer
+	jobs  map[string]fakevendortest.Job // by the id in the answer
 }
 
 // load sends callbacks of new jobs until the context ends.
-func (a *acknowledged) load(ctx context.Context, t *testing.T, vendor *fakevendor.Vendor, webhook string) {
+func (a *acknowledged) load(ctx context.Context, t *testing.T, vendor *fakevendortest.Vendor, webhook string) {
 	for ctx.Err() == nil {
 		job, err := vendor.NewJob(crashJob())
 		if err != nil {
@@ -128,13 +128,13 @@ func (a *acknowledged) load(ctx context.Context, t *testing.T, vendor *fakevendo
 }
 
 // crashJob is a job with a small image. Some transfers are slow or break.
-func crashJob() fakevendor.JobOptions {
-	options := fakevendor.JobOptions{Width: 120, Height: 80, Seed: 1 + rand.Uint64N(4), Format: fakevendor.PNG}
+func crashJob() fakevendortest.JobOptions {
+	options := fakevendortest.JobOptions{Width: 120, Height: 80, Seed: 1 + rand.Uint64N(4), Format: fakevendortest.PNG}
 	switch rand.IntN(10) {
 	case 0:
-		options.Faults = []fakevendor.Fault{{Kind: fakevendor.Slow, Times: 1, Pause: 5 * time.Millisecond}}
+		options.Faults = []fakevendortest.Fault{{Kind: fakevendortest.Slow, Times: 1, Pause: 5 * time.Millisecond}}
 	case 1:
-		options.Faults = []fakevendor.Fault{{Kind: fakevendor.Break, Times: 1, Percent: 50}}
+		options.Faults = []fakevendortest.Fault{{Kind: fakevendortest.Break, Times: 1, Percent: 50}}
 	}
 	return options
 }
@@ -142,13 +142,13 @@ func crashJob() fakevendor.JobOptions {
 // The process is killed 20 times under load. Every acknowledged event is done once, with a complete image.
 func TestKillUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
 	folder := t.TempDir()
-	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}
 	for range crashRounds {
 		p := serve(t, folder)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond+rand.N(250*time.Millisecond))
@@ -217,7 +217,7 @@ func waitUntilIdle(t *testing.T, folder string, p *process) {
 	}
 }
 
-func checkAfterCrashes(t *testing.T, folder string, acked map[string]fakevendor.Job) {
+func checkAfterCrashes(t *testing.T, folder string, acked map[string]fakevendortest.Job) {
 	t.Helper()
 	inbox, work := reader(t, folder, "inbox.db"), reader(t, folder, "work.db")
 	events := count(t, work, "SELECT count(*) FROM events")

@@ -5,19 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/demo"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
-	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
@@ -26,7 +26,6 @@ const (
 	demoToken   = "demo-token-not-a-secret"
 	demoTimeout = 2 * time.Minute // of the whole demo
 	demoStop    = 10 * time.Second
-	demoPoll    = 50 * time.Millisecond // between two counts of finished events
 )
 
 // demoOptions are the flags of demo.
@@ -63,11 +62,6 @@ func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	vendor, err := fakevendor.Start(ctx, fakevendor.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, vendor.Close()) }()
 	receiver, err := startDemoReceiver(ctx, folder, options.log, stderr)
 	if err != nil {
 		return err
@@ -77,36 +71,28 @@ func runDemo(ctx context.Context, options demoOptions, stdout, stderr io.Writer)
 		defer cancel()
 		err = errors.Join(err, receiver.Stop(stop))
 	}()
-	report, err := runScenario(ctx, vendor, receiver, stderr)
+	bar := &progress{}
+	defer func() { bar.close() }()
+	report, err := demo.Scenario{
+		Webhook: fmt.Sprintf("http://%s%s/%s", receiver.Addr(), event.WebhookPath, demoToken),
+		History: receiver.Stores().History,
+		Started: func(vendorURL string) {
+			printTo(stderr, "A receiver listens on %s, a fake Deep Image on %s.\n"+
+				"It makes images, sends callbacks, half of them twice, and breaks some transfers on purpose.\n\n",
+				receiver.Addr(), strings.TrimPrefix(vendorURL, "http://"))
+			bar = newProgress(stderr, 1, "images arrive")
+		},
+		Progress: func(finished, events int) { bar.setOf(finished, events) },
+	}.Run(ctx)
 	if err != nil {
 		return err
 	}
+	bar.close()
 	report.Folder = filepath.Join(folder, "images")
-	return report.print(stdout, options.json)
-}
-
-// runScenario delivers callbacks and waits until every event is finished.
-func runScenario(ctx context.Context, vendor *fakevendor.Vendor, receiver *app.App, stderr io.Writer) (*demoReport, error) {
-	_, err := fmt.Fprintf(stderr, "A receiver listens on %s, a fake Deep Image on %s.\n"+
-		"It makes images, sends callbacks, half of them twice, and breaks some transfers on purpose.\n\n",
-		receiver.Addr(), strings.TrimPrefix(vendor.URL(), "http://"))
-	if err != nil {
-		return nil, err
+	if options.json {
+		return printJSON(stdout, report)
 	}
-	jobs, err := demoJobs(vendor)
-	if err != nil {
-		return nil, err
-	}
-	report := &demoReport{jobs: jobs}
-	webhook := fmt.Sprintf("http://%s%s/%s", receiver.Addr(), event.WebhookPath, demoToken)
-	if report.Callbacks, err = deliverDemo(ctx, vendor, webhook, jobs); err != nil {
-		return nil, err
-	}
-	if err := awaitDemo(ctx, receiver.Stores().History, len(jobs), stderr); err != nil {
-		return nil, err
-	}
-	err = report.collect(ctx, receiver.Stores().History)
-	return report, err
+	return printReport(stdout, report)
 }
 
 func demoFolder(wanted string) (string, error) {
@@ -173,80 +159,24 @@ func setDemoEnvironment(folder string) error {
 	return nil
 }
 
-// demoJobs creates the jobs of the demo with their formats, sizes and faults.
-func demoJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
-	var jobs []fakevendor.Job
-	for n, options := range []fakevendor.JobOptions{
-		{Format: fakevendor.PNG, Width: 1000, Height: 1000},
-		{Format: fakevendor.JPEG, Width: 1920, Height: 1080},
-		{Format: fakevendor.WebP, Width: 800, Height: 600},
-		{Format: fakevendor.PNG, Width: 2400, Height: 1600, Middleware: fakevendor.First(2, fakevendor.Break(60))},
-		{Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 3, Shape: fakevendor.ResultObjects},
-		{Format: fakevendor.JPEG, Width: 1600, Height: 1200, Middleware: fakevendor.First(1, fakevendor.Status(503, time.Second))},
-		{Format: fakevendor.WebP, Width: 1024, Height: 768, Middleware: fakevendor.First(1, fakevendor.Replace("", ""))},
-		{Format: fakevendor.PNG, Bytes: 64 << 20},
-		{Format: fakevendor.PNG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Page())},
-		{Format: fakevendor.JPEG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Status(404, 0))},
-	} {
-		options.Seed = uint64(n + 1)
-		job, err := vendor.NewJob(options)
-		if err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, job)
+func printReport(w io.Writer, r demo.Report) error {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "JOB\tIMAGE\tBYTES\tPIXELS\tSHA-256\tTRIES\tWHERE")
+	for _, i := range r.Images {
+		size := humanize.IBytes(uint64(max(i.Bytes, 0)))
+		fmt.Fprintf(table, "%.8s\t%s\t%s\t%d x %d\t%.12s\t%d\t%s\n", i.Job, i.Type, size, i.Width, i.Height, i.SHA256, i.Attempts, i.Key)
 	}
-	return jobs, nil
-}
-
-// deliverDemo delivers the callbacks, half of them twice and all out of order, and returns their number.
-func deliverDemo(ctx context.Context, vendor *fakevendor.Vendor, webhook string, jobs []fakevendor.Job) (int, error) {
-	plan := fakevendor.Plan{Attempts: 3, Concurrency: 4, Shuffle: 7}
-	deliveries := vendor.Deliver(ctx, webhook, plan, append(jobs, jobs[:len(jobs)/2]...)...)
-	for _, delivery := range deliveries {
-		if delivery.Err != nil {
-			return 0, delivery.Err
+	if len(r.Refused) > 0 {
+		fmt.Fprintln(table, "\nJOB\tREFUSED\tWHY")
+		for _, refusal := range r.Refused {
+			fmt.Fprintf(table, "%.8s\t%s\t%s\n", refusal.Job, refusal.Reason, refusal.Detail)
 		}
 	}
-	return len(deliveries), nil
-}
-
-// awaitDemo waits until that many events are done or dead.
-func awaitDemo(ctx context.Context, store *history.Store, events int, stderr io.Writer) error {
-	bar := newProgress(stderr, events, "images arrive")
-	defer bar.close()
-	ticker := time.NewTicker(demoPoll)
-	defer ticker.Stop()
-	for {
-		counts, err := store.Counts(ctx)
-		if err != nil {
-			return err
-		}
-		finished := int(counts[event.Done] + counts[event.Dead])
-		bar.set(finished)
-		if finished >= events {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the demo did not finish: %w", ctx.Err())
-		}
-	}
-}
-
-// collect reads the outcome of every event.
-func (r *demoReport) collect(ctx context.Context, store *history.Store) error {
-	events, err := store.List(ctx, "", 1000)
-	if err != nil {
+	if err := table.Flush(); err != nil {
 		return err
 	}
-	r.Events = len(events)
-	for _, e := range events {
-		h, err := store.Load(ctx, e.ID)
-		if err != nil {
-			return err
-		}
-		r.add(h)
-	}
-	return r.compare()
+	fmt.Fprintf(&text, "\n%d callbacks became %d events; %d images are complete and identical to what was sent.\nSee %s\n",
+		r.Callbacks, r.Events, len(r.Images), r.Folder)
+	return printResult(w, text.String())
 }

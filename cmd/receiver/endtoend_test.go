@@ -8,24 +8,24 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/api"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // Every documented shape of a callback is processed by the program. The same body 50 times at once is one event.
 func TestExamplesEndToEnd(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
 	folder := t.TempDir()
 	p := serve(t, folder)
-	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}
 	var repeated []byte
 	for n, data := range exampleData(t) {
-		format := []fakevendor.Format{fakevendor.PNG, fakevendor.JPEG, fakevendor.WebP}[n%3]
-		job, err := vendor.NewJob(fakevendor.JobOptions{Format: format, Seed: uint64(n + 1), Data: data})
+		format := []fakevendortest.Format{fakevendortest.PNG, fakevendortest.JPEG, fakevendortest.WebP}[n%3]
+		job, err := vendor.NewJob(fakevendortest.JobOptions{Format: format, Seed: uint64(n + 1), Data: data})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestExamplesEndToEnd(t *testing.T) {
 	events := len(acked.jobs)
 	var group sync.WaitGroup
 	for range 50 {
-		group.Go(func() { acked.send(t, vendor, p.webhook(), repeated, fakevendor.Job{}) })
+		group.Go(func() { acked.send(t, vendor, p.webhook(), repeated, fakevendortest.Job{}) })
 	}
 	group.Wait()
 	if events < 26 || len(acked.jobs) != events {
@@ -46,7 +46,7 @@ func TestExamplesEndToEnd(t *testing.T) {
 }
 
 // send posts a body and records the id of the answer. The job is empty for a repeat.
-func (a *acknowledged) send(t *testing.T, vendor *fakevendor.Vendor, webhook string, body []byte, job fakevendor.Job) {
+func (a *acknowledged) send(t *testing.T, vendor *fakevendortest.Vendor, webhook string, body []byte, job fakevendortest.Job) {
 	answer, err := vendor.Send(t.Context(), webhook, body)
 	var accepted struct{ ID, Status string }
 	if err != nil || answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &accepted) != nil {

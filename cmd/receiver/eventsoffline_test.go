@@ -12,7 +12,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
@@ -25,7 +25,7 @@ type offlineSetup struct {
 // newOfflineSetup quarantines every event: its vendor knows no job.
 func newOfflineSetup(t *testing.T, place *databasetest.Place) *offlineSetup {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

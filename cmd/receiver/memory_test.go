@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/dustin/go-humanize"
 )
 
@@ -39,7 +39,7 @@ func memoryStaysFlat(t *testing.T, where string, env ...string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux reports the peak of a process")
 	}
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +47,9 @@ func memoryStaysFlat(t *testing.T, where string, env ...string) {
 	folder := t.TempDir()
 	p := serve(t, folder, env...)
 	var stored int64
-	var jobs []fakevendor.Job
+	var jobs []fakevendortest.Job
 	for n := range manyImages {
-		job, err := vendor.NewJob(fakevendor.JobOptions{Bytes: *imageMiB << 20, Seed: uint64(n + 1)})
+		job, err := vendor.NewJob(fakevendortest.JobOptions{Bytes: *imageMiB << 20, Seed: uint64(n + 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func memoryStaysFlat(t *testing.T, where string, env ...string) {
 		stored += job.Images[0].Bytes
 	}
 	began := time.Now()
-	for _, delivery := range vendor.Deliver(t.Context(), p.webhook(), fakevendor.Plan{Concurrency: manyImages}, jobs...) {
+	for _, delivery := range vendor.Deliver(t.Context(), p.webhook(), fakevendortest.Plan{Concurrency: manyImages}, jobs...) {
 		if delivery.Err != nil {
 			t.Fatal(delivery.Err)
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 const (
@@ -91,13 +91,13 @@ func (c *cluster) serve(t *testing.T) *process {
 func TestReplicasLoseNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 10 * time.Second})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
 	replicas := startTogether(t, c, 3)
-	acked := &acknowledged{jobs: map[string]fakevendor.Job{}}
+	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var senders sync.WaitGroup
@@ -195,7 +195,7 @@ func (c *cluster) until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func (c *cluster) check(t *testing.T, acked map[string]fakevendor.Job) {
+func (c *cluster) check(t *testing.T, acked map[string]fakevendortest.Job) {
 	t.Helper()
 	events := count(t, c.work, "SELECT count(*) FROM events")
 	if accepted := count(t, c.work, "SELECT count(*) FROM callbacks"); accepted != events {
@@ -258,12 +258,12 @@ func TestOutcomeOfPausedReplicaIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.env = append(c.env, "RECEIVER_FETCH_STALL_TIMEOUT=1s")
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
-	job, err := vendor.NewJob(fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Times: 1}}})
+	job, err := vendor.NewJob(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, Times: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,14 +16,14 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 // submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
-func submitter(t *testing.T, place *databasetest.Place, options fakevendor.Options) (*fakevendor.Vendor, []string) {
+func submitter(t *testing.T, place *databasetest.Place, options fakevendortest.Options) (*fakevendortest.Vendor, []string) {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), options)
+	vendor, err := fakevendortest.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +95,9 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 func TestSubmitUntilStored(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		vendor, env := submitter(t, place, fakevendor.Options{})
+		vendor, env := submitter(t, place, fakevendortest.Options{})
 		folder := photos(t)
-		if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 2}); err != nil {
+		if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 2}); err != nil {
 			t.Fatal(err)
 		}
 		request := filepath.Join(t.TempDir(), "request.json")
@@ -122,7 +122,7 @@ func TestSubmitUntilStored(t *testing.T) {
 		if data["width"] != "200%" || data["height"] != 300.0 || data["n"] != 1.0 || !strings.HasPrefix(sent, "base64,iVBORw0KGgo") {
 			t.Errorf("request = %v, want width 200%%, height 300, n 1 and an inline PNG", data)
 		}
-		if n := vendor.Calls(fakevendor.CallProcess); n != 5 {
+		if n := vendor.Calls(fakevendortest.CallProcess); n != 5 {
 			t.Errorf("submissions = %d, want 5", n)
 		}
 	})
@@ -130,7 +130,7 @@ func TestSubmitUntilStored(t *testing.T) {
 
 func TestSubmitAsText(t *testing.T) {
 	t.Parallel()
-	_, env := submitter(t, databasetest.NewPlace(t, database.SQLite), fakevendor.Options{Processing: fakevendor.Processing{Credits: 2}})
+	_, env := submitter(t, databasetest.NewPlace(t, database.SQLite), fakevendortest.Options{Processing: fakevendortest.Processing{Credits: 2}})
 	image := filepath.Join(photos(t), "a.png")
 	for _, row := range []struct {
 		name string
@@ -155,9 +155,9 @@ func TestSubmitAsText(t *testing.T) {
 // The receiver starts after the command, and is killed and restarted while the command waits for the result.
 func TestSubmitSurvivesRestart(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{
 		Timeout:    5 * time.Second,
-		Processing: fakevendor.Processing{Time: time.Second, Callbacks: fakevendor.Plan{Attempts: 20}}, // the command has its response by then
+		Processing: fakevendortest.Processing{Time: time.Second, Callbacks: fakevendortest.Plan{Attempts: 20}}, // the command has its response by then
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestSubmitSurvivesRestart(t *testing.T) {
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	struck, killed := make(chan struct{}), make(chan struct{})
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Refuse, Call: fakevendor.CallResult, Times: 1, Struck: func() {
+	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Times: 1, Struck: func() {
 		close(struck) // the job is submitted, and its callback has arrived
 		<-killed
 	}}); err != nil {
@@ -198,8 +198,8 @@ func TestSubmitSurvivesRestart(t *testing.T) {
 func TestKillWhileSubmitting(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		callbacks := fakevendor.Plan{Attempts: 20}
-		vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second, Processing: fakevendor.Processing{Callbacks: callbacks}})
+		callbacks := fakevendortest.Plan{Attempts: 20}
+		vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second, Processing: fakevendortest.Processing{Callbacks: callbacks}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestKillWhileSubmitting(t *testing.T) {
 		}
 		folder := t.TempDir()
 		p := serve(t, folder, env...)
-		trouble := fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1, Struck: p.kill}
+		trouble := fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1, Struck: p.kill}
 		if err := vendor.Disturb(trouble); err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestKillWhileSubmitting(t *testing.T) {
 		contains(t, "stdout", got.stdout, "failed     https://example.com/a.png", "receiver jobs list")
 		serve(t, folder, env...)
 		awaitArrival(t, "http://"+admin)
-		if n := vendor.Calls(fakevendor.CallProcess); n != 1 {
+		if n := vendor.Calls(fakevendortest.CallProcess); n != 1 {
 			t.Errorf("submissions = %d, want 1", n)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
@@ -36,12 +36,12 @@ func TestKilledWhileCallbacksGetLost(t *testing.T) {
 
 func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{Timeout: 5 * time.Second})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = vendor.Close() }()
-	if err := vendor.Flap(fakevendor.Flapping{Seed: 7, Fail: 0.05, Drop: 0.05}); err != nil {
+	if err := vendor.Flap(fakevendortest.Flapping{Seed: 7, Fail: 0.05, Drop: 0.05}); err != nil {
 		t.Fatal(err)
 	}
 	folder, address := t.TempDir(), testkit.FreeAddress(t)
@@ -55,10 +55,10 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	} else {
 		place.Folder = folder
 	}
-	var jobs []fakevendor.Job
+	var jobs []fakevendortest.Job
 	var ids []string
 	for n := range *proofJobs {
-		job, err := vendor.NewJob(fakevendor.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)})
+		job, err := vendor.NewJob(fakevendortest.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,15 +66,15 @@ func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	}
 	p := serve(t, folder, env...)
 	run(t, env, append([]string{"jobs", "track"}, ids...)...).expect(t, 0)
-	deliveries := make(chan []fakevendor.Delivery, 1)
+	deliveries := make(chan []fakevendortest.Delivery, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), trustWait())
 	defer cancel()
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	sending.Go(func() {
-		deliveries <- vendor.Deliver(ctx, p.webhook(), fakevendor.Plan{
+		deliveries <- vendor.Deliver(ctx, p.webhook(), fakevendortest.Plan{
 			Attempts: 20, Concurrency: min(8+*proofJobs/40, 64), Shuffle: 3,
-			Chances: fakevendor.Chances{Seed: 7, Lose: 0.2, Double: 0.2, Delay: 0.3, MaxDelay: 3 * time.Second, Forge: 0.05, Impersonate: 0.05},
+			Chances: fakevendortest.Chances{Seed: 7, Lose: 0.2, Double: 0.2, Delay: 0.3, MaxDelay: 3 * time.Second, Forge: 0.05, Impersonate: 0.05},
 		}, jobs...)
 	})
 	for range trustKills {
@@ -122,7 +122,7 @@ func waitUntilTrusted(t *testing.T, stores databasetest.Stores, p *process) {
 	}
 }
 
-func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []fakevendor.Job, sent []fakevendor.Delivery) {
+func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendortest.Vendor, jobs []fakevendortest.Job, sent []fakevendortest.Delivery) {
 	t.Helper()
 	if dead := count(t, work, "SELECT count(*) FROM events WHERE state = 'dead'"); dead != 0 {
 		t.Errorf("dead events = %d, want 0", dead)
@@ -150,7 +150,7 @@ func checkTrusted(t *testing.T, work *sql.DB, vendor *fakevendor.Vendor, jobs []
 			}
 		}
 	}
-	calls := vendor.Calls(fakevendor.CallResult)
+	calls := vendor.Calls(fakevendortest.CallResult)
 	t.Logf("%d jobs, %d callbacks lost, %d forged: %d look-ups", len(jobs), lost, forged, calls)
 	if bound := int64(callsPerJob*float64(len(jobs)+forged)) + trustKills*callsPerKill; calls > bound {
 		t.Errorf("look-ups = %d, want at most %d", calls, bound)

@@ -154,7 +154,7 @@ func visibilityRules() []Rule {
 	}, {
 		Says:   "test code serves commands and tests",
 		Of:     []string{"./..."},
-		Except: []string{"./cmd/...", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest", "./internal/testkit/...", "./internal/workflow/workflowtest"},
+		Except: []string{"./cmd/...", "./internal/demo", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest", "./internal/testkit/...", "./internal/workflow/workflowtest"},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
 			"./internal/fakevendor/...", "./internal/handler/publish/brokertest", "./internal/testkit/...", "./internal/workflow/workflowtest",
