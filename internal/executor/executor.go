@@ -1,6 +1,5 @@
-// Package executor runs one step of one event: it loads the event, runs the
-// handler under a deadline, decides what its error means, records the outcome
-// and writes one line about it.
+// Package executor runs one step of one event: it loads the event, runs the handler with a deadline, decides what follows
+// from its error, records the result and logs one line about it.
 package executor
 
 import (
@@ -20,29 +19,29 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// recordTimeout bounds the recording of an outcome, which goes on when the attempt's own time is over.
+// recordTimeout bounds the recording of a result, which continues after the deadline of the attempt.
 const recordTimeout = 30 * time.Second
 
-// Work is where attempts are begun and recorded, and steps parked.
+// Work begins and finishes attempts and resumes deferred steps.
 type Work interface {
 	Begin(ctx context.Context, job queue.Job) (workflow.Attempt, error)
 	Finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error)
 	Resume(ctx context.Context, handler string, all bool, limit int) (int, error)
 }
 
-// Bodies is where the bodies of events are.
+// Bodies returns the stored bodies of events.
 type Bodies interface {
 	Body(ctx context.Context, job string, id event.ID) ([]byte, error)
 }
 
-// Step is a handler with its name and bounds.
+// Step is a handler with its name and limits.
 type Step struct {
 	Name    string
 	Handler handler.Handler
 	Limits  handler.Limits
 }
 
-// Executor runs steps. It is safe for use by many goroutines.
+// Executor runs steps. It is safe for concurrent use.
 type Executor struct {
 	*background.Service // resumes deferred steps from Start to Stop
 
@@ -55,7 +54,7 @@ type Executor struct {
 	log      zerolog.Logger
 }
 
-// New makes a executor of the given steps.
+// New returns an executor of these steps.
 func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logger) *Executor {
 	byName := make(map[string]Step, len(steps))
 	for _, step := range steps {
@@ -68,102 +67,102 @@ func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logg
 	}
 }
 
-// Run works on one job, as the queue hands it out. The error says only whether
-// the job is to come again: a failed attempt that is recorded is no error.
-func (p *Executor) Run(ctx context.Context, job queue.Job) error {
-	step, known := p.steps[job.Handler]
+// Run runs the step of one job of the queue. An error means that the queue must run the job again: a failed attempt that is
+// recorded is not an error.
+func (x *Executor) Run(ctx context.Context, job queue.Job) error {
+	step, known := x.steps[job.Handler]
 	if !known {
 		return fmt.Errorf("executor: no handler %q is configured", job.Handler)
 	}
-	attempt, err := p.work.Begin(ctx, job)
+	attempt, err := x.work.Begin(ctx, job)
 	if errors.Is(err, workflow.ErrFinished) || errors.Is(err, workflow.ErrNotFound) || errors.Is(err, workflow.ErrDeferred) {
-		return nil // delivered once more, as after a crash; or its target is disabled
+		return nil // run once more, for example after a crash; or its target is disabled
 	}
 	if early, ok := errors.AsType[*workflow.NotYetError](err); ok {
 		return &queue.Snooze{Duration: early.After}
 	}
 	if err != nil {
-		p.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("step could not begin")
+		x.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("beginning step failed, will retry")
 		return err
 	}
-	result := p.try(ctx, step, attempt)
-	return p.record(ctx, attempt, result)
+	result := x.try(ctx, step, attempt)
+	return x.record(ctx, attempt, result)
 }
 
-// try makes the attempt and decides what follows from it.
-func (p *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt) workflow.Result {
-	if attempt.Tries > p.config.MaxAttempts { // possible when attempts end in crashes
+// try runs the attempt and decides what follows.
+func (x *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt) workflow.Result {
+	if attempt.Tries > x.config.MaxAttempts { // possible after crashes
 		return workflow.Result{
 			State: event.Dead, Action: event.ActionFail, Reason: event.ReasonOther,
-			Detail: fmt.Sprintf("Tried %d times without an answer; the process may have died in it.", attempt.Tries-1),
+			Detail: fmt.Sprintf("None of %d attempts ended; the process may have crashed during them.", attempt.Tries-1),
 		}
 	}
 	limited, cancel := context.WithTimeout(ctx, step.Limits.Timeout)
 	defer cancel()
-	outcome, err := p.handle(limited, step, attempt)
+	outcome, err := x.handle(limited, step, attempt)
 	if err != nil && ctx.Err() != nil {
 		return workflow.Result{
 			State: event.Pending, Artifacts: outcome.Artifacts,
-			Detail: "Interrupted because the receiver stopped; it goes on at the next start.",
+			Detail: "Interrupted because the receiver stopped; it runs again at the next start.",
 		}
 	}
-	p.deferral.observe(step.Name, handler.Classify(err))
-	return decide(p.config, attempt, outcome, err, time.Now(), rand.Float64())
+	x.deferral.observe(step.Name, handler.Classify(err))
+	return decide(x.config, attempt, outcome, err, time.Now(), rand.Float64())
 }
 
-// handle runs the handler; a panic in it is a failed attempt and not the end of the process.
-func (p *Executor) handle(ctx context.Context, step Step, attempt workflow.Attempt) (outcome handler.Outcome, err error) {
+// handle runs the handler. A panic is a failed attempt.
+func (x *Executor) handle(ctx context.Context, step Step, attempt workflow.Attempt) (outcome handler.Outcome, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.log.Error().Str("event", string(attempt.Event)).Str("handler", step.Name).
+			x.log.Error().Str("event", string(attempt.Event)).Str("handler", step.Name).
 				Interface("panic", cause).Bytes("stack", debug.Stack()).Msg("handler panicked")
-			err = handler.Retry(event.ReasonOther, errors.New("the handler failed inside; the log says where"))
+			err = handler.Retry(event.ReasonOther, errors.New("the handler panicked; the log has the stack"))
 		}
 	}()
-	e, err := p.load(ctx, attempt)
+	e, err := x.load(ctx, attempt)
 	if err != nil {
 		return handler.Outcome{}, err
 	}
 	return step.Handler.Handle(ctx, e)
 }
 
-// load reads the event as it came in.
-func (p *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {
-	body, err := p.bodies.Body(ctx, attempt.Job, attempt.Event)
+// load decodes the stored body of the event and adds what is recorded about it.
+func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {
+	body, err := x.bodies.Body(ctx, attempt.Job, attempt.Event)
 	if errors.Is(err, inbox.ErrNotFound) {
 		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of this event: it was lost, or restored from an older copy"))
 	}
 	if err != nil {
-		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("the body of the event could not be read from the inbox"))
+		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))
 	}
 	e, err := event.Decode(body)
 	if err != nil {
-		return event.Event{}, handler.Fail(event.ReasonOther, errors.New("the stored body is no event any more"))
+		return event.Event{}, handler.Fail(event.ReasonOther, errors.New("the stored body is not a valid event"))
 	}
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
 	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
-	if attempt.ResultURL != "" { // the vendor's own word; the body's counts no more
+	if attempt.ResultURL != "" { // reported by the vendor, so that of the body is ignored
 		e.ResultURL, e.Results = attempt.ResultURL, nil
 	}
 	return e, nil
 }
 
-// record writes the outcome down. What cannot be recorded comes again.
-func (p *Executor) record(ctx context.Context, attempt workflow.Attempt, result workflow.Result) error {
+// record records the result. If that fails, the queue runs the job again.
+func (x *Executor) record(ctx context.Context, attempt workflow.Attempt, result workflow.Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	result, err := p.work.Finish(ctx, attempt, result)
+	result, err := x.work.Finish(ctx, attempt, result)
 	if errors.Is(err, workflow.ErrStale) {
-		p.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
-			Msg("outcome refused: another attempt has taken over")
+		x.log.Warn().Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Int("attempt", attempt.Number).
+			Msg("result refused, a later attempt has begun")
 		return nil
 	}
 	if err != nil {
-		p.log.Error().Err(err).Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Msg("outcome could not be recorded")
+		x.log.Error().Err(err).Str("event", string(attempt.Event)).Str("handler", attempt.Handler).Msg("recording result failed, will retry")
 		return err
 	}
-	p.logFinished(attempt, result)
-	p.metrics.count(attempt, result)
+	x.logFinished(attempt, result)
+	x.metrics.count(attempt, result)
 	switch {
 	case result.IsDeferred():
 		return nil // Resume inserts another job

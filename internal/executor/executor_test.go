@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,10 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for something that has to happen.
-const patience = 30 * time.Second
-
-// script is a handler that does what the test says, attempt by attempt.
+// script is a handler that depends on the number of the attempt.
 type script func(ctx context.Context, attempt int, e event.Event) (handler.Outcome, error)
 
 // scripted counts the attempts per event and runs the script.
@@ -53,8 +49,8 @@ func (s *scripted) Handle(ctx context.Context, e event.Event) (handler.Outcome, 
 	return s.script(ctx, attempt, e)
 }
 
-// house is everything between the inbox and a handler, with real stores.
-type house struct {
+// pipeline is everything from the inbox to the handlers, with real stores.
+type pipeline struct {
 	inbox    *inbox.Inbox
 	work     *workflowtest.Stores
 	queue    *queue.Queue
@@ -66,16 +62,16 @@ type house struct {
 
 var quick = executor.Config{MaxAttempts: 3, MaxAge: time.Hour, MinDelay: 10 * time.Millisecond, MaxDelay: 20 * time.Millisecond}
 
-// shortly is the time of an attempt that is meant to run out.
-const shortly = 300 * time.Millisecond
+// shortTimeout is for attempts that must reach their deadline.
+const shortTimeout = 300 * time.Millisecond
 
-func build(t *testing.T, place *databasetest.Place, config executor.Config, timeout time.Duration, names []string, scripts ...script) *house {
+func build(t *testing.T, place *databasetest.Place, config executor.Config, timeout time.Duration, names []string, scripts ...script) *pipeline {
 	t.Helper()
 	stores := place.Open(t)
 	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
 	must(t, first(schema.Migrate(t.Context(), stores.Work)))
 	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
-	h := &house{log: &testkit.Log{}}
+	p := &pipeline{log: &testkit.Log{}}
 	var lanes []queue.HandlerQueue
 	var steps []executor.Step
 	var stages [][]string
@@ -86,57 +82,57 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 		steps = append(steps, executor.Step{Name: name, Limits: limits, Handler: &scripted{script: scripts[i], attempts: map[event.ID]int{}}})
 	}
 	var err error
-	h.inbox, err = inbox.Open(t.Context(), stores.Inbox, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
+	p.inbox, err = inbox.Open(t.Context(), stores.Inbox, inbox.Config{MaxBatch: 512, MaxBacklog: 1000, MaxRejections: 1, MaxRejectionsBytes: 1000})
 	must(t, err)
-	h.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
+	p.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)
-	h.work = workflowtest.New(t, stores.Work, h.queue)
-	h.executor = executor.New(config, h.work.Workflow, h.inbox, steps, zerolog.New(h.log))
-	h.relay = relay.New(relay.Config{
-		Inbox: h.inbox, Workflow: h.work.Workflow, OneDatabase: place.Kind == database.Postgres, Stages: stages, Log: zerolog.New(h.log),
+	p.work = workflowtest.New(t, stores.Work, p.queue)
+	p.executor = executor.New(config, p.work.Workflow, p.inbox, steps, zerolog.New(p.log))
+	p.relay = relay.New(relay.Config{
+		Inbox: p.inbox, Workflow: p.work.Workflow, OneDatabase: place.Kind == database.Postgres, Stages: stages, Log: zerolog.New(p.log),
 	})
-	return h
+	return p
 }
 
-func (h *house) start(t *testing.T) {
+func (p *pipeline) start(t *testing.T) {
 	t.Helper()
-	must(t, h.queue.Start(t.Context(), h.executor.Run))
-	h.relay.Start()
-	h.executor.Start()
-	t.Cleanup(func() { h.stop(t) })
+	must(t, p.queue.Start(t.Context(), p.executor.Run))
+	p.relay.Start()
+	p.executor.Start()
+	t.Cleanup(func() { p.stop(t) })
 }
 
-func (h *house) stop(t *testing.T) {
+func (p *pipeline) stop(t *testing.T) {
 	t.Helper()
-	h.stopped.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+	p.stopped.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 		defer cancel()
-		if err := errors.Join(h.relay.Stop(ctx), h.executor.Stop(ctx), h.queue.Stop(ctx), h.inbox.Close()); err != nil {
+		if err := errors.Join(p.relay.Stop(ctx), p.executor.Stop(ctx), p.queue.Stop(ctx), p.inbox.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-func (h *house) accept(t *testing.T, job string) event.ID {
+func (p *pipeline) accept(t *testing.T, job string) event.ID {
 	t.Helper()
 	e, err := event.Decode(fmt.Appendf(nil, `{"job":%q,"data":null,"result_url":"https://deep-image.ai/images/1.png","results":null}`, job))
 	must(t, err)
 	e.Received = time.Now()
-	receipt, err := h.inbox.Accept(t.Context(), e)
+	receipt, err := p.inbox.Accept(t.Context(), e)
 	must(t, err)
 	return receipt.ID
 }
 
 // settled waits until the event is in one of the states.
-func (h *house) settled(t *testing.T, id event.ID, want ...event.Status) history.Details {
+func (p *pipeline) settled(t *testing.T, id event.ID, want ...event.Status) history.Details {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
-			t.Logf("log:\n%s", h.log)
+			t.Logf("log:\n%s", p.log)
 		}
 	}()
 	return testkit.Settled(t, fmt.Sprintf("event %s in one of the states %v", id, want),
-		func() (history.Details, error) { return h.work.History.Load(t.Context(), id) },
+		func() (history.Details, error) { return p.work.History.Load(t.Context(), id) },
 		func(details history.Details) bool { return slices.Contains(want, details.Event.State) })
 }
 
@@ -149,91 +145,88 @@ func must(t *testing.T, err error) {
 
 func first(_ int64, err error) error { return err }
 
-func TestVerdicts(t *testing.T) {
+func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		secretFree := errors.New("the image is gone")
+		broken := errors.New("broken")
+		always := func(outcome handler.Outcome, err error) script {
+			return func(context.Context, int, event.Event) (handler.Outcome, error) { return outcome, err }
+		}
+		until := func(attempt int, err error) script {
+			return func(_ context.Context, n int, _ event.Event) (handler.Outcome, error) {
+				if n < attempt {
+					return handler.Outcome{}, err
+				}
+				return handler.Outcome{}, nil
+			}
+		}
 		rows := []struct {
 			name     string
 			script   script
 			state    event.Status
 			reason   event.Reason
 			attempts int
-			detail   string
 		}{
+			{name: "done", script: always(handler.Outcome{}, nil), state: event.Done, attempts: 1},
+			{name: "skipped", script: always(handler.Outcome{Skipped: true}, nil), state: event.Done, attempts: 1},
 			{
-				"done", func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
-				event.Done, "", 1, "",
+				name: "fails", script: always(handler.Outcome{}, handler.Fail(event.ReasonExpired, broken)),
+				state: event.Dead, reason: event.ReasonExpired, attempts: 1,
 			},
-			{"skipped", func(context.Context, int, event.Event) (handler.Outcome, error) {
-				return handler.Outcome{Skipped: true}, nil
-			}, event.Done, "", 1, ""},
-			{"permanent", func(context.Context, int, event.Event) (handler.Outcome, error) {
-				return handler.Outcome{}, handler.Fail(event.ReasonExpired, secretFree)
-			}, event.Dead, event.ReasonExpired, 1, "the image is gone"},
-			{"second attempt succeeds", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
-				if attempt == 1 {
-					return handler.Outcome{}, handler.Retry(event.ReasonServerError, secretFree)
-				}
-				return handler.Outcome{}, nil
-			}, event.Done, "", 2, ""},
-			{"never succeeds", func(context.Context, int, event.Event) (handler.Outcome, error) {
-				return handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, secretFree)
-			}, event.Dead, event.ReasonRateLimited, 3, "given up after 3 attempts"},
-			{"ready at last", func(_ context.Context, attempt int, _ event.Event) (handler.Outcome, error) {
-				if attempt < 6 {
-					return handler.Outcome{}, handler.Hold(time.Millisecond, event.ReasonOther, secretFree)
-				}
-				return handler.Outcome{}, nil
-			}, event.Done, "", 6, ""},
-			{"plain error", func(context.Context, int, event.Event) (handler.Outcome, error) {
-				return handler.Outcome{}, secretFree
-			}, event.Dead, event.ReasonOther, 3, "the image is gone"},
-			{"hangs", func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+			{name: "second attempt succeeds", script: until(2, handler.Retry(event.ReasonServerError, broken)), state: event.Done, attempts: 2},
+			{
+				name: "never succeeds", script: always(handler.Outcome{}, handler.RetryAfter(time.Millisecond, event.ReasonRateLimited, broken)),
+				state: event.Dead, reason: event.ReasonRateLimited, attempts: 3,
+			},
+			{name: "held until ready", script: until(6, handler.Hold(time.Millisecond, event.ReasonOther, broken)), state: event.Done, attempts: 6},
+			{name: "unclassified error", script: always(handler.Outcome{}, broken), state: event.Dead, reason: event.ReasonOther, attempts: 3},
+			{name: "reaches the deadline", script: func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 				<-ctx.Done()
 				return handler.Outcome{}, ctx.Err()
-			}, event.Dead, event.ReasonTimeout, 3, "deadline"},
+			}, state: event.Dead, reason: event.ReasonTimeout, attempts: 3},
 			{
-				"panics", func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
-				event.Dead, event.ReasonOther, 3, "failed inside",
+				name:   "panics",
+				script: func(context.Context, int, event.Event) (handler.Outcome, error) { panic("boom") },
+				state:  event.Dead, reason: event.ReasonOther, attempts: 3,
 			},
 		}
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				h := build(t, databasetest.NewPlace(t, place.Kind), quick, shortly, []string{"download"}, row.script)
-				h.start(t)
-				details := h.settled(t, h.accept(t, "job-1"), event.Done, event.Dead)
+				p := build(t, databasetest.NewPlace(t, place.Kind), quick, shortTimeout, []string{"download"}, row.script)
+				p.start(t)
+				details := p.settled(t, p.accept(t, "job-1"), event.Done, event.Dead)
 				step := details.Steps[0]
-				if details.Event.State != row.state || step.Reason != row.reason || len(step.Attempts) != row.attempts || !strings.Contains(step.Detail, row.detail) {
-					t.Errorf("got %+v", details)
+				if details.Event.State != row.state || step.Reason != row.reason || len(step.Attempts) != row.attempts {
+					t.Errorf("state = %s, reason = %q, attempts = %d, want %s, %q, %d",
+						details.Event.State, step.Reason, len(step.Attempts), row.state, row.reason, row.attempts)
 				}
-				h.stop(t) // the last line is written after the last record
-				if got := strings.Count(h.log.String(), `"step finished"`); got != row.attempts {
-					t.Errorf("%d lines for %d attempts:\n%s", got, row.attempts, h.log)
+				p.stop(t) // the last line is logged after the last record
+				if got := len(p.log.Records(t, "message", "step finished")); got != row.attempts {
+					t.Errorf("log lines of attempts = %d, want %d:\n%s", got, row.attempts, p.log)
 				}
 			})
 		}
 	})
 }
 
-func TestOldStepsAreGivenUp(t *testing.T) {
+func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		config := quick
 		config.MaxAge = time.Nanosecond
-		h := build(t, place, config, patience, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
+		p := build(t, place, config, testkit.Timeout, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
 			return handler.Outcome{}, errors.New("not yet")
 		})
-		h.start(t)
-		details := h.settled(t, h.accept(t, "job-1"), event.Dead)
-		if step := details.Steps[0]; len(step.Attempts) != 1 || !strings.Contains(step.Detail, "given up after") {
-			t.Errorf("got %+v", step)
+		p.start(t)
+		details := p.settled(t, p.accept(t, "job-1"), event.Dead)
+		if step := details.Steps[0]; len(step.Attempts) != 1 || step.State != event.Dead {
+			t.Errorf("step = %+v, want dead after 1 attempt", step)
 		}
 	})
 }
 
-func TestStepsRunInOrderAndSeeWhatWasStored(t *testing.T) {
+func TestStepsRunInOrderWithArtifacts(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		artifact := event.Artifact{Handler: "download", Key: "k", Stored: time.UnixMicro(1)}
@@ -241,26 +234,26 @@ func TestStepsRunInOrderAndSeeWhatWasStored(t *testing.T) {
 		store := func(context.Context, int, event.Event) (handler.Outcome, error) {
 			return handler.Outcome{Artifacts: []event.Artifact{artifact}}, nil
 		}
-		look := func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
+		read := func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
 			seen = e.Artifacts
 			return handler.Outcome{}, nil
 		}
-		h := build(t, place, quick, patience, []string{"download", "forward"}, store, look)
-		h.start(t)
-		h.settled(t, h.accept(t, "job-1"), event.Done)
+		p := build(t, place, quick, testkit.Timeout, []string{"download", "forward"}, store, read)
+		p.start(t)
+		p.settled(t, p.accept(t, "job-1"), event.Done)
 		if len(seen) != 1 || seen[0].Key != "k" {
-			t.Errorf("the second handler saw %+v", seen)
+			t.Errorf("artifacts of the second handler = %+v, want the one with key k", seen)
 		}
 	})
 }
 
-// A handler whose target hangs keeps its own lane busy and no other.
-func TestLanesAreIndependent(t *testing.T) {
+// A handler that hangs occupies only its own queue.
+func TestQueuesAreIndependent(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		release := make(chan struct{})
 		config := quick
-		h := build(t, place, config, patience, []string{"download", "forward"},
+		p := build(t, place, config, testkit.Timeout, []string{"download", "forward"},
 			func(context.Context, int, event.Event) (handler.Outcome, error) { return handler.Outcome{}, nil },
 			func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 				select {
@@ -269,51 +262,42 @@ func TestLanesAreIndependent(t *testing.T) {
 				}
 				return handler.Outcome{}, nil
 			})
-		h.start(t)
+		p.start(t)
 		var last event.ID
-		for n := range 20 { // five times as many as the hanging lane has workers
-			last = h.accept(t, fmt.Sprint("job-", n))
+		for n := range 20 { // five times as many as the hanging queue has workers
+			last = p.accept(t, fmt.Sprint("job-", n))
 		}
-		deadline := time.After(patience)
-		for {
-			details, err := h.work.History.Load(t.Context(), last)
-			if err == nil && details.Steps[0].State == event.Done {
-				break
-			}
-			select {
-			case <-deadline:
-				t.Fatal("the first handler was held up by the second")
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
+		testkit.Settled(t, "the first step of the last event done",
+			func() (history.Details, error) { return p.work.History.Load(t.Context(), last) },
+			func(details history.Details) bool { return details.Steps[0].State == event.Done })
 		close(release)
-		h.settled(t, last, event.Done)
+		p.settled(t, last, event.Done)
 	})
 }
 
-// What the process was working on when it stopped goes on at the next start and costs no try.
+// An attempt that is interrupted by a stop does not count and is pending.
 func TestStopInterrupts(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		running := make(chan struct{}, 10)
-		h := build(t, place, quick, patience, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
+		p := build(t, place, quick, testkit.Timeout, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 			running <- struct{}{}
 			<-ctx.Done()
 			return handler.Outcome{}, ctx.Err()
 		})
-		must(t, h.queue.Start(t.Context(), h.executor.Run))
-		h.relay.Start()
-		id := h.accept(t, "job-1")
+		must(t, p.queue.Start(t.Context(), p.executor.Run))
+		p.relay.Start()
+		id := p.accept(t, "job-1")
 		<-running
-		must(t, h.relay.Stop(t.Context()))
+		must(t, p.relay.Stop(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than the step's own time
 		defer cancel()
-		must(t, h.queue.Stop(ctx))
-		must(t, h.inbox.Close())
-		details, err := h.work.History.Load(t.Context(), id)
+		must(t, p.queue.Stop(ctx))
+		must(t, p.inbox.Close())
+		details, err := p.work.History.Load(t.Context(), id)
 		must(t, err)
 		if step := details.Steps[0]; step.State != event.Pending || step.Tries != 0 {
-			t.Errorf("got %+v", step)
+			t.Errorf("step = %+v, want pending, 0 tries", step)
 		}
 	})
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// logFinished writes the one wide line about an attempt.
-func (p *Executor) logFinished(attempt workflow.Attempt, result workflow.Result) {
+// logFinished logs the one line about an attempt.
+func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result) {
 	var bytes int64
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
 	}
-	p.log.WithLevel(level(result)).
+	x.log.WithLevel(level(result)).
 		Str("event", string(attempt.Event)).Str("job", attempt.Job).Str("handler", attempt.Handler).
 		Int("attempt", attempt.Number).Str("outcome", string(result.State)).Func(why(result)).
 		Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).

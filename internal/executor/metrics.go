@@ -19,10 +19,10 @@ func newMetrics() *metrics {
 	const handler = "handler"
 	return &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "receiver_step_attempts_total", Help: "Attempts of steps that ended, by how; the reason is empty for those that succeeded.",
+			Name: "receiver_step_attempts_total", Help: "Finished attempts of steps by outcome; the reason of a success is empty.",
 		}, []string{handler, "outcome", "reason"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "receiver_step_duration_seconds", Help: "How long an attempt of a step took.",
+			Name: "receiver_step_duration_seconds", Help: "Duration of attempts of steps.",
 			Buckets: []float64{.005, .02, .1, .5, 1, 2.5, 5, 10, 30, 60, 300, 600},
 		}, []string{handler}),
 		ages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -30,12 +30,12 @@ func newMetrics() *metrics {
 			Buckets: []float64{.05, .2, 1, 5, 15, 60, 300, 1800, 7200, 43200},
 		}, []string{handler}),
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "receiver_artifact_bytes_total", Help: "Bytes of the files that were stored.",
+			Name: "receiver_artifact_bytes_total", Help: "Bytes of stored files.",
 		}, []string{handler}),
 	}
 }
 
-// count counts an attempt whose outcome is recorded.
+// count counts an attempt whose result is recorded.
 func (m *metrics) count(attempt workflow.Attempt, result workflow.Result) {
 	m.attempts.WithLabelValues(attempt.Handler, string(result.State), string(result.Reason)).Inc()
 	m.durations.WithLabelValues(attempt.Handler).Observe(time.Since(attempt.Started).Seconds())
@@ -47,7 +47,7 @@ func (m *metrics) count(attempt workflow.Attempt, result workflow.Result) {
 	}
 }
 
-// Collectors are what the executor counts, to be registered.
-func (p *Executor) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{p.metrics.attempts, p.metrics.durations, p.metrics.ages, p.metrics.bytes}
+// Collectors returns the metrics of the executor.
+func (x *Executor) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{x.metrics.attempts, x.metrics.durations, x.metrics.ages, x.metrics.bytes}
 }

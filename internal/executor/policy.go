@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -13,9 +14,9 @@ import (
 // Config is the retry policy.
 type Config struct {
 	MaxAttempts int           `envconfig:"MAX_ATTEMPTS" default:"20" range:"1..1000" desc:"attempts of a step before it is dead"`
-	MaxAge      time.Duration `envconfig:"MAX_AGE" default:"72h" range:"1m..720h" desc:"age of a step at which it is not tried again"`
-	MinDelay    time.Duration `envconfig:"MIN_DELAY" default:"2s" range:"10ms..1h" desc:"delay before the second attempt; it doubles from attempt to attempt, with jitter"`
-	MaxDelay    time.Duration `envconfig:"MAX_DELAY" default:"1h" range:"1s..24h" desc:"longest delay between two attempts, also when the other side asks for more"`
+	MaxAge      time.Duration `envconfig:"MAX_AGE" default:"72h" range:"1m..720h" desc:"maximum age of a step; older steps are not retried"`
+	MinDelay    time.Duration `envconfig:"MIN_DELAY" default:"2s" range:"10ms..1h" desc:"delay before the second attempt; it doubles with each attempt, with jitter"`
+	MaxDelay    time.Duration `envconfig:"MAX_DELAY" default:"1h" range:"1s..24h" desc:"maximum delay between two attempts, even if the remote system asks for more"`
 }
 
 // Validate returns an error if the values contradict each other.
@@ -83,11 +84,7 @@ func giveUp(result workflow.Result, limit string) workflow.Result {
 // never above MaxDelay. It is at least requested, as far as MaxDelay allows. Steps that failed together get different
 // delays through random, which is in [0, 1).
 func (c Config) backoff(attempts int, requested time.Duration, random float64) time.Duration {
-	delay := c.MinDelay
-	for ; attempts > 1 && delay < c.MaxDelay; attempts-- {
-		delay *= 2
-	}
-	delay = min(delay, c.MaxDelay)
+	delay := background.Backoff(c.MinDelay, c.MaxDelay, max(attempts-1, 0))
 	delay = delay/2 + fraction(delay/2, random)
 	switch {
 	case requested >= c.MaxDelay:

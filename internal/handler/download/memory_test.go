@@ -12,7 +12,7 @@ import (
 )
 
 // TestMemoryDoesNotDependOnTheImage counts what the process allocates for an image of
-// 16 MiB, vendor included. It is not parallel, so that it counts nobody else's.
+// 16 MiB, vendor included. It is not parallel, so that it counts only its own.
 //
 //nolint:paralleltest // see above
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A target that fails in a row is left alone; then one call is made and the others wait for
-// its answer; when it is back, all is as it was.
+// After failures in a row the circuit opens and defers all calls. Then one probe is made while the others are deferred.
+// When it succeeds, the circuit closes.
 func TestCircuit(t *testing.T) {
 	t.Parallel()
 	const failures, pause = 3, 200 * time.Millisecond
@@ -56,36 +56,36 @@ func TestCircuit(t *testing.T) {
 		}
 	}
 	if calls.Load() != failures {
-		t.Fatalf("%d calls", calls.Load())
+		t.Fatalf("calls = %d, want %d", calls.Load(), failures)
 	}
 	<-time.After(pause + 10*time.Millisecond)
 	down.Store(false)
 	var group sync.WaitGroup
 	group.Go(func() {
 		if got := handle(); got != nil {
-			t.Errorf("the probe is %+v", got)
+			t.Errorf("probe: error = %+v, want none", got)
 		}
 	})
 	<-probing
 	for range 3 {
 		if got := handle(); got == nil || got.Action != event.ActionDefer || got.Delay <= 0 {
-			t.Errorf("beside the probe it is %+v", got)
+			t.Errorf("error during the probe = %+v, want action defer with a delay", got)
 		}
 	}
 	close(answer)
 	group.Wait()
 	for range 3 {
 		if got := handle(); got != nil {
-			t.Errorf("when the target is back it is %+v", got)
+			t.Errorf("error after the probe = %+v, want none", got)
 		}
 	}
 	if calls.Load() != failures+4 {
-		t.Errorf("%d calls", calls.Load())
+		t.Errorf("calls = %d, want %d", calls.Load(), failures+4)
 	}
 }
 
-// Those that are parked come back one after the other.
-func TestParkedCallsAreSpread(t *testing.T) {
+// Deferred calls get different delays.
+func TestDeferredCallsAreSpread(t *testing.T) {
 	t.Parallel()
 	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(500, ""))
 	config := to(target.URL)
@@ -97,20 +97,20 @@ func TestParkedCallsAreSpread(t *testing.T) {
 		_, err := h.Handle(t.Context(), e)
 		after := handler.Classify(err).Delay
 		if n > 1 && after < last-60*time.Millisecond {
-			t.Errorf("number %d comes after %s, the one before after %s", n, after, last)
+			t.Errorf("delay of call %d = %s, want at least that of the call before, %s", n, after, last)
 		}
 		last = after
 	}
 	if last < time.Minute+5*time.Second || last > time.Minute+15*time.Second {
-		t.Errorf("the last of 200 comes after %s", last)
+		t.Errorf("delay of the last of 200 calls = %s, want 65s to 75s", last)
 	}
 	if calls := target.got(); len(calls) != 1 {
-		t.Errorf("%d calls", len(calls))
+		t.Errorf("calls = %d, want 1", len(calls))
 	}
 }
 
-// Who refuses a call has answered it, and a source that fails says nothing of the target.
-func TestCircuitCountsFailuresOfTheTargetOnly(t *testing.T) {
+// A target that rejects a call works, and a source that fails says nothing about the target.
+func TestCircuitCountsOnlyFailuresOfTheTarget(t *testing.T) {
 	t.Parallel()
 	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(404, ""))
 	config := to(target.URL)
@@ -120,10 +120,10 @@ func TestCircuitCountsFailuresOfTheTargetOnly(t *testing.T) {
 	broken, _ := fx.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
 	for _, e := range []event.Event{refused, broken, refused, broken} {
 		if _, err := h.Handle(t.Context(), e); err == nil || handler.Classify(err).Action == event.ActionDefer {
-			t.Errorf("got %v", err)
+			t.Errorf("error = %v, want one with another action than defer", err)
 		}
 	}
 	if calls := target.got(); len(calls) != 2 {
-		t.Errorf("%d calls", len(calls))
+		t.Errorf("calls = %d, want 2", len(calls))
 	}
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
 
-// planted is a target that fails as the job's data says, and repeats what it knows.
+// planted is a target that fails as the name of the job requests, and sends back the secret.
 func planted(t *testing.T, planted string, reached func()) *target {
 	t.Helper()
 	return newTarget(t, func(w http.ResponseWriter, r *http.Request) {
 		kind := kindOf(r)
-		said, _ := json.Marshal(map[string]any{"token": planted, "you": r.URL.String(), "with": r.Header})
+		content, _ := json.Marshal(map[string]any{"token": planted, "you": r.URL.String(), "with": r.Header})
 		status := map[string]int{
 			"server-error": 500, "unavailable": 503, "too-many": 429, "refused": 400, "unauthorized": 401, "redirect": 307, "gone": 410,
 		}[kind]
@@ -33,11 +33,11 @@ func planted(t *testing.T, planted string, reached func()) *target {
 			w.Header().Set("Location", "https://elsewhere.example/?token="+planted)
 		}
 		w.WriteHeader(max(status, 200))
-		_, _ = w.Write(said)
+		_, _ = w.Write(content)
 	})
 }
 
-// kindOf is the beginning of the job's name: what is to happen to it.
+// kindOf returns the start of the name of the job: the requested failure.
 func kindOf(r *http.Request) string {
 	text := r.Header.Get("Receiver-Event")
 	if text == "" {

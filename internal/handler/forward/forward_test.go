@@ -36,8 +36,8 @@ func TestEvent(t *testing.T) {
 	e = fx.store(t, e, job)
 	outcome, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
-	if want := strings.TrimPrefix(target.URL, "http://") + ` answered 200 OK: {"ok":true}`; outcome.Detail != want {
-		t.Errorf("it is told as %q, want %q", outcome.Detail, want)
+	if want := `{"ok":true}`; !strings.HasSuffix(outcome.Detail, want) {
+		t.Errorf("detail = %q, want the response %s at its end", outcome.Detail, want)
 	}
 	got := target.the(t)
 	for name, want := range map[string]string{
@@ -45,24 +45,24 @@ func TestEvent(t *testing.T) {
 		"Webhook-Id": string(e.ID), "Webhook-Signature": "", "Content-Length": fmt.Sprint(len(got.body)),
 	} {
 		if value := got.header.Get(name); value != want {
-			t.Errorf("%s is %q, want %q", name, value, want)
+			t.Errorf("header %s = %q, want %q", name, value, want)
 		}
 	}
 	d := decode(t, got.body)
 	if d.ID != string(e.ID) || d.Job != job.ID || !d.ReceivedAt.Equal(e.Received) || len(d.ResultURLs) != 1 || len(d.Artifacts) != 1 {
-		t.Fatalf("%s", got.body)
+		t.Fatalf("document = %s, want that of event %s with 1 URL and 1 artifact", got.body, e.ID)
 	}
 	if a := d.Artifacts[0]; a.SHA256 != job.Images[0].SHA256 || !strings.HasPrefix(a.Link, "https://bucket/"+a.Key) {
-		t.Errorf("%+v", a)
+		t.Errorf("artifact = %+v, want SHA-256 %s and a link", a, job.Images[0].SHA256)
 	}
 }
 
-// parts are those of a form.
+// parts returns the parts of a form.
 func parts(t *testing.T, c call) (texts []string, files [][]byte) {
 	t.Helper()
 	kind, parameters, err := mime.ParseMediaType(c.header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
-		t.Fatalf("%q, %v", kind, err)
+		t.Fatalf("media type = %q, error = %v, want multipart/form-data", kind, err)
 	}
 	reader := multipart.NewReader(bytes.NewReader(c.body), parameters["boundary"])
 	for {
@@ -83,7 +83,7 @@ func TestImage(t *testing.T) {
 	for name, prepare := range map[string]func(*fixture, event.Event, fakevendor.Job) event.Event{
 		"stored":  func(h *fixture, e event.Event, job fakevendor.Job) event.Event { return h.store(t, e, job) },
 		"fetched": func(_ *fixture, e event.Event, _ fakevendor.Job) event.Event { return e },
-		"stored in part, and by a handler that is not there any more": func(h *fixture, e event.Event, job fakevendor.Job) event.Event {
+		"stored in part, one file missing": func(h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			e = h.store(t, e, job)
 			e.Artifacts = e.Artifacts[:2]
 			e.Artifacts[1].Key = "gone"
@@ -102,15 +102,15 @@ func TestImage(t *testing.T) {
 			texts, files := parts(t, got)
 			want := "event  application/json, image 0.png image/png, image 1.png image/png, image 2.png image/png"
 			if strings.Join(texts, ", ") != want {
-				t.Fatalf("the parts are %q", texts)
+				t.Fatalf("parts = %q, want %s", texts, want)
 			}
 			if signed := got.header.Get("Receiver-Signed"); signed != "part event" {
-				t.Errorf("signed is %q", signed)
+				t.Errorf("Receiver-Signed = %q, want part event", signed)
 			}
 			for index, a := range decode(t, files[0]).Artifacts {
 				image := job.Images[index]
 				if sum := sha(files[index+1]); a.Index != index || a.SHA256 != sum || sum != image.SHA256 || a.Bytes != image.Bytes || a.Width != image.Width {
-					t.Errorf("%+v is not %+v", a, image)
+					t.Errorf("artifact %d = %+v, want %+v", index, a, image)
 				}
 			}
 		})
@@ -129,18 +129,17 @@ func TestRaw(t *testing.T) {
 	got := target.the(t)
 	d := decode(t, []byte(got.header.Get("Receiver-Event")))
 	if d.ID != string(e.ID) || d.Job != job.ID || !d.ReceivedAt.Equal(e.Received) || d.Artifact.SHA256 != sha(got.body) || d.Artifact.Bytes != int64(len(got.body)) {
-		t.Errorf("%s", got.header.Get("Receiver-Event"))
+		t.Errorf("Receiver-Event = %s, want event %s and the SHA-256 of the body", got.header.Get("Receiver-Event"), e.ID)
 	}
 	if kind := got.header.Get("Content-Type"); kind != "image/jpeg" || d.Artifact.MediaType != kind || sha(got.body) != job.Images[0].SHA256 {
-		t.Errorf("the body is another one, %s", kind)
+		t.Errorf("body of type %s has SHA-256 %s, want image/jpeg, %s", kind, sha(got.body), job.Images[0].SHA256)
 	}
 	several, _ := fx.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
 	_, err = h.Handle(t.Context(), several)
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonOther)
 }
 
-// What an answer means: the whole table.
-func TestAnswers(t *testing.T) {
+func TestStatuses(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
 	e, _ := fx.event(t, fakevendor.JobOptions{})
@@ -209,14 +208,14 @@ func TestRetryAfter(t *testing.T) {
 				})
 				_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 				if got := handler.Classify(err); got == nil || got.Delay < row.min || got.Delay > row.max {
-					t.Errorf("%+v", got)
+					t.Errorf("error = %+v, want a delay of %s to %s", got, row.min, row.max)
 				}
 			})
 		}
 	}
 }
 
-// A redirect is not followed, and tells no more than the host.
+// A redirect is not followed, and only its host is shown.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	fx, elsewhere := newFixture(t, zerolog.Nop()), newTarget(t, nil)
@@ -226,15 +225,15 @@ func TestRedirect(t *testing.T) {
 	e, _ := fx.event(t, fakevendor.JobOptions{})
 	_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(elsewhere.URL, "http://")) || strings.Contains(err.Error(), "t0ken") {
-		t.Errorf("got %v", err)
+		t.Errorf("error = %v, want one with the host of the redirect and without its token", err)
 	}
 	if calls := elsewhere.got(); len(calls) != 0 {
-		t.Errorf("it was followed: %v", calls)
+		t.Errorf("requests at the redirect = %d, want none", len(calls))
 	}
 }
 
-// Answers that are too long, too slow or not text neither hold a call up nor come into the history.
-func TestStrangeAnswers(t *testing.T) {
+// Responses that are too long, too slow or not text neither delay a call nor get into the history.
+func TestUnusualResponses(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {
 		respond http.HandlerFunc
@@ -277,14 +276,14 @@ func TestStrangeAnswers(t *testing.T) {
 			outcome, err := fx.open(t, config).Handle(t.Context(), e)
 			must(t, err)
 			if !strings.Contains(outcome.Detail, row.want) || len(outcome.Detail) > 1100 {
-				t.Errorf("it is told as %q", outcome.Detail)
+				t.Errorf("detail = %q, want %q in at most 1100 bytes", outcome.Detail, row.want)
 			}
 		})
 	}
 }
 
-// Whatever a target answers, a person can look at it: it is short, of one line, and holds nothing that we know to be secret.
-func FuzzAnswerIsFitForPeople(f *testing.F) {
+// The text of any response is short, on one line, and contains no known secret.
+func FuzzResponseText(f *testing.F) {
 	const known = "t0p-s3cret"
 	config := to("https://a.example/" + known + "?key=" + known)
 	config.BearerToken.Decode(known)
@@ -294,21 +293,21 @@ func FuzzAnswerIsFitForPeople(f *testing.F) {
 	f.Add([]byte("https://a.example/" + known + "?key=" + known + "&sig=\x00\xff\u202e"))
 	f.Add([]byte(strings.Repeat(known, 500)))
 	f.Add([]byte(`{"a":"t0p\u002ds3cret"}`))
-	f.Fuzz(func(t *testing.T, said []byte) {
-		shown := h.ResponseText(said)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		text := h.ResponseText(content)
 		switch {
-		case strings.Contains(shown, known):
-			t.Errorf("%q tells the secret", shown)
-		case len(shown) > 1100 || !utf8.ValidString(shown):
-			t.Errorf("%d bytes, %q", len(shown), shown)
-		case strings.ContainsFunc(shown, func(r rune) bool { return !unicode.IsPrint(r) }):
-			t.Errorf("%q is not for a terminal", shown)
+		case strings.Contains(text, known):
+			t.Errorf("text = %q, want no secret", text)
+		case len(text) > 1100 || !utf8.ValidString(text):
+			t.Errorf("text of %d bytes = %q, want at most 1100 of UTF-8", len(text), text)
+		case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+			t.Errorf("text = %q, want printable characters", text)
 		}
 	})
 }
 
-// A target that answers before it has all, and closes, is understood, and holds nothing up.
-func TestEarlyAnswer(t *testing.T) {
+// A target may respond before it has read everything, and close the connection.
+func TestEarlyResponse(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
 	for _, status := range []int{204, 413} {
@@ -320,15 +319,15 @@ func TestEarlyAnswer(t *testing.T) {
 		_, err := fx.open(t, config).Handle(t.Context(), e)
 		server.Close()
 		if status == 204 && err != nil && handler.Classify(err).Action == event.ActionFail || status == 413 && err == nil {
-			t.Errorf("%d: %v", status, err)
+			t.Errorf("status %d: error = %v, want none that fails for 204, one for 413", status, err)
 		}
 		t.Logf("%d: %v", status, err)
 		noSpools(t, fx)
 	}
 }
 
-// A target that takes the call and says nothing is given up after its own time, not that of the attempt.
-func TestSilence(t *testing.T) {
+// A target that does not respond times out before the deadline of the attempt.
+func TestStall(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
 	target := newTarget(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -339,7 +338,6 @@ func TestSilence(t *testing.T) {
 	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
 }
 
-// No connection and no TLS are one reason, which says where to look.
 func TestUnreachableTarget(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
@@ -356,8 +354,8 @@ func TestUnreachableTarget(t *testing.T) {
 	}
 }
 
-// A target that takes an image piece by piece has its time for each piece.
-func TestSlowTargetIsNoSilentOne(t *testing.T) {
+// The timeout is for each piece of an image.
+func TestSlowTarget(t *testing.T) {
 	t.Parallel()
 	const size = 4 << 20
 	fx := newFixture(t, zerolog.Nop())
@@ -384,12 +382,11 @@ func TestSlowTargetIsNoSilentOne(t *testing.T) {
 	_, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
 	if pieces.Load() < 16 {
-		t.Errorf("%d pieces", pieces.Load())
+		t.Errorf("pieces = %d, want at least 16", pieces.Load())
 	}
 }
 
-// No more calls begin in a second than the rate says.
-func TestRate(t *testing.T) {
+func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	const calls, perSecond = 6, 20
 	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
@@ -414,6 +411,6 @@ func TestRate(t *testing.T) {
 	defer cancel()
 	_, _ = h.Handle(ctx, e)
 	if _, err := h.Handle(ctx, e); err == nil || handler.Classify(err).Action == event.ActionFail {
-		t.Errorf("a call whose turn does not come in time: %v", err)
+		t.Errorf("error without time for the rate limit = %v, want one that does not fail", err)
 	}
 }

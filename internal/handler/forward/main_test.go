@@ -31,24 +31,24 @@ import (
 
 func TestMain(m *testing.M) { handlertest.Main(m) }
 
-// timeout is how long a test waits for something that has to happen.
+// timeout bounds every wait of a test.
 const timeout = 20 * time.Second
 
-// call is one call that a target got whole.
+// call is a complete request at a target.
 type call struct {
 	header   http.Header
 	body     []byte
 	protocol int // 1 or 2
 }
 
-// target is a system that events are forwarded to. It answers 204 unless told otherwise.
+// target is a system that events are forwarded to. By default it responds 204.
 type target struct {
 	*httptest.Server
 	respond http.HandlerFunc // sees the body too; nil answers 204
 
 	mutex  sync.Mutex
 	calls  []call
-	broken []error // how bodies ended that did not come whole
+	broken []error // of incomplete bodies
 }
 
 func newTarget(t testing.TB, respond http.HandlerFunc) *target {
@@ -90,7 +90,7 @@ func (s *target) the(t testing.TB) call {
 	t.Helper()
 	calls := s.got()
 	if len(calls) != 1 {
-		t.Fatalf("%d calls", len(calls))
+		t.Fatalf("calls = %d, want 1", len(calls))
 	}
 	return calls[0]
 }
@@ -130,7 +130,7 @@ func list(items ...string) (l secret.List) {
 	return l
 }
 
-// to is a configuration that sends to an address, with bounds that are in nobody's way.
+// to returns a configuration with one target and generous limits.
 func to(address string) forward.Config {
 	return forward.Config{
 		URLs: list(address), Mode: "event", Timeout: timeout, Concurrency: 8, Rate: 10_000,
@@ -138,7 +138,7 @@ func to(address string) forward.Config {
 	}
 }
 
-// fixture is what a handler is lent: a vendor to fetch from, and a bucket.
+// fixture has the dependencies of a handler: a vendor to fetch from, and a bucket.
 type fixture struct {
 	*fakevendor.Vendor
 	bucket blobstore.Bucket

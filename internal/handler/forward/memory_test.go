@@ -33,7 +33,7 @@ func sink(t testing.TB, mode string, size int64) (*fixture, *forward.Handler) {
 }
 
 // TestMemoryDoesNotDependOnTheImage counts what the process allocates for an image of
-// 12 MiB, vendor and target included. It is not parallel, so that it counts nobody else's.
+// 12 MiB, vendor and target included. It is not parallel, so that it counts only its own.
 //
 //nolint:paralleltest // see above
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// signed is a call, and what a receiver that knows one secret makes of it.
+// signed is a call, and whether it is valid for a consumer with this secret.
 type signed struct {
 	Name    string            `json:"name"`
 	Secret  string            `json:"secret"`
@@ -24,8 +24,8 @@ type signed struct {
 	Valid   bool              `json:"valid"`
 }
 
-// seen is a call as its receiver sees it who looks at the place that Receiver-Signed names.
-func seen(t *testing.T, name, secret string, c call, valid bool) signed {
+// verifiable returns a call with the payload that Receiver-Signed names.
+func verifiable(t *testing.T, name, secret string, c call, valid bool) signed {
 	t.Helper()
 	s := signed{Name: name, Secret: secret, Payload: string(c.body), Valid: valid, Headers: map[string]string{}}
 	for header := range c.header {
@@ -60,20 +60,20 @@ func history(t *testing.T) []signed {
 			config.Mode, config.Secrets = mode, list(secrets...)
 			_, err := fx.open(t, config).Handle(t.Context(), e)
 			if first := len(target.got()) == 1; first != (err != nil) {
-				t.Fatalf("%s: %v", mode, err)
+				t.Fatalf("%s: error = %v, want one of the first call only", mode, err)
 			}
 		}
 		calls := target.got()
 		for n, knows := range []struct{ a, b bool }{{true, false}, {true, false}, {true, true}, {false, true}} {
 			all = append(all,
-				seen(t, mode, whsec("a"), calls[n], knows.a),
-				seen(t, mode, whsec("b"), calls[n], knows.b),
-				seen(t, mode, whsec("c"), calls[n], false))
+				verifiable(t, mode, whsec("a"), calls[n], knows.a),
+				verifiable(t, mode, whsec("b"), calls[n], knows.b),
+				verifiable(t, mode, whsec("c"), calls[n], false))
 			if id := calls[n].header.Get("Webhook-Id"); id != string(e.ID) {
-				t.Errorf("%s: the id of call %d is %q, that of the event %q", mode, n, id, e.ID)
+				t.Errorf("%s: id of call %d = %q, want %q", mode, n, id, e.ID)
 			}
 		}
-		changed := seen(t, mode+" changed", whsec("a"), calls[0], false)
+		changed := verifiable(t, mode+" changed", whsec("a"), calls[0], false)
 		changed.Payload = strings.Replace(changed.Payload, `"job":"`, `"job":"x`, 1)
 		all = append(all, changed)
 	}
@@ -90,7 +90,7 @@ func TestSignaturesWithTheLibraryForGo(t *testing.T) {
 			header.Set(name, value)
 		}
 		if err := webhook.Verify([]byte(s.Payload), header); (err == nil) != s.Valid {
-			t.Errorf("%s with the secret %s: %v", s.Name, s.Secret, err)
+			t.Errorf("%s with the secret %s: error = %v, want valid %t", s.Name, s.Secret, err, s.Valid)
 		}
 	}
 }
@@ -126,22 +126,22 @@ func TestSignaturesWithTheLibraryForNode(t *testing.T) {
 	command.Stdin = bytes.NewReader(calls)
 	output, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
+		t.Fatalf("node: error = %v, want none:\n%s", err, output)
 	}
-	var said []string
-	must(t, json.Unmarshal(output, &said))
+	var results []string
+	must(t, json.Unmarshal(output, &results))
 	for n, s := range all {
 		want := "WebhookVerificationError"
 		if s.Valid {
 			want = s.Headers["Webhook-Id"]
 		}
-		if said[n] != want {
-			t.Errorf("%s with the secret %s: %s, want %s", s.Name, s.Secret, said[n], want)
+		if results[n] != want {
+			t.Errorf("%s with the secret %s: %s, want %s", s.Name, s.Secret, results[n], want)
 		}
 	}
 }
 
-// The time of a call is that of the attempt: an old signature is worth nothing.
+// The timestamp of a call is that of the attempt, not of the event.
 func TestTimestamp(t *testing.T) {
 	t.Parallel()
 	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)

@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -16,11 +17,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
-	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/rs/zerolog"
 )
 
-// A source that breaks, is too large or is no image leaves no call at the target that came whole.
+// A source that breaks, is too large or is not an image sends no complete call to the target.
 func TestBrokenSources(t *testing.T) {
 	t.Parallel()
 	const size = 256 << 10
@@ -30,11 +31,11 @@ func TestBrokenSources(t *testing.T) {
 		return e
 	}
 	rows := map[string]struct {
-		options   fakevendor.JobOptions
-		pixels    int64                                                                         // the limit; 0 is none
-		prepare   func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
-		reason    event.Reason
-		permanent bool
+		options fakevendor.JobOptions
+		pixels  int64                                                                         // the limit; 0 is none
+		prepare func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
+		reason  event.Reason
+		action  event.Action // event.ActionRetry if empty
 	}{
 		"breaks at 50 %": {
 			options: fakevendor.JobOptions{Bytes: size, NoETag: true, Faults: []fakevendor.Fault{{Kind: fakevendor.Break, Percent: 50}}},
@@ -44,16 +45,16 @@ func TestBrokenSources(t *testing.T) {
 			options: fakevendor.JobOptions{Bytes: size, Faults: []fakevendor.Fault{{Kind: fakevendor.Short, Percent: 50}}},
 			reason:  event.ReasonTruncated,
 		},
-		"is too large":          {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, permanent: true},
-		"has too many pixels":   {pixels: 320*200 - 1, reason: event.ReasonTooLarge, permanent: true},
-		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, permanent: true},
+		"is too large":          {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
+		"has too many pixels":   {pixels: 320*200 - 1, reason: event.ReasonTooLarge, action: event.ActionFail},
+		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, action: event.ActionFail},
 		"is a page for a while": {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}, reason: event.ReasonWrongType},
-		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, permanent: true},
+		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, action: event.ActionFail},
 		"is stored and was cut": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error { return os.Truncate(path, size/2) })
 		}},
-		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, permanent: true, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
+		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, action: event.ActionFail, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error {
 				file, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -81,11 +82,9 @@ func TestBrokenSources(t *testing.T) {
 					e = row.prepare(t, fx, e, job)
 				}
 				_, err := h.Handle(t.Context(), e)
-				if got := handler.Classify(err); got == nil || got.Reason != row.reason || (got.Action == event.ActionFail) != row.permanent {
-					t.Errorf("got %+v", got)
-				}
+				handlertest.WantError(t, err, cmp.Or(row.action, event.ActionRetry), row.reason)
 				if calls := target.got(); len(calls) != 0 {
-					t.Errorf("%d calls came whole", len(calls))
+					t.Errorf("complete calls = %d, want none", len(calls))
 				}
 				noSpools(t, fx)
 			})
@@ -101,12 +100,12 @@ func (h *fixture) path(t *testing.T, address string) string {
 	return u.Path
 }
 
-// noSpools finds files that were left behind.
+// noSpools fails the test if spools are left.
 func noSpools(t *testing.T, h *fixture) {
 	t.Helper()
 	left, err := filepath.Glob(filepath.Join(h.path(t, h.deps.DefaultBucketURL), ".spool", "*", "[0-9]*"))
 	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("spools = %v, error = %v, want none", left, err)
 	}
 }
 
@@ -116,7 +115,7 @@ type brokenBucket struct {
 	after int64
 }
 
-// Open gives an object that breaks.
+// Open returns an object that breaks.
 func (b *brokenBucket) Open(ctx context.Context, a event.Artifact) (*blobstore.Object, error) {
 	object, err := b.fixture.Open(ctx, a)
 	if err == nil {
@@ -141,11 +140,12 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 			after := max(0, job.Images[0].Bytes-left)
 			fx.deps.Artifacts = &brokenBucket{fx, after}
 			_, err := fx.open(t, config).Handle(t.Context(), e)
-			if got := handler.Classify(err); got == nil || got.Reason != event.ReasonStorage || got.Action == event.ActionFail || !errors.Is(err, errBucket) {
-				t.Errorf("%s after %d: %v", mode, after, err)
+			handlertest.WantError(t, err, event.ActionRetry, event.ReasonStorage)
+			if !errors.Is(err, errBucket) {
+				t.Errorf("%s after %d: error = %v, want %v", mode, after, err, errBucket)
 			}
 			if calls := target.got(); len(calls) != 0 {
-				t.Errorf("%s after %d: %d calls came whole", mode, after, len(calls))
+				t.Errorf("%s after %d: complete calls = %d, want none", mode, after, len(calls))
 			}
 		}
 	}
@@ -168,28 +168,28 @@ func TestHTTP2(t *testing.T) {
 	h := fx.open(t, config)
 	e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
 	if _, err := h.Handle(t.Context(), e); err == nil || !strings.Contains(err.Error(), "signed by an unknown authority") || strings.Contains(err.Error(), "hook") {
-		t.Errorf("a certificate of a stranger: %v", err)
+		t.Errorf("error with an untrusted certificate = %v, want one", err)
 	}
 	h = fx.open(t, config)
 	h.Trust(roots)
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)
 	if c := target.the(t); len(c.body) < size || c.protocol != 2 {
-		t.Errorf("%d bytes over HTTP/%d", len(c.body), c.protocol)
+		t.Errorf("request = %d bytes over HTTP/%d, want the image over HTTP/2", len(c.body), c.protocol)
 	}
 	stored := fx.store(t, e, job)
 	fx.deps.Artifacts = &brokenBucket{fx, size / 2}
 	broken := fx.open(t, config)
 	broken.Trust(roots)
 	if _, err := broken.Handle(t.Context(), stored); !errors.Is(err, errBucket) {
-		t.Errorf("a bucket that breaks: %v", err)
+		t.Errorf("error with a broken bucket = %v, want %v", err, errBucket)
 	}
 	if calls := target.got(); len(calls) != 1 {
-		t.Errorf("%d calls came whole", len(calls))
+		t.Errorf("complete calls = %d, want 1", len(calls))
 	}
 }
 
-// brokenReader gives so many bytes and then an error.
+// brokenReader returns this many bytes and then an error.
 type brokenReader struct {
 	io.ReadCloser
 	left int64
