@@ -2,7 +2,6 @@ package workflow_test
 
 import (
 	"errors"
-	"reflect"
 	"testing"
 	"time"
 
@@ -12,82 +11,78 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-var quarantine = workflow.Result{State: event.Quarantined, Reason: event.ReasonNotVerified, Detail: "nobody knows it"}
+var quarantine = workflow.Result{State: event.Quarantined, Reason: event.ReasonNotVerified, Detail: "not known"}
 
-// sameJob is an event of the job of all events that it makes.
+// sameJob returns event n of a job that it shares with the others.
 func sameJob(n int) workflow.InboxEntry {
-	made := workflowtest.Entry(n)
-	made.Job = "the job"
-	return made
+	entry := workflowtest.Entry(n)
+	entry.Job = "the job"
+	return entry
 }
 
 func verified(url string) workflow.Result {
 	return workflow.Result{State: event.Done, VerifiedURL: url}
 }
 
-func TestQuarantinedEventsAreLetOut(t *testing.T) {
+func TestReleaseFromQuarantine(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		db := s.DB
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3), workflowtest.Entry(4))
 		for n := range 3 {
 			s.Finish(t, s.Begin(t, n+1, "download"), quarantine)
 		}
 		if n, err := s.Workflow.Quarantined(t.Context()); n != 3 || err != nil {
-			t.Errorf("%d are quarantined, error %v", n, err)
+			t.Errorf("Quarantined = %d, error %v; want 3", n, err)
 		}
-		if of, steps := states(t, s, 1); of != event.Quarantined || !reflect.DeepEqual(steps, []event.Status{event.Quarantined, event.Waiting}) {
-			t.Errorf("event %s, steps %v", of, steps)
-		}
-		for err, do := range map[error]error{
-			workflow.ErrNotFound: s.Workflow.Release(t.Context(), "nobody"),
+		checkStates(t, s, 1, "quarantined quarantined waiting")
+		for want, err := range map[error]error{
+			workflow.ErrNotFound: s.Workflow.Release(t.Context(), "unknown"),
 			workflow.ErrFinished: s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(4).ID),
 		} {
-			if !errors.Is(do, err) {
-				t.Errorf("got %v, want %v", do, err)
+			if !errors.Is(err, want) {
+				t.Errorf("error = %v, want %v", err, want)
 			}
 		}
-		before := countJobs(t, db, "download")
+		before := countJobs(t, s.DB, "download")
 		if err := s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(1).ID); err != nil {
 			t.Fatal(err)
 		}
-		if of, steps := states(t, s, 1); of != event.Pending || steps[0] != event.Pending || countJobs(t, db, "download") != before+1 {
-			t.Errorf("verified again: event %s, steps %v", of, steps)
-		}
+		checkStates(t, s, 1, "pending pending waiting")
+		checkJobs(t, s, "download", before+1)
 		if attempt := s.Begin(t, 1, "download"); !attempt.Recheck || attempt.Tries != 1 || attempt.Number != 2 {
-			t.Errorf("got %+v", attempt)
+			t.Errorf("attempt = %+v, want number 2, 1 try, with recheck", attempt)
 		}
 		if n, err := s.Workflow.ReleaseAll(t.Context()); n != 2 || err != nil {
-			t.Errorf("%d released, error %v", n, err)
+			t.Errorf("ReleaseAll = %d, error %v; want 2", n, err)
 		}
-		if of, steps := states(t, s, 2); of != event.Pending || !reflect.DeepEqual(steps, []event.Status{event.Skipped, event.Pending}) || countJobs(t, db, "forward") != 2 {
-			t.Errorf("released: event %s, steps %v", of, steps)
-		}
+		checkStates(t, s, 2, "pending skipped pending")
+		checkJobs(t, s, "forward", 2)
 		if n, err := s.Workflow.VerifyAllAgain(t.Context()); n != 0 || err != nil {
-			t.Errorf("%d verified again, error %v", n, err)
+			t.Errorf("VerifyAllAgain = %d, error %v; want 0", n, err)
 		}
 	})
 }
 
-// Of all events of a job that the vendor has one result for, one is worked on.
+// Of all events of a job with the same result, one is processed.
 func TestOneEventClaimsAResult(t *testing.T) {
 	t.Parallel()
 	const address, signed, another = "https://deep-image.ai/1.png?a", "https://deep-image.ai/1.png?b", "https://deep-image.ai/2.png"
-	skipped := []event.Status{event.Skipped, event.Skipped}
+	const superseded = "done skipped skipped"
+	deleted := workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}
 	rows := []struct {
 		name   string
-		first  []workflow.Result // of the first event's steps
-		second workflow.Result
-		steps  []event.Status
+		first  []workflow.Result // of the steps of the first event
+		second workflow.Result   // of the first step of the second event
+		want   string            // states of the second event and its steps
 	}{
-		{"in progress", []workflow.Result{verified(address)}, verified(signed), skipped},
-		{"done", []workflow.Result{verified(address), {State: event.Done}}, verified(signed), skipped},
-		{"dead", []workflow.Result{verified(address), {State: event.Dead}}, verified(signed), []event.Status{event.Done, event.Pending}},
-		{"another result", []workflow.Result{verified(address)}, verified(another), []event.Status{event.Done, event.Pending}},
-		{"quarantined", []workflow.Result{quarantine}, verified(signed), []event.Status{event.Done, event.Pending}},
-		{"gone after", []workflow.Result{verified(address), {State: event.Done}}, workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}, skipped},
-		{"gone before", []workflow.Result{{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}}, workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted}, []event.Status{event.Dead, event.Waiting}},
+		{name: "in progress", first: []workflow.Result{verified(address)}, second: verified(signed), want: superseded},
+		{name: "done", first: []workflow.Result{verified(address), {State: event.Done}}, second: verified(signed), want: superseded},
+		{name: "dead", first: []workflow.Result{verified(address), {State: event.Dead}}, second: verified(signed), want: "pending done pending"},
+		{name: "another result", first: []workflow.Result{verified(address)}, second: verified(another), want: "pending done pending"},
+		{name: "quarantined", first: []workflow.Result{quarantine}, second: verified(signed), want: "pending done pending"},
+		{name: "deleted after the first is done", first: []workflow.Result{verified(address), {State: event.Done}}, second: deleted, want: superseded},
+		{name: "deleted before", first: []workflow.Result{deleted}, second: deleted, want: "dead dead waiting"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -99,20 +94,17 @@ func TestOneEventClaimsAResult(t *testing.T) {
 					s.Finish(t, s.Begin(t, 1, []string{"download", "forward"}[n]), result)
 				}
 				recorded, err := s.Workflow.Finish(t.Context(), s.Begin(t, 2, "download"), row.second)
-				if err != nil || (recorded.SupersededBy != "") != (row.steps[0] == event.Skipped) {
-					t.Errorf("recorded %+v, error %v", recorded, err)
+				if want := row.want == superseded; err != nil || (recorded.SupersededBy != "") != want {
+					t.Errorf("recorded = %+v, error %v; want superseded = %t", recorded, err, want)
 				}
-				of, steps := states(t, s, 2)
-				if !reflect.DeepEqual(steps, row.steps) || (of == event.Done) != (recorded.SupersededBy != "") {
-					t.Errorf("event %s, steps %v, want %v", of, steps, row.steps)
-				}
+				checkStates(t, s, 2, row.want)
 			})
 		})
 	}
 }
 
-// Also when both are verified at the same moment.
-func TestClaimsAtTheSameMoment(t *testing.T) {
+// One event claims the result also when several are verified concurrently.
+func TestConcurrentClaims(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -132,20 +124,20 @@ func TestClaimsAtTheSameMoment(t *testing.T) {
 				results <- recorded.SupersededBy != ""
 			}()
 		}
-		worked := 0
+		processed := 0
 		for range events {
 			if !<-results {
-				worked++
+				processed++
 			}
 		}
-		if worked != 1 {
-			t.Errorf("%d of %d events are worked on", worked, events)
+		if processed != 1 {
+			t.Errorf("%d of %d events are processed, want 1", processed, events)
 		}
 	})
 }
 
-// What only waits for its turn does not grow older meanwhile.
-func TestWaitingForItsTurnCostsNothing(t *testing.T) {
+// A step that is deferred by a rate limit does not age meanwhile.
+func TestDeferredByRateLimit(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -157,7 +149,7 @@ func TestWaitingForItsTurnCostsNothing(t *testing.T) {
 		var tries, since int64
 		err := db.Reader.QueryRowContext(t.Context(), "SELECT tries, since FROM steps WHERE handler = 'download'").Scan(&tries, &since)
 		if ahead := time.Until(time.UnixMicro(since)); err != nil || tries != 0 || ahead < 50*time.Minute {
-			t.Errorf("%d tries, its age begins in %s, error %v", tries, ahead, err)
+			t.Errorf("tries = %d, age begins in %s, error %v; want 0 tries and about an hour", tries, ahead, err)
 		}
 	})
 }

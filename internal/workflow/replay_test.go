@@ -13,29 +13,14 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-// run makes an attempt of a step and records how it ended.
+// run begins and finishes an attempt of a step.
 func run(t *testing.T, s *workflowtest.Stores, id event.ID, handler string, result workflow.Result) {
 	t.Helper()
 	attempt, err := s.Workflow.Begin(t.Context(), queue.Job{Event: id, Handler: handler})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Workflow.Finish(t.Context(), attempt, result); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func statesOf(t *testing.T, s *workflowtest.Stores, id event.ID) string {
-	t.Helper()
-	h, err := s.History.Load(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(h.Event.State)
-	for _, step := range h.Steps {
-		text += " " + string(step.State)
-	}
-	return text
+	s.Finish(t, attempt, result)
 }
 
 func TestReplay(t *testing.T) {
@@ -43,23 +28,23 @@ func TestReplay(t *testing.T) {
 	dead := workflow.Result{State: event.Dead, Reason: event.ReasonExpired, Detail: "gone"}
 	done := workflow.Result{State: event.Done}
 	rows := []struct {
-		name           string
-		first, second  *workflow.Result // how the steps ended; nil for not begun
-		what           workflow.Replay
-		steps          int
-		want           string // states of the event and its steps
-		download, next int    // jobs there ever were
+		name              string
+		first, second     *workflow.Result // of the steps; nil if not begun
+		what              workflow.Replay
+		steps             int
+		want              string // states of the event and its steps
+		download, forward int    // queue jobs that were inserted
 	}{
-		{"dead", &dead, nil, workflow.Replay{}, 1, "pending pending waiting", 2, 0},
-		{"dead, after new work", &dead, nil, workflow.Replay{Late: true}, 1, "pending pending waiting", 2, 0},
-		{"dead, another handler", &dead, nil, workflow.Replay{Handler: "forward"}, 0, "dead dead waiting", 1, 0},
-		{"second is dead", &done, &dead, workflow.Replay{}, 1, "pending done pending", 1, 2},
-		{"second is dead, by its name", &done, &dead, workflow.Replay{Handler: "forward"}, 1, "pending done pending", 1, 2},
-		{"second is dead, the first by its name", &done, &dead, workflow.Replay{Handler: "download"}, 0, "dead done dead", 1, 1},
-		{"done", &done, &done, workflow.Replay{}, 0, "done done done", 1, 1},
-		{"done, all again", &done, &done, workflow.Replay{Finished: true}, 2, "pending pending waiting", 2, 1},
-		{"done, the first again", &done, &done, workflow.Replay{Handler: "download", Finished: true}, 1, "pending pending done", 2, 1},
-		{"pending", nil, nil, workflow.Replay{Finished: true}, 0, "pending pending waiting", 1, 0},
+		{name: "dead", first: &dead, steps: 1, want: "pending pending waiting", download: 2},
+		{name: "dead, after new work", first: &dead, what: workflow.Replay{Late: true}, steps: 1, want: "pending pending waiting", download: 2},
+		{name: "dead, another handler", first: &dead, what: workflow.Replay{Handler: "forward"}, want: "dead dead waiting", download: 1},
+		{name: "second is dead", first: &done, second: &dead, steps: 1, want: "pending done pending", download: 1, forward: 2},
+		{name: "second is dead, by its name", first: &done, second: &dead, what: workflow.Replay{Handler: "forward"}, steps: 1, want: "pending done pending", download: 1, forward: 2},
+		{name: "second is dead, the first by its name", first: &done, second: &dead, what: workflow.Replay{Handler: "download"}, want: "dead done dead", download: 1, forward: 1},
+		{name: "done", first: &done, second: &done, want: "done done done", download: 1, forward: 1},
+		{name: "done, all again", first: &done, second: &done, what: workflow.Replay{Finished: true}, steps: 2, want: "pending pending waiting", download: 2, forward: 1},
+		{name: "done, the first again", first: &done, second: &done, what: workflow.Replay{Handler: "download", Finished: true}, steps: 1, want: "pending pending done", download: 2, forward: 1},
+		{name: "pending", what: workflow.Replay{Finished: true}, want: "pending pending waiting", download: 1},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -75,15 +60,15 @@ func TestReplay(t *testing.T) {
 				run(t, s, a.ID, "forward", *row.second)
 			}
 			steps, err := s.Workflow.Replay(t.Context(), a.ID, row.what)
-			if err != nil || steps != row.steps || statesOf(t, s, a.ID) != row.want {
-				t.Errorf("%s: %d steps, states %q, want %d and %q: %v", row.name, steps, statesOf(t, s, a.ID), row.steps, row.want, err)
+			if err != nil || steps != row.steps || states(t, s, n) != row.want {
+				t.Errorf("%s: %d steps, states %q, error %v; want %d and %q", row.name, steps, states(t, s, n), err, row.steps, row.want)
 			}
 			if again, err := s.Workflow.Replay(t.Context(), a.ID, row.what); again != 0 || err != nil {
-				t.Errorf("%s: replayed again: %d steps, %v", row.name, again, err)
+				t.Errorf("%s: second replay = %d steps, error %v; want 0", row.name, again, err)
 			}
-			for handler, want := range map[string]int{"download": row.download, "forward": row.next} {
+			for handler, want := range map[string]int{"download": row.download, "forward": row.forward} {
 				if got := countJobs(t, db, handler); got-before[handler] != want {
-					t.Errorf("%s: %d jobs for %s, want %d", row.name, got-before[handler], handler, want)
+					t.Errorf("%s: %d queue jobs for %s, want %d", row.name, got-before[handler], handler, want)
 				}
 				before[handler] = countJobs(t, db, handler)
 			}
@@ -91,7 +76,7 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// A replayed step begins anew, with its past kept; who is late changes nothing.
+// A replayed step begins anew and keeps its history. Of concurrent replays, one has an effect.
 func TestReplayKeepsTheHistory(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -116,21 +101,21 @@ func TestReplayKeepsTheHistory(t *testing.T) {
 		}
 		group.Wait()
 		if replayed != 1 {
-			t.Errorf("%d steps were replayed by eight at once", replayed)
+			t.Errorf("eight concurrent replays reset %d steps, want 1", replayed)
 		}
 		attempt, err := s.Workflow.Begin(t.Context(), queue.Job{Event: a.ID, Handler: "download"})
 		if err != nil || attempt.Number != 3 || attempt.Tries != 1 || attempt.Age > time.Minute {
-			t.Errorf("attempt %+v, error %v", attempt, err)
+			t.Errorf("attempt = %+v, error %v; want number 3, 1 try and a new age", attempt, err)
 		}
 		if _, err := s.Workflow.Finish(t.Context(), attempt, workflow.Result{State: event.Done}); err != nil {
 			t.Fatal(err)
 		}
 		h, err := s.History.Load(t.Context(), a.ID)
 		if err != nil || len(h.Steps[0].Attempts) != 3 || h.Steps[0].Attempts[1].Detail != "gone" || h.Steps[0].Reason != "" {
-			t.Errorf("history %+v, error %v", h.Steps, err)
+			t.Errorf("steps = %+v, error %v; want 3 attempts, the second with its detail, and no reason", h.Steps, err)
 		}
 		if _, err := s.Workflow.Replay(t.Context(), "no such", workflow.Replay{}); !errors.Is(err, workflow.ErrNotFound) {
-			t.Errorf("an event that does not exist: %v", err)
+			t.Errorf("Replay of an unknown event: error = %v, want ErrNotFound", err)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -33,38 +33,45 @@ func countJobs(t *testing.T, db *database.DB, handler string) (n int) {
 	return n
 }
 
-func states(t *testing.T, s *workflowtest.Stores, n int) (of event.Status, steps []event.Status) {
+// checkJobs compares the number of queue jobs that were inserted for a handler.
+func checkJobs(t *testing.T, s *workflowtest.Stores, handler string, want int) {
 	t.Helper()
-	h, err := s.History.Load(t.Context(), workflowtest.Entry(n).ID)
-	if err != nil {
-		t.Fatal(err)
+	if got := countJobs(t, s.DB, handler); got != want {
+		t.Errorf("queue jobs of %s = %d, want %d", handler, got, want)
 	}
-	for _, step := range h.Steps {
-		steps = append(steps, step.State)
+}
+
+// states returns the state of event n, followed by those of its steps.
+func states(t *testing.T, s *workflowtest.Stores, n int) string {
+	t.Helper()
+	details := s.Load(t, workflowtest.Entry(n).ID)
+	text := string(details.Event.State)
+	for _, step := range details.Steps {
+		text += " " + string(step.State)
 	}
-	return h.Event.State, steps
+	return text
+}
+
+// checkStates compares the state of event n, followed by those of its steps.
+func checkStates(t *testing.T, s *workflowtest.Stores, n int, want string) {
+	t.Helper()
+	if got := states(t, s, n); got != want {
+		t.Errorf("states of event %d and its steps = %q, want %q", n, got, want)
+	}
 }
 
 func TestAddTwiceCountsOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		db := s.DB
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
 		s.Add(t, workflowtest.Entry(2), workflowtest.Entry(3))
-		if n := countJobs(t, db, "download"); n != 3 {
-			t.Errorf("%d jobs, want 3", n)
-		}
-		if n := countJobs(t, db, "forward"); n != 0 {
-			t.Errorf("%d jobs of a step that waits, want none", n)
-		}
+		checkJobs(t, s, "download", 3)
+		checkJobs(t, s, "forward", 0)
 		if n, err := s.Workflow.Pending(t.Context(), "download", 2); err != nil || n != 2 {
-			t.Errorf("%d pending up to 2, error %v", n, err)
+			t.Errorf("Pending up to 2 = %d, error %v; want 2", n, err)
 		}
-		of, steps := states(t, s, 2)
-		if of != event.Pending || !reflect.DeepEqual(steps, []event.Status{event.Pending, event.Waiting}) {
-			t.Errorf("event %s, steps %v", of, steps)
-		}
+		checkStates(t, s, 2, "pending pending waiting")
 	})
 }
 
@@ -73,40 +80,38 @@ func TestOutcomes(t *testing.T) {
 	rows := []struct {
 		name     string
 		result   workflow.Result
-		event    event.Status
-		steps    []event.Status
-		next     int  // jobs of the next handler
-		finished bool // no further attempt
-		tries    int  // of the next attempt, which counts itself
+		want     string // states of the event and its steps
+		nextJobs int    // queue jobs of the next stage
+		finished bool   // no further attempt
+		tries    int    // of the next attempt, which counts itself
 	}{
-		{"done releases the next", workflow.Result{State: event.Done}, event.Pending, []event.Status{event.Done, event.Pending}, 1, true, 0},
-		{"skipped too", workflow.Result{State: event.Skipped}, event.Pending, []event.Status{event.Skipped, event.Pending}, 1, true, 0},
-		{"dead stops", workflow.Result{State: event.Dead, Reason: event.ReasonExpired, Detail: "gone"}, event.Dead, []event.Status{event.Dead, event.Waiting}, 0, true, 0},
-		{"retrying", workflow.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now()}, event.Retrying, []event.Status{event.Retrying, event.Waiting}, 0, false, 2},
-		{"interrupted", workflow.Result{State: event.Pending}, event.Pending, []event.Status{event.Pending, event.Waiting}, 0, false, 1},
-		{"held", workflow.Result{State: event.Retrying, Action: event.ActionHold, NextAt: time.Now()}, event.Retrying, []event.Status{event.Retrying, event.Waiting}, 0, false, 1},
+		{name: "done starts the next stage", result: workflow.Result{State: event.Done}, want: "pending done pending", nextJobs: 1, finished: true},
+		{name: "skipped starts the next stage", result: workflow.Result{State: event.Skipped}, want: "pending skipped pending", nextJobs: 1, finished: true},
+		{name: "dead", result: workflow.Result{State: event.Dead, Reason: event.ReasonExpired, Detail: "gone"}, want: "dead dead waiting", finished: true},
+		{
+			name: "retrying", result: workflow.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now()},
+			want: "retrying retrying waiting", tries: 2,
+		},
+		{name: "interrupted", result: workflow.Result{State: event.Pending}, want: "pending pending waiting", tries: 1},
+		{
+			name: "held", result: workflow.Result{State: event.Retrying, Action: event.ActionHold, NextAt: time.Now()},
+			want: "retrying retrying waiting", tries: 1,
+		},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
-				db := s.DB
 				s.Add(t, workflowtest.Entry(1))
 				attempt := s.Begin(t, 1, "download")
-				if of, steps := states(t, s, 1); of != event.Running || steps[0] != event.Running {
-					t.Errorf("while running: event %s, steps %v", of, steps)
-				}
+				checkStates(t, s, 1, "running running waiting")
 				s.Finish(t, attempt, row.result)
-				if of, steps := states(t, s, 1); of != row.event || !reflect.DeepEqual(steps, row.steps) {
-					t.Errorf("event %s, steps %v", of, steps)
-				}
-				if n := countJobs(t, db, "forward"); n != row.next {
-					t.Errorf("%d jobs of the next handler, want %d", n, row.next)
-				}
+				checkStates(t, s, 1, row.want)
+				checkJobs(t, s, "forward", row.nextJobs)
 				again, err := s.Workflow.Begin(t.Context(), queue.Job{Event: workflowtest.Entry(1).ID, Handler: "download"})
 				if errors.Is(err, workflow.ErrFinished) != row.finished {
-					t.Errorf("another attempt: %v", err)
+					t.Errorf("another attempt: error = %v, want ErrFinished = %t", err, row.finished)
 				}
 				if !row.finished && (again.Tries != row.tries || again.Number != 2) {
 					t.Errorf("tries = %d, number = %d, want %d, 2", again.Tries, again.Number, row.tries)
@@ -116,8 +121,8 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// A step that comes back too early, as after a crash, is put off and loses no try.
-func TestNotBeforeItsTime(t *testing.T) {
+// A step that is begun before its time, as after a crash, loses no try.
+func TestBeginBeforeItsTime(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -126,10 +131,10 @@ func TestNotBeforeItsTime(t *testing.T) {
 		_, err := s.Workflow.Begin(t.Context(), queue.Job{Event: workflowtest.Entry(1).ID, Handler: "download"})
 		early, ok := errors.AsType[*workflow.NotYetError](err)
 		if !ok || early.After < 59*time.Minute || early.After > time.Hour {
-			t.Errorf("got %v", err)
+			t.Errorf("error = %v, want a NotYetError of an hour", err)
 		}
 		if h, err := s.History.Load(t.Context(), workflowtest.Entry(1).ID); err != nil || h.Steps[0].Tries != 1 || h.Steps[0].State != event.Retrying {
-			t.Errorf("got %+v, error %v", h, err)
+			t.Errorf("details = %+v, error %v; want a retrying step with 1 try", h, err)
 		}
 	})
 }
@@ -141,11 +146,9 @@ func TestLastStepEndsTheEvent(t *testing.T) {
 		s.Add(t, workflowtest.Entry(1))
 		s.Finish(t, s.Begin(t, 1, "download"), workflow.Result{State: event.Done})
 		s.Finish(t, s.Begin(t, 1, "forward"), workflow.Result{State: event.Skipped})
-		if of, steps := states(t, s, 1); of != event.Done {
-			t.Errorf("event %s, steps %v", of, steps)
-		}
+		checkStates(t, s, 1, "done done skipped")
 		if counts, err := s.History.Counts(t.Context()); err != nil || counts[event.Done] != 1 {
-			t.Errorf("counts %v, error %v", counts, err)
+			t.Errorf("counts = %v, error %v; want 1 done", counts, err)
 		}
 	})
 }
@@ -154,26 +157,23 @@ func TestStaleOutcomeIsRefused(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		db := s.DB
 		s.Add(t, workflowtest.Entry(1))
 		slow := s.Begin(t, 1, "download")
-		quick := s.Begin(t, 1, "download") // the slow one counted as lost and was handed out again
+		quick := s.Begin(t, 1, "download") // after the slow one counted as orphaned
 		for name, result := range map[string]workflow.Result{"done": {State: event.Done}, "dead": {State: event.Dead}} {
 			if _, err := s.Workflow.Finish(t.Context(), slow, result); !errors.Is(err, workflow.ErrStale) {
-				t.Errorf("stale %s: %v", name, err)
+				t.Errorf("stale %s: error = %v, want ErrStale", name, err)
 			}
 		}
 		s.Finish(t, quick, workflow.Result{State: event.Done})
 		if _, err := s.Workflow.Finish(t.Context(), quick, workflow.Result{State: event.Dead}); !errors.Is(err, workflow.ErrStale) {
-			t.Errorf("after it was done: %v", err)
+			t.Errorf("second outcome: error = %v, want ErrStale", err)
 		}
-		if n := countJobs(t, db, "forward"); n != 1 {
-			t.Errorf("the next step was released %d times", n)
-		}
+		checkJobs(t, s, "forward", 1)
 	})
 }
 
-func TestArtifactsComeBack(t *testing.T) {
+func TestArtifactsAreRecorded(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -181,17 +181,20 @@ func TestArtifactsComeBack(t *testing.T) {
 		want := event.Artifact{Handler: "download", Index: 0, Source: "https://a/1.png", Key: "k", URL: "file:///k", Bytes: 5, SHA256: "ab", MediaType: "image/png", Width: 2, Height: 3, Stored: time.UnixMicro(1_700_000_000_000_001).UTC()}
 		s.Finish(t, s.Begin(t, 1, "download"), workflow.Result{State: event.Retrying, Artifacts: []event.Artifact{want}, NextAt: time.Now()})
 		again := s.Begin(t, 1, "download")
-		if len(again.Artifacts) != 1 || again.Artifacts[0] != want {
-			t.Errorf("got %+v", again.Artifacts)
+		if diff := cmp.Diff([]event.Artifact{want}, again.Artifacts); diff != "" {
+			t.Errorf("artifacts of the next attempt (-want +got):\n%s", diff)
 		}
 		want.Key = "k2"
 		s.Finish(t, again, workflow.Result{State: event.Done, Artifacts: []event.Artifact{want}})
 		h, err := s.History.Load(t.Context(), workflowtest.Entry(1).ID)
-		if err != nil || len(h.Artifacts) != 1 || h.Artifacts[0] != want {
-			t.Errorf("got %+v, error %v", h.Artifacts, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if runs := h.Steps[0].Attempts; len(runs) != 2 || runs[0].Outcome != event.Retrying || runs[1].Outcome != event.Done || runs[1].Finished.IsZero() {
-			t.Errorf("history %+v", runs)
+		if diff := cmp.Diff([]event.Artifact{want}, h.Artifacts); diff != "" {
+			t.Errorf("artifacts (-want +got):\n%s", diff)
+		}
+		if got := h.Steps[0].Attempts; len(got) != 2 || got[0].Outcome != event.Retrying || got[1].Outcome != event.Done || got[1].Finished.IsZero() {
+			t.Errorf("attempts = %+v, want one retrying and one done", got)
 		}
 	})
 }
@@ -219,13 +222,13 @@ func TestListPages(t *testing.T) {
 			}
 		}
 		if len(got) != 7 || got[0] != workflowtest.Entry(6).ID || got[6] != workflowtest.Entry(0).ID {
-			t.Errorf("got %v", got)
+			t.Errorf("listed %v, want all 7, the newest first", got)
 		}
 		if _, err := s.History.Load(t.Context(), "none"); !errors.Is(err, workflow.ErrNotFound) {
-			t.Errorf("unknown event: %v", err)
+			t.Errorf("Load of an unknown event: error = %v, want ErrNotFound", err)
 		}
 		if _, err := s.Workflow.Begin(t.Context(), queue.Job{Event: "none", Handler: "download"}); !errors.Is(err, workflow.ErrNotFound) {
-			t.Errorf("unknown step: %v", err)
+			t.Errorf("Begin of an unknown step: error = %v, want ErrNotFound", err)
 		}
 	})
 }
