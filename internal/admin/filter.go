@@ -20,10 +20,10 @@ const (
 // readFilter reads a filter from the parameters of a request.
 func readFilter(values url.Values) (f history.Filter, err error) {
 	f = history.Filter{
-		State: event.Status(values.Get("status")), Job: values.Get("job"), Begins: strings.TrimSpace(values.Get("q")),
+		State: event.Status(values.Get("status")), Job: values.Get("job"), Prefix: strings.TrimSpace(values.Get("q")),
 		Handler: values.Get("handler"), Reason: event.Reason(values.Get("reason")),
 	}
-	for _, text := range []string{f.Job, f.Begins, f.Handler} {
+	for _, text := range []string{f.Job, f.Prefix, f.Handler} {
 		if len(text) > maxText || strings.ContainsRune(text, 0) {
 			return f, badRequest("A search text may have at most " + strconv.Itoa(maxText) + " bytes.")
 		}
@@ -51,7 +51,7 @@ func filterValues(f history.Filter) url.Values {
 	}
 	set("status", string(f.State))
 	set("job", f.Job)
-	set("q", f.Begins)
+	set("q", f.Prefix)
 	set("handler", f.Handler)
 	set("reason", string(f.Reason))
 	for name, at := range map[string]time.Time{"from": f.From, "to": f.To} {

@@ -12,15 +12,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-// Whatever becomes of a step changes the mark also when as many events as before are in each state, here and in another replica.
-func TestMarkChangesThoughTheCountsDoNot(t *testing.T) {
+// A change of a step changes the token of this process and of another one, even if the counts of the states stay the same.
+func TestChangeTokenDiffersThoughCountsDoNot(t *testing.T) {
 	t.Parallel()
 	retrying := workflow.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now()}
 	dead, done := workflow.Result{State: event.Dead, Reason: event.ReasonExpired}, workflow.Result{State: event.Done}
 	again := func(t *testing.T, s *workflowtest.Stores, n int, to workflow.Result) {
 		t.Helper()
 		if steps, err := s.Workflow.Replay(t.Context(), workflowtest.Entry(n).ID, workflow.Replay{Finished: true}); err != nil || steps == 0 {
-			t.Fatalf("%d steps were replayed, error %v", steps, err)
+			t.Fatalf("Replay = %d steps, error %v; want at least one", steps, err)
 		}
 		s.Finish(t, s.Begin(t, n, "download"), to)
 	}
@@ -54,17 +54,17 @@ func TestMarkChangesThoughTheCountsDoNot(t *testing.T) {
 				}
 				s.Finish(t, s.Begin(t, 1, "download"), row.first)
 				s.Finish(t, s.Begin(t, 2, "download"), row.second)
-				before := map[string]history.ChangeToken{"here": mark(t, s), "elsewhere": mark(t, other)}
-				if !reflect.DeepEqual(before["here"], mark(t, s)) {
-					t.Error("it changes though nothing happens")
+				before := map[string]history.ChangeToken{"here": changeToken(t, s), "elsewhere": changeToken(t, other)}
+				if !reflect.DeepEqual(before["here"], changeToken(t, s)) {
+					t.Error("the token differs without a change, want the same")
 				}
 				row.change(t, s)
-				for where, now := range map[string]history.ChangeToken{"here": mark(t, s), "elsewhere": mark(t, other)} {
+				for where, now := range map[string]history.ChangeToken{"here": changeToken(t, s), "elsewhere": changeToken(t, other)} {
 					if !reflect.DeepEqual(now.Counts, before[where].Counts) {
-						t.Errorf("the counts differ: %v", now.Counts)
+						t.Errorf("counts %s = %v, want %v as before", where, now.Counts, before[where].Counts)
 					}
 					if reflect.DeepEqual(now, before[where]) {
-						t.Errorf("%s it is still %+v", where, now)
+						t.Errorf("token %s = %+v, want another one than before", where, now)
 					}
 				}
 			})
@@ -72,7 +72,7 @@ func TestMarkChangesThoughTheCountsDoNot(t *testing.T) {
 	}
 }
 
-func mark(t *testing.T, s *workflowtest.Stores) history.ChangeToken {
+func changeToken(t *testing.T, s *workflowtest.Stores) history.ChangeToken {
 	t.Helper()
 	m, err := s.History.ChangeToken(t.Context())
 	if err != nil {

@@ -4,7 +4,6 @@ package history
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -12,10 +11,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Event is an event as the history knows it.
+// Event is an event with its state, without its body and steps.
 type Event struct {
 	ID       event.ID     `json:"id"`
-	Sequence int64        `json:"-"` // in the inbox
 	Job      string       `json:"job"`
 	Received time.Time    `json:"received_at"`
 	Bytes    int64        `json:"bytes"` // length of the body
@@ -25,7 +23,6 @@ type Event struct {
 	Origin    event.Origin `json:"origin,omitempty"`
 	ResultURL string       `json:"-"`                    // from the vendor's API, with its signature: a secret; "" if it was not asked
 	Verified  time.Time    `json:"verified_at,omitzero"` // when the vendor's API confirmed the job
-	Recheck   time.Time    `json:"-"`                    // when a person last requested another verification
 }
 
 // Step is one handler's part of an event.
@@ -40,7 +37,7 @@ type Step struct {
 	Attempts []Attempt    `json:"attempts"`
 }
 
-// Attempt is one attempt of a step, as it went.
+// Attempt is one attempt of a step, with its outcome.
 type Attempt struct {
 	Number   int          `json:"number"`
 	Started  time.Time    `json:"started_at"`
@@ -50,7 +47,7 @@ type Attempt struct {
 	Detail   string       `json:"detail,omitempty"`
 }
 
-// Details is everything the store knows of one event.
+// Details is one event with its steps, attempts and artifacts.
 type Details struct {
 	Event     Event
 	Steps     []Step
@@ -66,22 +63,22 @@ type Store struct{ writer *database.Writer }
 // New returns a Store that reads the database of writer.
 func New(writer *database.Writer) *Store { return &Store{writer: writer} }
 
-// Load gives the history of one event, or ErrNotFound.
+// Load returns one event with its steps, attempts and artifacts, or ErrNotFound.
 func (s *Store) Load(ctx context.Context, id event.ID) (Details, error) {
-	var h Details
+	var d Details
 	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
 	if err != nil {
-		return h, err
+		return d, err
 	}
 	if len(found) == 0 {
-		return h, ErrNotFound
+		return d, ErrNotFound
 	}
-	h.Event = found[0]
-	if h.Steps, err = s.steps(ctx, id); err != nil {
-		return h, err
+	d.Event = found[0]
+	if d.Steps, err = s.steps(ctx, id); err != nil {
+		return d, err
 	}
-	h.Artifacts, err = Artifacts(ctx, s.writer.DB.Reader, id)
-	return h, err
+	d.Artifacts, err = Artifacts(ctx, s.writer.DB.Reader, id)
+	return d, err
 }
 
 // Job returns the job of an event, or ErrNotFound.
@@ -96,7 +93,7 @@ func (s *Store) Job(ctx context.Context, id event.ID) (string, error) {
 	return found[0].Job, nil
 }
 
-// List gives the newest events that were received before the one named (all if ""), at most limit of them.
+// List returns at most limit events, the newest first, that are older than the event before ("" for all).
 func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, error) {
 	if before == "" {
 		return s.events(ctx, "FROM events ORDER BY id DESC LIMIT $1", limit)
@@ -104,11 +101,11 @@ func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, 
 	return s.events(ctx, "FROM events WHERE id < $1 ORDER BY id DESC LIMIT $2", string(before), limit)
 }
 
-// Counts says how many events are in each state.
+// Counts returns the number of events in each state.
 func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM events GROUP BY state")
 	if err != nil {
-		return nil, fmt.Errorf("history: counts: %w", err)
+		return nil, database.Wrap("history: counts", err)
 	}
 	counts := map[event.Status]int64{}
 	err = database.ForEachRow(rows, func() error {
@@ -123,13 +120,10 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 	return counts, database.Wrap("history: counts", err)
 }
 
+// events runs a query for events; rest follows the columns.
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
-	return queryEvents(ctx, s.writer.DB.Reader, rest, arguments...)
-}
-
-func queryEvents(ctx context.Context, from database.Querier, rest string, arguments ...any) ([]Event, error) {
-	rows, err := from.QueryContext(ctx, `SELECT events.id, events.seq, events.job, events.received_at, events.bytes, events.state,
-		events.source, events.origin, events.result_url, events.verified_at, events.recheck_at `+rest, arguments...)
+	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT events.id, events.job, events.received_at, events.bytes, events.state,
+		events.source, events.origin, events.result_url, events.verified_at `+rest, arguments...)
 	if err != nil {
 		return nil, database.Wrap("history: events", err)
 	}
@@ -138,13 +132,13 @@ func queryEvents(ctx context.Context, from database.Querier, rest string, argume
 		var e Event
 		var received int64
 		var source string
-		var verified, recheck sql.NullInt64
-		err := rows.Scan(&e.ID, &e.Sequence, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.ResultURL, &verified, &recheck)
+		var verified sql.NullInt64
+		err := rows.Scan(&e.ID, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.ResultURL, &verified)
 		if err != nil {
 			return err
 		}
-		e.Received, e.Verified, e.Recheck = database.FromMicros(received), database.FromMicros(verified.Int64), database.FromMicros(recheck.Int64)
-		e.Source, _ = netip.ParseAddr(source) // "" is nobody
+		e.Received, e.Verified = database.FromMicros(received), database.FromMicros(verified.Int64)
+		e.Source, _ = netip.ParseAddr(source) // "" is the zero Addr
 		events = append(events, e)
 		return nil
 	})
@@ -178,7 +172,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 	return steps, database.Wrap("history: steps", err)
 }
 
-// scanStep reads a step beside one of its attempts, if it has any.
+// scanStep reads a step and one of its attempts; the attempt has the number 0 if the step has none.
 func scanStep(rows *sql.Rows) (Step, Attempt, error) {
 	var step Step
 	var attempt Attempt

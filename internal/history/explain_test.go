@@ -11,8 +11,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
 
-// explain says what is wrong with the plan of a query; "" for nothing.
-func explain(t *testing.T, db *database.DB, query asked) string {
+// explain returns the fault of the plan of a query, "" for none.
+func explain(t *testing.T, db *database.DB, query query) string {
 	t.Helper()
 	if db.Kind == database.SQLite {
 		return explainSQLite(t, db, query)
@@ -28,13 +28,13 @@ func explain(t *testing.T, db *database.DB, query asked) string {
 	if fault := plans[0].Plan.fault(); fault != "" {
 		return fault + "\n" + string(text)
 	}
-	if rows := plans[0].Plan.looked(); rows > planRows {
-		return fmt.Sprintf("it looks at %d rows\n%s", int(rows), text)
+	if rows := plans[0].Plan.read(); rows > planRows {
+		return fmt.Sprintf("reads %d rows\n%s", int(rows), text)
 	}
 	return ""
 }
 
-// plan is a node of a plan of Postgres.
+// plan is a node of a Postgres plan.
 type plan struct {
 	Type     string  `json:"Node Type"`
 	Relation string  `json:"Relation Name"`
@@ -46,8 +46,8 @@ type plan struct {
 }
 
 func (p plan) fault() string {
-	if p.Type == "Seq Scan" && p.Relation != "targets" { // of which there are a handful
-		return "it reads all of " + p.Relation
+	if p.Type == "Seq Scan" && p.Relation != "targets" { // a small table
+		return "reads the whole table " + p.Relation
 	}
 	for _, below := range p.Plans {
 		if fault := below.fault(); fault != "" {
@@ -57,32 +57,32 @@ func (p plan) fault() string {
 	return ""
 }
 
-// looked is how many rows of tables were looked at.
-func (p plan) looked() (rows float64) {
+// read returns the number of table rows that were read.
+func (p plan) read() (rows float64) {
 	if p.Relation != "" || p.Index != "" {
 		rows = (p.Rows + p.Removed) * p.Loops
 	}
 	for _, below := range p.Plans {
-		rows += below.looked()
+		rows += below.read()
 	}
 	return rows
 }
 
-// newest are queries that go through events in the order of their ids until they have enough: of all, or of those whose job begins
-// as many do.
+// newest matches queries that read events in the order of their ids until the page is full: without a filter, or with a prefix that
+// many jobs have.
 var newest = regexp.MustCompile(`FROM events (WHERE (.*events\.job \|\| .* AND )?TRUE )?ORDER BY (events\.)?id DESC LIMIT`)
 
 var (
-	// scanned are tables, and indexes of all their rows, that are read from one end to the other.
+	// scanned matches full scans of tables, or of indexes of all their rows.
 	scanned = regexp.MustCompile(`^SCAN (events|steps|attempts|artifacts|tracked_jobs)( USING .*)?$`)
-	// small are indexes of few rows, all of which may be read.
+	// small matches indexes of few rows, which may be scanned.
 	small = regexp.MustCompile(`INDEX steps_(trouble|pending|deferred|running)$`)
-	// paged are queries for a part of a list. They find its rows in their order, but for the jobs that begin alike, which are few.
+	// paged matches queries for a page, which must not sort, except for the few jobs with a prefix.
 	paged = regexp.MustCompile(`^SELECT events\..* ORDER BY .* LIMIT \$\d+$`)
 	few   = regexp.MustCompile(`AS found CROSS JOIN events`)
 )
 
-// faultOf says what is wrong with a line of a plan of SQLite; "" for nothing.
+// faultOf returns the fault of a line of an SQLite plan, "" for none.
 func faultOf(query, line string) string {
 	query = strings.Join(strings.Fields(query), " ")
 	switch {
@@ -95,7 +95,7 @@ func faultOf(query, line string) string {
 	}
 }
 
-func explainSQLite(t *testing.T, db *database.DB, query asked) string {
+func explainSQLite(t *testing.T, db *database.DB, query query) string {
 	t.Helper()
 	rows, err := db.Reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query.text, query.values...)
 	if err != nil {

@@ -10,18 +10,18 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Filter says which events are wanted; what is empty does not matter.
+// Filter selects events. An empty field does not filter. A bulk replay stores it as JSON.
 type Filter struct {
-	State   event.Status // of the event, together with Handler of that step
-	Job     string       // exactly
-	Begins  string       // how the id or the job begins
-	Handler string       // the event has a step of this name
-	Reason  event.Reason // why a step failed, or fails, together with Handler that one
+	State   event.Status // of the event; with Handler, of the step of this handler
+	Job     string       // exact
+	Prefix  string       `json:"Begins"` // of the id or of the job; the name of releases before the field was renamed
+	Handler string       // the event has a step of this handler
+	Reason  event.Reason // of a step that failed or is retried; with Handler, of the step of this handler
 	From    time.Time    // received at or after
 	To      time.Time    // received before
 }
 
-// clockSlack is how far the time in an id may be from that at which the event was received.
+// clockSlack is the maximum difference between the time in an id and the time when the event was received.
 const clockSlack = time.Minute
 
 // conditions gathers what is asked of an event, with its parameters.
@@ -102,7 +102,7 @@ func (f Filter) conditions(kind database.Kind, before event.ID, stepsLead bool) 
 func (f Filter) ofJobs(kind database.Kind, before event.ID) *conditions {
 	const all = math.MaxInt32 // of those that were few a moment ago; a limit keeps Postgres from mixing the two queries
 	c := &conditions{id: "events.id"}
-	begins := database.SanitizeText(f.Begins)
+	begins := database.SanitizeText(f.Prefix)
 	c.from = c.bind("FROM (SELECT id FROM events WHERE job >= ? AND job < ? ORDER BY job LIMIT ?) AS found",
 		begins, after(begins), all)
 	c.lead(kind, "found.id")

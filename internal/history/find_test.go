@@ -15,26 +15,26 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-// manyAlike is more jobs that begin alike than lead to their events one by one, and more events than a part of a list has.
+// manyAlike is a number of jobs with the same prefix that is larger than maxLeading, and than the items of a page.
 const manyAlike = 2400
 
-// However many events begin alike, by their job or by their id, all are found, from the newest to the oldest, counted, and replayed.
-func TestManyBeginAlike(t *testing.T) {
+// Many events with the same prefix of their job or id are all found, the newest first, counted and replayed.
+func TestFindManyWithSamePrefix(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name   string
 		filter history.Filter
-		every  int // which events are found
+		every  int // every how many events one is found
 	}{
-		{"by job", history.Filter{Begins: "alike-"}, 2},
-		{"by job, dead", history.Filter{Begins: "alike-", State: event.Dead}, 6},
-		{"by job, of a handler, dead", history.Filter{Begins: "alike-", Handler: "download", State: event.Dead}, 6},
-		{"by job, of a handler", history.Filter{Begins: "alike-", Handler: "download"}, 2},
-		{"by job, of a handler that few have", history.Filter{Begins: "alike-", Handler: "publish"}, 60},
-		{"by job, for a reason", history.Filter{Begins: "alike-", Reason: event.ReasonExpired}, 6},
-		{"by id", history.Filter{Begins: "019b"}, 1},
-		{"by id, dead", history.Filter{Begins: "019b", State: event.Dead}, 3},
-		{"by id, of a handler, dead", history.Filter{Begins: "019b", Handler: "download", State: event.Dead}, 3},
+		{name: "by job", filter: history.Filter{Prefix: "alike-"}, every: 2},
+		{name: "by job, dead", filter: history.Filter{Prefix: "alike-", State: event.Dead}, every: 6},
+		{name: "by job, of a handler, dead", filter: history.Filter{Prefix: "alike-", Handler: "download", State: event.Dead}, every: 6},
+		{name: "by job, of a handler", filter: history.Filter{Prefix: "alike-", Handler: "download"}, every: 2},
+		{name: "by job, of a handler that few have", filter: history.Filter{Prefix: "alike-", Handler: "publish"}, every: 60},
+		{name: "by job, for a reason", filter: history.Filter{Prefix: "alike-", Reason: event.ReasonExpired}, every: 6},
+		{name: "by id", filter: history.Filter{Prefix: "019b"}, every: 1},
+		{name: "by id, dead", filter: history.Filter{Prefix: "019b", State: event.Dead}, every: 3},
+		{name: "by id, of a handler, dead", filter: history.Filter{Prefix: "019b", Handler: "download", State: event.Dead}, every: 3},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -50,10 +50,10 @@ func TestManyBeginAlike(t *testing.T) {
 				}
 			}
 			if got := findAll(t, s, row.filter, func(event.ID) {}); !slices.Equal(got, want) {
-				t.Errorf("%s: %d are found, want %d", row.name, len(got), len(want))
+				t.Errorf("%s: found %d events, want %d", row.name, len(got), len(want))
 			}
 			if n, err := s.History.CountDead(t.Context(), row.filter, 10*manyAlike); err != nil || n != dead {
-				t.Errorf("%s: %d are dead, want %d, error %v", row.name, n, dead, err)
+				t.Errorf("%s: CountDead = %d, error %v; want %d", row.name, n, err, dead)
 			}
 		}
 		replayed := 0
@@ -65,12 +65,12 @@ func TestManyBeginAlike(t *testing.T) {
 		})
 		left, err := s.History.CountDead(t.Context(), rows[1].filter, manyAlike)
 		if want := manyAlike / 3; err != nil || left != 0 || replayed != want {
-			t.Errorf("%d steps were replayed, want %d, and %d events left, error %v", replayed, want, left, err)
+			t.Errorf("replayed %d steps and left %d dead events, error %v; want %d and 0", replayed, left, err, want)
 		}
 	})
 }
 
-// findAll goes through a list as those do who page it: each of an event of a part as soon as they have it.
+// findAll reads all pages of a list and calls each for every event.
 func findAll(t *testing.T, s *workflowtest.Stores, filter history.Filter, each func(event.ID)) (found []event.ID) {
 	t.Helper()
 	const limit = 200
@@ -90,8 +90,7 @@ func findAll(t *testing.T, s *workflowtest.Stores, filter history.Filter, each f
 	}
 }
 
-// fillAlike adds events of which every second has a job that begins like others, and every third is dead. The names of the jobs go
-// against the order of the events.
+// fillAlike adds events. Every second has a job with the same prefix, and every third is dead. Later events have lesser jobs.
 func fillAlike(t *testing.T, db *database.DB) {
 	t.Helper()
 	events := &table{name: "events", columns: "id, seq, job, received_at, bytes, state"}
@@ -102,7 +101,7 @@ func fillAlike(t *testing.T, db *database.DB) {
 		case n%2 == 0:
 			job = fmt.Sprintf("alike-%04d", 2*manyAlike-n)
 		case n == 1:
-			job = string(planID(n)) // it begins as its id does
+			job = string(planID(n)) // the same prefix as its id
 		}
 		if n%3 == 0 {
 			state, reason = event.Dead, event.ReasonExpired
@@ -116,7 +115,7 @@ func fillAlike(t *testing.T, db *database.DB) {
 	insertAll(t, db, events, steps)
 }
 
-// run makes an attempt of a step and records how it ended.
+// run begins and finishes an attempt of a step.
 func run(t *testing.T, s *workflowtest.Stores, id event.ID, handler string, result workflow.Result) {
 	t.Helper()
 	attempt, err := s.Workflow.Begin(t.Context(), queue.Job{Event: id, Handler: handler})
@@ -157,24 +156,24 @@ func TestFind(t *testing.T) {
 			limit  int
 			want   string
 		}{
-			{"all", history.Filter{}, "", 10, "76543210"},
-			{"newest", history.Filter{}, "", 3, "765"},
-			{"older than", history.Filter{}, "019a0020-0000-7000-8000-000000000002", 10, "10"},
-			{"by state", history.Filter{State: event.Dead}, "", 10, "321"},
-			{"by job", history.Filter{Job: "job-1-3"}, "", 10, "3"},
-			{"by the beginning of the job", history.Filter{Begins: "job-1"}, "", 10, "7531"},
-			{"by the beginning of the id", history.Filter{Begins: "019a0040"}, "", 10, "4"},
-			{"by nothing there is", history.Filter{Begins: "%"}, "", 10, ""},
-			{"by handler", history.Filter{Handler: "download"}, "", 10, "76543210"},
-			{"by handler, older than", history.Filter{Handler: "download"}, "019a0020-0000-7000-8000-000000000002", 10, "10"},
-			{"by handler and state", history.Filter{Handler: "download", State: event.Retrying}, "", 10, "4"},
-			{"by reason", history.Filter{Reason: event.ReasonExpired}, "", 10, "21"},
-			{"by handler and reason", history.Filter{Handler: "forward", Reason: event.ReasonAuth, State: event.Dead}, "", 10, "3"},
-			{"from", history.Filter{From: at(5)}, "", 10, "765"},
-			{"to", history.Filter{To: at(2)}, "", 10, "10"},
-			{"everything at once", history.Filter{
-				Handler: "download", Reason: event.ReasonExpired, State: event.Dead, Begins: "job", From: at(0), To: at(2),
-			}, "", 10, "1"},
+			{name: "all", filter: history.Filter{}, limit: 10, want: "76543210"},
+			{name: "newest", filter: history.Filter{}, limit: 3, want: "765"},
+			{name: "older than", filter: history.Filter{}, before: "019a0020-0000-7000-8000-000000000002", limit: 10, want: "10"},
+			{name: "by state", filter: history.Filter{State: event.Dead}, limit: 10, want: "321"},
+			{name: "by job", filter: history.Filter{Job: "job-1-3"}, limit: 10, want: "3"},
+			{name: "by the beginning of the job", filter: history.Filter{Prefix: "job-1"}, limit: 10, want: "7531"},
+			{name: "by the beginning of the id", filter: history.Filter{Prefix: "019a0040"}, limit: 10, want: "4"},
+			{name: "by nothing there is", filter: history.Filter{Prefix: "%"}, limit: 10, want: ""},
+			{name: "by handler", filter: history.Filter{Handler: "download"}, limit: 10, want: "76543210"},
+			{name: "by handler, older than", filter: history.Filter{Handler: "download"}, before: "019a0020-0000-7000-8000-000000000002", limit: 10, want: "10"},
+			{name: "by handler and state", filter: history.Filter{Handler: "download", State: event.Retrying}, limit: 10, want: "4"},
+			{name: "by reason", filter: history.Filter{Reason: event.ReasonExpired}, limit: 10, want: "21"},
+			{name: "by handler and reason", filter: history.Filter{Handler: "forward", Reason: event.ReasonAuth, State: event.Dead}, limit: 10, want: "3"},
+			{name: "from", filter: history.Filter{From: at(5)}, limit: 10, want: "765"},
+			{name: "to", filter: history.Filter{To: at(2)}, limit: 10, want: "10"},
+			{name: "everything at once", filter: history.Filter{
+				Handler: "download", Reason: event.ReasonExpired, State: event.Dead, Prefix: "job", From: at(0), To: at(2),
+			}, limit: 10, want: "1"},
 		}
 		for _, row := range rows {
 			lines, err := s.History.Find(t.Context(), row.filter, row.before, row.limit)
@@ -188,18 +187,18 @@ func TestFind(t *testing.T) {
 		}
 		lines, err := s.History.Find(t.Context(), history.Filter{Job: "job-1-3"}, "", 1)
 		if err != nil || len(lines) != 1 || lines[0].Images != 1 || lines[0].First == nil || *lines[0].First != 1 || lines[0].Failure.Handler != "forward" {
-			t.Errorf("got %+v, error %v", lines, err)
+			t.Errorf("items = %+v, error %v; want one with 1 image, number 1, and a failure of forward", lines, err)
 		}
 		if n, err := s.History.CountDead(t.Context(), history.Filter{Handler: "download"}, 10); n != 2 || err != nil {
-			t.Errorf("%d are dead, error %v", n, err)
+			t.Errorf("CountDead of download = %d, error %v; want 2", n, err)
 		}
 		if n, err := s.History.CountDead(t.Context(), history.Filter{State: event.Done}, 10); n != 0 || err != nil {
-			t.Errorf("%d are dead and done, error %v", n, err)
+			t.Errorf("CountDead of done events = %d, error %v; want 0", n, err)
 		}
-		tallies, err := s.History.StepCounts(t.Context())
-		if err != nil || tallies["download"].Dead != 2 || tallies["download"].Retrying != 1 || tallies["download"].Pending != 4 ||
-			tallies["download"].Reasons[event.ReasonExpired] != 2 || tallies["forward"].Dead != 1 {
-			t.Errorf("got %+v, error %v", tallies["download"], err)
+		counts, err := s.History.StepCounts(t.Context())
+		if err != nil || counts["download"].Dead != 2 || counts["download"].Retrying != 1 || counts["download"].Pending != 4 ||
+			counts["download"].Reasons[event.ReasonExpired] != 2 || counts["forward"].Dead != 1 {
+			t.Errorf("step counts of download = %+v, error %v; want 2 dead, 1 retrying, 4 pending; of forward 1 dead", counts["download"], err)
 		}
 		rates, err := s.History.Rates(t.Context(), begin, time.Hour)
 		var sum int64
@@ -209,13 +208,13 @@ func TestFind(t *testing.T) {
 			}
 		}
 		if err != nil || sum != 8 {
-			t.Errorf("rates %v, error %v", rates, err)
+			t.Errorf("rates = %v, error %v; want 8 events", rates, err)
 		}
 		if oldest, err := s.History.Oldest(t.Context()); err != nil || !oldest.Equal(at(0)) {
-			t.Errorf("the oldest is of %v, error %v", oldest, err)
+			t.Errorf("Oldest = %v, error %v; want %v", oldest, err, at(0))
 		}
-		if mark, err := s.History.ChangeToken(t.Context()); err != nil || mark.Newest == "" || mark.Counts[event.Dead] != 3 || mark.Deferred != 0 {
-			t.Errorf("mark %+v, error %v", mark, err)
+		if token, err := s.History.ChangeToken(t.Context()); err != nil || token.Newest == "" || token.Counts[event.Dead] != 3 || token.Deferred != 0 {
+			t.Errorf("change token = %+v, error %v; want a newest event, 3 dead, 0 deferred", token, err)
 		}
 	})
 }

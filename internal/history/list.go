@@ -9,7 +9,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// ListItem is an event as a list shows it.
+// ListItem is an event in a list.
 type ListItem struct {
 	Event
 	Failure      // of the filtered handler, else of a dead step, else of another; its Handler is "" if no step failed
@@ -17,7 +17,7 @@ type ListItem struct {
 	First   *int `json:"first,omitempty"` // number of the first image among the artifacts
 }
 
-// Failure says which step failed, and why.
+// Failure is the step that failed, and why.
 type Failure struct {
 	Handler   string       `json:"handler,omitempty"`
 	StepState event.Status `json:"-"`
@@ -25,39 +25,39 @@ type Failure struct {
 	Detail    string       `json:"detail,omitempty"`
 }
 
-// addFailures says of each event which step failed: that of the handler that was asked for, then a dead one, before others.
-func (s *Store) addFailures(ctx context.Context, at map[event.ID]*ListItem, ids []any, handler string) error {
+// addFailures sets the failure of each event: of the step of handler, else of a dead step, else of another.
+func (s *Store) addFailures(ctx context.Context, items map[event.ID]*ListItem, ids []any, handler string) error {
 	//nolint:gosec // numbered parameters only
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT event_id, handler, state, reason, detail FROM steps
 		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...)
 	if err != nil {
-		return database.Wrap("history: troubles", err)
+		return database.Wrap("history: failures", err)
 	}
-	return database.Wrap("history: troubles", database.ForEachRow(rows, func() error {
+	return database.Wrap("history: failures", database.ForEachRow(rows, func() error {
 		var id event.ID
-		var t Failure
-		err := rows.Scan(&id, &t.Handler, &t.StepState, &t.Reason, &t.Detail)
-		if line := at[id]; line != nil && t.precedes(line.Failure, handler) {
-			line.Failure = t
+		var f Failure
+		err := rows.Scan(&id, &f.Handler, &f.StepState, &f.Reason, &f.Detail)
+		if item := items[id]; item != nil && f.precedes(item.Failure, handler) {
+			item.Failure = f
 		}
 		return err
 	}))
 }
 
-// precedes says that it is to be told of instead of another that was found before.
-func (t Failure) precedes(found Failure, handler string) bool {
+// precedes reports whether f is shown instead of a failure that was found before.
+func (f Failure) precedes(found Failure, handler string) bool {
 	switch handler {
-	case found.Handler: // also when nothing was asked for and nothing found
+	case found.Handler: // also if both are ""
 		return handler == ""
-	case t.Handler:
+	case f.Handler:
 		return true
 	default:
-		return found.Handler == "" || t.StepState == event.Dead && found.StepState != event.Dead
+		return found.Handler == "" || f.StepState == event.Dead && found.StepState != event.Dead
 	}
 }
 
-// addImages counts the images of each event. They are in the order of artifacts, so that a number names the same one.
-func (s *Store) addImages(ctx context.Context, at map[event.ID]*ListItem, ids []any) error {
+// addImages counts the images of each event and finds the first one. Its number is that in the order of Artifacts.
+func (s *Store) addImages(ctx context.Context, items map[event.ID]*ListItem, ids []any) error {
 	//nolint:gosec // numbered parameters only
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT event_id, width FROM artifacts
 		WHERE event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, handler, position`, ids...)
@@ -69,9 +69,9 @@ func (s *Store) addImages(ctx context.Context, at map[event.ID]*ListItem, ids []
 		var id event.ID
 		var width int
 		err := rows.Scan(&id, &width)
-		if line := at[id]; line != nil && width > 0 {
-			if line.Images++; line.First == nil {
-				line.First = new(numbers[id])
+		if item := items[id]; item != nil && width > 0 {
+			if item.Images++; item.First == nil {
+				item.First = new(numbers[id])
 			}
 		}
 		numbers[id]++
@@ -79,7 +79,7 @@ func (s *Store) addImages(ctx context.Context, at map[event.ID]*ListItem, ids []
 	}))
 }
 
-// StepCounts counts the steps of one name that are not done.
+// StepCounts are the numbers of open and dead steps of one handler.
 type StepCounts struct {
 	Handler  string               `json:"-"`
 	Pending  int                  `json:"pending"`
@@ -90,15 +90,15 @@ type StepCounts struct {
 	Reasons  map[event.Reason]int `json:"reasons"`  // why steps are dead or retrying
 }
 
-// StepCounts counts the steps that are pending, running, retrying or dead.
+// StepCounts returns the numbers of open and dead steps by handler.
 func (s *Store) StepCounts(ctx context.Context) (map[string]*StepCounts, error) {
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `
 		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
 		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
-		UNION ALL SELECT handler, 'parked', '', count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
+		UNION ALL SELECT handler, 'deferred', '', count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 		UNION ALL SELECT handler, 'running', '', count(*) FROM steps WHERE state = 'running' GROUP BY handler`)
 	if err != nil {
-		return nil, database.Wrap("history: counts", err)
+		return nil, database.Wrap("history: step counts", err)
 	}
 	counts := map[string]*StepCounts{}
 	err = database.ForEachRow(rows, func() error { return addStepCount(rows, counts) })
@@ -112,33 +112,33 @@ func addStepCount(rows *sql.Rows, counts map[string]*StepCounts) error {
 	if err := rows.Scan(&name, &state, &reason, &n); err != nil {
 		return err
 	}
-	t := counts[name]
-	if t == nil {
-		t = &StepCounts{Handler: name, Reasons: map[event.Reason]int{}}
-		counts[name] = t
+	c := counts[name]
+	if c == nil {
+		c = &StepCounts{Handler: name, Reasons: map[event.Reason]int{}}
+		counts[name] = c
 	}
 	switch state {
 	case string(event.Pending):
-		t.Pending = n
+		c.Pending = n
 	case string(event.Running):
-		t.Running = n
-	case "parked":
-		t.Deferred = n
+		c.Running = n
+	case "deferred":
+		c.Deferred = n
 	case string(event.Retrying):
-		t.Retrying += n
+		c.Retrying += n
 	default:
-		t.Dead += n
+		c.Dead += n
 	}
 	if reason != "" {
-		t.Reasons[reason] += n
+		c.Reasons[reason] += n
 	}
 	return nil
 }
 
-// Oldest is when the oldest event was received of which a step is pending, running or retrying; zero if there is none.
+// Oldest returns the time when the oldest event with a pending, running or retrying step was received; zero if there is none.
 func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
 	var received sql.NullInt64
-	// By handler, as their indexes are: Postgres would else go through all steps from the oldest on until one is so.
+	// Grouped by handler, because the indexes begin with it. Otherwise Postgres reads all steps from the oldest on.
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT min(received_at) FROM events WHERE id IN (
 		SELECT min(event_id) FROM steps WHERE state = 'pending' GROUP BY handler
 		UNION SELECT min(event_id) FROM steps WHERE state = 'running' GROUP BY handler
@@ -146,8 +146,8 @@ func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
 	return database.FromMicros(received.Int64), database.Wrap("history: oldest", err)
 }
 
-// Rates counts the events received since a time by the bucket in which they were received, and
-// by their state. Buckets are whole multiples of their length since 1970.
+// Rates counts the events that were received since a time, by bucket and state. A bucket begins at a multiple of its length since
+// 1970.
 func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration) (map[time.Time]map[event.Status]int64, error) {
 	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT received_at / $1 AS bucket, state, count(*) FROM events
 		WHERE id >= $2 AND received_at >= $3 GROUP BY received_at / $1, state`,
@@ -172,11 +172,11 @@ func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration
 	return rates, database.Wrap("history: rates", err)
 }
 
-// maxTokenCount bounds what ChangeToken counts of each state.
+// maxTokenCount bounds the rows that ChangeToken counts of each state.
 const maxTokenCount = 10_000
 
-// ChangeToken changes with everything that becomes of steps through this store, and with nearly everything through others that have the
-// same database. It is quick: counts go up to a bound.
+// ChangeToken is a version of the lists and the overview: it differs after every change through this process, and after nearly every
+// change through another replica.
 type ChangeToken struct {
 	Writes   int64                  `json:"writes"`              // of this store, since it was opened
 	Changed  time.Time              `json:"changed_at,omitzero"` // when a step that failed or is retried last changed
@@ -186,36 +186,36 @@ type ChangeToken struct {
 	Disabled int64                  `json:"disabled"` // targets
 }
 
-// ChangeToken looks whether anything has happened.
-func (s *Store) ChangeToken(ctx context.Context) (m ChangeToken, err error) {
-	m.Writes, m.Counts = s.writer.Commits(), map[event.Status]int64{} // what is written while it is counted, changes the next one
+// ChangeToken returns the change token of now. Its counts are bounded, so that it takes milliseconds.
+func (s *Store) ChangeToken(ctx context.Context) (token ChangeToken, err error) {
+	token.Writes, token.Counts = s.writer.Commits(), map[event.Status]int64{} // first: a write during the queries changes the next token
 	count := func(rest string, values ...any) (n int64) {
 		if err == nil {
 			rest = "SELECT count(*) FROM (SELECT 1 FROM " + rest + " LIMIT $1) AS counted"
-			err = database.Wrap("history: mark", s.writer.DB.Reader.QueryRowContext(ctx, rest, append([]any{maxTokenCount}, values...)...).Scan(&n))
+			err = database.Wrap("history: change token", s.writer.DB.Reader.QueryRowContext(ctx, rest, append([]any{maxTokenCount}, values...)...).Scan(&n))
 		}
 		return n
 	}
 	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
-		m.Counts[state] = count("events WHERE state = $2", string(state))
+		token.Counts[state] = count("events WHERE state = $2", string(state))
 	}
-	m.Deferred, m.Disabled = count("steps WHERE deferred_at IS NOT NULL"), count("targets")
+	token.Deferred, token.Disabled = count("steps WHERE deferred_at IS NOT NULL"), count("targets")
 	if err != nil {
 		return ChangeToken{}, err
 	}
 	found, err := s.List(ctx, "", 1)
 	if err == nil && len(found) > 0 {
-		m.Newest = found[0].ID
+		token.Newest = found[0].ID
 	}
 	if err == nil {
-		m.Changed, err = s.changed(ctx)
+		token.Changed, err = s.changed(ctx)
 	}
-	return m, err
+	return token, err
 }
 
-// changed is when, of the steps that failed or fail, one changed last. All others change the counts, most often.
+// changed returns the time of the last change of a step with a failure. Other changes usually change the counts.
 func (s *Store) changed(ctx context.Context) (time.Time, error) {
 	var at sql.NullInt64
 	err := s.writer.DB.Reader.QueryRowContext(ctx, "SELECT max(changed_at) FROM steps WHERE reason <> ''").Scan(&at)
-	return database.FromMicros(at.Int64), database.Wrap("history: mark", err)
+	return database.FromMicros(at.Int64), database.Wrap("history: change token", err)
 }

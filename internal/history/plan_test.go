@@ -23,22 +23,22 @@ import (
 
 const (
 	planEvents = 20_000 // in Postgres, which reads small tables as a whole
-	// planRows is how many rows a query may look at, however many there are: the beginnings of jobs and of ids that are
-	// looked at, with a margin.
+	// planRows is the maximum number of rows that a query may read, whatever the size of the tables: maxLeading rows of two
+	// indexes, with a margin.
 	planRows = 5000
 )
 
-// asked is a query as the store asked it.
-type asked struct {
+// query is a query that a store has run.
+type query struct {
 	text   string
 	values []any
 }
 
-// recorder is a driver that hands queries on to another pool and keeps them in mind.
+// recorder is a driver that passes queries to another pool and records them.
 type recorder struct {
 	pool  *sql.DB
 	mutex sync.Mutex
-	list  []asked
+	list  []query
 }
 
 func (r *recorder) Connect(context.Context) (driver.Conn, error) { return r, nil }
@@ -49,19 +49,19 @@ func (r *recorder) Begin() (driver.Tx, error) { return nil, errors.ErrUnsupporte
 func (r *recorder) Close() error              { return nil }
 
 func (r *recorder) QueryContext(ctx context.Context, text string, values []driver.NamedValue) (driver.Rows, error) {
-	query := asked{text: text}
+	recorded := query{text: text}
 	for _, v := range values {
-		query.values = append(query.values, v.Value)
+		recorded.values = append(recorded.values, v.Value)
 	}
 	r.mutex.Lock()
-	r.list = append(r.list, query)
+	r.list = append(r.list, recorded)
 	r.mutex.Unlock()
-	rows, err := r.pool.QueryContext(ctx, text, query.values...) //nolint:rowserrcheck // Next does
-	return answered{rows}, err
+	rows, err := r.pool.QueryContext(ctx, text, recorded.values...) //nolint:rowserrcheck // Next does
+	return recordedRows{rows}, err
 }
 
-// take gives the queries since the last time.
-func (r *recorder) take() []asked {
+// take returns the queries since the last call.
+func (r *recorder) take() []query {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	list := r.list
@@ -69,17 +69,17 @@ func (r *recorder) take() []asked {
 	return list
 }
 
-// answered are the rows of the other pool.
-type answered struct{ rows *sql.Rows }
+// recordedRows are the rows of the other pool.
+type recordedRows struct{ rows *sql.Rows }
 
-func (a answered) Columns() []string {
+func (a recordedRows) Columns() []string {
 	names, _ := a.rows.Columns()
 	return names
 }
 
-func (a answered) Close() error { return a.rows.Close() }
+func (a recordedRows) Close() error { return a.rows.Close() }
 
-func (a answered) Next(values []driver.Value) error {
+func (a recordedRows) Next(values []driver.Value) error {
 	if !a.rows.Next() {
 		if err := a.rows.Err(); err != nil {
 			return err
@@ -93,14 +93,14 @@ func (a answered) Next(values []driver.Value) error {
 	return a.rows.Scan(into...)
 }
 
-// Every query behind the lists and the pages is led by an index on both databases, whatever is asked for, and in Postgres,
-// which tells, looks at a bounded number of rows. Only the count of all events looks at all of them.
+// Every query of the lists and pages uses an index on both databases, for every filter. In Postgres, which reports it, a
+// query reads a bounded number of rows. Only the count of all events reads all of them.
 func TestQueriesUseAnIndex(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		db := workflowtest.Open(t, place).DB
 		fillPlanned(t, db)
-		if db.Kind == database.SQLite { // which nobody tells how many rows there are of what
+		if db.Kind == database.SQLite { // before there are statistics
 			checkPlans(t, db)
 		}
 		if _, err := db.Writer.ExecContext(t.Context(), "ANALYZE"); err != nil {
@@ -116,44 +116,44 @@ func checkPlans(t *testing.T, db *database.DB) {
 	recorded := &database.DB{Kind: db.Kind, Writer: db.Writer, Reader: sql.OpenDB(r), Pool: db.Pool}
 	defer func() { _ = recorded.Reader.Close() }()
 	s := workflowtest.New(t, recorded, nil)
-	for name, ask := range planned(s) {
-		if err := ask(t.Context()); err != nil {
-			t.Errorf("%s: %v", name, err)
+	for name, run := range planned(s) {
+		if err := run(t.Context()); err != nil {
+			t.Errorf("%s: error = %v, want nil", name, err)
 		}
 		queries := r.take()
 		if len(queries) == 0 {
-			t.Errorf("%s: nothing was asked", name)
+			t.Errorf("%s: ran no query, want one", name)
 		}
 		for _, query := range queries {
 			if fault := explain(t, db, query); fault != "" {
-				t.Errorf("%s: %s\n%s %v", name, fault, query.text, query.values)
+				t.Errorf("%s: %s, want an index\n%s %v", name, fault, query.text, query.values)
 			}
 		}
 	}
 }
 
-// planned is everything that is asked for lists and pages, by what a person would call it.
+// planned returns everything that runs queries for lists and pages, by name.
 func planned(s *workflowtest.Stores) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"event":      func(ctx context.Context) error { _, err := s.History.Load(ctx, planID(500)); return err },
-		"job of one": func(ctx context.Context) error { _, err := s.History.Job(ctx, planID(500)); return err },
-		"tallies":    func(ctx context.Context) error { _, err := s.History.StepCounts(ctx); return err },
-		"oldest":     func(ctx context.Context) error { _, err := s.History.Oldest(ctx); return err },
-		"quarantine": func(ctx context.Context) error { _, err := s.Workflow.Quarantined(ctx); return err },
-		"mark":       func(ctx context.Context) error { _, err := s.History.ChangeToken(ctx); return err },
-		"targets":    func(ctx context.Context) error { _, err := s.Workflow.Targets(ctx); return err },
-		"pending":    func(ctx context.Context) error { _, err := s.Workflow.Pending(ctx, "download", 300); return err },
-		"unattended": func(ctx context.Context) error { _, err := s.Workflow.Unattended(ctx, nil); return err },
+		"event":        func(ctx context.Context) error { _, err := s.History.Load(ctx, planID(500)); return err },
+		"job of one":   func(ctx context.Context) error { _, err := s.History.Job(ctx, planID(500)); return err },
+		"step counts":  func(ctx context.Context) error { _, err := s.History.StepCounts(ctx); return err },
+		"oldest":       func(ctx context.Context) error { _, err := s.History.Oldest(ctx); return err },
+		"quarantine":   func(ctx context.Context) error { _, err := s.Workflow.Quarantined(ctx); return err },
+		"change token": func(ctx context.Context) error { _, err := s.History.ChangeToken(ctx); return err },
+		"targets":      func(ctx context.Context) error { _, err := s.Workflow.Targets(ctx); return err },
+		"pending":      func(ctx context.Context) error { _, err := s.Workflow.Pending(ctx, "download", 300); return err },
+		"unattended":   func(ctx context.Context) error { _, err := s.Workflow.Unattended(ctx, nil); return err },
 		"rates": func(ctx context.Context) error {
 			_, err := s.History.Rates(ctx, planTime(planEvents-1000), time.Minute)
 			return err
 		},
-		"expectations": func(ctx context.Context) error { _, err := s.Jobs.List(ctx, "", "", 50); return err },
-		"expectations that are lost": func(ctx context.Context) error {
+		"tracked jobs": func(ctx context.Context) error { _, err := s.Jobs.List(ctx, "", "", 50); return err },
+		"lost jobs": func(ctx context.Context) error {
 			_, err := s.Jobs.List(ctx, jobs.Lost, string(planID(planEvents)), 50)
 			return err
 		},
-		"expectation": func(ctx context.Context) error {
+		"tracked job": func(ctx context.Context) error {
 			_, err := s.Jobs.Find(ctx, string(planID(500)))
 			if errors.Is(err, workflow.ErrNotFound) {
 				err = nil
@@ -164,28 +164,28 @@ func planned(s *workflowtest.Stores) map[string]func(context.Context) error {
 		"due":            func(ctx context.Context) error { _, err := s.Jobs.AcquireDue(ctx, time.Minute, 50); return err },
 	}
 	states := []event.Status{"", event.Done, event.Dead, event.Retrying, event.Pending, event.Running, event.Quarantined}
-	asked := []history.Filter{
+	filters := []history.Filter{
 		{},
 		{Handler: "download"},
 		{Reason: event.ReasonExpired},
 		{Handler: "download", Reason: event.ReasonExpired},
 		{Handler: "forward", Reason: event.ReasonAuth},
 		{Job: "job-500"},
-		{Begins: "job-"},
-		{Begins: "zzz"},
-		{Begins: string(planID(500))[:8]},
-		{Handler: "download", Begins: "job-"},
-		{Handler: "download", Begins: "job-12"},
+		{Prefix: "job-"},
+		{Prefix: "zzz"},
+		{Prefix: string(planID(500))[:8]},
+		{Handler: "download", Prefix: "job-"},
+		{Handler: "download", Prefix: "job-12"},
 		{Handler: "publish"},
-		{Handler: "nobody"},
+		{Handler: "unknown"},
 		{Handler: "publish", From: planTime(100), To: planTime(5000)},
 		{From: planTime(100), To: planTime(200)},
 		{To: planTime(5000)},
 		{Handler: "download", To: planTime(5000)},
 		{Reason: event.ReasonExpired, From: planTime(100), To: planTime(5000)},
-		{Begins: "job-1", From: planTime(100), To: planTime(5000)},
+		{Prefix: "job-1", From: planTime(100), To: planTime(5000)},
 	}
-	for _, f := range asked {
+	for _, f := range filters {
 		for _, state := range states {
 			f := f
 			f.State = state
@@ -206,7 +206,7 @@ func planID(n int) event.ID {
 	return event.ID(fmt.Sprintf("%08x-%04x-7000-8000-%012d", at>>16, at&0xffff, n))
 }
 
-// fillPlanned adds events of all sorts. Most are done, as they are in life.
+// fillPlanned adds events in all states. Most are done.
 func fillPlanned(t *testing.T, db *database.DB) {
 	t.Helper()
 	tables := []*table{
@@ -226,12 +226,12 @@ func fillPlanned(t *testing.T, db *database.DB) {
 	insertAll(t, db, tables...)
 }
 
-// insertAll inserts what tables have gathered.
+// insertAll inserts the rows of tables.
 func insertAll(t *testing.T, db *database.DB, tables ...*table) {
 	t.Helper()
-	atOnce := 1000
+	perStatement := 1000
 	if db.Kind == database.SQLite {
-		atOnce = 40 // it looks for each parameter among all before it
+		perStatement = 40 // its parser is quadratic in the number of parameters
 	}
 	tx, err := db.Writer.BeginTx(t.Context(), nil)
 	if err != nil {
@@ -239,7 +239,7 @@ func insertAll(t *testing.T, db *database.DB, tables ...*table) {
 	}
 	defer func() { _ = tx.Rollback() }()
 	for _, table := range tables {
-		if err := table.insert(t.Context(), tx, atOnce); err != nil {
+		if err := table.insert(t.Context(), tx, perStatement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -250,14 +250,14 @@ func insertAll(t *testing.T, db *database.DB, tables ...*table) {
 
 func fillOne(n int, tables []*table) {
 	id, job, at := string(planID(n)), fmt.Sprint("job-", n), planTime(n).UnixMicro()
-	state, reason, waits, next, parked := event.Done, event.Reason(""), jobs.Arrived, any(nil), any(nil)
+	state, reason, waits, next, deferred := event.Done, event.Reason(""), jobs.Arrived, any(nil), any(nil)
 	switch {
 	case n%100 == 7:
 		state, reason = event.Dead, event.ReasonExpired
 	case n%300 == 11:
 		state, reason, next, waits = event.Retrying, event.ReasonTimeout, at, jobs.Lost
 		if n%600 == 11 {
-			parked = at
+			deferred = at
 		}
 	case n%700 == 13:
 		state, reason = event.Quarantined, event.ReasonNotVerified
@@ -271,9 +271,9 @@ func fillOne(n int, tables []*table) {
 		second = event.Done
 	}
 	tables[0].add(id, n, job, at, 300, string(state))
-	tables[1].add(id, "download", 0, string(state), at, next, parked, string(reason), at)
+	tables[1].add(id, "download", 0, string(state), at, next, deferred, string(reason), at)
 	tables[1].add(id, "forward", 1, string(second), at, nil, nil, "", at)
-	if n%500 == 7 { // one that few events have
+	if n%500 == 7 { // a handler that few events have
 		tables[1].add(id, "publish", 2, string(state), at, nil, nil, string(reason), at)
 	}
 	tables[2].add(id, "download", 1, at, string(state))
@@ -281,7 +281,7 @@ func fillOne(n int, tables []*table) {
 	tables[4].add(id, job, "registered", string(waits), at, next, at)
 }
 
-// table gathers rows and inserts them.
+// table collects rows and inserts them.
 type table struct {
 	name, columns string
 	rows          [][]any
@@ -289,10 +289,10 @@ type table struct {
 
 func (f *table) add(values ...any) { f.rows = append(f.rows, values) }
 
-func (f *table) insert(ctx context.Context, tx *sql.Tx, atOnce int) error {
+func (f *table) insert(ctx context.Context, tx *sql.Tx, perStatement int) error {
 	width := strings.Count(f.columns, ",") + 1
-	for first := 0; first < len(f.rows); first += atOnce {
-		rows := f.rows[first:min(first+atOnce, len(f.rows))]
+	for first := 0; first < len(f.rows); first += perStatement {
+		rows := f.rows[first:min(first+perStatement, len(f.rows))]
 		var values []any
 		for _, row := range rows {
 			values = append(values, row...)

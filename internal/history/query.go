@@ -81,22 +81,22 @@ func (f Filter) OnlyDead() (_ Filter, possible bool) {
 // how a job does is looked for apart: an index leads to either, but to no mixture of them.
 func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*conditions, error) {
 	kind, lead := s.writer.DB.Kind, f.stepsLead()
-	if f.Begins == "" {
+	if f.Prefix == "" {
 		return []*conditions{f.conditions(kind, before, lead)}, nil
 	}
 	ids := f.conditions(kind, before, lead)
-	ids.addBeginning(ids.id, f.Begins)
+	ids.addBeginning(ids.id, f.Prefix)
 	jobs, err := s.ofJobs(ctx, f, before)
 	if err != nil {
 		return nil, err
 	}
-	jobs.add("NOT ("+jobs.id+" >= ? AND "+jobs.id+" < ?)", database.SanitizeText(f.Begins), after(database.SanitizeText(f.Begins)))
+	jobs.add("NOT ("+jobs.id+" >= ? AND "+jobs.id+" < ?)", database.SanitizeText(f.Prefix), after(database.SanitizeText(f.Prefix)))
 	return []*conditions{ids, jobs}, nil
 }
 
 // ofJobs finds the events whose job begins as asked.
 func (s *Store) ofJobs(ctx context.Context, f Filter, before event.ID) (*conditions, error) {
-	begins := database.SanitizeText(f.Begins)
+	begins := database.SanitizeText(f.Prefix)
 	few, err := s.areFew(ctx, "events WHERE job >= $2 AND job < $3 ORDER BY job", begins, after(begins))
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *Store) ofJobs(ctx context.Context, f Filter, before event.ID) (*conditi
 		}
 	}
 	jobs := f.conditions(s.writer.DB.Kind, before, lead)
-	jobs.addBeginning("events.job || ''", f.Begins) // so that no index of jobs is gone through from its beginning to its end
+	jobs.addBeginning("events.job || ''", f.Prefix) // so that no index of jobs is gone through from its beginning to its end
 	return jobs, nil
 }
 

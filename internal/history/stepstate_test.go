@@ -11,8 +11,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
-// An event with one step that is dead and another that still goes on is dead. Whoever asks for a handler is told of its steps.
-func TestStatesOfTheStepsOfAHandler(t *testing.T) {
+// With a handler, a filter matches the state of its step, not that of the event.
+func TestFilterByStepState(t *testing.T) {
 	t.Parallel()
 	expired, auth := workflow.Result{State: event.Dead, Reason: event.ReasonExpired}, workflow.Result{State: event.Dead, Reason: event.ReasonAuth}
 	retrying := workflow.Result{State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now()}
@@ -26,21 +26,21 @@ func TestStatesOfTheStepsOfAHandler(t *testing.T) {
 		want   string
 		dead   int
 	}{
-		{"all of a handler", history.Filter{Handler: "forward"}, "543210", 1},
-		{"of nobody", history.Filter{Handler: "nobody"}, "", 0},
-		{"retrying beside a dead one", history.Filter{Handler: "forward", State: event.Retrying}, "0", 0},
-		{"pending beside a dead one", history.Filter{Handler: "forward", State: event.Pending}, "1", 0},
-		{"running beside a dead one", history.Filter{Handler: "forward", State: event.Running}, "2", 0},
-		{"dead", history.Filter{Handler: "forward", State: event.Dead}, "3", 1},
-		{"done beside any", history.Filter{Handler: "forward", State: event.Done}, "54", 0},
-		{"done beside a dead one", history.Filter{Handler: "download", State: event.Done}, "43", 0},
-		{"retrying beside a done one", history.Filter{Handler: "download", State: event.Retrying}, "5", 0},
-		{"the reason of another", history.Filter{Handler: "forward", Reason: event.ReasonExpired}, "", 0},
-		{"a reason that is not dead", history.Filter{Handler: "forward", Reason: event.ReasonTimeout}, "0", 0},
-		{"a reason", history.Filter{Handler: "download", Reason: event.ReasonExpired}, "210", 3},
-		{"by job", history.Filter{Handler: "forward", State: event.Retrying, Job: "job-0"}, "0", 0},
-		{"by the beginning of the job", history.Filter{Handler: "forward", State: event.Retrying, Begins: "job-"}, "0", 0},
-		{"events", history.Filter{State: event.Dead}, "3210", 4},
+		{name: "all of a handler", filter: history.Filter{Handler: "forward"}, want: "543210", dead: 1},
+		{name: "unknown handler", filter: history.Filter{Handler: "unknown"}, want: ""},
+		{name: "retrying beside a dead one", filter: history.Filter{Handler: "forward", State: event.Retrying}, want: "0"},
+		{name: "pending beside a dead one", filter: history.Filter{Handler: "forward", State: event.Pending}, want: "1"},
+		{name: "running beside a dead one", filter: history.Filter{Handler: "forward", State: event.Running}, want: "2"},
+		{name: "dead", filter: history.Filter{Handler: "forward", State: event.Dead}, want: "3", dead: 1},
+		{name: "done beside any", filter: history.Filter{Handler: "forward", State: event.Done}, want: "54"},
+		{name: "done beside a dead one", filter: history.Filter{Handler: "download", State: event.Done}, want: "43"},
+		{name: "retrying beside a done one", filter: history.Filter{Handler: "download", State: event.Retrying}, want: "5"},
+		{name: "the reason of another", filter: history.Filter{Handler: "forward", Reason: event.ReasonExpired}, want: ""},
+		{name: "a reason that is not dead", filter: history.Filter{Handler: "forward", Reason: event.ReasonTimeout}, want: "0"},
+		{name: "a reason", filter: history.Filter{Handler: "download", Reason: event.ReasonExpired}, want: "210", dead: 3},
+		{name: "by job", filter: history.Filter{Handler: "forward", State: event.Retrying, Job: "job-0"}, want: "0"},
+		{name: "by the beginning of the job", filter: history.Filter{Handler: "forward", State: event.Retrying, Prefix: "job-"}, want: "0"},
+		{name: "events", filter: history.Filter{State: event.Dead}, want: "3210", dead: 4},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
@@ -58,16 +58,16 @@ func TestStatesOfTheStepsOfAHandler(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", row.name, got, row.want)
 			}
 			if n, err := s.History.CountDead(t.Context(), row.filter, 100); n != row.dead || err != nil {
-				t.Errorf("%s: %d are dead, want %d, error %v", row.name, n, row.dead, err)
+				t.Errorf("%s: CountDead = %d, error %v; want %d", row.name, n, err, row.dead)
 			}
 		}
 		lines, err := s.History.Find(t.Context(), history.Filter{Handler: "forward", State: event.Retrying}, "", 1)
 		if err != nil || len(lines) != 1 || lines[0].State != event.Dead || lines[0].Failure.Reason != event.ReasonTimeout {
-			t.Errorf("it is told of %+v, error %v", lines, err)
+			t.Errorf("items = %+v, error %v; want one dead event with the reason %s", lines, err, event.ReasonTimeout)
 		}
-		tallies, err := s.History.StepCounts(t.Context())
-		if got := tallies["forward"]; err != nil || got == nil || got.Pending != 1 || got.Running != 1 || got.Retrying != 1 || got.Dead != 1 {
-			t.Errorf("tally %+v, error %v", got, err)
+		counts, err := s.History.StepCounts(t.Context())
+		if got := counts["forward"]; err != nil || got == nil || got.Pending != 1 || got.Running != 1 || got.Retrying != 1 || got.Dead != 1 {
+			t.Errorf("step counts = %+v, error %v; want 1 pending, running, retrying and dead each", got, err)
 		}
 	})
 }
@@ -83,12 +83,12 @@ func bring(t *testing.T, s *workflowtest.Stores, n int, handler string, to workf
 	}
 }
 
-// What goes on beside a dead step waits as all else does.
+// Oldest counts open steps of events that have a dead step.
 func TestOldestBesideADeadStep(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]workflow.Result{
 		"pending": {State: event.Pending}, "running": {State: event.Running},
-		"retrying": {State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now().Add(time.Hour)}, "parked": deferredFor(time.Hour),
+		"retrying": {State: event.Retrying, Reason: event.ReasonTimeout, NextAt: time.Now().Add(time.Hour)}, "deferred": deferredFor(time.Hour),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +102,7 @@ func TestOldestBesideADeadStep(t *testing.T) {
 				bring(t, s, 1, "download", workflow.Result{State: event.Dead, Reason: event.ReasonExpired})
 				bring(t, s, 1, "forward", other)
 				if oldest, err := s.History.Oldest(t.Context()); err != nil || !oldest.Equal(first.Received) {
-					t.Errorf("the oldest is of %v, want %v, error %v", oldest, first.Received, err)
+					t.Errorf("Oldest = %v, error %v; want %v", oldest, err, first.Received)
 				}
 			})
 		})
