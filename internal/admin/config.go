@@ -37,7 +37,8 @@ func (c Config) Validate() error {
 	case token == "":
 		return nil
 	case len(token) < minTokenLength || len(token) > maxTokenLength:
-		return &configtypes.Conflict{Name: "TOKEN", Text: "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"}
+		text := "must have from " + strconv.Itoa(minTokenLength) + " to " + strconv.Itoa(maxTokenLength) + " characters"
+		return &configtypes.Conflict{Name: "TOKEN", Text: text}
 	case !sanitize.IsPlainASCII(token):
 		return &configtypes.Conflict{Name: "TOKEN", Text: "must not have spaces or characters outside ASCII"}
 	}

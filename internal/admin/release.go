@@ -35,7 +35,7 @@ func (a *Admin) releaseOne(r *http.Request, action string, did notice, do func(c
 	if err := do(r.Context(), id); err != nil {
 		return result{}, err
 	}
-	a.deps.Log.Info().Str("event", string(id)).Str("action", action).Msg("quarantined event released")
+	a.deps.Log.Info().Str("event", string(id)).Str("action", action).Msg("quarantine action done")
 	body := struct {
 		ID     event.ID `json:"id"`
 		Action string   `json:"action"`
@@ -47,7 +47,7 @@ func (a *Admin) releaseOne(r *http.Request, action string, did notice, do func(c
 func (a *Admin) releaseMany(r *http.Request, action string, did notice, do func(context.Context) (int, error)) (result, error) {
 	count, err := do(context.WithoutCancel(r.Context()))
 	if err == nil || count > 0 {
-		a.deps.Log.Info().Int("events", count).Str("action", action).Msg("quarantined events released")
+		a.deps.Log.Info().Int("events", count).Str("action", action).Msg("quarantine action done")
 	}
 	body := struct {
 		Events int    `json:"events"`

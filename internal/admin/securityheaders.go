@@ -9,21 +9,20 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
-// policy is what a page of ours may do: nothing but what comes from here, and no script or style
-// within the page.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+// contentSecurityPolicy allows only resources of this listener, and neither scripts nor styles within a page.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // secure sets the security headers of every response and refuses requests that the page of another site makes a browser send.
 func (a *Admin) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Security-Policy", policy)
+		header.Set("Content-Security-Policy", contentSecurityPolicy)
 		header.Set("X-Frame-Options", "DENY")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		header.Set("Cache-Control", "no-store") // unless an answer says otherwise: who has logged out cannot go back
+		header.Set("Cache-Control", "no-store") // the default, so that no page is shown from the cache after a logout
 		switch {
 		case !a.serves(r.Host):
 			problem.Write(w, r, &problem.Error{
@@ -37,9 +36,8 @@ func (a *Admin) secure(next http.Handler) http.Handler {
 	})
 }
 
-// serves says whether a request for this host is meant for us. Without a token it must be a name of
-// this machine: a stranger's page whose name was made to point here (DNS rebinding) still
-// sends its own. With a token it would have to know that.
+// serves reports whether requests for a host are served. Without a token only loopback names are, against DNS rebinding: a page
+// whose host name resolves to this machine sends its own name.
 func (a *Admin) serves(host string) bool {
 	if a.auth.required() {
 		return true

@@ -47,9 +47,6 @@ func openDataFolder(path string) (*dataFolder, error) {
 	return &dataFolder{path: absolute, lock: lock}, nil
 }
 
-// file is the path of a name in the folder.
-func (d *dataFolder) file(name string) string { return filepath.Join(d.path, name) }
-
 // sync syncs the folder, so that the names of new files survive a crash.
 func (d *dataFolder) sync() error {
 	if err := blobstore.SyncFolder(d.path); err != nil {
