@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/problem"
@@ -80,15 +81,59 @@ func (s *Server) recoverPanic(l *requestLog, r *http.Request) {
 func (s *Server) finish(l *requestLog, r *http.Request) {
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
 	s.metrics.count(r, pattern, l.response.status, time.Since(l.started))
-	line := s.log.Info()
-	if s.routine(r, pattern, l.response.status) {
-		line = s.log.Debug()
-	}
-	if line.Enabled() {
+	if line := s.accessLine(l, r, pattern); line.Enabled() {
 		l.describe(line, r, pattern)
 		line.Msg(l.message())
 	}
 	l.response.lingerClose(r)
+}
+
+// accessLine returns an access log line at the level of the request: debug for routine requests, warn for failures of ours.
+// Refusals of tokens and warnings are limited by rate.
+func (s *Server) accessLine(l *requestLog, r *http.Request, pattern string) *zerolog.Event {
+	if s.routine(r, pattern, l.response.status) {
+		return s.log.Debug()
+	}
+	switch l.info.Problem {
+	case problem.CodeUnauthorized:
+		ok, dropped := s.unauthorizedLog.allow()
+		if !ok {
+			return s.log.Debug()
+		}
+		return s.log.Info().Int("dropped_lines", dropped)
+	case problem.CodeUnavailable, problem.CodeInternal:
+		if ok, dropped := s.ownFaultLog.allow(); ok && !s.draining.Load() {
+			return s.log.Warn().Int("dropped_lines", dropped)
+		}
+	}
+	return s.log.Info()
+}
+
+// logLimit bounds the lines of one kind to maxLines in a minute.
+type logLimit struct {
+	mutex   sync.Mutex
+	began   time.Time
+	lines   int
+	dropped int
+}
+
+// maxLines is the number of lines of one kind in a minute.
+const maxLines = 10
+
+// allow reports whether a line may be written now, and how many were dropped since the last one.
+func (l *logLimit) allow() (ok bool, dropped int) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if now := time.Now(); now.Sub(l.began) >= time.Minute {
+		l.began, l.lines = now, 0
+	}
+	if l.lines == maxLines {
+		l.dropped++
+		return false, 0
+	}
+	l.lines++
+	dropped, l.dropped = l.dropped, 0
+	return true, dropped
 }
 
 func (l *requestLog) message() string {

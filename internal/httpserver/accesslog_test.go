@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 )
 
 const someToken = "token-that-must-not-be-logged"
@@ -123,4 +127,53 @@ func TestPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 		t.Error("got a complete response of a handler that panicked, want an error")
 	}
 	server.lines.next(t, "panic while serving request")
+}
+
+// TestRefusalsAreLoggedByRate is faults D11 and F8: lines about wrong tokens and about failures of ours are limited.
+func TestRefusalsAreLoggedByRate(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name         string
+		code         problem.Code
+		limited, all string // levels of the first ten lines, and of the others
+	}{
+		{"D11 wrong token", problem.CodeUnauthorized, "info", "debug"},
+		{"F8 store away", problem.CodeUnavailable, "warn", "info"},
+		{"F8 panic", problem.CodeInternal, "warn", "info"},
+		{"conflict", problem.CodeConflict, "info", "info"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			lines := make(logLines, 1024)
+			server, err := httpserver.New(config(), httpserver.Deps{Log: zerolog.New(lines), Webhook: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				problem.Write(w, r, &problem.Error{Code: row.code})
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			router := server.Router()
+			for i := range 15 {
+				router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, event.WebhookPath, http.NoBody))
+				want := row.limited
+				if i >= 10 {
+					want = row.all
+				}
+				if line := lines.access(t); line["level"] != want {
+					t.Errorf("line %d = %v, want level %s", i, line, want)
+				}
+			}
+			registry := prometheus.NewRegistry()
+			registry.MustRegister(server.Collectors()...)
+			families, err := registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, family := range families {
+				if got := family.GetMetric()[0].GetCounter().GetValue(); family.GetName() == "receiver_http_requests_total" && got != 15 {
+					t.Errorf("requests counted = %v, want 15", got)
+				}
+			}
+		})
+	}
 }

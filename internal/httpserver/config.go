@@ -14,9 +14,9 @@ type Config struct {
 	ReadHeaderTimeout  time.Duration        `envconfig:"HTTP_READ_HEADER_TIMEOUT" default:"5s" range:"1s..1m" desc:"deadline of the header section"`
 	ReadTimeout        time.Duration        `envconfig:"HTTP_READ_TIMEOUT" default:"60s" range:"1s..10m" desc:"deadline of a whole request"`
 	WriteTimeout       time.Duration        `envconfig:"HTTP_WRITE_TIMEOUT" default:"75s" range:"2s..15m" desc:"deadline of the response, from the header section of the request; more than HTTP_READ_TIMEOUT"`
-	IdleTimeout        time.Duration        `envconfig:"HTTP_IDLE_TIMEOUT" default:"120s" range:"1s..1h" desc:"time that an idle connection stays open"`
+	IdleTimeout        time.Duration        `envconfig:"HTTP_IDLE_TIMEOUT" default:"620s" range:"1s..1h" desc:"time that an idle connection stays open; longer than proxies keep theirs, of which Google has the longest, 600s"`
 	MaxHeaderBytes     configtypes.Size     `envconfig:"HTTP_MAX_HEADER_BYTES" default:"32KiB" range:"4KiB..1MiB" desc:"largest header section, request line included"`
-	MaxConnections     int                  `envconfig:"HTTP_MAX_CONNECTIONS" default:"10000" range:"16..1000000" desc:"open connections; a new one beyond the limit is closed"`
+	MaxConnections     int                  `envconfig:"HTTP_MAX_CONNECTIONS" default:"10000" range:"16..1000000" desc:"open connections; at the limit, the oldest idle one is closed for a new one"`
 }
 
 // Validate returns a *configtypes.Conflict if two values contradict each other.

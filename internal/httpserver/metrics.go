@@ -13,6 +13,8 @@ import (
 type metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	malformed *prometheus.CounterVec
+	closed    *prometheus.CounterVec
 }
 
 func newMetrics(listener string) *metrics {
@@ -25,6 +27,12 @@ func newMetrics(listener string) *metrics {
 			Name: "receiver_http_request_duration_seconds", Help: "Time from the header section of the request to the end of the response.", ConstLabels: labels,
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}, []string{"route"}),
+		malformed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "receiver_http_malformed_requests_total", Help: "Requests refused before they reached a route, such as TLS on a plain port.", ConstLabels: labels,
+		}, []string{"reason"}),
+		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "receiver_http_connections_closed_total", Help: "Connections closed because of the limit of connections.", ConstLabels: labels,
+		}, []string{"reason"}),
 	}
 }
 
@@ -37,5 +45,5 @@ func (m *metrics) count(r *http.Request, pattern string, status int, took time.D
 
 // Collectors returns the metrics of the listener.
 func (s *Server) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{s.metrics.requests, s.metrics.durations}
+	return []prometheus.Collector{s.metrics.requests, s.metrics.durations, s.metrics.malformed, s.metrics.closed}
 }

@@ -46,6 +46,8 @@ type Server struct {
 	metrics   *metrics
 	draining  atomic.Bool
 
+	unauthorizedLog, ownFaultLog, malformedLog, closedLog logLimit
+
 	http    *http.Server
 	cancel  context.CancelFunc // cancels the contexts of requests
 	started atomic.Bool
@@ -105,6 +107,7 @@ func (s *Server) build() error {
 		MaxHeaderBytes:               int(config.MaxHeaderBytes) + headerSlack,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     telemetry.NewStandard(s.log, zerolog.WarnLevel),
+		ConnState:                    connState,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 	}
 	return nil
@@ -118,7 +121,7 @@ func (s *Server) Start(ctx context.Context) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpserver: listen: %w", err)
 	}
-	limited, err := limitConns(listener, s.config.MaxConnections)
+	limited, err := limitConns(listener, s.config.MaxConnections, s.logClosed, s.logMalformed)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -158,9 +158,13 @@ func TestSlowHeaderSectionHasADeadline(t *testing.T) {
 	if answer, err := io.ReadAll(connection); err != nil || len(answer) > 0 {
 		t.Errorf("response to a slow header section = %q (%v), want none", answer, err)
 	}
+	if line := server.lines.next(t, "malformed request refused"); line["reason"] != "no_request" {
+		t.Errorf("line = %v, want reason no_request", line)
+	}
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
+// TestOldestIdleConnectionGivesWay is fault D2: idle connections up to the limit lock nobody out.
+func TestOldestIdleConnectionGivesWay(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.MaxConnections = 3
@@ -170,13 +174,39 @@ func TestConnectionsAreBounded(t *testing.T) {
 		held[i] = server.dial(t)
 		askLive(t, held[i])
 	}
+	askLive(t, held[0]) // held[1] is the oldest now
+	askLive(t, server.dial(t))
+	if _, err := held[1].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read error of the oldest idle connection = %v, want it closed", err)
+	}
+	askLive(t, held[0])
+	askLive(t, held[2])
+	if line := server.lines.next(t, "connection closed at the limit of connections"); line["reason"] != "idle" || line["level"] != "warn" {
+		t.Errorf("line = %v, want reason idle at warn", line)
+	}
+}
+
+// TestActiveConnectionsAreBounded has the limit of connections with a request in progress.
+func TestActiveConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	c := config()
+	c.MaxConnections = 3
+	entered, leave := make(chan struct{}), make(chan struct{})
+	server := start(t, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-leave
+		accept(w, r)
+	}))
+	for range c.MaxConnections {
+		_, _ = io.WriteString(server.dial(t), "POST /webhooks/deep-image HTTP/1.1\r\nHost: receiver\r\nContent-Length: 0\r\n\r\n")
+		<-entered
+	}
 	surplus := server.dial(t)
 	if _, err := surplus.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read error of a connection beyond the limit = %v, want it closed", err)
 	}
-	askLive(t, held[0])
-	_ = held[0].Close()
-	for began := time.Now(); time.Since(began) < waitLimit; { // the server notices the close a moment later
+	close(leave)
+	for began := time.Now(); time.Since(began) < waitLimit; { // the server notices the end of a request a moment later
 		connection := server.dial(t)
 		_, _ = io.WriteString(connection, "GET /livez HTTP/1.1\r\nHost: receiver\r\n\r\n")
 		_, err := connection.Read(make([]byte, 1))
@@ -185,7 +215,46 @@ func TestConnectionsAreBounded(t *testing.T) {
 			return
 		}
 	}
-	t.Error("got no connection after another one was closed, want one")
+	t.Error("got no connection after the requests finished, want one")
+}
+
+// TestMalformedRequests is fault A11: what net/http refuses by itself leaves a log line with the reason.
+func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ name, sent, want string }{
+		{"A11 PROXY line", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nPOST /webhooks/deep-image HTTP/1.1\r\nHost: receiver\r\n\r\n", "proxy_protocol"},
+		{"A11 PROXY version 2", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c", "proxy_protocol"},
+		{"A11 TLS", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03abcdefgh", "tls"},
+		{"A11 TLS with a line break", "\x16\x03\x01\x00\xa5\n\x01\x00\x00\xa1\n\n", "tls"},
+		{"A11 no Host", "POST /webhooks/deep-image HTTP/1.1\r\n\r\n", "host"},
+		{"A11 two Hosts", "POST /webhooks/deep-image HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "syntax"},
+		{"A11 no HTTP", "hello\r\n\r\n", "syntax"},
+		{"A11 space in a header name", "POST / HTTP/1.1\r\nHost: a\r\nBad Name: 1\r\n\r\n", "syntax"},
+		{"A11 unknown transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "transfer_coding"},
+		{"A11 large header section", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", "header_section"},
+		{"A11 header section cut off", "POST /webh", "syntax"},
+		{"A11 after a good request", "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", "host"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, config(), http.HandlerFunc(accept))
+			connection := server.dial(t)
+			_, _ = io.WriteString(connection, row.sent)
+			half, ok := connection.(*net.TCPConn)
+			if !ok {
+				t.Fatalf("connection is a %T, want a *net.TCPConn", connection)
+			}
+			_ = half.CloseWrite()
+			line := server.lines.next(t, "malformed request refused")
+			if line["reason"] != row.want || line["remote"] != "127.0.0.1" || line["level"] != "info" {
+				t.Errorf("line = %v, want reason %s from 127.0.0.1 at info", line, row.want)
+			}
+			if text := fmt.Sprint(line); strings.Contains(text, "webh") {
+				t.Errorf("line = %v, want nothing of the request in it", line)
+			}
+		})
+	}
 }
 
 func askLive(t *testing.T, connection net.Conn) {
