@@ -2,9 +2,14 @@ package handler
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"image/jpeg"
+	"io"
 	"strings"
+	"sync"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -17,22 +22,56 @@ type ImageLimits struct {
 	MaxBytes  int64
 	MaxPixels int64
 	Variables string // prefix of the variables that set them, for errors: RECEIVER_DOWNLOAD
+	// Decoding is held while an image without its end marker is decoded. Without it such images are refused.
+	Decoding *sync.Mutex
 }
 
-// FetchImage fetches url into the spool and inspects the image. Its error is classified.
-func FetchImage(ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool) (imagefile.Image, error) {
-	if err := client.Get(ctx, fetch.Request{URL: url, MaxBytes: limits.MaxBytes}, spool); err != nil {
-		return imagefile.Image{}, FetchFailure(err, limits.Variables+"_MAX_BYTES")
+// FetchImage fetches url into the spool and inspects the image. Its error is classified. An image that lacks nothing but
+// its end marker is accepted if its pixels decode to the last and the host sends the same bytes again: its writer left
+// the marker out. The note says so.
+func FetchImage(ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool) (image imagefile.Image, note string, err error) {
+	request := fetch.Request{URL: url, MaxBytes: limits.MaxBytes}
+	if err := client.Get(ctx, request, spool); err != nil {
+		return imagefile.Image{}, "", FetchFailure(err, limits.Variables+"_MAX_BYTES")
 	}
-	image, err := imagefile.Inspect(spool, spool.Size())
+	image, err = imagefile.Inspect(spool, spool.Size())
+	if errors.Is(err, imagefile.ErrNoEnd) && limits.hasAllPixels(spool, image) {
+		again := sha256.New()
+		if failed := client.Get(ctx, request, again); failed != nil {
+			return imagefile.Image{}, "", FetchFailure(failed, limits.Variables+"_MAX_BYTES")
+		}
+		if hex.EncodeToString(again.Sum(nil)) == spool.SHA256() {
+			note, err = "The image has no end marker. Its pixels are complete and the host sent the same bytes twice, so it was accepted.", nil
+		}
+	}
 	if err != nil {
-		return imagefile.Image{}, imageFailure(err, spool)
+		return imagefile.Image{}, "", imageFailure(err, spool)
 	}
 	if image.Pixels() > limits.MaxPixels {
-		return imagefile.Image{}, Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d (%s_MAX_PIXELS is the limit)",
+		return imagefile.Image{}, "", Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d (%s_MAX_PIXELS is the limit)",
 			image.Width, image.Height, limits.MaxPixels, limits.Variables))
 	}
-	return image, nil
+	return image, note, nil
+}
+
+// maxDecodedPixels bounds the image that is decoded to see whether it is complete: 48 MiB at most.
+const maxDecodedPixels = 16 << 20
+
+// hasAllPixels reports whether a JPEG without its end marker has all its pixels. It decodes one image at a time. One that is
+// progressive or larger than maxDecodedPixels takes too much memory and is not decoded.
+func (l ImageLimits) hasAllPixels(spool *blobstore.Spool, image imagefile.Image) bool {
+	if l.Decoding == nil || image.MediaType != "image/jpeg" || image.Pixels() > maxDecodedPixels {
+		return false
+	}
+	frame, err := imagefile.JPEGFrame(spool, spool.Size())
+	if err != nil || frame.Progressive {
+		return false
+	}
+	l.Decoding.Lock()
+	defer l.Decoding.Unlock()
+	const end = "\xff\xd9"
+	_, err = jpeg.Decode(io.MultiReader(io.NewSectionReader(spool, 0, spool.Size()), strings.NewReader(end)))
+	return err == nil
 }
 
 // Renewal replaces the result URL of a job that has expired or is missing. It asks the vendor at most once. It belongs

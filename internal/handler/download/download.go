@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -47,7 +49,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	}
 	return &Handler{
 		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
-		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD"},
+		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{}},
 	}, nil
 }
 
@@ -58,8 +60,15 @@ func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) 
 func (h *Handler) Close() error { return h.bucket.Close() }
 
 // Handle stores every image of the event that is not stored yet, and then the manifest. An image that fails does not
-// keep the others from being stored. The artifacts of the outcome are durable in the bucket.
+// keep the others from being stored. The artifacts of the outcome are durable in the bucket. After a person has replayed
+// the event, it also looks at what is recorded as stored, and stores again what is missing or changed.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	if e.Recheck {
+		var err error
+		if e.Artifacts, err = h.intact(ctx, e.Artifacts); err != nil {
+			return handler.Outcome{}, err
+		}
+	}
 	renewal := handler.NewRenewal(h.refresh, e.Job)
 	results, omitted := e.Images()
 	outcome := handler.Outcome{}
@@ -70,8 +79,8 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 		}
 		results, outcome.ResultURL = []event.Result{result}, result.URL
 	}
-	stored, failures := h.images(ctx, e, results, renewal)
-	outcome.Artifacts = stored
+	stored, notes, failures := h.images(ctx, e, results, renewal)
+	outcome.Artifacts, outcome.Detail = stored, strings.Join(slices.Compact(notes), " ")
 	switch {
 	case ctx.Err() != nil:
 		return outcome, interruption(ctx, failures)
@@ -91,7 +100,9 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 }
 
 // images stores the images that are not stored yet, until the context ends.
-func (h *Handler) images(ctx context.Context, e event.Event, results []event.Result, renewal *handler.Renewal) (stored []event.Artifact, failures []failure) {
+func (h *Handler) images(
+	ctx context.Context, e event.Event, results []event.Result, renewal *handler.Renewal,
+) (stored []event.Artifact, notes []string, failures []failure) {
 	names := namesOf(results)
 	for index, result := range results {
 		source := event.RedactURL(result.URL)
@@ -102,8 +113,9 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 			break
 		}
 		var artifact event.Artifact
+		var note string
 		err := renewal.Fetch(ctx, result, len(results), func(url string) (err error) {
-			artifact, err = h.image(ctx, place{event: e, index: index, name: names[index]}, url)
+			artifact, note, err = h.image(ctx, place{event: e, index: index, name: names[index]}, url)
 			return err
 		})
 		if err != nil {
@@ -112,8 +124,11 @@ func (h *Handler) images(ctx context.Context, e event.Event, results []event.Res
 		}
 		artifact.Source = source
 		stored = append(stored, artifact)
+		if note != "" {
+			notes = append(notes, note)
+		}
 	}
-	return stored, failures
+	return stored, notes, failures
 }
 
 // has reports whether an artifact of this handler is recorded already. A URL with another signature is the same image.

@@ -2,7 +2,10 @@ package download
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"strings"
 	"time"
 
@@ -18,21 +21,59 @@ type place struct {
 	name  name
 }
 
-// image fetches and stores one result. The artifact lacks its source. The error is classified.
-func (h *Handler) image(ctx context.Context, p place, url string) (event.Artifact, error) {
+// image fetches and stores one result. The artifact lacks its source. The note is for the history. The error is classified.
+func (h *Handler) image(ctx context.Context, p place, url string) (artifact event.Artifact, note string, err error) {
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {
-		return event.Artifact{}, storeFailure(err)
+		return event.Artifact{}, "", storeFailure(err)
 	}
 	defer func() { _ = spool.Close() }() // leftover files are removed at the next start
-	image, err := handler.FetchImage(ctx, h.fetch, url, h.limits, spool)
+	image, note, err := handler.FetchImage(ctx, h.fetch, url, h.limits, spool)
 	if err != nil {
-		return event.Artifact{}, err
+		return event.Artifact{}, "", err
 	}
 	key := h.template.keyOf(p.event, p.name, p.index, strings.TrimPrefix(image.Extension, "."))
-	artifact, err := h.put(ctx, spool, image.MediaType, key, withHash(key, spool.SHA256()))
+	artifact, err = h.put(ctx, spool, image.MediaType, key, withHash(key, spool.SHA256()))
 	artifact.Index, artifact.Width, artifact.Height = p.index, image.Width, image.Height
-	return artifact, err
+	return artifact, note, err
+}
+
+// intact returns the artifacts without those of this handler that are missing in the bucket or changed there. The error is classified.
+func (h *Handler) intact(ctx context.Context, artifacts []event.Artifact) ([]event.Artifact, error) {
+	kept := make([]event.Artifact, 0, len(artifacts))
+	for _, a := range artifacts {
+		if a.Handler == Name {
+			ok, err := h.isIntact(ctx, a)
+			if err != nil {
+				return nil, storeFailure(err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		kept = append(kept, a)
+	}
+	return kept, nil
+}
+
+// isIntact reports whether the bucket holds an artifact, with its length and its SHA-256.
+func (h *Handler) isIntact(ctx context.Context, a event.Artifact) (bool, error) {
+	object, err := h.bucket.Open(ctx, a.Key)
+	if errors.Is(err, blobstore.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = object.Close() }()
+	if object.Bytes != a.Bytes {
+		return false, nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, object); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == a.SHA256, nil
 }
 
 // put stores the spool under the first of the keys that is free or has the same content.

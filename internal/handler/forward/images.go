@@ -115,7 +115,7 @@ func (h *Handler) fetched(ctx context.Context, index int, url string, found *ima
 	}
 	found.spools = append(found.spools, spool)
 	limits := handler.ImageLimits{MaxBytes: int64(h.config.MaxBytes), MaxPixels: h.config.MaxPixels, Variables: "RECEIVER_FORWARD"}
-	inspected, err := handler.FetchImage(ctx, h.fetch, url, limits, spool)
+	inspected, _, err := handler.FetchImage(ctx, h.fetch, url, limits, spool)
 	if err != nil {
 		return nil, err
 	}
