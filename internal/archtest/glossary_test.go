@@ -160,14 +160,11 @@ func unclean() []string {
 		"internal/deepimage",
 		"internal/event",
 		"internal/fetch",
-		"internal/history",
 		"internal/httpserver",
 		"internal/problem",
 		"internal/submit",
 		"internal/telemetry",
 		"internal/thumbnail",
 		"internal/webhook",
-		"internal/workflow",
-		"internal/workflow",
 	}
 }

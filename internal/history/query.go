@@ -9,28 +9,27 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// maxLeading is how many jobs that begin alike, or steps of a handler besides, lead to their events. With more of them the newest
-// events are gone through instead: then it does not take many to find enough, unless all of those are old.
+// maxLeading is the maximum number of jobs with a prefix, or of steps of a handler, that are read before their events. If there are
+// more, the newest events are read until the page is full. That is fast, unless all matching events are old.
 const maxLeading = 2000
 
-// Find lists the newest events that a filter lets through and that are older than the one named
-// (all if ""), at most limit of them.
+// Find returns at most limit events that match a filter, the newest first, that are older than the event before ("" for all).
 func (s *Store) Find(ctx context.Context, filter Filter, before event.ID, limit int) ([]ListItem, error) {
 	found, err := s.find(ctx, filter, before, limit)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	lines := make([]ListItem, len(found))
-	at := make(map[event.ID]*ListItem, len(found))
+	byID := make(map[event.ID]*ListItem, len(found))
 	ids := make([]any, len(found))
 	for i, e := range found {
 		lines[i] = ListItem{Event: e}
-		at[e.ID], ids[i] = &lines[i], string(e.ID)
+		byID[e.ID], ids[i] = &lines[i], string(e.ID)
 	}
-	if err := s.addFailures(ctx, at, ids, filter.Handler); err != nil {
+	if err := s.addFailures(ctx, byID, ids, filter.Handler); err != nil {
 		return nil, err
 	}
-	return lines, s.addImages(ctx, at, ids)
+	return lines, s.addImages(ctx, byID, ids)
 }
 
 func (s *Store) find(ctx context.Context, filter Filter, before event.ID, limit int) (found []Event, err error) {
@@ -50,7 +49,7 @@ func (s *Store) find(ctx context.Context, filter Filter, before event.ID, limit 
 	return found[:min(limit, len(found))], nil
 }
 
-// CountDead counts the events with a dead step that a filter lets through, no further than limit.
+// CountDead counts the events with a dead step that match a filter, up to limit.
 func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (count int, err error) {
 	filter, possible := filter.OnlyDead()
 	if !possible {
@@ -68,7 +67,7 @@ func (s *Store) CountDead(ctx context.Context, filter Filter, limit int) (count 
 	return count, database.Wrap("history: count", err)
 }
 
-// OnlyDead asks for dead events alone, which contradicts a filter for another state.
+// OnlyDead returns the filter for dead events only. It reports false if the filter asks for another state.
 func (f Filter) OnlyDead() (_ Filter, possible bool) {
 	if f.State != "" && f.State != event.Dead {
 		return f, false
@@ -77,16 +76,16 @@ func (f Filter) OnlyDead() (_ Filter, possible bool) {
 	return f, true
 }
 
-// searches are queries that find all that a filter lets through, and none of them what another one finds. How an id begins and
-// how a job does is looked for apart: an index leads to either, but to no mixture of them.
+// searches returns disjoint queries that together find all events that match a filter. A prefix needs two, one for ids and one for
+// jobs, because no index serves both.
 func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*conditions, error) {
-	kind, lead := s.writer.DB.Kind, f.stepsLead()
+	kind, stepsFirst := s.writer.DB.Kind, f.stepsFirst()
 	if f.Prefix == "" {
-		return []*conditions{f.conditions(kind, before, lead)}, nil
+		return []*conditions{f.conditions(kind, before, stepsFirst)}, nil
 	}
-	ids := f.conditions(kind, before, lead)
-	ids.addBeginning(ids.id, f.Prefix)
-	jobs, err := s.ofJobs(ctx, f, before)
+	ids := f.conditions(kind, before, stepsFirst)
+	ids.addPrefix(ids.id, f.Prefix)
+	jobs, err := s.byJobs(ctx, f, before)
 	if err != nil {
 		return nil, err
 	}
@@ -94,28 +93,28 @@ func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*con
 	return []*conditions{ids, jobs}, nil
 }
 
-// ofJobs finds the events whose job begins as asked.
-func (s *Store) ofJobs(ctx context.Context, f Filter, before event.ID) (*conditions, error) {
-	begins := database.SanitizeText(f.Prefix)
-	few, err := s.areFew(ctx, "events WHERE job >= $2 AND job < $3 ORDER BY job", begins, after(begins))
+// byJobs returns the query for the events whose job has the prefix.
+func (s *Store) byJobs(ctx context.Context, f Filter, before event.ID) (*conditions, error) {
+	prefix := database.SanitizeText(f.Prefix)
+	few, err := s.areFew(ctx, "events WHERE job >= $2 AND job < $3 ORDER BY job", prefix, after(prefix))
 	if err != nil {
 		return nil, err
 	}
 	if few {
-		return f.ofJobs(s.writer.DB.Kind, before), nil
+		return f.byJobs(s.writer.DB.Kind, before), nil
 	}
-	lead := f.stepsLead()
-	if lead && f.isOrdinary() { // most events have such a step, if the handler is not a new one
-		if lead, err = s.areFew(ctx, "steps WHERE handler = $2 ORDER BY event_id", database.SanitizeText(f.Handler)); err != nil {
+	stepsFirst := f.stepsFirst()
+	if stepsFirst && f.matchesMostSteps() { // few events have the step only if the handler is new
+		if stepsFirst, err = s.areFew(ctx, "steps WHERE handler = $2 ORDER BY event_id", database.SanitizeText(f.Handler)); err != nil {
 			return nil, err
 		}
 	}
-	jobs := f.conditions(s.writer.DB.Kind, before, lead)
-	jobs.addBeginning("events.job || ''", f.Prefix) // so that no index of jobs is gone through from its beginning to its end
+	jobs := f.conditions(s.writer.DB.Kind, before, stepsFirst)
+	jobs.addPrefix("events.job || ''", f.Prefix) // an expression, so that the index of jobs is not scanned
 	return jobs, nil
 }
 
-// areFew says that so few rows lead to their events that it does not take long.
+// areFew reports whether a query has at most maxLeading rows.
 func (s *Store) areFew(ctx context.Context, rest string, values ...any) (bool, error) {
 	var n int
 	err := s.writer.DB.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+rest+" LIMIT $1) AS found",
