@@ -27,7 +27,7 @@ func TestCurrentLeavesNothingEmpty(t *testing.T) {
 }
 
 // The linker takes a misspelt variable without a word, so only a real build shows that the names are right.
-func TestLinkerSetsWhatIsTold(t *testing.T) {
+func TestLinkerSetsBuild(t *testing.T) {
 	t.Parallel()
 	const prefix = "-X github.com/deepimage-receiver/receiver/internal/telemetry."
 	binary := filepath.Join(t.TempDir(), "show")

@@ -86,11 +86,11 @@ func level(v any, paint paintFunc) string {
 
 // message pads to the column of the fields. What a terminal could take for a command is quoted.
 func message(v any) string {
-	told := text(v)
-	if strings.ContainsFunc(told, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		told = strconv.Quote(told)
+	plain := text(v)
+	if strings.ContainsFunc(plain, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		plain = strconv.Quote(plain)
 	}
-	return fmt.Sprintf("%-*s", messageWidth, told)
+	return fmt.Sprintf("%-*s", messageWidth, plain)
 }
 
 func text(v any) string {

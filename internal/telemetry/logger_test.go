@@ -44,8 +44,8 @@ func TestJSONLineHasUTCTimeWithMilliseconds(t *testing.T) {
 	if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`).MatchString(stamp) {
 		t.Fatalf("time is %q", stamp)
 	}
-	told, err := time.Parse(time.RFC3339Nano, stamp)
-	if err != nil || told.Before(before) || told.After(time.Now()) {
+	logged, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil || logged.Before(before) || logged.After(time.Now()) {
 		t.Errorf("time %q is not now (%v)", stamp, err)
 	}
 	if fields["message"] != "step finished" || fields["job"] != "42" || fields["level"] != "info" {

@@ -88,7 +88,7 @@ func (c *cache) look(sum string) (cached, bool) {
 	return known, ok
 }
 
-// get gives what is kept, and ErrUnfit when that is that there is none.
+// get returns the cached thumbnail, or ErrUnfit if the cache says that there is none.
 func (c *cache) get(sum string) (content []byte, ok bool, err error) {
 	if _, ok := c.look(sum); !ok {
 		return nil, false, nil
@@ -138,7 +138,7 @@ func (c *cache) makeRoom() {
 	}
 }
 
-// Close gives the folder back.
+// Close closes the folder.
 func (m *Maker) Close() error { return m.cache.root.Close() }
 
 // isSum says whether a text is a SHA-256 in hexadecimal digits.

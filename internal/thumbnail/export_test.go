@@ -10,9 +10,9 @@ import (
 // MaxMemory is what decoding may take.
 const MaxMemory = maxMemory
 
-// MakeWithin is Make with another patience.
-func MakeWithin(ctx context.Context, file io.Reader, patience time.Duration) ([]byte, error) {
-	return makeWithin(newSource(ctx, file, patience))
+// MakeWithin is Make with another limit of time.
+func MakeWithin(ctx context.Context, file io.Reader, decodeTimeout time.Duration) ([]byte, error) {
+	return makeWithin(newSource(ctx, file, decodeTimeout))
 }
 
 // Memory says what decoding a picture is thought to take.

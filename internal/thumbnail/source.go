@@ -17,17 +17,17 @@ var errLong = fmt.Errorf("%w: it takes too long to decode", ErrUnfit)
 // source reads the file of a picture on behalf of a decoder, and remembers what stopped it: that is
 // nothing the picture can be blamed for, unless the work on it took too long.
 type source struct {
-	over     func() error // tells when nobody waits any longer
-	file     io.Reader
-	left     int64         // bytes of the file that may still be read
-	began    time.Time     // of the work
-	waited   time.Duration // for the file, which is no work
-	patience time.Duration // with the work
-	failure  error
+	over          func() error // non-nil when the caller waits no longer
+	file          io.Reader
+	left          int64         // bytes of the file that may still be read
+	began         time.Time     // of the work
+	waited        time.Duration // for the file, which is no work
+	decodeTimeout time.Duration // without the wait for the file
+	failure       error
 }
 
-func newSource(ctx context.Context, file io.Reader, patience time.Duration) *source {
-	return &source{over: ctx.Err, file: file, left: maxFile, began: time.Now(), patience: patience}
+func newSource(ctx context.Context, file io.Reader, decodeTimeout time.Duration) *source {
+	return &source{over: ctx.Err, file: file, left: maxFile, began: time.Now(), decodeTimeout: decodeTimeout}
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -54,7 +54,7 @@ func (s *source) check() error {
 	if s.failure == nil {
 		s.failure = s.over()
 	}
-	if s.failure == nil && time.Since(s.began)-s.waited > s.patience {
+	if s.failure == nil && time.Since(s.began)-s.waited > s.decodeTimeout {
 		s.failure = errLong
 	}
 	return s.failure

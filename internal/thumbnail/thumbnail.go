@@ -21,9 +21,9 @@ const (
 	Side = 320
 	// maxFile is how much of a file is read, in bytes.
 	maxFile = 128 << 20
-	// patience is how long decoding one picture may take, not counting the wait for its file. The largest take one or two seconds.
-	patience = 10 * time.Second
-	quality  = 82
+	// decodeTimeout is how long decoding one picture may take, not counting the wait for its file. The largest take one or two seconds.
+	decodeTimeout = 10 * time.Second
+	quality       = 82
 )
 
 // ErrUnfit says that no thumbnail is made of the picture: it is too large, broken, or of a kind that is not read.
@@ -62,8 +62,8 @@ func hasFewPixels(width, height int) bool {
 	return width > 0 && height > 0 && height <= maxPixels/width
 }
 
-// Get gives the thumbnail of the picture with this SHA-256 (64 hexadecimal digits) and its media
-// type. It gives ErrUnfit when there can be none, which it remembers as it does a thumbnail.
+// Get returns the thumbnail of the picture with this SHA-256 (64 hexadecimal digits) and its media
+// type. It returns ErrUnfit if there can be none, and caches that, too.
 func (m *Maker) Get(ctx context.Context, sum string, open Open) (content []byte, mediaType string, err error) {
 	if !isSum(sum) {
 		return nil, "", fmt.Errorf("%w: %q is no SHA-256", ErrUnfit, sum)
@@ -108,10 +108,10 @@ func makeOf(ctx context.Context, open Open) ([]byte, error) {
 	return Make(ctx, file)
 }
 
-// Make reads a picture and gives its thumbnail, as JPEG, or as PNG if parts of it can be seen through.
+// Make reads a picture and returns its thumbnail, as JPEG, or as PNG if it has transparent parts.
 // ErrUnfit is about the picture alone: that the context is over or the file cannot be read is another error.
 func Make(ctx context.Context, file io.Reader) ([]byte, error) {
-	return makeWithin(newSource(ctx, file, patience))
+	return makeWithin(newSource(ctx, file, decodeTimeout))
 }
 
 func makeWithin(file *source) ([]byte, error) {

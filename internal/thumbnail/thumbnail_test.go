@@ -80,7 +80,7 @@ func TestMake(t *testing.T) {
 	}
 }
 
-// A thumbnail is made once, whoever asks at the same time, and is there after a restart.
+// A thumbnail is made once for concurrent callers, and is cached across restarts.
 func TestGetKeeps(t *testing.T) {
 	t.Parallel()
 	folder, sum := t.TempDir(), strings.Repeat("ab", 32)

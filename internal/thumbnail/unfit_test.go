@@ -47,7 +47,7 @@ func TestMakeWaitsForTheFile(t *testing.T) {
 	})
 }
 
-// That decoding takes too long is said of the picture; that its file is slow, broken or not waited for is not.
+// Slow decoding is a property of the picture and cached; a slow or broken file and a caller that has left are not.
 func TestMakeGivesUp(t *testing.T) {
 	t.Parallel()
 	gone, cancel := context.WithCancel(t.Context())
@@ -56,27 +56,27 @@ func TestMakeGivesUp(t *testing.T) {
 	slow := progressive(sampling{0x11}, 2048, 2048, 90)
 	quick := encoded(t, 64, 64, color.NRGBA{1, 2, 3, 255}, true)
 	rows := []struct {
-		name     string
-		ctx      context.Context
-		file     io.Reader
-		patience time.Duration
-		want     error
-		unfit    bool
+		name          string
+		ctx           context.Context
+		file          io.Reader
+		decodeTimeout time.Duration
+		want          error
+		unfit         bool
 	}{
-		{"too long", t.Context(), bytes.NewReader(slow), 20 * time.Millisecond, thumbnail.ErrUnfit, true},
-		{"caller gone", gone, bytes.NewReader(quick), time.Minute, context.Canceled, false},
-		{"broken at once", t.Context(), iotest.ErrReader(broken), time.Minute, broken, false},
-		{"broken on the way", t.Context(), io.MultiReader(bytes.NewReader(slow[:len(slow)/2]), iotest.ErrReader(broken)), time.Minute, broken, false},
-		{"broken TIFF", t.Context(), io.MultiReader(strings.NewReader("II*\x00\x08\x00\x00\x00"), iotest.ErrReader(broken)), time.Minute, broken, false},
-		{"cut off", t.Context(), bytes.NewReader(slow[:len(slow)/2]), time.Minute, thumbnail.ErrUnfit, true},
+		{name: "too long", ctx: t.Context(), file: bytes.NewReader(slow), decodeTimeout: 20 * time.Millisecond, want: thumbnail.ErrUnfit, unfit: true},
+		{name: "caller gone", ctx: gone, file: bytes.NewReader(quick), decodeTimeout: time.Minute, want: context.Canceled, unfit: false},
+		{name: "broken at once", ctx: t.Context(), file: iotest.ErrReader(broken), decodeTimeout: time.Minute, want: broken, unfit: false},
+		{name: "broken on the way", ctx: t.Context(), file: io.MultiReader(bytes.NewReader(slow[:len(slow)/2]), iotest.ErrReader(broken)), decodeTimeout: time.Minute, want: broken, unfit: false},
+		{name: "broken TIFF", ctx: t.Context(), file: io.MultiReader(strings.NewReader("II*\x00\x08\x00\x00\x00"), iotest.ErrReader(broken)), decodeTimeout: time.Minute, want: broken, unfit: false},
+		{name: "cut off", ctx: t.Context(), file: bytes.NewReader(slow[:len(slow)/2]), decodeTimeout: time.Minute, want: thumbnail.ErrUnfit, unfit: true},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			_, err := thumbnail.MakeWithin(row.ctx, row.file, row.patience)
+			_, err := thumbnail.MakeWithin(row.ctx, row.file, row.decodeTimeout)
 			if !errors.Is(err, row.want) || errors.Is(err, thumbnail.ErrUnfit) != row.unfit {
-				t.Errorf("error %v", err)
+				t.Errorf("error = %v, want %v, unfit %t", err, row.want, row.unfit)
 			}
 			if took := time.Since(began); took > longest {
 				t.Errorf("after %v", took)
