@@ -44,6 +44,7 @@ type Origin string
 const (
 	OriginCallback   Origin = "callback"   // by a callback with a valid token
 	OriginReconciled Origin = "reconciled" // by a lookup at Deep Image, because no callback came
+	OriginRejection  Origin = "rejection"  // by a person who accepted a rejected callback
 )
 
 // Result is the URL of an image in an event.
@@ -76,21 +77,3 @@ type Receipt struct {
 	ID        ID   // ID of the event; for a duplicate, ID of the first
 	Duplicate bool // the event was stored before
 }
-
-// Rejection is the body of an authenticated callback that was not accepted. A bounded number is kept.
-type Rejection struct {
-	Received time.Time
-	Code     RejectionCode
-	Detail   string // answer to the sender
-	Body     []byte // byte for byte
-}
-
-// RejectionCode says why a callback was not accepted.
-type RejectionCode string
-
-// Codes of rejections.
-const (
-	RejectedMalformed RejectionCode = "malformed" // see MalformedError
-	RejectedInvalid   RejectionCode = "invalid"   // see InvalidError
-	RejectedCoding    RejectionCode = "unsupported_coding"
-)

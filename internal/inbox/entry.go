@@ -14,10 +14,11 @@ import (
 type kind int
 
 const (
-	storeEvent     kind = iota // event, into the outbox too
-	storeRejection             // rejection
-	removeRelayed              // sequences, from the outbox
-	probe                      // a row that proves that the database accepts writes
+	storeEvent      kind = iota // event, into the outbox too
+	storeRejection              // rejection
+	deleteRejection             // the rejections with the numbers in sequences
+	removeRelayed               // sequences, from the outbox
+	probe                       // a row that proves that the database accepts writes
 )
 
 // entry is one write, which shares a transaction with others. The writer sets the result; the caller reads it after the commit.
@@ -63,6 +64,7 @@ type batch struct {
 	events     []*entry
 	rejections []*event.Rejection
 	relayed    []int64
+	deleted    []int64 // rejections
 	probe      bool
 }
 
@@ -74,6 +76,8 @@ func newBatch(entries []*entry) batch {
 			b.events = append(b.events, e)
 		case storeRejection:
 			b.rejections = append(b.rejections, &e.rejection)
+		case deleteRejection:
+			b.deleted = append(b.deleted, e.sequences...)
 		case removeRelayed:
 			b.relayed = append(b.relayed, e.sequences...)
 		case probe:

@@ -534,3 +534,61 @@ func TestSignedDigest(t *testing.T) {
 		})
 	}
 }
+
+// TestAcceptRejection is fault A1: a person can accept whatever was rejected.
+func TestAcceptRejection(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name, body, job, resultURL string
+		wantJob, wantURL, wantBody string // wantBody "" for a new body
+		wantErr                    bool
+	}{
+		{name: "A1 readable by this version", body: `{"job":"a","data":NaN}`, wantJob: "a", wantBody: `{"job":"a","data":NaN}`},
+		{name: "A1 job from the body", body: `{"job":"b","results":[NaN],"result_url":"https://h/b.png"}`, wantJob: "b", wantURL: "https://h/b.png"},
+		{name: "A1 cut off", body: `{"job":"c","data":{"x":`, wantJob: "c"},
+		{name: "A1 ambiguous job", body: `{"job":"d","job":"e"}`, wantErr: true},
+		{name: "A1 ambiguous job, named by the person", body: `{"job":"d","job":"e"}`, job: "e", wantJob: "e"},
+		{name: "A1 no JSON", body: "job=7", wantErr: true},
+		{name: "A1 no JSON, named by the person", body: "job=7\xff", job: "7", resultURL: "https://h/7.png", wantJob: "7", wantURL: "https://h/7.png"},
+		{name: "A1 invalid job", body: "{}", job: "a\u0000b", wantErr: true},
+	}
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		for _, row := range rows {
+			err := s.Reject(t.Context(), event.Rejection{Received: time.Now(), Code: event.RejectedMalformed, Detail: "no", Body: []byte(row.body)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rejections, err := s.Rejections(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := rejections[0].ID
+			receipt, err := s.AcceptRejection(t.Context(), id, row.job, row.resultURL)
+			if row.wantErr {
+				if _, notFound := s.Rejection(t.Context(), id); err == nil || notFound != nil {
+					t.Errorf("%s: error = %v, rejection error = %v, want an error and the rejection kept", row.name, err, notFound)
+				}
+				continue
+			}
+			if err != nil || receipt.Duplicate {
+				t.Errorf("%s: receipt = %+v (%v), want a new event", row.name, receipt, err)
+				continue
+			}
+			if _, err := s.Rejection(t.Context(), id); !errors.Is(err, inbox.ErrNotFound) {
+				t.Errorf("%s: rejection error = %v, want %v", row.name, err, inbox.ErrNotFound)
+			}
+			body, err := s.Body(t.Context(), row.wantJob, receipt.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := event.Decode(body)
+			if err != nil || e.Job != row.wantJob || e.ResultURL != row.wantURL || row.wantBody != "" && string(body) != row.wantBody {
+				t.Errorf("%s: job, result_url, body = %q, %q, %s (%v), want %q, %q", row.name, e.Job, e.ResultURL, body, err, row.wantJob, row.wantURL)
+			}
+		}
+		if err := s.DeleteRejection(t.Context(), 1_000_000); err != nil {
+			t.Errorf("deleting an unknown rejection: error = %v, want none", err)
+		}
+	})
+}

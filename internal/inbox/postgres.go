@@ -54,6 +54,7 @@ const (
 				SELECT seq, row_number() OVER newest AS n, sum(length(body)) OVER newest AS bytes
 				FROM rejections WINDOW newest AS (ORDER BY seq DESC)
 			) AS kept WHERE n > $1 OR bytes > $2)`
+	sqlDelete  = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
 	sqlCarried = "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])"
 	sqlWritten = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
 )
@@ -120,6 +121,9 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
 	}
 	if len(b.rejections) > 0 {
 		statements.Queue(sqlPrune, w.config.MaxRejections, int64(w.config.MaxRejectionsBytes))
+	}
+	if len(b.deleted) > 0 {
+		statements.Queue(sqlDelete, b.deleted)
 	}
 	if len(b.relayed) > 0 {
 		statements.Queue(sqlCarried, b.relayed)

@@ -130,24 +130,3 @@ func (i *Inbox) Rejected(ctx context.Context) (n int64, err error) {
 	}
 	return n, nil
 }
-
-// Rejections returns the stored rejections, newest first, at most limit.
-func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
-	rows, err := i.database.Reader.QueryContext(ctx,
-		"SELECT received_at, code, detail, body FROM rejections ORDER BY seq DESC LIMIT $1", limit)
-	if err != nil {
-		return nil, fmt.Errorf("inbox: rejections: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var rejections []event.Rejection
-	for rows.Next() {
-		var r event.Rejection
-		var received int64
-		if err := rows.Scan(&received, &r.Code, &r.Detail, &r.Body); err != nil {
-			return nil, fmt.Errorf("inbox: rejections: %w", err)
-		}
-		r.Received = time.UnixMicro(received).UTC()
-		rejections = append(rejections, r)
-	}
-	return rejections, rows.Err()
-}

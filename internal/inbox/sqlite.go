@@ -50,6 +50,7 @@ const (
 	sqlReject   = "INSERT INTO rejections (received_at, code, detail, body) VALUES ($1, $2, $3, $4)"
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
 	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
+	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
 )
 
 func openSQLite(ctx context.Context, pool *sql.DB, config Config, committed func(delta int64)) (*sqliteWriter, error) {
@@ -81,7 +82,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 		}
 		w.inserts = append(w.inserts, insert{rows, statement})
 	}
-	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget} {
+	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
 			return fmt.Errorf("inbox: prepare: %w", err)
@@ -169,6 +170,11 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 	}
 	for _, r := range b.rejections {
 		if err := w.storeRejection(ctx, r); err != nil {
+			return err
+		}
+	}
+	for _, sequence := range b.deleted {
+		if err := w.deleteRejection(ctx, sequence); err != nil {
 			return err
 		}
 	}

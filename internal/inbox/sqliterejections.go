@@ -43,6 +43,23 @@ func (w *sqliteWriter) deleteOldestRejection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return w.forgetRejection(ctx, sequence, length)
+}
+
+// deleteRejection deletes a body. It may be deleted already.
+func (w *sqliteWriter) deleteRejection(ctx context.Context, sequence int64) error {
+	var length int64
+	err := w.statements[sqlLength].QueryRowContext(ctx, sequence).Scan(&length)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.forgetRejection(ctx, sequence, length)
+}
+
+func (w *sqliteWriter) forgetRejection(ctx context.Context, sequence, length int64) error {
 	if _, err := w.statements[sqlForget].ExecContext(ctx, sequence); err != nil {
 		return err
 	}

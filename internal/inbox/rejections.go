@@ -1,0 +1,73 @@
+package inbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+)
+
+const selectRejection = "SELECT seq, received_at, code, detail, body FROM rejections "
+
+func scanRejection(row interface{ Scan(into ...any) error }) (r event.Rejection, err error) {
+	var received int64
+	err = row.Scan(&r.ID, &received, &r.Code, &r.Detail, &r.Body)
+	r.Received = time.UnixMicro(received).UTC()
+	return r, err
+}
+
+// Rejections returns the stored rejections, newest first, at most limit.
+func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
+	rows, err := i.database.Reader.QueryContext(ctx, selectRejection+"ORDER BY seq DESC LIMIT $1", limit)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: rejections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var rejections []event.Rejection
+	for rows.Next() {
+		r, err := scanRejection(rows)
+		if err != nil {
+			return nil, fmt.Errorf("inbox: rejections: %w", err)
+		}
+		rejections = append(rejections, r)
+	}
+	return rejections, rows.Err()
+}
+
+// Rejection returns a stored rejection, or ErrNotFound.
+func (i *Inbox) Rejection(ctx context.Context, id int64) (event.Rejection, error) {
+	r, err := scanRejection(i.database.Reader.QueryRowContext(ctx, selectRejection+"WHERE seq = $1", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return event.Rejection{}, ErrNotFound
+	}
+	if err != nil {
+		return event.Rejection{}, fmt.Errorf("inbox: rejection: %w", err)
+	}
+	return r, nil
+}
+
+// AcceptRejection stores a rejection as an event, because a person accepts it, and deletes it. See event.Rejection.Event for job
+// and resultURL. It fails with ErrNotFound, with an *event.InvalidError if the event has no valid job, and as Accept does.
+func (i *Inbox) AcceptRejection(ctx context.Context, id int64, job, resultURL string) (event.Receipt, error) {
+	rejection, err := i.Rejection(ctx, id)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	e, err := rejection.Event(job, resultURL)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	receipt, err := i.Accept(ctx, e)
+	if err != nil {
+		return event.Receipt{}, err
+	}
+	return receipt, i.DeleteRejection(ctx, id)
+}
+
+// DeleteRejection deletes a rejection, if it is stored, and returns when that is committed.
+func (i *Inbox) DeleteRejection(ctx context.Context, id int64) error {
+	return i.commit(ctx, &entry{kind: deleteRejection, sequences: []int64{id}})
+}
