@@ -150,7 +150,7 @@ func TestCheckTriesObjectStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(service)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	bucket := "RECEIVER_DOWNLOAD_BUCKET_URL=" + blobstoretest.S3URL(server.URL, "results")
 	for _, row := range []struct {
 		name, bucket string
@@ -162,6 +162,7 @@ func TestCheckTriesObjectStore(t *testing.T) {
 		{name: "no such bucket", bucket: strings.Replace(bucket, "//images", "//nowhere", 1), code: 1, status: "fail"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			results := check(t, folder, row.code, "AWS_ACCESS_KEY_ID=me", "AWS_SECRET_ACCESS_KEY=hunter2", row.bucket)
 			hasResults(t, results, checkResult{Check: "handler", Subject: "download", Status: row.status})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestEvents(t *testing.T) {
+func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the replays of earlier ones
 	t.Parallel()
 	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
 	env := []string{"RECEIVER_ADMIN_ADDR=" + r.admin}

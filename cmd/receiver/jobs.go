@@ -71,7 +71,9 @@ func newJobsTrack(options *adminOptions) *cobra.Command {
 		Short: "Track jobs that were submitted by another program",
 		Long: `Track jobs that were submitted by another program. Pass their ids as arguments, or one per line in a file.
 To track a job twice changes nothing. The receiver needs RECEIVER_DEEPIMAGE_API_KEY.`,
-		Example: "  receiver jobs track ce0e7624-634e-11ee-a699-0242ac14000b\n  receiver jobs track --file jobs.txt\n  my-submitter | receiver jobs track --file -",
+		Example: `  receiver jobs track ce0e7624-634e-11ee-a699-0242ac14000b
+  receiver jobs track --file jobs.txt
+  my-submitter | receiver jobs track --file -`,
 		RunE: func(command *cobra.Command, ids []string) error {
 			if file != "" {
 				listed, err := readLines(file, command.InOrStdin())

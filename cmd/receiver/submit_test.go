@@ -128,7 +128,7 @@ func TestSubmitUntilStored(t *testing.T) {
 	})
 }
 
-func TestSubmitAsText(t *testing.T) {
+func TestSubmitAsText(t *testing.T) { //nolint:tparallel // the subtests use up the credits
 	t.Parallel()
 	_, env := submitter(t, databasetest.NewPlace(t, database.SQLite), fakevendortest.Options{Processing: fakevendortest.Processing{Credits: 2}})
 	image := filepath.Join(photos(t), "a.png")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -85,9 +86,7 @@ func TestErrorTypes(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			client := listen(t, func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range row.header {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), row.header)
 				w.WriteHeader(row.status)
 			})
 			_, err := client.Targets(t.Context())
@@ -135,10 +134,10 @@ func TestFindEvent(t *testing.T) {
 	t.Parallel()
 	client := listen(t, func(w http.ResponseWriter, r *http.Request) {
 		lists := map[string]string{"one": `{"id": "a"}`, "two": `{"id": "a"}, {"id": "b"}`, "none": ""}
-		switch {
-		case r.URL.Path == "/api/v1/events/a":
+		switch r.URL.Path {
+		case "/api/v1/events/a":
 			_, _ = io.WriteString(w, `{"id": "a"}`)
-		case r.URL.Path == "/api/v1/events":
+		case "/api/v1/events":
 			_, _ = fmt.Fprintf(w, `{"events": [%s]}`, lists[r.URL.Query().Get("job")])
 		default:
 			w.WriteHeader(http.StatusNotFound)

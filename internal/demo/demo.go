@@ -46,7 +46,8 @@ func (s Scenario) Run(ctx context.Context) (report Report, err error) {
 	if err := report.collect(ctx, s.History); err != nil {
 		return Report{}, err
 	}
-	return report, report.compare(jobs)
+	err = report.compare(jobs)
+	return report, err
 }
 
 // newJobs creates the jobs with their formats, sizes and faults.

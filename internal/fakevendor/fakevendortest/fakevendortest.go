@@ -16,12 +16,16 @@ import (
 // unlimited is the number of slots and credits when there is no limit.
 const unlimited = 1_000_000
 
-// What jobs and images have in common with package fakevendor.
 type (
-	Job    = fakevendor.Job
-	Image  = fakevendor.Image
+	// Job is a job of package fakevendor.
+	Job = fakevendor.Job
+	// Image is an image of such a job.
+	Image = fakevendor.Image
+	// Format is the kind of an image file.
 	Format = fakevendor.Format
-	Shape  = fakevendor.Shape
+	// Shape is the shape of a callback.
+	Shape = fakevendor.Shape
+	// Answer is a receiver's answer to a callback.
 	Answer = fakevendor.Answer
 )
 
