@@ -130,7 +130,8 @@ func (x *Executor) handle(ctx context.Context, step Step, attempt workflow.Attem
 func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {
 	body, err := x.bodies.Body(ctx, attempt.Job, attempt.Event)
 	if errors.Is(err, inbox.ErrNotFound) {
-		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the inbox does not have the body of this event: it was lost, or restored from an older copy"))
+		return event.Event{}, handler.Fail(event.ReasonStorage,
+			errors.New("the inbox does not have the body of this event: it was lost, or restored from an older copy"))
 	}
 	if err != nil {
 		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -211,10 +212,8 @@ func TestRenewal(t *testing.T) {
 			var requests []string
 			err := handler.NewRenewal(refresh, "job").Fetch(t.Context(), event.Result{URL: old}, max(row.count, 1), func(url string) error {
 				requests = append(requests, url)
-				for _, expired := range row.expired {
-					if url == expired {
-						return gone
-					}
+				if slices.Contains(row.expired, url) {
+					return gone
 				}
 				return nil
 			})

@@ -16,17 +16,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
-	name := regexp.MustCompile(`^[a-z][a-z0-9]*$`) // it becomes a part of variables, queues and metrics
+	name := regexp.MustCompile(`^[a-z][a-z0-9]*$`) // part of variables, queues and metrics
 	seen := map[string]bool{}
 	for _, definition := range builtin.All() {
 		if !name.MatchString(definition.Name) || seen[definition.Name] {
-			t.Errorf("%q is no name, or is taken", definition.Name)
+			t.Errorf("name = %q, want a valid name that is not taken", definition.Name)
 		}
 		seen[definition.Name] = true
 		config := reflect.TypeOf(definition.NewConfig()).Elem()
 		for field := range config.Fields() {
 			if field.Tag.Get("envconfig") == "" || field.Tag.Get("desc") == "" {
-				t.Errorf("%s: the field %s does not say its variable and what it means", definition.Name, field.Name)
+				t.Errorf("%s: tags of %s = %s, want envconfig and desc", definition.Name, field.Name, field.Tag)
 			}
 		}
 	}
@@ -37,11 +37,11 @@ func TestDefinitionMakesItsHandler(t *testing.T) {
 	definition := builtin.All()[0]
 	config, ok := definition.NewConfig().(*download.Config)
 	if !ok {
-		t.Fatalf("the configuration is a %T", definition.NewConfig())
+		t.Fatalf("configuration = %T, want *download.Config", definition.NewConfig())
 	}
 	config.Timeout, config.Concurrency = time.Minute, 3
 	if got := config.Limits(); got != (handler.Limits{Concurrency: 3, Timeout: time.Minute}) {
-		t.Errorf("%+v", got)
+		t.Errorf("limits = %+v, want 3 for a minute", got)
 	}
 	made, err := definition.New(t.Context(), config, handler.Deps{DefaultBucketURL: "file://" + t.TempDir()})
 	if err != nil {
@@ -51,6 +51,6 @@ func TestDefinitionMakesItsHandler(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := definition.New(t.Context(), nil, handler.Deps{}); err == nil {
-		t.Error("a handler was made of no configuration")
+		t.Error("error without a configuration = nil, want one")
 	}
 }

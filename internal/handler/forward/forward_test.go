@@ -345,9 +345,10 @@ func TestUnreachableTarget(t *testing.T) {
 	down := httptest.NewServer(nil)
 	down.Close()
 	untrusted := httptest.NewTLSServer(nil)
-	defer untrusted.Close()
+	t.Cleanup(untrusted.Close)
 	for name, address := range map[string]string{"no listener": down.URL, "untrusted certificate": untrusted.URL} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := fx.open(t, to(address)).Handle(t.Context(), e)
 			handlertest.WantError(t, err, event.ActionRetry, event.ReasonUnreachable)
 		})

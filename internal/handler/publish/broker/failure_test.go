@@ -73,12 +73,12 @@ func TestFailures(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		" a\n\tb \xff ":          "a b",
-		strings.Repeat("é", 300): strings.Repeat("é", 148) + "…",
+	for _, row := range []struct{ text, want string }{
+		{text: " a\n\tb \xff ", want: "a b"},
+		{text: strings.Repeat("é", 300), want: strings.Repeat("é", 148) + "…"},
 	} {
-		if got := broker.Quote(text); got != want {
-			t.Errorf("Quote(%q) = %q, want %q", text, got, want)
+		if got := broker.Quote(row.text); got != row.want {
+			t.Errorf("Quote(%q) = %q, want %q", row.text, got, row.want)
 		}
 	}
 }
