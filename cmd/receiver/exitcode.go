@@ -39,7 +39,7 @@ func exitCode(w io.Writer, command string, err error) int {
 	var run *runError
 	var usage *usageError
 	var input *adminclient.InputError
-	var faults *config.Faults
+	var faults *config.ValidationErrors
 	switch {
 	case err == nil:
 		return exitDone
@@ -58,7 +58,7 @@ func exitCode(w io.Writer, command string, err error) int {
 	}
 }
 
-func printFaults(w io.Writer, faults *config.Faults) {
+func printFaults(w io.Writer, faults *config.ValidationErrors) {
 	all := faults.All()
 	noun := "faults"
 	if len(all) == 1 {

@@ -15,7 +15,7 @@ import (
 // loadFor loads the configuration for a command that needs only some variables. It ignores faults of the others.
 func loadFor(names ...string) (config.Config, error) {
 	c, err := config.Load(builtin.All())
-	var faults *config.Faults
+	var faults *config.ValidationErrors
 	if errors.As(err, &faults) && !faults.Of(names...) {
 		return c, nil
 	}

@@ -54,7 +54,7 @@ images stay where they are.`,
 // copyEnds returns the configurations of source and target.
 func copyEnds(from, to string) (source, target config.Config, err error) {
 	c, err := config.Load(builtin.All())
-	var faults *config.Faults
+	var faults *config.ValidationErrors
 	if err != nil && !(errors.As(err, &faults) && to != "") { // with --to, faults of other variables do not matter
 		return source, target, err
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// bounds are the values a variable may take, from its range tag: low..high for
-// numbers, durations and sizes, one|other|third for texts.
+// bounds are the valid values of a variable, from its range tag: low..high for numbers, durations and sizes,
+// one|other|third for texts.
 type bounds struct {
 	low, high string
 	choices   []string
@@ -32,7 +32,7 @@ func (v variable) bounds() bounds {
 
 func (b bounds) isInterval() bool { return b.low != "" }
 
-// String says it in the table of variables.
+// String returns the text for the table of variables.
 func (b bounds) String() string {
 	if b.isInterval() {
 		return b.low + " to " + b.high
@@ -40,7 +40,7 @@ func (b bounds) String() string {
 	return enumerate(b.choices, "or")
 }
 
-// outOfRange says why value is not one that the variable may take, or nothing.
+// outOfRange returns why a value is not valid, or "".
 func (v variable) outOfRange(value reflect.Value) (fault string) {
 	b := v.bounds()
 	switch {
@@ -56,7 +56,7 @@ func (v variable) outOfRange(value reflect.Value) (fault string) {
 	return ""
 }
 
-// compare orders a number and the text of another one of the same type.
+// compare compares a number with the text of another one of the same type.
 func compare(value reflect.Value, text string) int {
 	other := reflect.New(value.Type())
 	if err := parseNumber(other, text); err != nil {

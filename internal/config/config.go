@@ -1,5 +1,5 @@
-// Package config reads the environment: it puts the sections of all packages
-// together, says every fault at once, and describes every variable.
+// Package config reads the environment into the configurations of all packages, reports all errors at once, and describes
+// every variable.
 package config
 
 import (
@@ -26,18 +26,18 @@ import (
 // prefix begins the name of every variable.
 const prefix = "RECEIVER_"
 
-// Config is everything that can be set. A field with an envconfig tag is a
-// variable, named by prefix, section and tag; a field with a section tag holds the
-// variables of a package. For a variable without a default, unset says what is done then.
+// Config is the whole configuration. A field with an envconfig tag is a variable, named by prefix, section and tag. A field
+// with a section tag holds the variables of a package. The unset tag is the meaning of a variable without a default that is
+// not set. The tag empty:"refused" marks an allow-list, whose empty value is an error.
 type Config struct {
-	DataDir         string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of everything that the embedded default keeps"`
-	WebhookTokens   secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"made at first start, kept in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
-	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"what is done for an event, in this order"`
-	PublicURL       string           `envconfig:"PUBLIC_URL" desc:"https address under which the outside reaches the receiver, such as https://hooks.example.com"`
-	MinFreeBytes    configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"room on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
-	Verify          Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"whether Deep Image is asked about every job before anything is done for it, and its own address of the result used: auto is yes when DEEPIMAGE_API_KEY is set; required refuses to start without"`
-	DeleteAfterDone bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done with it; needs DEEPIMAGE_API_KEY, verification, and a handler that keeps the images"`
-	ShutdownTimeout time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time that running work has to end when the receiver is told to stop"`
+	DataDir         string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of the databases, images and the generated token, unless other variables name other places"`
+	WebhookTokens   secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"generated at the first start, stored in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
+	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"handlers that run for each event, in this order"`
+	PublicURL       string           `envconfig:"PUBLIC_URL" desc:"public https URL of the receiver, such as https://hooks.example.com"`
+	MinFreeBytes    configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"free bytes on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
+	Verify          Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"verify every job with Deep Image and use its result link: auto if DEEPIMAGE_API_KEY is set, required fails the start without it"`
+	DeleteAfterDone bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done; needs DEEPIMAGE_API_KEY, verification and a handler that stores the images"`
+	ShutdownTimeout time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time for running work to finish when the receiver stops"`
 
 	HTTP      httpserver.Config `section:""`
 	Admin     admin.Config      `section:"ADMIN_"`
@@ -51,10 +51,10 @@ type Config struct {
 	DeepImage deepimage.Config  `section:"DEEPIMAGE_"`
 	Reconcile reconcile.Config  `section:"RECONCILE_"`
 
-	// Handlers are the ones that HandlerNames names, in its order.
+	// Handlers are the enabled handlers in the order of HandlerNames.
 	Handlers []Handler
 
-	// Variables are all of them with what is in force, for people to look at; secrets are hidden.
+	// Variables are all variables with their values, to be shown; secrets are redacted.
 	Variables []Variable
 }
 
@@ -64,10 +64,10 @@ type Handler struct {
 	Config     handler.Config
 }
 
-// Steps are those that an event goes through for the handler.
+// Steps returns the steps of an event for the handler.
 func (h Handler) Steps() []handler.Step { return h.Definition.Steps(h.Config) }
 
-// StepNames are the names of all steps, in the order of the handlers.
+// StepNames returns the names of all steps in the order of the handlers.
 func (c Config) StepNames() []string {
 	var names []string
 	for _, h := range c.Handlers {
@@ -78,52 +78,51 @@ func (c Config) StepNames() []string {
 	return names
 }
 
-// Load reads the environment. definitions are the handlers there are. The error is
-// *Faults; beside it the configuration holds what could be read, for commands that
-// need little of it, and the zero value or the default where a variable is at fault.
+// Load reads the environment. definitions are all handlers. The error is *ValidationErrors. With an error the configuration
+// still holds the valid variables, for commands that need only some, and zero values or defaults for the others.
 func Load(definitions []handler.Definition) (Config, error) {
 	var c Config
-	var faults Faults
-	read(variablesOf(prefix, reflect.ValueOf(&c).Elem()), &faults)
-	c.readPort(&faults)
-	c.readHandlers(definitions, &faults)
-	c.validate(definitions, &faults)
-	faults.addUnknown(knownNames(definitions))
+	var errs ValidationErrors
+	read(variablesOf(prefix, reflect.ValueOf(&c).Elem()), &errs)
+	c.readPort(&errs)
+	c.readHandlers(definitions, &errs)
+	c.validate(definitions, &errs)
+	errs.addUnknown(knownNames(definitions))
 	c.Variables = Table(definitions)
-	if len(faults.list) > 0 {
-		return c, &faults
+	if len(errs.list) > 0 {
+		return c, &errs
 	}
 	return c, nil
 }
 
-// readHandlers fills the configuration of the handlers that are enabled; those that are not may be at fault.
-func (c *Config) readHandlers(definitions []handler.Definition, faults *Faults) {
+// readHandlers reads the configurations of the enabled handlers. Those of the others may have errors.
+func (c *Config) readHandlers(definitions []handler.Definition, errs *ValidationErrors) {
 	for _, name := range c.HandlerNames {
 		definition, ok := find(definitions, name)
 		if !ok || c.enabled(name) {
-			continue // validate tells of it
+			continue // validate reports it
 		}
-		c.Handlers = append(c.Handlers, readHandler(definition, func(handler.Config) {}, faults))
+		c.Handlers = append(c.Handlers, readHandler(definition, func(handler.Config) {}, errs))
 	}
 }
 
-// LoadHandler reads the variables of one handler alone, whether it is enabled or not. change may set
-// what the environment does not say, before it is looked whether the variables go together. The error is *Faults.
+// LoadHandler reads the variables of one handler, enabled or not. change may set values before they are validated together.
+// The error is *ValidationErrors.
 func LoadHandler(definition handler.Definition, change func(handler.Config)) (Handler, error) {
-	var faults Faults
-	made := readHandler(definition, change, &faults)
-	if len(faults.list) > 0 {
-		return Handler{}, &faults
+	var errs ValidationErrors
+	made := readHandler(definition, change, &errs)
+	if len(errs.list) > 0 {
+		return Handler{}, &errs
 	}
 	return made, nil
 }
 
-func readHandler(definition handler.Definition, change func(handler.Config), faults *Faults) Handler {
+func readHandler(definition handler.Definition, change func(handler.Config), errs *ValidationErrors) Handler {
 	own := definition.NewConfig()
 	section := reflect.ValueOf(own).Elem()
-	read(variablesOf(handlerPrefix(definition.Name), section), faults)
+	read(variablesOf(handlerPrefix(definition.Name), section), errs)
 	change(own)
-	faults.addConflict(handlerPrefix(definition.Name), section)
+	errs.addConflict(handlerPrefix(definition.Name), section)
 	return Handler{Definition: definition, Config: own}
 }
 

@@ -17,19 +17,19 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.DataDir != folder || c.DatabaseFolder() != folder {
-		t.Errorf("folders are %s and %s, want %s", c.DataDir, c.DatabaseFolder(), folder)
+		t.Errorf("folders = %s and %s, want %s", c.DataDir, c.DatabaseFolder(), folder)
 	}
 	if c.HTTP.ListenAddr != ":8080" || c.ShutdownTimeout != 30*time.Second || c.MinFreeBytes != 256<<20 {
-		t.Errorf("got %s, %s, %s", c.HTTP.ListenAddr, c.ShutdownTimeout, c.MinFreeBytes)
+		t.Errorf("got %s, %s, %s, want :8080, 30s, 256 MiB", c.HTTP.ListenAddr, c.ShutdownTimeout, c.MinFreeBytes)
 	}
 	if c.Log.Level != "info" || c.Log.Format != "auto" || len(c.WebhookTokens) != 0 || c.PublicURL != "" {
-		t.Errorf("got %+v", c)
+		t.Errorf("got %s, %s, %d tokens, %q, want info, auto, none, none", c.Log.Level, c.Log.Format, len(c.WebhookTokens), c.PublicURL)
 	}
 	if !slices.Contains(c.Fetch.AllowedHosts, "*.deep-image.ai") {
-		t.Errorf("allowed hosts are %q", c.Fetch.AllowedHosts)
+		t.Errorf("allowed hosts = %q, want *.deep-image.ai in them", c.Fetch.AllowedHosts)
 	}
 	if len(c.Handlers) != 1 || c.Handlers[0].Definition.Name != "download" {
-		t.Errorf("handlers are %v", c.HandlerNames)
+		t.Errorf("handlers = %v, want download", c.HandlerNames)
 	}
 }
 
@@ -50,10 +50,10 @@ func TestEveryTypeIsRead(t *testing.T) {
 	})
 	got, ok := c.Handlers[0].Config.(*archiveConfig)
 	if !ok {
-		t.Fatalf("configuration is a %T", c.Handlers[0].Config)
+		t.Fatalf("configuration = %T, want *archiveConfig", c.Handlers[0].Config)
 	}
 	if got.Key.Reveal() != "hidden" {
-		t.Error("the secret is another one")
+		t.Error("the secret differs, want that of the environment")
 	}
 	want := archiveConfig{
 		Folder: "x, y", Mode: "link", Key: got.Key, Bytes: 2048, Pixels: 7, Share: 0.25, Workers: 64,
@@ -63,15 +63,15 @@ func TestEveryTypeIsRead(t *testing.T) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
 	if len(c.HTTP.TrustedProxies) != 2 || c.Log.Level != "debug" {
-		t.Errorf("got %v, %s", c.HTTP.TrustedProxies, c.Log.Level)
+		t.Errorf("got %v, %s, want 2 networks and debug", c.HTTP.TrustedProxies, c.Log.Level)
 	}
 	second, _ := c.Handlers[1].Config.(*archiveConfig)
 	if second == nil || second.Folder != `a "quoted" | folder` || second.Bytes != configtypes.Size(1<<30) {
-		t.Errorf("the other handler has %+v", second)
+		t.Errorf("other handler = %+v, want its defaults", second)
 	}
 }
 
-func TestNamesWithoutThePrefixMeanNothing(t *testing.T) {
+func TestNamesWithoutThePrefixAreIgnored(t *testing.T) {
 	t.Setenv("LEVEL", "loud")
 	t.Setenv("DATA_DIR", "/elsewhere")
 	t.Setenv("HANDLERS", "archive")
@@ -80,7 +80,7 @@ func TestNamesWithoutThePrefixMeanNothing(t *testing.T) {
 	t.Setenv("TIMEOUT", "10")
 	c := mustLoad(t, map[string]string{"RECEIVER_HANDLERS": "archive"})
 	if c.DataDir == "/elsewhere" || c.Log.Level != "info" || c.Handlers[0].Definition.Name != "archive" {
-		t.Errorf("got %+v", c)
+		t.Errorf("got %s, %s, %s, want only variables with the prefix", c.DataDir, c.Log.Level, c.Handlers[0].Definition.Name)
 	}
 }
 
@@ -90,13 +90,13 @@ func TestListenAddr(t *testing.T) {
 		set  map[string]string
 		want string
 	}{
-		{"neither", nil, ":8080"},
-		{"PORT alone", map[string]string{"PORT": "9000"}, ":9000"},
-		{"PORT empty", map[string]string{"PORT": ""}, ":8080"},
-		{"our own alone", map[string]string{"RECEIVER_LISTEN_ADDR": "127.0.0.1:0"}, "127.0.0.1:0"},
-		{"our own wins", map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "9000"}, ":7000"},
-		{"our own wins over a wrong PORT", map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "many"}, ":7000"},
-		{"IPv6", map[string]string{"RECEIVER_LISTEN_ADDR": "[::1]:80"}, "[::1]:80"},
+		{name: "neither", want: ":8080"},
+		{name: "PORT alone", set: map[string]string{"PORT": "9000"}, want: ":9000"},
+		{name: "PORT empty", set: map[string]string{"PORT": ""}, want: ":8080"},
+		{name: "our own alone", set: map[string]string{"RECEIVER_LISTEN_ADDR": "127.0.0.1:0"}, want: "127.0.0.1:0"},
+		{name: "our own wins", set: map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "9000"}, want: ":7000"},
+		{name: "our own wins over a wrong PORT", set: map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "PORT": "many"}, want: ":7000"},
+		{name: "IPv6", set: map[string]string{"RECEIVER_LISTEN_ADDR": "[::1]:80"}, want: "[::1]:80"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -132,10 +132,10 @@ func TestSecretsFromFiles(t *testing.T) {
 		content string
 		want    []string
 	}{
-		{"one", "first-token-0123456789", []string{"first-token-0123456789"}},
-		{"line end dropped", "first-token-0123456789\r\n\n", []string{"first-token-0123456789"}},
-		{"one on a line", "first-token-0123456789\nsecond-token-0123456789\n", []string{"first-token-0123456789", "second-token-0123456789"}},
-		{"commas", "first-token-0123456789, second-token-0123456789", []string{"first-token-0123456789", "second-token-0123456789"}},
+		{name: "one", content: "first-token-0123456789", want: []string{"first-token-0123456789"}},
+		{name: "line end dropped", content: "first-token-0123456789\r\n\n", want: []string{"first-token-0123456789"}},
+		{name: "one on a line", content: "first-token-0123456789\nsecond-token-0123456789\n", want: []string{"first-token-0123456789", "second-token-0123456789"}},
+		{name: "commas", content: "first-token-0123456789, second-token-0123456789", want: []string{"first-token-0123456789", "second-token-0123456789"}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -154,11 +154,11 @@ func TestSecretsFromFiles(t *testing.T) {
 func TestPublicURLHasNoSlashAtItsEnd(t *testing.T) {
 	c := mustLoad(t, map[string]string{"RECEIVER_PUBLIC_URL": "https://hooks.example.com/deep/"})
 	if c.PublicURL != "https://hooks.example.com/deep" {
-		t.Errorf("got %s", c.PublicURL)
+		t.Errorf("PublicURL = %s, want it without the final slash", c.PublicURL)
 	}
 }
 
-func TestServiceLinksOfKubernetesAreLeftAlone(t *testing.T) {
+func TestServiceLinksOfKubernetesAreAccepted(t *testing.T) {
 	mustLoad(t, map[string]string{
 		"RECEIVER_SERVICE_HOST":                "10.96.0.7",
 		"RECEIVER_SERVICE_PORT":                "8080",
@@ -174,17 +174,17 @@ func TestServiceLinksOfKubernetesAreLeftAlone(t *testing.T) {
 	})
 }
 
-func TestHandlersThatAreNotEnabledMayBeWrong(t *testing.T) {
+func TestDisabledHandlersAreNotValidated(t *testing.T) {
 	c := mustLoad(t, map[string]string{"RECEIVER_ARCHIVE_TIMEOUT": "forever"})
 	if len(c.Handlers) != 1 {
-		t.Errorf("%d handlers are enabled", len(c.Handlers))
+		t.Errorf("enabled handlers = %d, want 1", len(c.Handlers))
 	}
 }
 
-func TestWhatCanBeReadComesBesideTheFaults(t *testing.T) {
+func TestValidVariablesAreLoadedWithErrors(t *testing.T) {
 	environment(t, map[string]string{"RECEIVER_LISTEN_ADDR": ":7000", "RECEIVER_LOG_LEVEL": "loud"})
 	c, err := config.Load(definitions())
 	if err == nil || c.HTTP.ListenAddr != ":7000" {
-		t.Errorf("got %q and %v", c.HTTP.ListenAddr, err)
+		t.Errorf("Load() = %q, %v, want :7000 and an error", c.HTTP.ListenAddr, err)
 	}
 }

@@ -7,21 +7,31 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/kelseyhightower/envconfig"
 )
 
-// maxShown is how much of a wrong value is repeated in its fault, in bytes.
+// maxShown bounds the part of a wrong value in its error, in bytes.
 const maxShown = 60
 
-// decode lets envconfig fill the one variable, from the environment or its default.
-// Each is processed on its own, because envconfig stops at the first error; and with its full name in the tag, because
-// envconfig would otherwise also take the name without the prefix.
+// setDefault sets the variable to the value of its default tag, or leaves it zero.
+func (v variable) setDefault() (fault string) {
+	spec := reflect.New(reflect.StructOf([]reflect.StructField{{Name: "Value", Type: v.field.Type(), Tag: v.tag}}))
+	if err := configtypes.FillDefaults(spec.Interface()); err != nil {
+		return err.Error()
+	}
+	v.field.Set(spec.Elem().Field(0))
+	return ""
+}
+
+// decode sets the variable from the environment with envconfig. Each variable is decoded by itself, because envconfig stops
+// at the first error, and with its full name in the tag, because envconfig would also accept the name without the prefix.
 func (v variable) decode() (fault string) {
 	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: "Value",
 		Type: v.field.Type(),
-		Tag:  reflect.StructTag(fmt.Sprintf("envconfig:%q default:%q", v.name, v.tag.Get("default"))),
+		Tag:  reflect.StructTag(fmt.Sprintf("envconfig:%q", v.name)),
 	}}))
 	if err := envconfig.Process("", spec.Interface()); err != nil {
 		return v.explain(err)
@@ -34,7 +44,7 @@ func (v variable) decode() (fault string) {
 	return ""
 }
 
-// explain makes a sentence of envconfig's error, whose own text shows the value also of a secret.
+// explain returns the text for an error of envconfig, whose own text shows the value of a secret.
 func (v variable) explain(err error) string {
 	var parse *envconfig.ParseError
 	if !errors.As(err, &parse) {
@@ -49,7 +59,7 @@ func (v variable) explain(err error) string {
 	return fmt.Sprintf("is %s, and must be %s", quote(parse.Value), v.expected())
 }
 
-// expected describes the values that the variable takes.
+// expected describes the valid values.
 func (v variable) expected() string {
 	kind := "valid"
 	switch v.field.Interface().(type) {

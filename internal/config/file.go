@@ -16,8 +16,8 @@ import (
 // maxSecretFile bounds the file that a secret is read from, in bytes.
 const maxSecretFile = 64 << 10
 
-// readFile fills the variable from the file at path. The fault names the path, which
-// is no secret, and nothing of what is in the file.
+// readFile sets the variable from the file at path. The error names the path, which is not secret, and nothing of the
+// file's content.
 func (v variable) readFile(path string) (fault string) {
 	if strings.TrimSpace(path) == "" {
 		return "is set but empty; give it the path of a file or do not set it"
@@ -25,6 +25,9 @@ func (v variable) readFile(path string) (fault string) {
 	content, err := readBounded(path, maxSecretFile)
 	if err != nil {
 		return "cannot be read: " + err.Error()
+	}
+	if isQuoted(content) {
+		return fmt.Sprintf("names the file %s, whose content %s", quote(path), quotedText)
 	}
 	decoder, ok := reflect.TypeAssert[envconfig.Decoder](v.field.Addr())
 	if !ok {
@@ -36,8 +39,8 @@ func (v variable) readFile(path string) (fault string) {
 	return ""
 }
 
-// readBounded gives the text of a file without the white space at its end. The
-// error is fs.ErrNotExist when there is no such file.
+// readBounded returns the text of a file without the white space at its end. The error is fs.ErrNotExist if there is no
+// such file.
 func readBounded(path string, limit int64) (string, error) {
 	content, err := readAtMost(path, limit)
 	switch {
@@ -55,14 +58,14 @@ func readBounded(path string, limit int64) (string, error) {
 	return text, nil
 }
 
-// missingError is fs.ErrNotExist in a sentence, for the file at this path.
+// missingError is fs.ErrNotExist with a sentence that names the path.
 type missingError string
 
 func (e missingError) Error() string { return "the file " + string(e) + " does not exist" }
 
 func (e missingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// readAtMost reads one byte more than limit at most.
+// readAtMost reads at most limit+1 bytes.
 func readAtMost(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -81,7 +84,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	return content.Bytes(), err
 }
 
-// pathless drops the path from a file error that stands beside it anyway.
+// pathless returns a file error without its path.
 func pathless(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

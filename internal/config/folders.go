@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// DatabaseFolder is the folder of the SQLite files, absolute. It means nothing when the events are in Postgres.
+// DatabaseFolder returns the absolute path of the folder of the SQLite files. It is not used with Postgres.
 func (c Config) DatabaseFolder() string {
 	if folder := strings.TrimPrefix(c.Database.URL.Reveal(), sqliteScheme); folder != "" {
 		return absolute(folder)
@@ -14,27 +14,27 @@ func (c Config) DatabaseFolder() string {
 	return c.DataDir
 }
 
-// InboxFile is the SQLite file of the inbox, absolute.
+// InboxFile returns the absolute path of the SQLite file of the inbox.
 func (c Config) InboxFile() string { return filepath.Join(c.DatabaseFolder(), "inbox.db") }
 
-// WorkFile is the SQLite file of the work store, absolute.
+// WorkFile returns the absolute path of the SQLite file of the work store.
 func (c Config) WorkFile() string { return filepath.Join(c.DatabaseFolder(), "work.db") }
 
-// ImagesURL is where images go unless a handler is told otherwise: a file:// URL in the data folder.
+// ImagesURL returns the default bucket of images: a file:// URL in the data folder.
 func (c Config) ImagesURL() string {
 	folder := filepath.ToSlash(filepath.Join(c.DataDir, "images"))
 	return (&url.URL{Scheme: "file", Path: folder}).String()
 }
 
-// SpoolFolder is where content waits that goes to an object store.
+// SpoolFolder returns the folder for content on its way to an object store.
 func (c Config) SpoolFolder() string { return filepath.Join(c.DataDir, "spool") }
 
-// TokenFile is where the token of the first start is kept.
+// TokenFile returns the path of the generated webhook token.
 func (c Config) TokenFile() string { return filepath.Join(c.DataDir, tokenFileName) }
 
 func absolute(folder string) string {
 	if full, err := filepath.Abs(folder); err == nil {
 		return full
 	}
-	return folder // the working folder is gone; every use of the path will say so
+	return folder // the working folder is gone; every use of the path will fail
 }

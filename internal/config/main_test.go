@@ -34,7 +34,7 @@ type archiveConfig struct {
 	Longest time.Duration `envconfig:"LONGEST" default:"1h" range:"1s..2h" desc:"longest"`
 }
 
-// KeepsImages is so unless a test says otherwise.
+// KeepsImages is true by default.
 func (c *archiveConfig) KeepsImages() bool { return c.Strict }
 
 func (c *archiveConfig) Limits() handler.Limits { return handler.Limits{Timeout: c.Timeout} }
@@ -54,18 +54,18 @@ func (nothing) Handle(context.Context, event.Event) (handler.Outcome, error) {
 
 func newNothing(context.Context, archiveConfig, handler.Deps) (nothing, error) { return nothing{}, nil }
 
-// definitions are two handlers; the second is not enabled unless a test says so.
+// definitions are two handlers; only the first is enabled by default.
 func definitions() []handler.Definition {
 	return []handler.Definition{handler.Define("download", newNothing), handler.Define("archive", newNothing)}
 }
 
-// environment makes the variables of ours exactly these, for the time of a test.
+// environment sets exactly these of our variables during a test.
 func environment(t *testing.T, variables map[string]string) {
 	t.Helper()
 	for _, assignment := range os.Environ() {
 		name, _, _ := strings.Cut(assignment, "=")
 		if name == "PORT" || strings.HasPrefix(name, "RECEIVER_") {
-			t.Setenv(name, "") // so that the test puts it back
+			t.Setenv(name, "") // restores it after the test
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func environment(t *testing.T, variables map[string]string) {
 	}
 }
 
-// mustLoad loads an environment that is right.
+// mustLoad loads a valid environment.
 func mustLoad(t *testing.T, variables map[string]string) config.Config {
 	t.Helper()
 	environment(t, variables)
@@ -87,26 +87,22 @@ func mustLoad(t *testing.T, variables map[string]string) config.Config {
 	return c
 }
 
-// faultsOf loads an environment that is wrong, and gives its faults as sentences.
-func faultsOf(t *testing.T, variables map[string]string) []string {
+// errorsOf loads an environment and returns its errors.
+func errorsOf(t *testing.T, variables map[string]string) []config.ValidationError {
 	t.Helper()
 	environment(t, variables)
 	_, err := config.Load(definitions())
 	if err == nil {
 		return nil
 	}
-	var faults *config.Faults
-	if !errors.As(err, &faults) {
-		t.Fatalf("error is a %T", err)
+	var errs *config.ValidationErrors
+	if !errors.As(err, &errs) {
+		t.Fatalf("Load() = %T, want *config.ValidationErrors", err)
 	}
-	var sentences []string
-	for _, fault := range faults.All() {
-		sentences = append(sentences, fault.String())
-	}
-	return sentences
+	return errs.All()
 }
 
-// writeFile makes a file for one test and gives its path.
+// writeFile writes a file for one test and returns its path.
 func writeFile(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")

@@ -9,31 +9,31 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// Source says where the value of a variable comes from.
+// Source is where the value of a variable comes from.
 type Source string
 
-// Every source.
+// The sources.
 const (
-	SourceNone    Source = "none"    // it has neither a value nor a default
-	SourceDefault Source = "default" // it is not set
-	SourceSet     Source = "set"     // the environment holds it
-	SourceFile    Source = "file"    // the environment names the file that holds it
-	SourcePort    Source = "PORT"    // the platform gave the port to listen on
+	SourceNone    Source = "none"    // neither a value nor a default
+	SourceDefault Source = "default" // not set
+	SourceSet     Source = "set"     // the environment
+	SourceFile    Source = "file"    // a file that the environment names
+	SourcePort    Source = "PORT"    // the platform's port
 )
 
-// Variable describes one variable and what is in force.
+// Variable describes one variable and its value.
 type Variable struct {
 	Name    string `json:"name"`
-	Default string `json:"default,omitempty"` // as it would be written
-	Unset   string `json:"unset,omitempty"`   // for one without a default: what is done when it is not set
-	Range   string `json:"range,omitempty"`   // the values it takes, if they are bounded
+	Default string `json:"default,omitempty"` // as written
+	Unset   string `json:"unset,omitempty"`   // without a default: the meaning of a variable that is not set
+	Range   string `json:"range,omitempty"`   // the valid values, if they are bounded
 	Meaning string `json:"meaning"`
-	Secret  bool   `json:"secret"`          // its value is never shown; it can be given as a file
-	Value   string `json:"value,omitempty"` // as written, right or wrong; a placeholder for a secret
+	Secret  bool   `json:"secret"`          // never shown; can be given as a file
+	Value   string `json:"value,omitempty"` // as written, valid or not; a placeholder for a secret
 	Source  Source `json:"source"`
 }
 
-// Table describes every variable, those of handlers that are not enabled included.
+// Table describes every variable, also those of handlers that are not enabled.
 func Table(definitions []handler.Definition) []Variable {
 	variables := allVariables(definitions)
 	table := make([]Variable, 0, len(variables))
@@ -53,7 +53,10 @@ func (v variable) describe() Variable {
 		Secret:  v.isSecret(),
 	}
 	if v.name == listenVariable {
-		row.Meaning += "; when it is not set, " + portVariable + " may say the port"
+		row.Meaning += "; if it is not set, " + portVariable + " is the port"
+	}
+	if v.refusesEmpty() && !row.Secret {
+		row.Meaning += "; an empty value is an error"
 	}
 	row.Value, row.Source = v.inForce()
 	if row.Secret && row.Value != "" {
@@ -62,9 +65,9 @@ func (v variable) describe() Variable {
 	return row
 }
 
-// inForce looks the value up as it is written. It is not for showing yet.
+// inForce returns the value as written, before secrets are redacted.
 func (v variable) inForce() (string, Source) {
-	if value, set := os.LookupEnv(v.name); set {
+	if value, set := v.lookup(); set {
 		return withoutPassword(value), SourceSet
 	}
 	if path, set := os.LookupEnv(v.name + fileSuffix); set && v.isSecret() {
@@ -79,7 +82,7 @@ func (v variable) inForce() (string, Source) {
 	return "", SourceNone
 }
 
-// withoutPassword hides the password in the value of a variable that is a URL.
+// withoutPassword redacts the password in a value that is a URL.
 func withoutPassword(value string) string {
 	if u, err := url.Parse(value); err == nil && u.User != nil {
 		return u.Redacted()
@@ -87,9 +90,10 @@ func withoutPassword(value string) string {
 	return value
 }
 
-// Markdown writes the table for a manual: nothing of the environment is in it.
+// Markdown returns the table for the manual. It does not depend on the environment.
 func Markdown(table []Variable) string {
 	var out strings.Builder
+	out.WriteString("An empty value means that the variable is not set. For secrets and allow-lists it is an error.\n\n")
 	out.WriteString("| variable | default | values | meaning |\n| --- | --- | --- | --- |\n")
 	for _, row := range table {
 		name := "`" + row.Name + "`"
@@ -113,7 +117,7 @@ func (v Variable) defaultCell() string {
 	}
 }
 
-// cell keeps a text within its cell of a Markdown table.
+// cell escapes a text for a cell of a Markdown table.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
 }

@@ -19,34 +19,34 @@ func row(t *testing.T, name string) config.Variable {
 	return config.Variable{}
 }
 
-// Everything that the program can be told has a name of its own, a meaning and, if it is a number, bounds.
+// Every variable has a unique name, a meaning and, if it is a number, bounds.
 func TestTableIsComplete(t *testing.T) {
 	environment(t, nil)
 	var names []string
 	for _, v := range config.Table(definitions()) {
 		if slices.Contains(names, v.Name) {
-			t.Errorf("%s is there twice", v.Name)
+			t.Errorf("%s is there twice, want once", v.Name)
 		}
 		names = append(names, v.Name)
 		if v.Meaning == "" {
-			t.Errorf("%s has no meaning", v.Name)
+			t.Errorf("%s has no meaning, want one", v.Name)
 		}
 		if v.Default != "" && v.Unset != "" {
-			t.Errorf("%s has both a default and a word on what is done without one", v.Name)
+			t.Errorf("%s has the default %q and unset %q, want only one", v.Name, v.Default, v.Unset)
 		}
 		isNumber := strings.ContainsAny(v.Default[:min(1, len(v.Default))], "0123456789") && !strings.Contains(v.Default, ":")
 		if isNumber && v.Range == "" {
-			t.Errorf("%s is a number without bounds", v.Name)
+			t.Errorf("%s has no bounds, want a range", v.Name)
 		}
 	}
 	for _, name := range []string{"RECEIVER_DATA_DIR", "RECEIVER_LISTEN_ADDR", "RECEIVER_LOG_LEVEL", "RECEIVER_ARCHIVE_KEY"} {
 		if !slices.Contains(names, name) {
-			t.Errorf("%s is missing", name)
+			t.Errorf("%s is missing, want it in %v", name, names)
 		}
 	}
 }
 
-func TestTableTellsWhereAValueComesFrom(t *testing.T) {
+func TestTableHasSources(t *testing.T) {
 	environment(t, map[string]string{
 		"RECEIVER_DATA_DIR":            "/srv/data",
 		"RECEIVER_ARCHIVE_KEY":         "hunter2",
@@ -59,17 +59,17 @@ func TestTableTellsWhereAValueComesFrom(t *testing.T) {
 		value  string
 		source config.Source
 	}{
-		{"RECEIVER_DATA_DIR", "/srv/data", config.SourceSet},
-		{"RECEIVER_ARCHIVE_KEY", "[redacted]", config.SourceSet},
-		{"RECEIVER_WEBHOOK_TOKENS", "[redacted]", config.SourceFile},
-		{"RECEIVER_PUBLIC_URL", "https://me:xxxxx@example.com", config.SourceSet},
-		{"RECEIVER_LISTEN_ADDR", ":9000", config.SourcePort},
-		{"RECEIVER_LOG_LEVEL", "info", config.SourceDefault},
-		{"RECEIVER_DATABASE_URL", "", config.SourceNone},
+		{name: "RECEIVER_DATA_DIR", value: "/srv/data", source: config.SourceSet},
+		{name: "RECEIVER_ARCHIVE_KEY", value: "[redacted]", source: config.SourceSet},
+		{name: "RECEIVER_WEBHOOK_TOKENS", value: "[redacted]", source: config.SourceFile},
+		{name: "RECEIVER_PUBLIC_URL", value: "https://me:xxxxx@example.com", source: config.SourceSet},
+		{name: "RECEIVER_LISTEN_ADDR", value: ":9000", source: config.SourcePort},
+		{name: "RECEIVER_LOG_LEVEL", value: "info", source: config.SourceDefault},
+		{name: "RECEIVER_DATABASE_URL", value: "", source: config.SourceNone},
 	}
 	for _, want := range rows {
 		if got := row(t, want.name); got.Value != want.value || got.Source != want.source {
-			t.Errorf("%s is %q from %s, want %q from %s", want.name, got.Value, got.Source, want.value, want.source)
+			t.Errorf("%s = %q from %s, want %q from %s", want.name, got.Value, got.Source, want.value, want.source)
 		}
 	}
 }
@@ -78,34 +78,35 @@ func TestTableDescribes(t *testing.T) {
 	environment(t, nil)
 	mode := row(t, "RECEIVER_ARCHIVE_MODE")
 	if mode.Default != "move" || mode.Range != "copy, move or link" || mode.Meaning != "mode" || mode.Secret {
-		t.Errorf("got %+v", mode)
+		t.Errorf("mode = %+v, want its default, range and meaning", mode)
 	}
 	if timeout := row(t, "RECEIVER_SHUTDOWN_TIMEOUT"); timeout.Range != "1s to 1h" {
-		t.Errorf("got %+v", timeout)
+		t.Errorf("range = %q, want %q", timeout.Range, "1s to 1h")
 	}
 	if tokens := row(t, "RECEIVER_WEBHOOK_TOKENS"); !tokens.Secret || tokens.Unset == "" {
-		t.Errorf("got %+v", tokens)
+		t.Errorf("tokens = %+v, want a secret with a meaning when unset", tokens)
 	}
 }
 
-func TestMarkdownHoldsNothingOfTheEnvironment(t *testing.T) {
+func TestMarkdownDoesNotDependOnTheEnvironment(t *testing.T) {
 	environment(t, nil)
 	want := config.Markdown(config.Table(definitions()))
 	environment(t, map[string]string{"RECEIVER_DATA_DIR": "/srv/hunter2", "RECEIVER_ARCHIVE_KEY": "hunter2", "PORT": "1"})
 	got := config.Markdown(config.Table(definitions()))
 	if got != want {
-		t.Errorf("the manual depends on the environment:\n%s", got)
+		t.Errorf("Markdown() = %s, want it independent of the environment:\n%s", got, want)
 	}
-	for line := range strings.SplitSeq(strings.TrimSpace(got), "\n") {
+	_, rows, _ := strings.Cut(got, "\n\n") // after the sentence above the table
+	for line := range strings.SplitSeq(strings.TrimSpace(rows), "\n") {
 		if cells := strings.Count(line, "|") - strings.Count(line, `\|`); cells != 5 {
-			t.Errorf("line has %d cells: %s", cells-1, line)
+			t.Errorf("cells = %d, want 4: %s", cells-1, line)
 		}
 	}
 	for _, part := range []string{
 		"| `RECEIVER_DATA_DIR` | `./data` |", "`RECEIVER_WEBHOOK_TOKENS` or `RECEIVER_WEBHOOK_TOKENS_FILE`", `a "quoted" \| folder`,
 	} {
 		if !strings.Contains(got, part) {
-			t.Errorf("the manual has no %q", part)
+			t.Errorf("Markdown() = %s, want %q in it", got, part)
 		}
 	}
 }

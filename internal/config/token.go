@@ -13,8 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// The token that is made at first start lives here because it is the default of
-// one variable, WEBHOOK_TOKENS: one that is not written in the source but made, once, and kept.
+// The generated token is here because it is the default of the variable WEBHOOK_TOKENS.
 
 const (
 	tokenFileName = "webhook-token"
@@ -22,16 +21,15 @@ const (
 	maxTokenFile  = 4 << 10 // bytes
 )
 
-// Tokens are the webhook tokens in force and where they come from.
+// Tokens are the webhook tokens and where they come from.
 type Tokens struct {
 	List    secret.List
-	File    string // that keeps the token; "" when the environment gives the tokens
-	Made    bool   // the file was made by this call
-	Exposed bool   // the permissions of the file let other users read it
+	File    string // of the generated token; "" if the environment has the tokens
+	Made    bool   // this call generated the token
+	Exposed bool   // other users can read the file
 }
 
-// Tokens gives the tokens of the environment, or else the kept one. The error
-// is fs.ErrNotExist when there is none yet.
+// Tokens returns the tokens of the environment, or else the generated one. The error is fs.ErrNotExist if there is none yet.
 func (c Config) Tokens() (Tokens, error) {
 	if len(c.WebhookTokens) > 0 {
 		return Tokens{List: c.WebhookTokens}, nil
@@ -39,9 +37,8 @@ func (c Config) Tokens() (Tokens, error) {
 	return readToken(c.TokenFile())
 }
 
-// EnsureTokens is Tokens, but makes a token at first start and keeps it in the
-// data folder. When it returns the token is safe on disk. Of several processes
-// that start at once on one folder, all get the same token.
+// EnsureTokens is Tokens, but generates a token at the first start and stores it in the data folder before it returns.
+// Processes that start at the same time on one folder get the same token.
 func (c Config) EnsureTokens() (Tokens, error) {
 	tokens, err := c.Tokens()
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +49,7 @@ func (c Config) EnsureTokens() (Tokens, error) {
 	}
 	err = makeToken(c.TokenFile())
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return Tokens{}, fmt.Errorf("keep the webhook token: %w", err)
+		return Tokens{}, fmt.Errorf("store the webhook token: %w", err)
 	}
 	tokens, readErr := c.Tokens()
 	tokens.Made = err == nil
@@ -65,7 +62,7 @@ func readToken(path string) (Tokens, error) {
 		return Tokens{}, fmt.Errorf("webhook token: %w", err)
 	}
 	if err := checkToken(text); err != nil {
-		return Tokens{}, fmt.Errorf("webhook token: the file %s holds one that %w", path, err)
+		return Tokens{}, fmt.Errorf("webhook token: the token in the file %s %w", path, err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -75,7 +72,7 @@ func readToken(path string) (Tokens, error) {
 	return Tokens{List: secret.List{secret.New(text)}, File: path, Exposed: info.Mode()&others != 0}, nil
 }
 
-// ReadToken gives the first token in a file of the kind that RECEIVER_WEBHOOK_TOKENS_FILE names.
+// ReadToken returns the first token in a file for RECEIVER_WEBHOOK_TOKENS_FILE.
 func ReadToken(path string) (secret.Value, error) {
 	text, err := readBounded(path, maxSecretFile)
 	if err != nil {
@@ -88,8 +85,8 @@ func ReadToken(path string) (secret.Value, error) {
 	return list[0], nil
 }
 
-// makeToken writes a new token to path; fs.ErrExist when there is one already.
-// The file gets its name only when its content is on disk.
+// makeToken writes a new token to path. The error is fs.ErrExist if there is one. The file gets its name when its content
+// is on disk.
 func makeToken(path string) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), tokenFileName+".*.tmp") // mode 0600
 	if err != nil {

@@ -21,7 +21,7 @@ func ensure(t *testing.T, c config.Config) config.Tokens {
 		t.Fatal(err)
 	}
 	if len(tokens.List) != 1 {
-		t.Fatalf("%d tokens, want 1", len(tokens.List))
+		t.Fatalf("tokens = %d, want 1", len(tokens.List))
 	}
 	return tokens
 }
@@ -30,19 +30,19 @@ func TestFirstStartMakesATokenAndLaterStartsKeepIt(t *testing.T) {
 	t.Parallel()
 	c := config.Config{DataDir: filepath.Join(t.TempDir(), "new", "data")}
 	if _, err := c.Tokens(); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("before the first start the error is %v", err)
+		t.Fatalf("Tokens() before the first start = %v, want %v", err, fs.ErrNotExist)
 	}
 	first := ensure(t, c)
 	if !first.Made || first.Exposed || first.File != c.TokenFile() {
-		t.Errorf("first start gives %+v", first)
+		t.Errorf("EnsureTokens() at the first start = %+v, want a generated token", first)
 	}
 	random, err := base64.RawURLEncoding.DecodeString(first.List[0].Reveal())
 	if err != nil || len(random) != 32 {
-		t.Errorf("token has %d bytes of randomness, %v", len(random), err)
+		t.Errorf("token has %d random bytes, error %v, want 32", len(random), err)
 	}
 	later := ensure(t, c)
 	if later.Made || later.List[0] != first.List[0] {
-		t.Error("a later start has another token")
+		t.Error("the token of a later start differs, want the same")
 	}
 }
 
@@ -55,17 +55,17 @@ func TestTokenFileIsForItsOwnerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 || entries[0].Name() != "webhook-token" {
-		t.Errorf("the data folder holds %v", entries)
+		t.Errorf("data folder = %v, want only the token file", entries)
 	}
 	info, err := os.Stat(c.TokenFile())
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode is %v, %v", info.Mode(), err)
+		t.Errorf("mode = %v, %v, want 0600", info.Mode(), err)
 	}
 	if err := os.Chmod(c.TokenFile(), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if !ensure(t, c).Exposed {
-		t.Error("nothing is said of a file that others can read")
+		t.Error("Exposed = false, want true for a file that others can read")
 	}
 }
 
@@ -95,7 +95,7 @@ func TestStartsAtTheSameTimeAgreeOnOneToken(t *testing.T) {
 		}
 	}
 	if made != 1 {
-		t.Errorf("%d starts made a token, want 1", made)
+		t.Errorf("starts that generated a token = %d, want 1", made)
 	}
 }
 
@@ -104,21 +104,21 @@ func TestTokensOfTheEnvironmentWin(t *testing.T) {
 	c := config.Config{DataDir: t.TempDir(), WebhookTokens: secret.List{secret.New("given")}}
 	tokens := ensure(t, c)
 	if tokens.List[0].Reveal() != "given" || tokens.File != "" || tokens.Made {
-		t.Errorf("got %+v", tokens)
+		t.Errorf("tokens = %+v, want those of the environment", tokens)
 	}
 	if _, err := os.Stat(c.TokenFile()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a token file was made: %v", err)
+		t.Errorf("token file: %v, want none", err)
 	}
 }
 
-func TestDamagedTokenFileStopsTheStartAndStays(t *testing.T) {
+func TestDamagedTokenFileIsAnError(t *testing.T) {
 	t.Parallel()
-	rows := []struct{ name, content, want string }{
-		{"empty", "", "is empty"},
-		{"blank", "\n\n", "is empty"},
-		{"short", "hunter2\n", "has 7 characters"},
-		{"two lines", strings.Repeat("hunter2", 4) + "\n" + strings.Repeat("hunter2", 4), "holds a space or a character"},
-		{"large", strings.Repeat("k", 5000), "is longer than 4096 bytes"},
+	rows := []struct{ name, content string }{
+		{name: "empty"},
+		{name: "blank", content: "\n\n"},
+		{name: "short", content: "hunter2\n"},
+		{name: "two lines", content: strings.Repeat("hunter2", 4) + "\n" + strings.Repeat("hunter2", 4)},
+		{name: "large", content: strings.Repeat("k", 5000)},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -128,14 +128,14 @@ func TestDamagedTokenFileStopsTheStartAndStays(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := c.EnsureTokens()
-			if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), c.TokenFile()) {
-				t.Errorf("error is %v", err)
+			if err == nil || !strings.Contains(err.Error(), c.TokenFile()) {
+				t.Errorf("EnsureTokens() = %v, want an error that names the file", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("error shows the token: %v", err)
+				t.Errorf("error = %v, want it without the token", err)
 			}
 			if content, _ := os.ReadFile(c.TokenFile()); string(content) != row.content {
-				t.Error("the file was changed")
+				t.Errorf("content = %q, want it unchanged", content)
 			}
 		})
 	}
@@ -148,7 +148,7 @@ func TestDataFolderThatCannotBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := (config.Config{DataDir: folder}).EnsureTokens(); err == nil {
-				t.Error("no error")
+				t.Error("EnsureTokens() = no error, want one")
 			}
 		})
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// knownNames are all names that may be set: also those of handlers that are not enabled.
+// knownNames returns all names that may be set, also those of handlers that are not enabled.
 func knownNames(definitions []handler.Definition) []string {
 	return namesOf(allVariables(definitions))
 }
 
-// allVariables lists every variable there is, with zero values.
+// allVariables returns every variable, with zero values.
 func allVariables(definitions []handler.Definition) []variable {
 	list := variablesOf(prefix, reflect.ValueOf(new(Config)).Elem())
 	for _, d := range definitions {
@@ -25,23 +25,23 @@ func allVariables(definitions []handler.Definition) []variable {
 	return list
 }
 
-// addUnknown tells of every variable that begins like ours and is none: most likely
-// a slip of the pen, whose setting would silently not be in force.
-func (f *Faults) addUnknown(known []string) {
+// addUnknown adds an error for every unknown variable with our prefix. It is most likely a typing error, and its setting
+// would be ignored silently.
+func (e *ValidationErrors) addUnknown(known []string) {
 	environment := os.Environ()
 	slices.Sort(environment)
 	for _, assignment := range environment {
 		name, _, _ := strings.Cut(assignment, "=")
 		if strings.HasPrefix(name, prefix) && !slices.Contains(known, name) && !serviceLink.MatchString(assignment) {
-			f.add(shown(name), "is not a variable of this version%s", hint(name, known))
+			e.add(printable(name), "is not a variable of this version%s", hint(name, known))
 		}
 	}
 }
 
-// hint says what may have been meant.
+// hint returns the variable that was probably meant.
 func hint(name string, known []string) string {
 	if secretless, ok := strings.CutSuffix(name, fileSuffix); ok && slices.Contains(known, secretless) {
-		return "; " + secretless + " is no secret and cannot be given as a file"
+		return "; " + secretless + " is not a secret and cannot be given as a file"
 	}
 	nearest, distance := "", 1+len(name)/4
 	for _, candidate := range known {
@@ -57,24 +57,23 @@ func hint(name string, known []string) string {
 	return "; did you mean " + nearest + "?"
 }
 
-// serviceLink is what Kubernetes puts into the environment of every container for
-// each service: one called "receiver" makes RECEIVER_PORT=tcp://10.0.0.1:8080 and more.
-// Nobody set these by hand, so they are no slip of the pen.
+// serviceLink matches the variables that Kubernetes adds to every container for each service: one called "receiver"
+// makes RECEIVER_PORT=tcp://10.0.0.1:8080 and more.
 var serviceLink = regexp.MustCompile(`^RECEIVER(_\w+)?_(` +
 	`SERVICE_HOST=[0-9a-f.:]+|` +
 	`SERVICE_PORT(_\w+)?=\d+|` +
 	`PORT(_\d+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+|` +
 	`PORT_\d+_(TCP|UDP|SCTP)_(PROTO=(tcp|udp|sctp)|PORT=\d+|ADDR=[0-9a-f.:]+))$`)
 
-// shown makes a name harmless to a terminal.
-func shown(name string) string {
+// printable returns a name that is harmless to a terminal.
+func printable(name string) string {
 	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
 		return quoted
 	}
 	return name
 }
 
-// editDistance counts the letters to insert, drop or change to make one text of the other.
+// editDistance returns the number of bytes to insert, delete or change to turn one text into the other.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -8,17 +8,17 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
-// fileSuffix makes of the name of a secret the name of the variable that says in which file it is.
+// fileSuffix is appended to the name of a secret for the variable that holds the path of its file.
 const fileSuffix = "_FILE"
 
-// variable is one field of a configuration struct and what its tags say.
+// variable is one field of a configuration struct with its tags.
 type variable struct {
 	name  string        // full
-	field reflect.Value // where the value goes
+	field reflect.Value // receives the value
 	tag   reflect.StructTag
 }
 
-// variablesOf lists the variables of a configuration struct, those of its sections included.
+// variablesOf returns the variables of a configuration struct and of its sections.
 func variablesOf(prefix string, spec reflect.Value) []variable {
 	var list []variable
 	for i := range spec.NumField() {
@@ -34,7 +34,7 @@ func variablesOf(prefix string, spec reflect.Value) []variable {
 	return list
 }
 
-// isSecret says that the value is never shown and may be given as a file.
+// isSecret reports that the value is never shown and can be given as a file.
 func (v variable) isSecret() bool {
 	switch v.field.Interface().(type) {
 	case secret.Value, secret.List:
@@ -44,7 +44,7 @@ func (v variable) isSecret() bool {
 	}
 }
 
-// names are the names under which the variable can be set.
+// names returns the names under which the variable can be set.
 func (v variable) names() []string {
 	if v.isSecret() {
 		return []string{v.name, v.name + fileSuffix}
@@ -60,22 +60,29 @@ func namesOf(variables []variable) []string {
 	return names
 }
 
-// read fills the variables from the environment.
-func read(variables []variable, faults *Faults) {
+// read sets the variables from the environment.
+func read(variables []variable, errs *ValidationErrors) {
 	for _, v := range variables {
 		if name, fault := v.read(); fault != "" {
-			faults.add(name, "%s", fault)
+			errs.add(name, "%s", fault)
 		}
 	}
 }
 
-// read fills the variable. A fault is told with the name of the variable that has it.
-// A variable that is set but empty is a fault, because nobody can know
-// whether it was meant as "the default" or as "none", and a secret that got lost
-// on its way must stop the start.
+// refusesEmpty reports that an empty value is an error: a secret or an allow-list that got lost must stop the start. An
+// empty value of any other variable means that it is not set.
+func (v variable) refusesEmpty() bool { return v.isSecret() || v.tag.Get("empty") == "refused" }
+
+// lookup returns the value of the variable in the environment. It is not set if it is empty and may be so.
+func (v variable) lookup() (value string, set bool) {
+	value, set = os.LookupEnv(v.name)
+	return value, set && (v.refusesEmpty() || strings.TrimSpace(value) != "")
+}
+
+// read sets the variable and returns its error, with the name of the variable that has it.
 func (v variable) read() (name, fault string) {
 	fromFile := v.name + fileSuffix
-	value, set := os.LookupEnv(v.name)
+	value, set := v.lookup()
 	path, inFile := os.LookupEnv(fromFile)
 	inFile = inFile && v.isSecret()
 	switch {
@@ -85,7 +92,19 @@ func (v variable) read() (name, fault string) {
 		return v.name, "is set but empty; give it a value or do not set it"
 	case inFile:
 		return fromFile, v.readFile(path)
+	case !set:
+		return v.name, v.setDefault()
+	case isQuoted(value):
+		return v.name, quotedText
 	default:
 		return v.name, v.decode()
 	}
+}
+
+const quotedText = "is in quotation marks, which would be part of the value; remove them"
+
+// isQuoted reports whether a value is in matching quotation marks, as tools leave them that do not interpret them.
+func isQuoted(value string) bool {
+	value = strings.TrimSpace(value)
+	return len(value) > 1 && strings.ContainsRune(`"'`, rune(value[0])) && value[0] == value[len(value)-1]
 }

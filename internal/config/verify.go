@@ -6,38 +6,38 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
-// Verify says whether callbacks are verified.
+// Verify is the mode of verification.
 type Verify string
 
-// Every way.
+// The modes.
 const (
-	VerifyAuto     Verify = "auto" // when there is a key
+	VerifyAuto     Verify = "auto" // if there is a key
 	VerifyOff      Verify = "off"
 	VerifyRequired Verify = "required"
 )
 
-// Verifies says whether Deep Image is asked about every job.
+// Verifies reports whether every job is verified with Deep Image.
 func (c Config) Verifies() bool { return c.Verify != VerifyOff && c.DeepImage.Enabled() }
 
-// validateTrust finds what is asked for without what it needs.
-func (c *Config) validateTrust(faults *Faults) {
+// validateVerification checks that verification and deletion have what they need.
+func (c *Config) validateVerification(errs *ValidationErrors) {
 	const key = prefix + "DEEPIMAGE_API_KEY"
 	if c.Verify == VerifyRequired && !c.DeepImage.Enabled() {
-		faults.add(prefix+"VERIFY", "is required, which needs %s", key)
+		errs.add(prefix+"VERIFY", "is required, which needs %s", key)
 	}
 	const name = prefix + "DELETE_AFTER_DONE"
 	switch {
 	case !c.DeleteAfterDone:
 	case !c.DeepImage.Enabled():
-		faults.add(name, "is true, which needs %s", key)
+		errs.add(name, "is true, which needs %s", key)
 	case c.Verify == VerifyOff: // a forged callback would be stored and the real images deleted
-		faults.add(name, "is true, which needs callbacks that are verified; %s is off", prefix+"VERIFY")
+		errs.add(name, "is true, which needs verified callbacks; %s is off", prefix+"VERIFY")
 	case !c.keepsImages():
-		faults.add(name, "is true, which needs a handler that keeps the images: download, or forward with %s=image or raw", prefix+"FORWARD_MODE")
+		errs.add(name, "is true, which needs a handler that stores the images: download, or forward with %s=image or raw", prefix+"FORWARD_MODE")
 	}
 }
 
-// keepsImages says whether a handler brings the images to safety.
+// keepsImages reports whether a handler stores the images.
 func (c *Config) keepsImages() bool {
 	return slices.ContainsFunc(c.Handlers, func(h Handler) bool {
 		keeper, ok := h.Config.(handler.ImageKeeper)

@@ -30,24 +30,31 @@ func parseInto(field reflect.Value, text string) error {
 	if decoder, ok := field.Addr().Interface().(interface{ Decode(text string) error }); ok {
 		return decoder.Decode(text)
 	}
-	var parsed any
-	var err error
-	switch field.Interface().(type) {
-	case time.Duration:
-		parsed, err = time.ParseDuration(text)
-	case string:
-		parsed = text
-	case bool:
-		parsed, err = strconv.ParseBool(text)
-	case int:
-		parsed, err = strconv.Atoi(text)
-	case float64:
-		parsed, err = strconv.ParseFloat(text, 64)
+	switch {
+	case field.Type() == reflect.TypeFor[time.Duration]():
+		parsed, err := time.ParseDuration(text)
+		field.SetInt(int64(parsed))
+		return err
+	case field.Kind() == reflect.String:
+		field.SetString(text)
+		return nil
+	case field.Kind() == reflect.Bool:
+		parsed, err := strconv.ParseBool(text)
+		field.SetBool(parsed)
+		return err
+	case field.CanInt():
+		parsed, err := strconv.ParseInt(text, 10, field.Type().Bits())
+		field.SetInt(parsed)
+		return err
+	case field.CanUint():
+		parsed, err := strconv.ParseUint(text, 10, field.Type().Bits())
+		field.SetUint(parsed)
+		return err
+	case field.CanFloat():
+		parsed, err := strconv.ParseFloat(text, field.Type().Bits())
+		field.SetFloat(parsed)
+		return err
 	default:
-		err = fmt.Errorf("type %s is not supported", field.Type())
+		return fmt.Errorf("type %s is not supported", field.Type())
 	}
-	if err == nil {
-		field.Set(reflect.ValueOf(parsed))
-	}
-	return err
 }

@@ -46,7 +46,7 @@ func TestFillDefaultsReportsBadTags(t *testing.T) {
 			Count int `default:"many"`
 		}{},
 		"unsupported type": &struct {
-			Count uint `default:"1"`
+			Count []int `default:"1"`
 		}{},
 	} {
 		if err := configtypes.FillDefaults(config); err == nil {

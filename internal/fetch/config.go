@@ -10,8 +10,8 @@ import (
 // Config limits what may be fetched. Ports are not restricted: object stores use any port, and the host list, the guard
 // and TLS decide.
 type Config struct {
-	AllowedHosts configtypes.List     `envconfig:"ALLOWED_HOSTS" default:"deep-image.ai,*.deep-image.ai,neuroapi-store.s3.eu-central-1.amazonaws.com" desc:"hosts that results may be fetched from; *.example.com for all hosts below a domain, * for any public host"`
-	AllowedCIDRs configtypes.Prefixes `envconfig:"ALLOWED_CIDRS" desc:"private networks that results may be fetched from"`
+	AllowedHosts configtypes.List     `envconfig:"ALLOWED_HOSTS" default:"deep-image.ai,*.deep-image.ai,neuroapi-store.s3.eu-central-1.amazonaws.com" empty:"refused" desc:"hosts that results may be fetched from; *.example.com for all hosts below a domain, * for any public host"`
+	AllowedCIDRs configtypes.Prefixes `envconfig:"ALLOWED_CIDRS" empty:"refused" desc:"private networks that results may be fetched from"`
 	AllowHTTP    bool                 `envconfig:"ALLOW_HTTP" default:"false" desc:"fetch results over plain http too"`
 
 	// Zero stands for the default in the next two.

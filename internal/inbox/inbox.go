@@ -21,10 +21,10 @@ var migrations embed.FS
 
 // Config bounds the inbox.
 type Config struct {
-	MaxBacklog         int64            `envconfig:"MAX_BACKLOG" default:"1000000" range:"1..1000000000" desc:"accepted events that may wait to be worked on; beyond it callbacks get 503"`
-	MaxBatch           int              `envconfig:"MAX_BATCH" default:"512" range:"1..4096" desc:"callbacks that may share one transaction and its sync"`
-	MaxRejections      int              `envconfig:"MAX_REJECTIONS" default:"1000" range:"1..1000000" desc:"bodies kept of callbacks that were no events; the oldest go first"`
-	MaxRejectionsBytes configtypes.Size `envconfig:"MAX_REJECTIONS_BYTES" default:"64MiB" range:"1MiB..64GiB" desc:"bytes kept of callbacks that were no events"`
+	MaxBacklog         int64            `envconfig:"MAX_BACKLOG" default:"1000000" range:"1..1000000000" desc:"maximum number of accepted events that wait to be processed; beyond it callbacks get 503"`
+	MaxBatch           int              `envconfig:"MAX_BATCH" default:"512" range:"1..4096" desc:"maximum number of callbacks in one transaction"`
+	MaxRejections      int              `envconfig:"MAX_REJECTIONS" default:"1000" range:"1..1000000" desc:"maximum number of rejected callbacks that are kept; the oldest are deleted first"`
+	MaxRejectionsBytes configtypes.Size `envconfig:"MAX_REJECTIONS_BYTES" default:"64MiB" range:"1MiB..64GiB" desc:"maximum bytes of rejected callbacks that are kept"`
 }
 
 const (

@@ -14,8 +14,8 @@ import (
 
 // Config says how much is logged and in which form.
 type Config struct {
-	Level  string `envconfig:"LEVEL" default:"info" range:"debug|info|warn|error" desc:"least serious log line that is written"`
-	Format string `envconfig:"FORMAT" default:"auto" range:"auto|console|json" desc:"form of the log: console for people, json for programs; auto is console on a terminal, else json"`
+	Level  string `envconfig:"LEVEL" default:"info" range:"debug|info|warn|error" desc:"lowest level of log lines"`
+	Format string `envconfig:"FORMAT" default:"auto" range:"auto|console|json" desc:"log format: console for people, json for programs; auto is console on a terminal, else json"`
 }
 
 // timeFormat is RFC 3339 with milliseconds. It is used on UTC times only, so lines sort as text.

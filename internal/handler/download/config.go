@@ -13,11 +13,11 @@ import (
 type Config struct {
 	BucketURL   string           `envconfig:"BUCKET_URL" unset:"file:// and DATA_DIR/images" desc:"where images are stored: file:///var/lib/images, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX; the manual has their parameters"`
 	KeyTemplate Template         `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; unsafe parts are changed and marked with a hash"`
-	MaxBytes    configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"largest image that is stored"`
-	MaxPixels   int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"most pixels (width times height) that an image may have"`
+	MaxBytes    configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"maximum size of an image"`
+	MaxPixels   int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"maximum number of pixels (width times height) of an image"`
 	LinkExpiry  time.Duration    `envconfig:"LINK_EXPIRY" default:"24h" range:"1m..168h" desc:"lifetime of the signed image links in notifications, if the bucket supports them"`
-	Timeout     time.Duration    `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"longest attempt, all images of an event together"`
-	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"events that are downloaded at the same time"`
+	Timeout     time.Duration    `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"timeout of one attempt, for all images of an event"`
+	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"maximum number of events downloaded at the same time"`
 }
 
 // Validate returns an error if the URL of the bucket is not valid.

@@ -16,8 +16,8 @@ import (
 type Config struct {
 	URL         secret.Value  `envconfig:"URL" desc:"broker and topic for events: nats://, tls:// (NATS), kafka://, amqp://, amqps://, awssns://, awssqs:// or gcppubsub://"`
 	Source      string        `envconfig:"SOURCE" default:"/receiver" desc:"source of the CloudEvents: a URI reference that identifies this receiver"`
-	Timeout     time.Duration `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"longest attempt, from the connection to the acknowledgement"`
-	Concurrency int           `envconfig:"CONCURRENCY" default:"16" range:"1..1024" desc:"events published at the same time"`
+	Timeout     time.Duration `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"timeout of one attempt, from the connection to the acknowledgement"`
+	Concurrency int           `envconfig:"CONCURRENCY" default:"16" range:"1..1024" desc:"maximum number of events published at the same time"`
 }
 
 // Limits returns the bounds of the step.

@@ -1,0 +1,4 @@
+package config
+
+// QuotedText is the error of a value in quotation marks.
+const QuotedText = quotedText
