@@ -201,15 +201,18 @@ func TestDecodeDefects(t *testing.T) {
 		{"false escape", `{"job":"j","data":"\x41"}`, []event.Defect{{Kind: event.DefectEscape, Offset: 19, Pointer: "/data"}}, `"\x41"`},
 		{
 			"deep", `{"job":"j","data":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
-			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}}, strings.Repeat("[", 64) + strings.Repeat("]", 64),
+			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}},
+			strings.Repeat("[", 64) + strings.Repeat("]", 64),
 		},
 		{
 			"very deep", `{"job":"j","data":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`,
-			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}}, strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+			[]event.Defect{{Kind: event.DefectTooDeep, Offset: 81}},
+			strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 		},
 		{
 			"ten of many", `{"job":"j","data":[` + strings.Repeat("NaN,", 20) + `0]}`,
-			[]event.Defect{}, `[` + strings.Repeat("NaN,", 20) + `0]`,
+			[]event.Defect{},
+			`[` + strings.Repeat("NaN,", 20) + `0]`,
 		},
 	}
 	for _, row := range rows {

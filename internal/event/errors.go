@@ -18,7 +18,7 @@ var ErrBacklogFull = errors.New("too many events are waiting")
 type MalformedError struct{ Defect }
 
 // Error returns the defect and its place, never a part of the body.
-func (e *MalformedError) Error() string { return "malformed JSON: " + e.Defect.String() }
+func (e *MalformedError) Error() string { return "malformed JSON: " + e.String() }
 
 // InvalidError reports that a body is JSON but not a Deep Image callback.
 type InvalidError struct{ Faults []Fault }

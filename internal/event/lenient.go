@@ -141,36 +141,60 @@ func (l *lexer) value() error {
 
 // piece reads a bracket, a separator, a string or a literal that starts with c. It returns what may come next.
 func (l *lexer) piece(want grammar, c byte) (next grammar, err error) {
-	inObject := len(l.open) > 0 && l.open[len(l.open)-1]
-	switch {
-	case c == '"' && (want == wantName || want == wantNameOrEnd):
-		return wantColon, l.quoted()
-	case want == wantColon && c == ':':
-		l.pos++
-		return wantValue, nil
-	case want == wantCommaOrEnd && c == ',':
-		l.pos++
-		if inObject {
-			return wantName, nil
+	switch want {
+	case wantName, wantNameOrEnd:
+		if c == '}' && want == wantNameOrEnd {
+			return l.close(c)
 		}
-		return wantValue, nil
-	case c == '}' && inObject && (want == wantCommaOrEnd || want == wantNameOrEnd),
-		c == ']' && !inObject && (want == wantCommaOrEnd || want == wantValueOrEnd):
-		l.out.end(c, len(l.open))
-		l.open = l.open[:len(l.open)-1]
+		if c != '"' {
+			return 0, l.fail(DefectName)
+		}
+		return wantColon, l.quoted()
+	case wantColon:
+		if c != ':' {
+			return 0, l.fail(DefectSyntax)
+		}
 		l.pos++
-		return wantCommaOrEnd, nil
-	case want == wantName, want == wantNameOrEnd:
-		return 0, l.fail(DefectName)
-	case want != wantValue && want != wantValueOrEnd:
-		return 0, l.fail(DefectSyntax)
-	case c == '{' || c == '[':
+		return wantValue, nil
+	case wantCommaOrEnd:
+		return l.separator(c)
+	case wantValueOrEnd:
+		if c == ']' {
+			return l.close(c)
+		}
+	}
+	switch c {
+	case '{', '[':
 		return l.begin(c)
-	case c == '"':
+	case '"':
 		return wantCommaOrEnd, l.quoted()
 	default:
 		return wantCommaOrEnd, l.literal()
 	}
+}
+
+// separator reads a comma or a closing bracket.
+func (l *lexer) separator(c byte) (next grammar, err error) {
+	inObject := l.open[len(l.open)-1]
+	switch {
+	case c == '}' && inObject, c == ']' && !inObject:
+		return l.close(c)
+	case c != ',':
+		return 0, l.fail(DefectSyntax)
+	}
+	l.pos++
+	if inObject {
+		return wantName, nil
+	}
+	return wantValue, nil
+}
+
+// close reads a closing bracket.
+func (l *lexer) close(c byte) (next grammar, err error) {
+	l.out.end(c, len(l.open))
+	l.open = l.open[:len(l.open)-1]
+	l.pos++
+	return wantCommaOrEnd, nil
 }
 
 // begin reads an opening bracket.
@@ -274,9 +298,9 @@ func (l *lexer) withDefect(first Defect) []Defect {
 		l.defects[same].Pointer = first.Pointer
 		return l.defects
 	}
-	defects := append(l.defects, first)
-	slices.SortStableFunc(defects, func(a, b Defect) int { return cmp.Compare(a.Offset, b.Offset) })
-	return defects
+	l.defects = append(l.defects, first)
+	slices.SortStableFunc(l.defects, func(a, b Defect) int { return cmp.Compare(a.Offset, b.Offset) })
+	return l.defects
 }
 
 // stringDefect returns the kind, the offset and the length of the first defect of the content of a string, from

@@ -81,32 +81,36 @@ func (s *Server) recoverPanic(l *requestLog, r *http.Request) {
 func (s *Server) finish(l *requestLog, r *http.Request) {
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
 	s.metrics.count(r, pattern, l.response.status, time.Since(l.started))
-	if line := s.accessLine(l, r, pattern); line.Enabled() {
+	level, dropped := s.accessLevel(l, r, pattern)
+	if line := s.log.WithLevel(level); line.Enabled() {
+		if dropped > 0 {
+			line.Int("dropped_lines", dropped)
+		}
 		l.describe(line, r, pattern)
 		line.Msg(l.message())
 	}
 	l.response.lingerClose(r)
 }
 
-// accessLine returns an access log line at the level of the request: debug for routine requests, warn for failures of ours.
-// Refusals of tokens and warnings are limited by rate.
-func (s *Server) accessLine(l *requestLog, r *http.Request, pattern string) *zerolog.Event {
+// accessLevel returns the level of an access log line: debug for routine requests, warn for failures of ours. Refusals of
+// tokens and warnings are limited by rate; dropped is the number of lines that were dropped since the last one.
+func (s *Server) accessLevel(l *requestLog, r *http.Request, pattern string) (level zerolog.Level, dropped int) {
 	if s.routine(r, pattern, l.response.status) {
-		return s.log.Debug()
+		return zerolog.DebugLevel, 0
 	}
 	switch l.info.Problem {
 	case problem.CodeUnauthorized:
 		ok, dropped := s.unauthorizedLog.allow()
 		if !ok {
-			return s.log.Debug()
+			return zerolog.DebugLevel, 0
 		}
-		return s.log.Info().Int("dropped_lines", dropped)
+		return zerolog.InfoLevel, dropped
 	case problem.CodeUnavailable, problem.CodeInternal:
 		if ok, dropped := s.ownFaultLog.allow(); ok && !s.draining.Load() {
-			return s.log.Warn().Int("dropped_lines", dropped)
+			return zerolog.WarnLevel, dropped
 		}
 	}
-	return s.log.Info()
+	return zerolog.InfoLevel, 0
 }
 
 // logLimit bounds the lines of one kind to maxLines in a minute.

@@ -24,11 +24,13 @@ func newMetrics(listener string) *metrics {
 			Name: "receiver_http_requests_total", Help: "Requests served.", ConstLabels: labels,
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "receiver_http_request_duration_seconds", Help: "Time from the header section of the request to the end of the response.", ConstLabels: labels,
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
+			Name: "receiver_http_request_duration_seconds", Help: "Time from the header section of the request to the end of the response.",
+			ConstLabels: labels,
+			Buckets:     []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
 		}, []string{"route"}),
 		malformed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "receiver_http_malformed_requests_total", Help: "Requests refused before they reached a route, such as TLS on a plain port.", ConstLabels: labels,
+			Name: "receiver_http_malformed_requests_total", Help: "Requests refused before they reached a route, such as TLS on a plain port.",
+			ConstLabels: labels,
 		}, []string{"reason"}),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "receiver_http_connections_closed_total", Help: "Connections closed because of the limit of connections.", ConstLabels: labels,

@@ -82,7 +82,9 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 		}
 		w.inserts = append(w.inserts, insert{rows, statement})
 	}
-	for _, text := range []string{sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength} {
+	for _, text := range []string{
+		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength,
+	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
 			return fmt.Errorf("inbox: prepare: %w", err)

@@ -71,7 +71,7 @@ func kindOf(code Code) (kind, bool) {
 		{CodeUnknownOutcome, http.StatusBadGateway, "Unknown outcome of the submission"},
 		{CodeUnavailable, http.StatusServiceUnavailable, "Service unavailable"},
 	}
-	for _, k := range table {
+	for _, k := range &table {
 		if k.code == code {
 			return k, true
 		}
@@ -111,7 +111,7 @@ func Of(err error) *Error {
 		return e
 	}
 	if malformed, ok := errors.AsType[*event.MalformedError](err); ok {
-		return &Error{Code: CodeMalformed, Detail: "The body is not valid JSON: " + malformed.Defect.String() + ".", Err: err}
+		return &Error{Code: CodeMalformed, Detail: "The body is not valid JSON: " + malformed.String() + ".", Err: err}
 	}
 	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
 		return &Error{Code: CodeInvalid, Detail: "The body is JSON but not a Deep Image callback.", Faults: invalid.Faults, Err: err}

@@ -61,7 +61,8 @@ func (e *Endpoint) readBody(r *http.Request) (*body, error) {
 	if r.ContentLength >= 0 {
 		limit = r.ContentLength
 	}
-	return b, b.read(r.Body, limit)
+	err := b.read(r.Body, limit)
+	return b, err
 }
 
 // read reads all of reader, which may have limit bytes, into memory. Another error of reader becomes CodeIncomplete.

@@ -92,10 +92,11 @@ func startsJSON(text []byte) bool {
 
 // extract returns the JSON in the single field of a form that holds an object. A body that is not a form is returned itself.
 func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
-	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || startsJSON(b.bytes) {
+	if startsJSON(b.bytes) {
 		return b, nil
 	}
+	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // "" for an invalid one
+	var err error
 	found := &body{budget: e.budget}
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
@@ -150,8 +151,8 @@ func startsEncodedObject(value []byte) bool {
 			next = value[:min(len(value), longest)]
 		}
 		text, err := url.QueryUnescape(string(next))
-		if err != nil || !strings.Contains(" \t\r\n", text) {
-			return err == nil && text == "{"
+		if err != nil || strings.Trim(text, " \t\r\n") != "" {
+			return text == "{"
 		}
 		value = value[len(next):]
 	}
