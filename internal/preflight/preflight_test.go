@@ -1,4 +1,4 @@
-package preflight
+package preflight_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/preflight"
 	"go.uber.org/goleak"
 )
 
@@ -23,24 +24,24 @@ func TestStatuses(t *testing.T) {
 	missing, used := filepath.Join(folder, "missing"), listener.Addr().String()
 	for _, row := range []struct {
 		name    string
-		got     Result
+		got     preflight.Result
 		check   string
 		subject string
-		status  Status
+		status  preflight.Status
 	}{
-		{name: "no error", got: result("x", "y", "text", nil), check: "x", subject: "y", status: OK},
-		{name: "error", got: result("x", "y", "text", errors.New("failed")), check: "x", subject: "y", status: Fail},
-		{name: "enough space", got: checkDisk(folder, 1), check: "disk", subject: folder, status: OK},
-		{name: "too little space", got: checkDisk(folder, 1<<63), check: "disk", subject: folder, status: Fail},
-		{name: "no folder", got: checkDisk(missing, 1), check: "disk", subject: missing, status: Fail},
-		{name: "no store", got: checkStore(t.Context(), missing), check: "store", subject: missing, status: OK},
-		{name: "free address", got: checkListenAddress(t.Context(), "127.0.0.1:0"), check: "address", subject: "127.0.0.1:0", status: OK},
-		{name: "address in use", got: checkListenAddress(t.Context(), used), check: "address", subject: used, status: Warn},
-		{name: "malformed address", got: checkListenAddress(t.Context(), "127.0.0.1"), check: "address", subject: "127.0.0.1", status: Fail},
-		{name: "any host", got: checkHost(t.Context(), "*"), check: "host", subject: "*", status: Warn},
-		{name: "subdomains", got: checkHost(t.Context(), "*.example.com"), check: "host", subject: "*.example.com", status: OK},
-		{name: "address as host", got: checkHost(t.Context(), "127.0.0.1"), check: "host", subject: "127.0.0.1", status: OK},
-		{name: "host that does not resolve", got: checkHost(t.Context(), "nowhere.invalid"), check: "host", subject: "nowhere.invalid", status: Warn},
+		{name: "no error", got: preflight.NewResult("x", "y", "text", nil), check: "x", subject: "y", status: preflight.OK},
+		{name: "error", got: preflight.NewResult("x", "y", "text", errors.New("failed")), check: "x", subject: "y", status: preflight.Fail},
+		{name: "enough space", got: preflight.CheckDisk(folder, 1), check: "disk", subject: folder, status: preflight.OK},
+		{name: "too little space", got: preflight.CheckDisk(folder, 1<<63), check: "disk", subject: folder, status: preflight.Fail},
+		{name: "no folder", got: preflight.CheckDisk(missing, 1), check: "disk", subject: missing, status: preflight.Fail},
+		{name: "no store", got: preflight.CheckStore(t.Context(), missing), check: "store", subject: missing, status: preflight.OK},
+		{name: "free address", got: preflight.CheckListenAddress(t.Context(), "127.0.0.1:0"), check: "address", subject: "127.0.0.1:0", status: preflight.OK},
+		{name: "address in use", got: preflight.CheckListenAddress(t.Context(), used), check: "address", subject: used, status: preflight.Warn},
+		{name: "malformed address", got: preflight.CheckListenAddress(t.Context(), "127.0.0.1"), check: "address", subject: "127.0.0.1", status: preflight.Fail},
+		{name: "any host", got: preflight.CheckHost(t.Context(), "*"), check: "host", subject: "*", status: preflight.Warn},
+		{name: "subdomains", got: preflight.CheckHost(t.Context(), "*.example.com"), check: "host", subject: "*.example.com", status: preflight.OK},
+		{name: "address as host", got: preflight.CheckHost(t.Context(), "127.0.0.1"), check: "host", subject: "127.0.0.1", status: preflight.OK},
+		{name: "host that does not resolve", got: preflight.CheckHost(t.Context(), "nowhere.invalid"), check: "host", subject: "nowhere.invalid", status: preflight.Warn},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +54,7 @@ func TestStatuses(t *testing.T) {
 
 func TestFailed(t *testing.T) {
 	t.Parallel()
-	if got, want := Failed([]Result{{Status: OK}, {Status: Fail}, {Status: Warn}, {Status: Fail}}), 2; got != want {
+	if got, want := preflight.Failed([]preflight.Result{{Status: preflight.OK}, {Status: preflight.Fail}, {Status: preflight.Warn}, {Status: preflight.Fail}}), 2; got != want {
 		t.Errorf("Failed() = %d, want %d", got, want)
 	}
 }

@@ -1,0 +1,22 @@
+package preflight
+
+import "context"
+
+// NewResult returns the result of a check for an error.
+func NewResult(check, subject, text string, err error) Result {
+	return result(check, subject, text, err)
+}
+
+// CheckDisk checks the free space at a path.
+func CheckDisk(path string, required uint64) Result { return checkDisk(path, required) }
+
+// CheckStore checks a SQLite file.
+func CheckStore(ctx context.Context, path string) Result { return checkStore(ctx, path) }
+
+// CheckListenAddress checks a listen address.
+func CheckListenAddress(ctx context.Context, address string) Result {
+	return checkListenAddress(ctx, address)
+}
+
+// CheckHost checks a host pattern.
+func CheckHost(ctx context.Context, pattern string) Result { return checkHost(ctx, pattern) }
