@@ -15,7 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/google/go-cmp/cmp"
@@ -84,7 +84,7 @@ type adminEvents struct {
 func sendAdminEvents(t *testing.T, r *receiver) (sent adminEvents) {
 	t.Helper()
 	v, client := vendor(t), newClient(t)
-	send := func(options fakevendor.JobOptions) (id event.ID, body []byte) {
+	send := func(options fakevendortest.JobOptions) (id event.ID, body []byte) {
 		job, err := v.NewJob(options)
 		if err != nil {
 			t.Fatal(err)
@@ -94,10 +94,10 @@ func sendAdminEvents(t *testing.T, r *receiver) (sent adminEvents) {
 		r.settled(t, id)
 		return id, body
 	}
-	failure := fakevendor.Fault{Kind: fakevendor.Status, Status: http.StatusNotFound}
-	sent.done, sent.body = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 400, Height: 300})
-	sent.once, _ = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{gone()}})
-	sent.dead, _ = send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 40, Height: 30, Faults: []fakevendor.Fault{failure}})
+	failure := fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusNotFound}
+	sent.done, sent.body = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 400, Height: 300})
+	sent.once, _ = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 40, Height: 30, Faults: []fakevendortest.Fault{gone()}})
+	sent.dead, _ = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 40, Height: 30, Faults: []fakevendortest.Fault{failure}})
 	post(t, client, r.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
 	return sent
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // ask sends a request to the admin API and decodes its response.
@@ -74,15 +74,15 @@ func TestQuarantine(t *testing.T) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, trusting(t, place, v))
 		var ids []event.ID
-		var forged []fakevendor.Job
+		var forged []fakevendortest.Job
 		for range 4 {
-			job := newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged})
+			job := newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged})
 			ids = append(ids, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
 			forged = append(forged, job)
 			r.reaches(t, ids[len(ids)-1], event.Quarantined)
 		}
 		// The vendor knows the first job by now. Its cached answer is not used.
-		if err := v.SetState(forged[0].ID, fakevendor.Complete); err != nil {
+		if err := v.SetState(forged[0].ID, fakevendortest.Complete); err != nil {
 			t.Fatal(err)
 		}
 		api := "/api/v1/events/" + string(ids[0])
@@ -135,14 +135,14 @@ func TestLostCallbackIsReconciled(t *testing.T) {
 		c := trusting(t, place, v)
 		c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
 		r := start(t, c)
-		job := newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress})
+		job := newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.InProgress})
 		body := `{"jobs": ["` + job.ID + `"]}`
 		var registered jobList
 		if status := r.ask(t, client, http.MethodPost, "/api/v1/jobs/track", body, &registered); status != http.StatusOK || len(registered.Jobs) != 1 {
 			t.Fatalf("status = %d, jobs = %+v; want 200 and one job", status, registered.Jobs)
 		}
 		r.until(t, func() (bool, any) { return v.Looks(job.ID) > 1, v.Looks(job.ID) })
-		if err := v.SetState(job.ID, fakevendor.Complete); err != nil {
+		if err := v.SetState(job.ID, fakevendortest.Complete); err != nil {
 			t.Fatal(err)
 		}
 		r.until(t, func() (bool, any) {
@@ -179,12 +179,12 @@ func TestStatesOfLostCallbacks(t *testing.T) {
 		c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, 300*time.Millisecond
 		r := start(t, c)
 		want := map[string]string{
-			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Failed}).ID:     "failed",
-			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Deleted}).ID:    "expired",
-			newJob(t, v, fakevendor.JobOptions{State: fakevendor.InProgress}).ID: "lost",
-			newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged}).ID:     "lost",
+			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Failed}).ID:     "failed",
+			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Deleted}).ID:    "expired",
+			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.InProgress}).ID: "lost",
+			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged}).ID:     "lost",
 			// The first response about this job comes after its horizon.
-			newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Refuse, Times: 5}}}).ID: "reconciled",
+			newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{{Kind: fakevendortest.Refuse, Times: 5}}}).ID: "reconciled",
 		}
 		body, err := json.Marshal(map[string][]string{"jobs": slices.Collect(maps.Keys(want))})
 		if err != nil {
@@ -227,10 +227,10 @@ func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 		c := trusting(t, place, v)
 		c.DeleteAfterDone = true
 		r := start(t, c)
-		job := newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{{Kind: fakevendor.Drop, Call: fakevendor.CallDelete, Times: 1}}})
+		job := newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{{Kind: fakevendortest.Drop, Call: fakevendortest.CallDelete, Times: 1}}})
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
-		if last := h.Steps[len(h.Steps)-1]; last.Handler != "delete-at-vendor" || last.State != event.Done || v.Calls(fakevendor.CallDelete) != 2 {
-			t.Errorf("last step = %+v after %d calls, want delete-at-vendor done after 2", last, v.Calls(fakevendor.CallDelete))
+		if last := h.Steps[len(h.Steps)-1]; last.Handler != "delete-at-vendor" || last.State != event.Done || v.Calls(fakevendortest.CallDelete) != 2 {
+			t.Errorf("last step = %+v after %d calls, want delete-at-vendor done after 2", last, v.Calls(fakevendortest.CallDelete))
 		}
 		impostor, err := v.Impersonate(job)
 		if err != nil {
@@ -243,9 +243,9 @@ func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 			}
 		}
 		// An image that cannot be stored is not deleted.
-		broken := newJob(t, v, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: http.StatusUnauthorized}}})
+		broken := newJob(t, v, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: http.StatusUnauthorized}}})
 		r.reaches(t, post(t, client, r.webhook(), v.Callback(broken, r.webhook())).ID, event.Dead)
-		if n := v.Calls(fakevendor.CallDelete); n != 2 {
+		if n := v.Calls(fakevendortest.CallDelete); n != 2 {
 			t.Errorf("%d delete calls, want 2", n)
 		}
 	})

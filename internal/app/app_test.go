@@ -26,7 +26,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
@@ -101,9 +101,9 @@ func (r *receiver) url(path string) string { return "http://" + r.Addr().String(
 
 func (r *receiver) webhook() string { return r.url("/webhooks/deep-image/" + token) }
 
-func vendor(t testing.TB) *fakevendor.Vendor {
+func vendor(t testing.TB) *fakevendortest.Vendor {
 	t.Helper()
-	v, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	v, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 	if err != nil || len(examples) < 26 {
 		t.Fatalf("%d examples, error %v; want at least 26", len(examples), err)
 	}
-	ids := map[event.ID]fakevendor.Job{}
+	ids := map[event.ID]fakevendortest.Job{}
 	for n, name := range examples {
 		body, err := fs.ReadFile(folder, name)
 		if err != nil {
@@ -222,8 +222,8 @@ func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 		if err := json.Unmarshal(body, &example); err != nil {
 			t.Fatal(err)
 		}
-		formats := []fakevendor.Format{fakevendor.PNG, fakevendor.JPEG, fakevendor.WebP}
-		job, err := v.NewJob(fakevendor.JobOptions{Format: formats[n%3], Seed: uint64(n + 1), Data: example["data"]})
+		formats := []fakevendortest.Format{fakevendortest.PNG, fakevendortest.JPEG, fakevendortest.WebP}
+		job, err := v.NewJob(fakevendortest.JobOptions{Format: formats[n%3], Seed: uint64(n + 1), Data: example["data"]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestConcurrentDuplicates(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, configuration(t, place))
-		job, err := v.NewJob(fakevendor.JobOptions{})
+		job, err := v.NewJob(fakevendortest.JobOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +342,7 @@ func TestRestartResumes(t *testing.T) {
 		v, client := vendor(t), newClient(t)
 		c := configuration(t, place)
 		c.Queue.Lease = 2 * time.Second // on a busy machine the end of the attempt may not be recorded in time
-		job, err := v.NewJob(fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Times: 1}}})
+		job, err := v.NewJob(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, Times: 1}}})
 		if err != nil {
 			t.Fatal(err)
 		}

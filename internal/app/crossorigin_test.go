@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // attackPage is a page of another site with a form that submits itself.
@@ -33,7 +33,7 @@ func testCrossOriginPages(t *testing.T, c *chromium) {
 	locked.logIn()
 	dead := map[*dashboard]event.ID{}
 	for d, last := range map[*dashboard]string{open: "/targets/download/disable", locked: "/logout"} {
-		dead[d], _ = d.send(fakevendor.JobOptions{Faults: []fakevendor.Fault{gone()}})
+		dead[d], _ = d.send(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{gone()}})
 		d.receiver.settled(t, dead[d])
 		for _, origin := range []string{otherPort, otherHost} {
 			for _, path := range []string{"/events/" + string(dead[d]) + "/replay", last} {

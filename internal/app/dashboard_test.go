@@ -15,7 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // The dashboard in a real browser, each story with its own tab and receiver. Every page is checked with axe-core. No page may
@@ -49,12 +49,12 @@ func TestDashboard(t *testing.T) {
 type dashboard struct {
 	*browser
 	receiver *receiver
-	vendor   *fakevendor.Vendor
+	vendor   *fakevendortest.Vendor
 	client   *http.Client
 }
 
 // openDashboard starts a receiver, whose configuration change may change, and opens a tab.
-func openDashboard(t *testing.T, c *chromium, change func(*config.Config, *fakevendor.Vendor)) *dashboard {
+func openDashboard(t *testing.T, c *chromium, change func(*config.Config, *fakevendortest.Vendor)) *dashboard {
 	t.Helper()
 	v, client := vendor(t), newClient(t)
 	settings := configuration(t, databasetest.NewPlace(t, database.SQLite))
@@ -66,7 +66,7 @@ func openDashboard(t *testing.T, c *chromium, change func(*config.Config, *fakev
 }
 
 // send creates a job at the vendor and delivers its callback.
-func (d *dashboard) send(options fakevendor.JobOptions) (event.ID, fakevendor.Job) {
+func (d *dashboard) send(options fakevendortest.JobOptions) (event.ID, fakevendortest.Job) {
 	d.t.Helper()
 	job := newJob(d.t, d.vendor, options)
 	a := post(d.t, d.client, d.receiver.webhook(), d.vendor.Callback(job, d.receiver.webhook()))
@@ -77,8 +77,8 @@ func (d *dashboard) send(options fakevendor.JobOptions) (event.ID, fakevendor.Jo
 }
 
 // gone is a fault of the image host that makes one attempt fail for good.
-func gone() fakevendor.Fault {
-	return fakevendor.Fault{Kind: fakevendor.Status, Status: http.StatusNotFound, Times: 1}
+func gone() fakevendortest.Fault {
+	return fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusNotFound, Times: 1}
 }
 
 func testEmptyPages(t *testing.T, c *chromium) {
@@ -107,7 +107,7 @@ func testLivePages(t *testing.T, c *chromium) {
 	d := openDashboard(t, c, nil)
 	d.open("/events")
 	d.await(`document.querySelector("[data-live].up")`)
-	first, job := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 1200, Height: 900})
+	first, job := d.send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 1200, Height: 900})
 	d.await(`document.querySelector("tbody a[href='/events/` + string(first) + `']")`)
 	d.await(`document.querySelector(".badge.done") && document.querySelector(".thumb img")?.naturalWidth > 0`)
 	d.open("/")
@@ -115,7 +115,7 @@ func testLivePages(t *testing.T, c *chromium) {
 
 	// A page is not replaced while a question is open, and is updated after it is closed.
 	d.click(".circuit .ask > summary")
-	second, _ := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 80, Height: 60})
+	second, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 80, Height: 60})
 	d.receiver.settled(t, second)
 	d.await(`document.querySelector(".circuit .ask[open]")`)
 	d.click(".circuit .ask > summary")
@@ -163,8 +163,8 @@ func testLivePages(t *testing.T, c *chromium) {
 
 func testReplayPage(t *testing.T, c *chromium) {
 	d := openDashboard(t, c, nil)
-	dead, _ := d.send(fakevendor.JobOptions{
-		Format: fakevendor.JPEG, Width: 640, Height: 480, Images: 2, Shape: fakevendor.ResultObjects, Faults: []fakevendor.Fault{gone()},
+	dead, _ := d.send(fakevendortest.JobOptions{
+		Format: fakevendortest.JPEG, Width: 640, Height: 480, Images: 2, Shape: fakevendortest.ResultObjects, Faults: []fakevendortest.Fault{gone()},
 	})
 	d.receiver.settled(t, dead)
 	d.open("/events?status=dead")
@@ -181,10 +181,10 @@ func testReplayPage(t *testing.T, c *chromium) {
 func testBulkReplayPages(t *testing.T, c *chromium) {
 	d := openDashboard(t, c, nil)
 	for range 3 {
-		id, _ := d.send(fakevendor.JobOptions{Format: fakevendor.WebP, Width: 300, Height: 500, Faults: []fakevendor.Fault{gone()}})
+		id, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.WebP, Width: 300, Height: 500, Faults: []fakevendortest.Fault{gone()}})
 		d.receiver.settled(t, id)
 	}
-	other, _ := d.send(fakevendor.JobOptions{Format: fakevendor.PNG, Width: 512, Height: 512, Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}})
+	other, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 512, Height: 512, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Page}}})
 	d.receiver.settled(t, other)
 	post(t, d.client, d.receiver.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
 	post(t, d.client, d.receiver.webhook(), []byte(`{"job":"a"`))
@@ -211,13 +211,13 @@ func testBulkReplayPages(t *testing.T, c *chromium) {
 func testQuarantinePages(t *testing.T, c *chromium) {
 	d := openDashboard(t, c, trust)
 	var ids []event.ID
-	var jobs []fakevendor.Job
+	var jobs []fakevendortest.Job
 	for range 4 {
-		id, job := d.send(fakevendor.JobOptions{State: fakevendor.Forged, Width: 200, Height: 150})
+		id, job := d.send(fakevendortest.JobOptions{State: fakevendortest.Forged, Width: 200, Height: 150})
 		d.receiver.reaches(t, id, event.Quarantined)
 		ids, jobs = append(ids, id), append(jobs, job)
 	}
-	if err := d.vendor.SetState(jobs[0].ID, fakevendor.Complete); err != nil {
+	if err := d.vendor.SetState(jobs[0].ID, fakevendortest.Complete); err != nil {
 		t.Fatal(err)
 	}
 	d.open("/events?status=quarantined")
@@ -268,8 +268,8 @@ func testSetupPage(t *testing.T, c *chromium) {
 // adminToken is the token of admin listeners that need one.
 const adminToken = "admin-token-0123456789"
 
-func requireToken(t *testing.T) func(*config.Config, *fakevendor.Vendor) {
-	return func(c *config.Config, _ *fakevendor.Vendor) {
+func requireToken(t *testing.T) func(*config.Config, *fakevendortest.Vendor) {
+	return func(c *config.Config, _ *fakevendortest.Vendor) {
 		if err := c.Admin.Token.Decode(adminToken); err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/config"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -19,7 +19,7 @@ func testJobsPage(t *testing.T, c *chromium) {
 		proxyTo(t, receives.Load().url("")).ServeHTTP(w, r)
 	}))
 	t.Cleanup(outside.Close)
-	d := openDashboard(t, c, func(c *config.Config, v *fakevendor.Vendor) {
+	d := openDashboard(t, c, func(c *config.Config, v *fakevendortest.Vendor) {
 		c.DeepImage.APIKey, c.DeepImage.URL, c.PublicURL = secret.New(v.APIKey()), v.APIURL(), outside.URL
 	})
 	receives.Store(d.receiver)

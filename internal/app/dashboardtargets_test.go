@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 )
 
@@ -16,12 +16,12 @@ func testTargetsOnOverview(t *testing.T, c *chromium) {
 	failing, gone := newForwardTarget(t), newForwardTarget(t)
 	failing.fails.Store(true)
 	gone.gone.Store(true)
-	d := openDashboard(t, c, func(c *config.Config, _ *fakevendor.Vendor) {
+	d := openDashboard(t, c, func(c *config.Config, _ *fakevendortest.Vendor) {
 		*c = forwarding(t, *c, failing, gone)
 		own := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
 		own.CircuitFailures, own.CircuitPause = 1, time.Hour
 	})
-	d.send(fakevendor.JobOptions{Width: 300, Height: 200})
+	d.send(fakevendortest.JobOptions{Width: 300, Height: 200})
 	d.open("/")
 	d.await(`document.querySelector(".circuit .badge.retrying[data-deferred='1']") && document.querySelector(".circuit .badge.dead[data-deferred='1']")`)
 	for _, want := range []string{"500 Internal Server Error", "410 Gone"} { // the responses of the targets

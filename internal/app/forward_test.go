@@ -17,7 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/secret"
@@ -147,7 +147,7 @@ func TestForwardSendsStoredImages(t *testing.T) {
 	own := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
 	own.Mode = forward.ModeRaw
 	r := start(t, c)
-	job, err := v.NewJob(fakevendor.JobOptions{})
+	job, err := v.NewJob(fakevendortest.JobOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestForwardSendsStoredImages(t *testing.T) {
 }
 
 // sendMany sends callbacks and returns when each was accepted.
-func sendMany(t *testing.T, client *http.Client, r *receiver, v *fakevendor.Vendor, events, senders int) map[event.ID]time.Time {
+func sendMany(t *testing.T, client *http.Client, r *receiver, v *fakevendortest.Vendor, events, senders int) map[event.ID]time.Time {
 	t.Helper()
 	var mutex sync.Mutex
 	accepted := make(map[event.ID]time.Time, events)
@@ -172,7 +172,7 @@ func sendMany(t *testing.T, client *http.Client, r *receiver, v *fakevendor.Vend
 	for n := range senders {
 		group.Go(func() {
 			for range events / senders {
-				job, err := v.NewJob(fakevendor.JobOptions{Width: 8, Height: 8, Seed: uint64(n + 1)})
+				job, err := v.NewJob(fakevendortest.JobOptions{Width: 8, Height: 8, Seed: uint64(n + 1)})
 				if err != nil {
 					t.Error(err)
 					return

@@ -12,7 +12,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
@@ -29,7 +29,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 	embedded := start(t, source)
 	done := map[event.ID]history.Details{}
 	for range 5 {
-		job, err := v.NewJob(fakevendor.JobOptions{})
+		job, err := v.NewJob(fakevendortest.JobOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,13 +141,13 @@ func TestCopyKeepsVerification(t *testing.T) {
 	v, client := vendor(t), newClient(t)
 	source := trusting(t, databasetest.NewPlace(t, database.SQLite), v)
 	embedded := start(t, source)
-	job := newJob(t, v, fakevendor.JobOptions{})
+	job := newJob(t, v, fakevendortest.JobOptions{})
 	impostor, err := v.Impersonate(job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := map[event.ID]history.Details{}
-	for _, sent := range []fakevendor.Job{job, impostor, newJob(t, v, fakevendor.JobOptions{State: fakevendor.Forged})} {
+	for _, sent := range []fakevendortest.Job{job, impostor, newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged})} {
 		id := post(t, client, embedded.webhook(), v.Callback(sent, embedded.webhook())).ID
 		want := event.Done
 		if len(before) == 2 {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
@@ -25,17 +25,17 @@ const (
 
 // proof is a run of many jobs with lost, doubled, late and forged callbacks, and an API that fails a tenth of its calls.
 type proof struct {
-	jobs       []fakevendor.Job
-	deliveries []fakevendor.Delivery
+	jobs       []fakevendortest.Job
+	deliveries []fakevendortest.Delivery
 }
 
-func newProof(t testing.TB, v *fakevendor.Vendor, count int) *proof {
+func newProof(t testing.TB, v *fakevendortest.Vendor, count int) *proof {
 	t.Helper()
 	p := &proof{}
 	for n := range count {
-		p.jobs = append(p.jobs, newJob(t, v, fakevendor.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)}))
+		p.jobs = append(p.jobs, newJob(t, v, fakevendortest.JobOptions{Width: 16, Height: 12, Seed: uint64(1 + n%4)}))
 	}
-	if err := v.Flap(fakevendor.Flapping{Seed: proofSeed, Fail: 0.05, Drop: 0.048, Limit: 0.002}); err != nil {
+	if err := v.Flap(fakevendortest.Flapping{Seed: proofSeed, Fail: 0.05, Drop: 0.048, Limit: 0.002}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -49,10 +49,10 @@ func (p *proof) ids() (ids []string) {
 }
 
 // plan loses a fifth of the callbacks, doubles a fifth and forges a twentieth.
-func (p *proof) plan() fakevendor.Plan {
-	return fakevendor.Plan{
+func (p *proof) plan() fakevendortest.Plan {
+	return fakevendortest.Plan{
 		Attempts: 20, Concurrency: 16, Shuffle: proofSeed,
-		Chances: fakevendor.Chances{
+		Chances: fakevendortest.Chances{
 			Seed: proofSeed, Lose: 0.2, Double: 0.2, Delay: 0.1, MaxDelay: time.Second, Forge: 0.05, Impersonate: 0.05,
 		},
 	}
@@ -76,7 +76,7 @@ func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 		p.deliveries = v.Deliver(t.Context(), r.webhook(), p.plan(), p.jobs...)
 		r.noneWaiting(t)
 		r.idle(t)
-		calls := v.Calls(fakevendor.CallResult)
+		calls := v.Calls(fakevendortest.CallResult)
 		lost, forged := p.check(t, v, r)
 		t.Logf("%d jobs, %d callbacks lost, %d forged: %d lookups in %s", len(p.jobs), lost, forged, calls, time.Since(begun).Round(time.Millisecond))
 		if bound := int64(callsPerJob * float64(len(p.jobs)+forged)); calls > bound {
@@ -145,7 +145,7 @@ func (r *receiver) until(t testing.TB, done func() (bool, any)) {
 	}
 }
 
-func (p *proof) check(t testing.TB, v *fakevendor.Vendor, r *receiver) (lost, forged int) {
+func (p *proof) check(t testing.TB, v *fakevendortest.Vendor, r *receiver) (lost, forged int) {
 	t.Helper()
 	images := map[string]int{} // by job
 	quarantined := map[string]bool{}

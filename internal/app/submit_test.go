@@ -21,7 +21,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
@@ -31,7 +31,7 @@ import (
 // submitting is a receiver that submits jobs to a vendor and records its callbacks.
 type submitting struct {
 	*receiver
-	vendor *fakevendor.Vendor
+	vendor *fakevendortest.Vendor
 	client *http.Client
 	calls  calls
 }
@@ -76,9 +76,9 @@ func (c *calls) wait(t testing.TB) call {
 }
 
 // startSubmitting starts a vendor, and a receiver whose configuration change may change.
-func startSubmitting(t *testing.T, place *databasetest.Place, options fakevendor.Options, change func(*submitting, *config.Config)) *submitting {
+func startSubmitting(t *testing.T, place *databasetest.Place, options fakevendortest.Options, change func(*submitting, *config.Config)) *submitting {
 	t.Helper()
-	v, err := fakevendor.Start(t.Context(), options)
+	v, err := fakevendortest.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func (s *submitting) jobs(t testing.TB) (list []submission) {
 func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		status, got := s.submit(t, "", aRequest)
 		if status != http.StatusCreated || got.Job == "" || got.Origin != "submitted" {
 			t.Fatalf("status = %d, job = %+v; want 201 and a submitted job", status, got)
@@ -207,7 +207,7 @@ func (s *submitting) checkTokenIsSecret(t *testing.T, id event.ID, first call) {
 func TestCallbackBeforeTheResponse(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, func(s *submitting, c *config.Config) {
+		s := startSubmitting(t, place, fakevendortest.Options{}, func(s *submitting, c *config.Config) {
 			through := proxyTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
 			through.ModifyResponse = func(response *http.Response) error {
 				if response.Request.Method == http.MethodPost {
@@ -234,8 +234,8 @@ func TestCallbackBeforeTheResponse(t *testing.T) {
 func TestSubmissionWithoutAResponse(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
+		if err := s.vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
 		status, got := s.submit(t, "?wait=10", aRequest)
@@ -247,7 +247,7 @@ func TestSubmissionWithoutAResponse(t *testing.T) {
 		if h := s.reaches(t, event.ID(arrived.Event), event.Done); h.Event.Job != arrived.Job {
 			t.Errorf("job = %s, want %s", h.Event.Job, arrived.Job)
 		}
-		if n := s.vendor.Calls(fakevendor.CallProcess); n != 1 {
+		if n := s.vendor.Calls(fakevendortest.CallProcess); n != 1 {
 			t.Errorf("sent %d times, want 1", n)
 		}
 	})
@@ -257,7 +257,7 @@ func TestSubmissionWithoutAResponse(t *testing.T) {
 func TestSubmittedJobIsReconciled(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		options := fakevendor.Options{Processing: fakevendor.Processing{Callbacks: fakevendor.Plan{Chances: fakevendor.Chances{Lose: 1}}}}
+		options := fakevendortest.Options{Processing: fakevendortest.Processing{Callbacks: fakevendortest.Plan{Chances: fakevendortest.Chances{Lose: 1}}}}
 		s := startSubmitting(t, place, options, func(_ *submitting, c *config.Config) {
 			c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
 		})
@@ -275,11 +275,11 @@ func TestSubmittedJobIsReconciled(t *testing.T) {
 // A failed submission returns a problem and leaves no tracked job, unless its outcome is unknown.
 func TestSubmissionFailures(t *testing.T) {
 	t.Parallel()
-	busy := fakevendor.Processing{Slots: 1, Time: time.Hour}
+	busy := fakevendortest.Processing{Slots: 1, Time: time.Hour}
 	rows := []struct {
 		name       string
-		processing fakevendor.Processing
-		trouble    fakevendor.Trouble
+		processing fakevendortest.Processing
+		trouble    fakevendortest.Trouble
 		change     func(*config.Config)
 		before     int // jobs that are submitted first
 		query      string
@@ -290,9 +290,9 @@ func TestSubmissionFailures(t *testing.T) {
 	}{
 		{name: "no free slot", processing: busy, before: 1, status: 429, problem: "slots"},
 		{name: "no free slot until the wait is over", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots"},
-		{name: "no credits", processing: fakevendor.Processing{Credits: 1}, before: 1, status: 402, problem: "credits"},
-		{name: "the vendor refuses", trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
-		{name: "the connection breaks", trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, status: 502, problem: "unknown_outcome"},
+		{name: "no credits", processing: fakevendortest.Processing{Credits: 1}, before: 1, status: 402, problem: "credits"},
+		{name: "the vendor refuses", trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
+		{name: "the connection breaks", trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, status: 502, problem: "unknown_outcome"},
 		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "the API is down", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable"},
 		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
@@ -310,7 +310,7 @@ func TestSubmissionFailures(t *testing.T) {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
 				place := databasetest.NewPlace(t, place.Kind)
-				s := startSubmitting(t, place, fakevendor.Options{Processing: row.processing}, func(_ *submitting, c *config.Config) {
+				s := startSubmitting(t, place, fakevendortest.Options{Processing: row.processing}, func(_ *submitting, c *config.Config) {
 					if row.change != nil {
 						row.change(c)
 					}
@@ -321,7 +321,7 @@ func TestSubmissionFailures(t *testing.T) {
 					}
 				}
 				if row.trouble.Kind != 0 {
-					row.trouble.Call = fakevendor.CallProcess
+					row.trouble.Call = fakevendortest.CallProcess
 					if err := s.vendor.Disturb(row.trouble); err != nil {
 						t.Fatal(err)
 					}
@@ -350,14 +350,14 @@ func TestSubmissionFailures(t *testing.T) {
 func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
-		if err := s.vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Limit, Call: fakevendor.CallProcess, Times: 1}); err != nil {
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
+		if err := s.vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if status, got := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
 			t.Fatalf("status = %d, want 201: %+v", status, got)
 		}
-		if n := s.vendor.Calls(fakevendor.CallProcess); n != 2 {
+		if n := s.vendor.Calls(fakevendortest.CallProcess); n != 2 {
 			t.Errorf("sent %d times, want 2", n)
 		}
 		const want = `receiver_submissions_total{outcome="submitted"} 1`
@@ -371,7 +371,7 @@ func TestSubmissionWaitsForASlot(t *testing.T) {
 func TestStopEndsTheWaitForASlot(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		options := fakevendor.Options{Processing: fakevendor.Processing{Slots: 1, Time: time.Hour}}
+		options := fakevendortest.Options{Processing: fakevendortest.Processing{Slots: 1, Time: time.Hour}}
 		s := startSubmitting(t, place, options, nil)
 		if status, got := s.submit(t, "", aRequest); status != http.StatusCreated {
 			t.Fatalf("status = %d, want 201: %+v", status, got)
@@ -381,7 +381,7 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 			status, _ := s.submit(t, "?wait=60", aRequest)
 			waited <- status
 		}()
-		s.until(t, func() (bool, any) { n := s.vendor.Calls(fakevendor.CallProcess); return n == 2, n })
+		s.until(t, func() (bool, any) { n := s.vendor.Calls(fakevendortest.CallProcess); return n == 2, n })
 		s.stop()
 		if status := <-waited; status != http.StatusTooManyRequests {
 			t.Errorf("status = %d, want 429", status)
@@ -393,9 +393,9 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 func TestStopCancelsASubmission(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		sent := make(chan struct{})
-		lag := fakevendor.Trouble{Kind: fakevendor.Lag, Call: fakevendor.CallProcess, Struck: func() { close(sent) }}
+		lag := fakevendortest.Trouble{Kind: fakevendortest.Lag, Call: fakevendortest.CallProcess, Struck: func() { close(sent) }}
 		if err := s.vendor.Disturb(lag); err != nil {
 			t.Fatal(err)
 		}
@@ -444,7 +444,7 @@ func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
 func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		_, got := s.submit(t, "", aRequest)
 		id := event.ID(s.becomes(t, got.ID, "arrived").Event)
 		s.reaches(t, id, event.Done)
@@ -464,7 +464,7 @@ func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 func TestCallbackNamesItsJobWhenRelayed(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		s := startSubmitting(t, place, fakevendor.Options{}, nil)
+		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		store := workflowtest.New(t, place.Open(t).Work, nil)
 		names := []string{"c0ffee", "decaf"}
 		expected, tokens := make([]jobs.Job, len(names)), make([]string, len(names))

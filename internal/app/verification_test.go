@@ -13,13 +13,13 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 // trusting is a configuration with the key of the vendor's API and without its rate limits.
-func trusting(t testing.TB, place *databasetest.Place, v *fakevendor.Vendor) config.Config {
+func trusting(t testing.TB, place *databasetest.Place, v *fakevendortest.Vendor) config.Config {
 	t.Helper()
 	c := configuration(t, place)
 	trust(&c, v)
@@ -27,17 +27,17 @@ func trusting(t testing.TB, place *databasetest.Place, v *fakevendor.Vendor) con
 }
 
 // trust sets the key of the vendor's API in a configuration.
-func trust(c *config.Config, v *fakevendor.Vendor) {
+func trust(c *config.Config, v *fakevendortest.Vendor) {
 	c.DeepImage.APIKey, c.DeepImage.URL = secret.New(v.APIKey()), v.APIURL()
 	c.DeepImage.CallsPerSecond, c.DeepImage.UnknownPerMinute = 1000, 10_000
 }
 
 // troubled are the options of a job whose calls of the API meet trouble.
-func troubled(trouble fakevendor.Trouble) fakevendor.JobOptions {
-	return fakevendor.JobOptions{Troubles: []fakevendor.Trouble{trouble}}
+func troubled(trouble fakevendortest.Trouble) fakevendortest.JobOptions {
+	return fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{trouble}}
 }
 
-func newJob(t testing.TB, v *fakevendor.Vendor, options fakevendor.JobOptions) fakevendor.Job {
+func newJob(t testing.TB, v *fakevendortest.Vendor, options fakevendortest.JobOptions) fakevendortest.Job {
 	t.Helper()
 	job, err := v.NewJob(options)
 	if err != nil {
@@ -51,19 +51,19 @@ func TestCallbacksAreVerified(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
 		name    string
-		options fakevendor.JobOptions
+		options fakevendortest.JobOptions
 		state   event.Status
 		reason  event.Reason
 		detail  string // a part that comes from the vendor
 		fetched int64
 	}{
 		{name: "complete", state: event.Done, fetched: 1},
-		{name: "unknown", options: fakevendor.JobOptions{State: fakevendor.Forged}, state: event.Quarantined, reason: event.ReasonNotVerified},
-		{name: "failed", options: fakevendor.JobOptions{State: fakevendor.Failed}, state: event.Dead, reason: event.ReasonOther, detail: "Image processing failed"},
-		{name: "deleted", options: fakevendor.JobOptions{State: fakevendor.Deleted}, state: event.Dead, reason: event.ReasonExpired},
-		{name: "the API is down", options: troubled(fakevendor.Trouble{Kind: fakevendor.Refuse, Times: 2}), state: event.Done, fetched: 1},
-		{name: "rate limit without Retry-After", options: troubled(fakevendor.Trouble{Kind: fakevendor.Limit, Times: 1}), state: event.Done, fetched: 1},
-		{name: "URL has expired", options: fakevendor.JobOptions{Expired: http.StatusForbidden}, state: event.Done, fetched: 1},
+		{name: "unknown", options: fakevendortest.JobOptions{State: fakevendortest.Forged}, state: event.Quarantined, reason: event.ReasonNotVerified},
+		{name: "failed", options: fakevendortest.JobOptions{State: fakevendortest.Failed}, state: event.Dead, reason: event.ReasonOther, detail: "Image processing failed"},
+		{name: "deleted", options: fakevendortest.JobOptions{State: fakevendortest.Deleted}, state: event.Dead, reason: event.ReasonExpired},
+		{name: "the API is down", options: troubled(fakevendortest.Trouble{Kind: fakevendortest.Refuse, Times: 2}), state: event.Done, fetched: 1},
+		{name: "rate limit without Retry-After", options: troubled(fakevendortest.Trouble{Kind: fakevendortest.Limit, Times: 1}), state: event.Done, fetched: 1},
+		{name: "URL has expired", options: fakevendortest.JobOptions{Expired: http.StatusForbidden}, state: event.Done, fetched: 1},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
@@ -98,7 +98,7 @@ func TestUnknownStatusIsRetried(t *testing.T) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		r := start(t, c)
-		job := newJob(t, v, fakevendor.JobOptions{State: "pondering"})
+		job := newJob(t, v, fakevendortest.JobOptions{State: "pondering"})
 		a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
 		h := r.reaches(t, a.ID, event.Retrying)
 		if step := h.Steps[0]; step.Reason != event.ReasonOther || !strings.Contains(step.Detail, `"pondering"`) {
@@ -116,7 +116,7 @@ func TestImpersonatedJobIsProcessedOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, trusting(t, place, v))
-		job := newJob(t, v, fakevendor.JobOptions{})
+		job := newJob(t, v, fakevendortest.JobOptions{})
 		var ids []event.ID
 		var addresses []string
 		for range 3 {
@@ -166,7 +166,7 @@ func TestForgedJobsAreLimitedBySource(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := start(t, c)
-		from := func(address string, job fakevendor.Job) event.ID {
+		from := func(address string, job fakevendortest.Job) event.ID {
 			forwarding := *client
 			forwarding.Transport = header{client.Transport, address}
 			return post(t, &forwarding, r.webhook(), v.Callback(job, r.webhook())).ID
@@ -178,9 +178,9 @@ func TestForgedJobsAreLimitedBySource(t *testing.T) {
 			}
 			from(fmt.Sprintf("203.0.113.%d", 1+n%2), forged)
 		}
-		r.reaches(t, from("198.51.100.7", newJob(t, v, fakevendor.JobOptions{})), event.Done)
+		r.reaches(t, from("198.51.100.7", newJob(t, v, fakevendortest.JobOptions{})), event.Done)
 		most := 2*5 + 2*int64(c.DeepImage.Concurrency) + 1 // two sources may each cost five calls a minute
-		if calls := v.Calls(fakevendor.CallResult); calls > most {
+		if calls := v.Calls(fakevendortest.CallResult); calls > most {
 			t.Errorf("%d calls, want at most %d", calls, most)
 		}
 	})
@@ -215,7 +215,7 @@ func TestRefusedIDsDoNotPauseTheAPI(t *testing.T) {
 			forged.ID = fmt.Sprintf("x%d' or 1=1 --", n)
 			post(t, client, r.webhook(), v.Callback(forged, r.webhook()))
 		}
-		r.reaches(t, post(t, client, r.webhook(), v.Callback(newJob(t, v, fakevendor.JobOptions{}), r.webhook())).ID, event.Done)
+		r.reaches(t, post(t, client, r.webhook(), v.Callback(newJob(t, v, fakevendortest.JobOptions{}), r.webhook())).ID, event.Done)
 	})
 }
 
@@ -238,8 +238,8 @@ func TestKeyIsNotLeaked(t *testing.T) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		r := start(t, c)
-		trouble := fakevendor.Trouble{Kind: fakevendor.Mirror, Times: 1}
-		job := newJob(t, v, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{trouble}, Expired: http.StatusGone})
+		trouble := fakevendortest.Trouble{Kind: fakevendortest.Mirror, Times: 1}
+		job := newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{trouble}, Expired: http.StatusGone})
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
 		r.stop()
 		if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 // TestEveryJobGetsItsStatus looks up many jobs at once, some of them forged, while the API fails a tenth of its calls.
@@ -17,16 +17,16 @@ func TestEveryJobGetsItsStatus(t *testing.T) {
 	t.Parallel()
 	const jobs, workers = 400, 16
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: jobs})
-	if err := vendor.Flap(fakevendor.Flapping{Seed: 1, Fail: 0.06, Drop: 0.04}); err != nil {
+	if err := vendor.Flap(fakevendortest.Flapping{Seed: 1, Fail: 0.06, Drop: 0.04}); err != nil {
 		t.Fatal(err)
 	}
 	wanted := make(chan deepimage.JobStatus, jobs)
 	for n := range jobs {
 		if n%20 == 0 {
-			wanted <- deepimage.JobStatus{Job: newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged}).ID, State: deepimage.Unknown}
+			wanted <- deepimage.JobStatus{Job: newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Forged}).ID, State: deepimage.Unknown}
 			continue
 		}
-		job := newJob(t, vendor, fakevendor.JobOptions{})
+		job := newJob(t, vendor, fakevendortest.JobOptions{})
 		wanted <- deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL}
 	}
 	close(wanted)
@@ -42,7 +42,7 @@ func TestEveryJobGetsItsStatus(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	calls := vendor.Calls(fakevendor.CallResult)
+	calls := vendor.Calls(fakevendortest.CallResult)
 	if calls > jobs*5/4 {
 		t.Errorf("calls = %d for %d jobs, want at most %d", calls, jobs, jobs*5/4)
 	}

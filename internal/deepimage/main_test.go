@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"go.uber.org/goleak"
 )
@@ -15,9 +15,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // theKey is the key of every test.
 const theKey = "pl4nted-k3y-7c1fe9"
 
-func startVendor(t testing.TB, processing fakevendor.Processing) *fakevendor.Vendor {
+func startVendor(t testing.TB, processing fakevendortest.Processing) *fakevendortest.Vendor {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{APIKey: theKey, Processing: processing})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{APIKey: theKey, Processing: processing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +52,13 @@ func newClient(t testing.TB, url string, config deepimage.Config, choices ...dee
 }
 
 // setUp is a vendor and its client.
-func setUp(t testing.TB, config deepimage.Config) (*fakevendor.Vendor, *deepimage.Client) {
+func setUp(t testing.TB, config deepimage.Config) (*fakevendortest.Vendor, *deepimage.Client) {
 	t.Helper()
-	vendor := startVendor(t, fakevendor.Processing{})
+	vendor := startVendor(t, fakevendortest.Processing{})
 	return vendor, newClient(t, vendor.APIURL(), config)
 }
 
-func newJob(t testing.TB, vendor *fakevendor.Vendor, options fakevendor.JobOptions) fakevendor.Job {
+func newJob(t testing.TB, vendor *fakevendortest.Vendor, options fakevendortest.JobOptions) fakevendortest.Job {
 	t.Helper()
 	options.Width, options.Height, options.Seed = 8, 8, 1
 	job, err := vendor.NewJob(options)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
@@ -26,27 +26,27 @@ func TestResult(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	for name, row := range map[string]struct {
-		options fakevendor.JobOptions
+		options fakevendortest.JobOptions
 		want    deepimage.JobStatus // U in ResultURL stands for the job's URL
 	}{
 		"complete":    {want: deepimage.JobStatus{State: deepimage.Complete, ResultURL: "U"}},
-		"failed":      {options: fakevendor.JobOptions{State: fakevendor.Failed}, want: deepimage.JobStatus{State: deepimage.Failed, Message: "Image processing failed"}},
-		"deleted":     {options: fakevendor.JobOptions{State: fakevendor.Deleted}, want: deepimage.JobStatus{State: deepimage.Deleted}},
-		"unknown":     {options: fakevendor.JobOptions{State: fakevendor.Forged}, want: deepimage.JobStatus{State: deepimage.Unknown}},
-		"received":    {options: fakevendor.JobOptions{State: fakevendor.Received}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "received"}},
-		"not started": {options: fakevendor.JobOptions{State: fakevendor.NotStarted}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "not_started"}},
-		"in progress": {options: fakevendor.JobOptions{State: fakevendor.InProgress}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "in_progress"}},
-		"predicting":  {options: fakevendor.JobOptions{State: fakevendor.Predicting}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "predicting"}},
-		"never seen":  {options: fakevendor.JobOptions{State: "Ümläut\u202e\n x"}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "Ümläut x"}},
+		"failed":      {options: fakevendortest.JobOptions{State: fakevendortest.Failed}, want: deepimage.JobStatus{State: deepimage.Failed, Message: "Image processing failed"}},
+		"deleted":     {options: fakevendortest.JobOptions{State: fakevendortest.Deleted}, want: deepimage.JobStatus{State: deepimage.Deleted}},
+		"unknown":     {options: fakevendortest.JobOptions{State: fakevendortest.Forged}, want: deepimage.JobStatus{State: deepimage.Unknown}},
+		"received":    {options: fakevendortest.JobOptions{State: fakevendortest.Received}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "received"}},
+		"not started": {options: fakevendortest.JobOptions{State: fakevendortest.NotStarted}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "not_started"}},
+		"in progress": {options: fakevendortest.JobOptions{State: fakevendortest.InProgress}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "in_progress"}},
+		"predicting":  {options: fakevendortest.JobOptions{State: fakevendortest.Predicting}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "predicting"}},
+		"never seen":  {options: fakevendortest.JobOptions{State: "Ümläut\u202e\n x"}, want: deepimage.JobStatus{State: deepimage.Pending, Status: "Ümläut x"}},
 		"storage": {
-			options: fakevendor.JobOptions{APIShape: fakevendor.ResultStorage},
+			options: fakevendortest.JobOptions{APIShape: fakevendortest.ResultStorage},
 			want:    deepimage.JobStatus{State: deepimage.Complete, ResultURL: "storage://my-bucket/results/image.png"},
 		},
 		"complete without address": {
-			options: fakevendor.JobOptions{APIShape: fakevendor.ResultMissing},
+			options: fakevendortest.JobOptions{APIShape: fakevendortest.ResultMissing},
 			want:    deepimage.JobStatus{State: deepimage.Pending, Status: "complete"},
 		},
-		"odd id": {options: fakevendor.JobOptions{ID: "a b/%2e?x=#;é&+"}, want: deepimage.JobStatus{State: deepimage.Complete, ResultURL: "U"}},
+		"odd id": {options: fakevendortest.JobOptions{ID: "a b/%2e?x=#;é&+"}, want: deepimage.JobStatus{State: deepimage.Complete, ResultURL: "U"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestInvalidJobIDsAreNotSent(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for call := range map[fakevendor.Call]bool{fakevendor.CallResult: true, fakevendor.CallDelete: true, fakevendor.CallMe: true} {
+	for call := range map[fakevendortest.Call]bool{fakevendortest.CallResult: true, fakevendortest.CallDelete: true, fakevendortest.CallMe: true} {
 		if vendor.Calls(call) != 0 {
 			t.Errorf("calls of %s = %d, want 0", call, vendor.Calls(call))
 		}
@@ -84,30 +84,30 @@ func TestInvalidJobIDsAreNotSent(t *testing.T) {
 func TestResultErrors(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		trouble fakevendor.Trouble
+		trouble fakevendortest.Trouble
 		kind    deepimage.Kind
 		status  int
 		after   time.Duration
 		shows   string // of the vendor's message
 	}{
-		"500":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 500, Says: "Oops at https://x/y"}, kind: deepimage.KindUnavailable, status: 500, shows: "Oops at [address]"},
-		"503":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse}, kind: deepimage.KindUnavailable, status: 503},
-		"404 of others":  {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "Not Found"}, kind: deepimage.KindUnavailable, status: 404},
-		"400":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400}, kind: deepimage.KindUnavailable, status: 400},
-		"404 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, kind: deepimage.KindUnavailable, status: 404},
-		"403 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403}, kind: deepimage.KindUnavailable, status: 403},
-		"502 page":       {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway}, kind: deepimage.KindUnavailable, status: 502},
-		"cut":            {trouble: fakevendor.Trouble{Kind: fakevendor.Cut}, kind: deepimage.KindUnavailable, status: 200},
-		"flood":          {trouble: fakevendor.Trouble{Kind: fakevendor.Flood}, kind: deepimage.KindUnavailable, status: 200},
-		"drop":           {trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, kind: deepimage.KindUnavailable},
-		"hang":           {trouble: fakevendor.Trouble{Kind: fakevendor.Lag}, kind: deepimage.KindUnavailable},
-		"other job":      {trouble: fakevendor.Trouble{Kind: fakevendor.Mixup}, kind: deepimage.KindUnavailable, status: 200},
-		"no status":      {trouble: fakevendor.Trouble{Kind: fakevendor.Say}, kind: deepimage.KindUnavailable, status: 200},
-		"redirect":       {trouble: fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/me"}, kind: deepimage.KindUnavailable, status: 307},
-		"429":            {trouble: fakevendor.Trouble{Kind: fakevendor.Limit}, kind: deepimage.KindLimited, status: 429},
-		"429 for a time": {trouble: fakevendor.Trouble{Kind: fakevendor.Limit, RetryAfter: time.Minute}, kind: deepimage.KindLimited, status: 429, after: time.Minute},
-		"401":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 401, Says: "who?"}, kind: deepimage.KindKey, status: 401, shows: "who?"},
-		"403":            {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "No x-api-key header is provided"}, kind: deepimage.KindKey, status: 403},
+		"500":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 500, Says: "Oops at https://x/y"}, kind: deepimage.KindUnavailable, status: 500, shows: "Oops at [address]"},
+		"503":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse}, kind: deepimage.KindUnavailable, status: 503},
+		"404 of others":  {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 404, Says: "Not Found"}, kind: deepimage.KindUnavailable, status: 404},
+		"400":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400}, kind: deepimage.KindUnavailable, status: 400},
+		"404 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable, status: 404},
+		"403 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 403}, kind: deepimage.KindUnavailable, status: 403},
+		"502 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway}, kind: deepimage.KindUnavailable, status: 502},
+		"cut":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Cut}, kind: deepimage.KindUnavailable, status: 200},
+		"flood":          {trouble: fakevendortest.Trouble{Kind: fakevendortest.Flood}, kind: deepimage.KindUnavailable, status: 200},
+		"drop":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, kind: deepimage.KindUnavailable},
+		"hang":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Lag}, kind: deepimage.KindUnavailable},
+		"other job":      {trouble: fakevendortest.Trouble{Kind: fakevendortest.Mixup}, kind: deepimage.KindUnavailable, status: 200},
+		"no status":      {trouble: fakevendortest.Trouble{Kind: fakevendortest.Say}, kind: deepimage.KindUnavailable, status: 200},
+		"redirect":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "/rest_api/me"}, kind: deepimage.KindUnavailable, status: 307},
+		"429":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit}, kind: deepimage.KindLimited, status: 429},
+		"429 for a time": {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit, RetryAfter: time.Minute}, kind: deepimage.KindLimited, status: 429, after: time.Minute},
+		"401":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 401, Says: "who?"}, kind: deepimage.KindKey, status: 401, shows: "who?"},
+		"403":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "No x-api-key header is provided"}, kind: deepimage.KindKey, status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +117,7 @@ func TestResultErrors(t *testing.T) {
 			}
 			vendor, client := setUp(t, config)
 			row.trouble.Times = 1
-			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{row.trouble}})
+			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{row.trouble}})
 			got, err := client.Result(t.Context(), job.ID)
 			failed, ok := errors.AsType[*deepimage.Error](err)
 			if !ok || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.shows) {
@@ -138,7 +138,7 @@ func TestResultErrors(t *testing.T) {
 func TestForeignJobIDs(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: 20})
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 403, Times: 20}); err != nil {
+	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 403, Times: 20}); err != nil {
 		t.Fatal(err)
 	}
 	source := deepimage.FromSource(netip.MustParseAddr("203.0.113.1"))
@@ -151,24 +151,24 @@ func TestForeignJobIDs(t *testing.T) {
 	if _, err := client.Result(t.Context(), "x' or 1=1 --", source); deepimage.KindOf(err) != deepimage.KindSource {
 		t.Errorf("lookup after the limit = %v, want kind %s", err, deepimage.KindSource)
 	}
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	got, err := client.Result(t.Context(), job.ID)
 	checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Complete, ResultURL: job.ResultURL})
 }
 
 func TestWrongKey(t *testing.T) {
 	t.Parallel()
-	vendor := startVendor(t, fakevendor.Processing{})
+	vendor := startVendor(t, fakevendortest.Processing{})
 	client := newClient(t, vendor.APIURL(), deepimage.Config{APIKey: secret.New("another-key")})
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	for range 3 {
 		got, err := client.Result(t.Context(), job.ID)
 		if deepimage.KindOf(err) != deepimage.KindKey || !strings.Contains(err.Error(), "No user found for provided token") {
 			t.Errorf("Result() = %+v, %v, want kind %s with the vendor's message", got, err, deepimage.KindKey)
 		}
 	}
-	if vendor.Calls(fakevendor.CallResult) != 1 {
-		t.Errorf("calls with a wrong key = %d, want 1", vendor.Calls(fakevendor.CallResult))
+	if vendor.Calls(fakevendortest.CallResult) != 1 {
+		t.Errorf("calls with a wrong key = %d, want 1", vendor.Calls(fakevendortest.CallResult))
 	}
 	if err := client.Check(t.Context()); deepimage.KindOf(err) != deepimage.KindKey {
 		t.Errorf("Check() = %v, want kind %s", err, deepimage.KindKey)
@@ -183,8 +183,8 @@ func TestCheck(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if vendor.Calls(fakevendor.CallResult) != 2 || vendor.Calls(fakevendor.CallMe) != 0 {
-		t.Errorf("calls = %d of results, %d of the account, want 2 and 0", vendor.Calls(fakevendor.CallResult), vendor.Calls(fakevendor.CallMe))
+	if vendor.Calls(fakevendortest.CallResult) != 2 || vendor.Calls(fakevendortest.CallMe) != 0 {
+		t.Errorf("calls = %d of results, %d of the account, want 2 and 0", vendor.Calls(fakevendortest.CallResult), vendor.Calls(fakevendortest.CallMe))
 	}
 }
 
@@ -205,13 +205,13 @@ func TestUnreachableAPI(t *testing.T) {
 func TestStatusesAreCached(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{CacheTime: forever, PendingCacheTime: 1})
-	job := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.InProgress})
+	job := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.InProgress})
 	for range 2 {
 		if got, err := client.Result(t.Context(), job.ID); err != nil || got.State != deepimage.Pending {
 			t.Fatalf("Result() = %+v, %v, want state %s", got, err, deepimage.Pending)
 		}
 	}
-	if err := vendor.SetState(job.ID, fakevendor.Complete); err != nil {
+	if err := vendor.SetState(job.ID, fakevendortest.Complete); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -242,8 +242,8 @@ func TestConcurrentLookupsShareACall(t *testing.T) {
 			t.Parallel()
 			vendor, client := setUp(t, deepimage.Config{})
 			reached, release := make(chan struct{}), make(chan struct{})
-			held := fakevendor.Trouble{Kind: fakevendor.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
-			job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{held}})
+			held := fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
+			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{held}})
 			var asking sync.WaitGroup
 			asking.Go(func() {
 				got, err := client.Result(t.Context(), job.ID, options...)
@@ -271,8 +271,8 @@ func TestLookupContinues(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	reached, release := make(chan struct{}), make(chan struct{})
-	held := fakevendor.Trouble{Kind: fakevendor.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
-	job := newJob(t, vendor, fakevendor.JobOptions{Troubles: []fakevendor.Trouble{held}})
+	held := fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
+	job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{held}})
 	leaving, leave := context.WithTimeout(t.Context(), forever)
 	go func() { <-reached; leave() }()
 	if _, err := client.Result(leaving, job.ID); deepimage.KindOf(err) != deepimage.KindCancelled {
@@ -289,9 +289,9 @@ func TestSourceOfUnknownJobsIsLimited(t *testing.T) {
 	const allowed = 3
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: allowed})
 	forger, honest := deepimage.FromSource(netip.MustParseAddr("192.0.2.1")), deepimage.FromSource(netip.MustParseAddr("192.0.2.2"))
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	for n := range 10 {
-		forged := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged})
+		forged := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Forged})
 		got, err := client.Result(t.Context(), forged.ID, forger)
 		if n < allowed {
 			checkStatus(t, got, err, deepimage.JobStatus{Job: forged.ID, State: deepimage.Unknown})
@@ -302,7 +302,7 @@ func TestSourceOfUnknownJobsIsLimited(t *testing.T) {
 			t.Errorf("lookup %d = %+v, %v, want kind %s after at most 1m", n, got, err, deepimage.KindSource)
 		}
 	}
-	if calls := vendor.Calls(fakevendor.CallResult); calls != allowed {
+	if calls := vendor.Calls(fakevendortest.CallResult); calls != allowed {
 		t.Errorf("calls = %d, want %d", calls, allowed)
 	}
 	if _, err := client.Result(t.Context(), job.ID, forger); deepimage.KindOf(err) != deepimage.KindSource {
@@ -315,7 +315,7 @@ func TestSourceOfUnknownJobsIsLimited(t *testing.T) {
 		t.Errorf("Result() from the cache = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	for range 2 * allowed {
-		nobody := newJob(t, vendor, fakevendor.JobOptions{State: fakevendor.Forged})
+		nobody := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Forged})
 		if _, err := client.Result(t.Context(), nobody.ID, deepimage.FromSource(netip.Addr{})); err != nil {
 			t.Errorf("Result() without a source = %v, want no error", err)
 		}
@@ -327,7 +327,7 @@ func TestCloseCancels(t *testing.T) {
 	vendor, client := setUp(t, deepimage.Config{})
 	reached := make(chan struct{}, 2)
 	struck := func() { reached <- struct{}{} }
-	err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Lag, Struck: struck})
+	err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Lag, Struck: struck})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/google/uuid"
 )
 
@@ -127,7 +127,7 @@ func TestMirroredKey(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404, 422, 429, 500, 503} {
 		vendor, client := setUp(t, deepimage.Config{})
-		if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Mirror, Status: status}); err != nil {
+		if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Mirror, Status: status}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := client.Result(t.Context(), "job")
@@ -165,7 +165,7 @@ func TestTheKeyGoesNowhereElse(t *testing.T) {
 		here.Close()
 	}
 	vendor, client := setUp(t, deepimage.Config{})
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	if _, err := client.Result(t.Context(), job.ID); err != nil || vendor.Requests(job.ResultURL) != 0 || visits.Load() != 0 {
 		t.Errorf("Result() = %v with %d requests to the result's host and %d to another, want 0 and 0", err, vendor.Requests(job.ResultURL), visits.Load())
 	}

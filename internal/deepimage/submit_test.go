@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 func TestSubmit(t *testing.T) {
@@ -35,8 +35,8 @@ func TestSubmit(t *testing.T) {
 	if got, err := client.Result(t.Context(), job); err != nil || got.State != deepimage.Complete {
 		t.Errorf("Result() = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
-	if vendor.Calls(fakevendor.CallProcess) != 1 {
-		t.Errorf("submissions = %d, want 1", vendor.Calls(fakevendor.CallProcess))
+	if vendor.Calls(fakevendortest.CallProcess) != 1 {
+		t.Errorf("submissions = %d, want 1", vendor.Calls(fakevendortest.CallProcess))
 	}
 }
 
@@ -44,29 +44,29 @@ func TestSubmit(t *testing.T) {
 func TestSubmissionsAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		trouble fakevendor.Trouble
+		trouble fakevendortest.Trouble
 		kind    deepimage.Kind
 		shows   string // of the vendor's message
 	}{
-		"answer lost":     {trouble: fakevendor.Trouble{Kind: fakevendor.Swallow}, kind: deepimage.KindOutcome},
-		"connection lost": {trouble: fakevendor.Trouble{Kind: fakevendor.Drop}, kind: deepimage.KindOutcome},
-		"hang":            {trouble: fakevendor.Trouble{Kind: fakevendor.Lag}, kind: deepimage.KindOutcome},
-		"cut":             {trouble: fakevendor.Trouble{Kind: fakevendor.Cut}, kind: deepimage.KindOutcome},
-		"flood":           {trouble: fakevendor.Trouble{Kind: fakevendor.Flood}, kind: deepimage.KindOutcome},
-		"no job":          {trouble: fakevendor.Trouble{Kind: fakevendor.Say, Says: "received"}, kind: deepimage.KindOutcome},
-		"502 page":        {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway}, kind: deepimage.KindOutcome},
-		"503":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse}, kind: deepimage.KindOutcome},
-		"408":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 408}, kind: deepimage.KindOutcome},
-		"429":             {trouble: fakevendor.Trouble{Kind: fakevendor.Limit}, kind: deepimage.KindSlots},
-		"400":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 400, Says: "width is missing"}, kind: deepimage.KindRefused, shows: "width is missing"},
-		"413 page":        {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 413}, kind: deepimage.KindRefused},
-		"bad image":       {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 422, Says: "The image at https://x.test/t0ken is broken"}, kind: deepimage.KindRefused, shows: "The image at [address] is broken"},
-		"402":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 402}, kind: deepimage.KindCredits},
-		"credits by 403":  {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "Not enough Credits"}, kind: deepimage.KindCredits, shows: "Not enough Credits"},
-		"403":             {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 403, Says: "no"}, kind: deepimage.KindKey},
-		"wrong key":       {trouble: fakevendor.Trouble{Kind: fakevendor.Refuse, Status: 404, Says: "No user found for provided token"}, kind: deepimage.KindKey},
-		"not the API":     {trouble: fakevendor.Trouble{Kind: fakevendor.Gateway, Status: 404}, kind: deepimage.KindUnavailable},
-		"redirect":        {trouble: fakevendor.Trouble{Kind: fakevendor.Bounce, Location: "/rest_api/process_result"}, kind: deepimage.KindUnavailable},
+		"answer lost":     {trouble: fakevendortest.Trouble{Kind: fakevendortest.Swallow}, kind: deepimage.KindOutcome},
+		"connection lost": {trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, kind: deepimage.KindOutcome},
+		"hang":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Lag}, kind: deepimage.KindOutcome},
+		"cut":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Cut}, kind: deepimage.KindOutcome},
+		"flood":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Flood}, kind: deepimage.KindOutcome},
+		"no job":          {trouble: fakevendortest.Trouble{Kind: fakevendortest.Say, Says: "received"}, kind: deepimage.KindOutcome},
+		"502 page":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway}, kind: deepimage.KindOutcome},
+		"503":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse}, kind: deepimage.KindOutcome},
+		"408":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 408}, kind: deepimage.KindOutcome},
+		"429":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit}, kind: deepimage.KindSlots},
+		"400":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400, Says: "width is missing"}, kind: deepimage.KindRefused, shows: "width is missing"},
+		"413 page":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 413}, kind: deepimage.KindRefused},
+		"bad image":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 422, Says: "The image at https://x.test/t0ken is broken"}, kind: deepimage.KindRefused, shows: "The image at [address] is broken"},
+		"402":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 402}, kind: deepimage.KindCredits},
+		"credits by 403":  {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "Not enough Credits"}, kind: deepimage.KindCredits, shows: "Not enough Credits"},
+		"403":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "no"}, kind: deepimage.KindKey},
+		"wrong key":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 404, Says: "No user found for provided token"}, kind: deepimage.KindKey},
+		"not the API":     {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable},
+		"redirect":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "/rest_api/process_result"}, kind: deepimage.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestSubmissionsAreSentOnce(t *testing.T) {
 			if job != "" || deepimage.KindOf(err) != row.kind || !strings.Contains(err.Error(), row.shows) {
 				t.Errorf("Submit() = %q, %v, want kind %s with %q", job, err, row.kind, row.shows)
 			}
-			if calls := vendor.Calls(fakevendor.CallProcess) + vendor.Calls(fakevendor.CallProcessResult); calls != 1 {
+			if calls := vendor.Calls(fakevendortest.CallProcess) + vendor.Calls(fakevendortest.CallProcessResult); calls != 1 {
 				t.Errorf("submissions = %d, want 1", calls)
 			}
 		})
@@ -92,7 +92,7 @@ func TestSubmissionsAreSentOnce(t *testing.T) {
 
 func TestPlanLimits(t *testing.T) {
 	t.Parallel()
-	vendor := startVendor(t, fakevendor.Processing{Time: forever, Slots: 1, Credits: 2})
+	vendor := startVendor(t, fakevendortest.Processing{Time: forever, Slots: 1, Credits: 2})
 	client := newClient(t, vendor.APIURL(), deepimage.Config{})
 	for n, want := range []deepimage.Kind{"", deepimage.KindSlots, deepimage.KindSlots} {
 		if _, err := client.Submit(t.Context(), []byte(`{}`)); deepimage.KindOf(err) != want {
@@ -115,8 +115,8 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 			t.Errorf("%s: Submit() = %v, want kind %s", name, err, deepimage.KindRefused)
 		}
 	}
-	if vendor.Calls(fakevendor.CallProcess) != 0 {
-		t.Errorf("submissions = %d, want 0", vendor.Calls(fakevendor.CallProcess))
+	if vendor.Calls(fakevendortest.CallProcess) != 0 {
+		t.Errorf("submissions = %d, want 0", vendor.Calls(fakevendortest.CallProcess))
 	}
 }
 
@@ -151,7 +151,7 @@ func TestParseSubmission(t *testing.T) {
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{CacheTime: forever})
-	job := newJob(t, vendor, fakevendor.JobOptions{})
+	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	if got, err := client.Result(t.Context(), job.ID); err != nil || got.State != deepimage.Complete {
 		t.Fatalf("Result() = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 )
 
 func TestThrottleBoundsConcurrency(t *testing.T) {
@@ -148,7 +148,7 @@ func TestPausesGrowAndEnd(t *testing.T) {
 func TestOutcomeOfAnotherRequest(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
-	if err := vendor.Disturb(fakevendor.Trouble{Kind: fakevendor.Swallow, Call: fakevendor.CallProcess}); err != nil {
+	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess}); err != nil {
 		t.Fatal(err)
 	}
 	for n := range deepimage.FailureThreshold + 1 {
@@ -160,7 +160,7 @@ func TestOutcomeOfAnotherRequest(t *testing.T) {
 			t.Errorf("submission %d = %v, want kind %s", n, err, want)
 		}
 	}
-	if calls := vendor.Calls(fakevendor.CallProcess); calls != deepimage.FailureThreshold {
+	if calls := vendor.Calls(fakevendortest.CallProcess); calls != deepimage.FailureThreshold {
 		t.Errorf("submissions = %d, want %d", calls, deepimage.FailureThreshold)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
@@ -37,7 +37,7 @@ func subject(
 	t *testing.T, fx *fixture, environment handlertest.Environment, effects func(*testing.T) map[string]string,
 ) handlertest.Subject {
 	t.Helper()
-	with := func(options fakevendor.JobOptions) event.Event {
+	with := func(options fakevendortest.JobOptions) event.Event {
 		options.Width, options.Height = 40, 30
 		options.Query = "X-Amz-Signature=" + environment.Secret
 		job, err := fx.NewJob(options)
@@ -46,32 +46,32 @@ func subject(
 		}
 		return fx.eventOf(t, fx.Callback(job, "https://me/webhooks/deep-image/"+environment.Secret))
 	}
-	failing := func(fault fakevendor.Fault) event.Event {
-		return with(fakevendor.JobOptions{Faults: []fakevendor.Fault{fault}})
+	failing := func(fault fakevendortest.Fault) event.Event {
+		return with(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{fault}})
 	}
 	reached := make(chan struct{})
-	hanging := with(fakevendor.JobOptions{
-		Faults: []fakevendor.Fault{{Kind: fakevendor.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
+	hanging := with(fakevendortest.JobOptions{
+		Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
 	})
 	return handlertest.Subject{
 		Handler: fx.handler,
 		Good: []event.Event{
-			with(fakevendor.JobOptions{}),
-			with(fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultMap}),
-			with(fakevendor.JobOptions{Format: fakevendor.WebP}),
+			with(fakevendortest.JobOptions{}),
+			with(fakevendortest.JobOptions{Images: 3, Shape: fakevendortest.ResultMap}),
+			with(fakevendortest.JobOptions{Format: fakevendortest.WebP}),
 		},
 		Failing: map[string]event.Event{
-			"server error": failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 500}),
-			"page":         failing(fakevendor.Fault{Kind: fakevendor.Page}),
-			"short":        failing(fakevendor.Fault{Kind: fakevendor.Short, Percent: 50}),
-			"circle":       failing(fakevendor.Fault{Kind: fakevendor.Redirect}),
+			"server error": failing(fakevendortest.Fault{Kind: fakevendortest.Status, Status: 500}),
+			"page":         failing(fakevendortest.Fault{Kind: fakevendortest.Page}),
+			"short":        failing(fakevendortest.Fault{Kind: fakevendortest.Short, Percent: 50}),
+			"circle":       failing(fakevendortest.Fault{Kind: fakevendortest.Redirect}),
 		},
 		Permanent: map[string]event.Event{
-			"expired":   failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 403}),
-			"document":  failing(fakevendor.Fault{Kind: fakevendor.WrongType}),
-			"no result": with(fakevendor.JobOptions{Shape: fakevendor.ResultMissing}),
-			"no such host": with(fakevendor.JobOptions{
-				Shape:   fakevendor.ResultMissing,
+			"expired":   failing(fakevendortest.Fault{Kind: fakevendortest.Status, Status: 403}),
+			"document":  failing(fakevendortest.Fault{Kind: fakevendortest.WrongType}),
+			"no result": with(fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}),
+			"no such host": with(fakevendortest.JobOptions{
+				Shape:   fakevendortest.ResultMissing,
 				Results: json.RawMessage(`"https://localhost/x.png?token=` + environment.Secret + `"`),
 			}),
 		},

@@ -18,7 +18,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // fixture is a handler with a bucket and the vendor it downloads from.
 type fixture struct {
-	*fakevendor.Vendor
+	*fakevendortest.Vendor
 	handler *download.Handler
 	folder  string
 	events  int
@@ -55,7 +55,7 @@ func newFixture(t *testing.T, config download.Config) *fixture {
 
 func openFixture(t *testing.T, config download.Config, log zerolog.Logger) *fixture {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func newHandler(t testing.TB, config download.Config, folder string, log zerolog
 }
 
 // event returns a new job and the event of its callback.
-func (h *fixture) event(t *testing.T, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
+func (h *fixture) event(t *testing.T, options fakevendortest.JobOptions) (event.Event, fakevendortest.Job) {
 	t.Helper()
 	job, err := h.NewJob(options)
 	if err != nil {
@@ -156,16 +156,16 @@ func (h *fixture) handle(t *testing.T, e event.Event) handler.Outcome {
 
 func TestImagesAndManifest(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]fakevendor.JobOptions{
+	for name, options := range map[string]fakevendortest.JobOptions{
 		"png":    {},
-		"jpeg":   {Format: fakevendor.JPEG},
-		"webp":   {Format: fakevendor.WebP, Width: 64, Height: 33},
+		"jpeg":   {Format: fakevendortest.JPEG},
+		"webp":   {Format: fakevendortest.WebP, Width: 64, Height: 33},
 		"large":  {Bytes: 900_000},
-		"three":  {Images: 3, Shape: fakevendor.ResultObjects},
+		"three":  {Images: 3, Shape: fakevendortest.ResultObjects},
 		"signed": {Query: "X-Amz-Signature=signed", Data: json.RawMessage(`{"preset":"<b>&"}`)},
-		"slow":   {Faults: []fakevendor.Fault{{Kind: fakevendor.Slow, Pause: time.Millisecond}}},
-		"broken twice": {Faults: []fakevendor.Fault{
-			{Kind: fakevendor.Break, Percent: 40, Times: 1}, {Kind: fakevendor.Break, Percent: 50, Times: 1},
+		"slow":   {Faults: []fakevendortest.Fault{{Kind: fakevendortest.Slow, Pause: time.Millisecond}}},
+		"broken twice": {Faults: []fakevendortest.Fault{
+			{Kind: fakevendortest.Break, Percent: 40, Times: 1}, {Kind: fakevendortest.Break, Percent: 50, Times: 1},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestImagesAndManifest(t *testing.T) {
 	}
 }
 
-func checkImage(t *testing.T, want fakevendor.Image, index int, got event.Artifact, files map[string]string) {
+func checkImage(t *testing.T, want fakevendortest.Image, index int, got event.Artifact, files map[string]string) {
 	t.Helper()
 	expected := event.Artifact{
 		Handler: "download", Index: index, Source: event.RedactURL(want.URL), Key: got.Key, URL: got.URL,
@@ -247,13 +247,13 @@ func checkManifest(t *testing.T, fx *fixture, e event.Event, artifacts []event.A
 func TestResume(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	broken := []fakevendor.Fault{{Kind: fakevendor.Break, Percent: 50, Times: 1}}
-	e, job := fx.event(t, fakevendor.JobOptions{Faults: broken})
+	broken := []fakevendortest.Fault{{Kind: fakevendortest.Break, Percent: 50, Times: 1}}
+	e, job := fx.event(t, fakevendortest.JobOptions{Faults: broken})
 	fx.handle(t, e)
 	if got := fx.Requests(job.ResultURL); got != 2 {
 		t.Errorf("requests of a transfer that broke once = %d, want 2", got)
 	}
-	e, job = fx.event(t, fakevendor.JobOptions{Faults: broken, NoETag: true})
+	e, job = fx.event(t, fakevendortest.JobOptions{Faults: broken, NoETag: true})
 	_, err := fx.handler.Handle(t.Context(), e)
 	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTruncated) // nothing can be resumed without an ETag
 	fx.handle(t, e)
@@ -264,14 +264,14 @@ func TestResume(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	status := func(code int) fakevendor.JobOptions {
-		return fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: code}}}
+	status := func(code int) fakevendortest.JobOptions {
+		return fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: code}}}
 	}
-	fault := func(f fakevendor.Fault) fakevendor.JobOptions {
-		return fakevendor.JobOptions{Faults: []fakevendor.Fault{f}}
+	fault := func(f fakevendortest.Fault) fakevendortest.JobOptions {
+		return fakevendortest.JobOptions{Faults: []fakevendortest.Fault{f}}
 	}
 	for name, row := range map[string]struct {
-		options fakevendor.JobOptions
+		options fakevendortest.JobOptions
 		config  download.Config
 		action  event.Action // event.ActionRetry if empty
 		reason  event.Reason
@@ -288,47 +288,47 @@ func TestFailures(t *testing.T) {
 		"429": {options: status(429), reason: event.ReasonRateLimited},
 		"500": {options: status(500), reason: event.ReasonServerError},
 		"503 hour": {
-			options: fault(fakevendor.Fault{Kind: fakevendor.Status, Status: 503, RetryAfter: time.Hour}),
+			options: fault(fakevendortest.Fault{Kind: fakevendortest.Status, Status: 503, RetryAfter: time.Hour}),
 			reason:  event.ReasonServerError, delay: time.Hour,
 		},
-		"deleted":    {options: fakevendor.JobOptions{State: fakevendor.Deleted}, reason: event.ReasonExpired, action: event.ActionFail},
-		"page":       {options: fault(fakevendor.Fault{Kind: fakevendor.Page}), reason: event.ReasonWrongType},
-		"wrong type": {options: fault(fakevendor.Fault{Kind: fakevendor.WrongType}), reason: event.ReasonWrongType, action: event.ActionFail},
-		"compressed": {options: fault(fakevendor.Fault{Kind: fakevendor.Compressed}), reason: event.ReasonWrongType},
-		"empty":      {options: fault(fakevendor.Fault{Kind: fakevendor.Empty}), reason: event.ReasonTruncated},
-		"partial":    {options: fault(fakevendor.Fault{Kind: fakevendor.Partial, Percent: 50}), reason: event.ReasonTruncated},
-		"short":      {options: fault(fakevendor.Fault{Kind: fakevendor.Short, Percent: 50}), reason: event.ReasonTruncated},
+		"deleted":    {options: fakevendortest.JobOptions{State: fakevendortest.Deleted}, reason: event.ReasonExpired, action: event.ActionFail},
+		"page":       {options: fault(fakevendortest.Fault{Kind: fakevendortest.Page}), reason: event.ReasonWrongType},
+		"wrong type": {options: fault(fakevendortest.Fault{Kind: fakevendortest.WrongType}), reason: event.ReasonWrongType, action: event.ActionFail},
+		"compressed": {options: fault(fakevendortest.Fault{Kind: fakevendortest.Compressed}), reason: event.ReasonWrongType},
+		"empty":      {options: fault(fakevendortest.Fault{Kind: fakevendortest.Empty}), reason: event.ReasonTruncated},
+		"partial":    {options: fault(fakevendortest.Fault{Kind: fakevendortest.Partial, Percent: 50}), reason: event.ReasonTruncated},
+		"short":      {options: fault(fakevendortest.Fault{Kind: fakevendortest.Short, Percent: 50}), reason: event.ReasonTruncated},
 		"short jpeg": {
-			options: fakevendor.JobOptions{Format: fakevendor.JPEG, Faults: []fakevendor.Fault{{Kind: fakevendor.Short, Percent: 90}}},
+			options: fakevendortest.JobOptions{Format: fakevendortest.JPEG, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Short, Percent: 90}}},
 			reason:  event.ReasonTruncated,
 		},
 		"short webp": {
-			options: fakevendor.JobOptions{Format: fakevendor.WebP, Faults: []fakevendor.Fault{{Kind: fakevendor.Short, Percent: 90}}},
+			options: fakevendortest.JobOptions{Format: fakevendortest.WebP, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Short, Percent: 90}}},
 			reason:  event.ReasonTruncated,
 		},
-		"redirects in a circle": {options: fault(fakevendor.Fault{Kind: fakevendor.Redirect}), reason: event.ReasonOther},
+		"redirects in a circle": {options: fault(fakevendortest.Fault{Kind: fakevendortest.Redirect}), reason: event.ReasonOther},
 		"redirect to a private address": {
-			options: fault(fakevendor.Fault{Kind: fakevendor.Redirect, Location: "http://169.254.169.254/latest/meta-data/"}),
+			options: fault(fakevendortest.Fault{Kind: fakevendortest.Redirect, Location: "http://169.254.169.254/latest/meta-data/"}),
 			reason:  event.ReasonHostNotAllowed, action: event.ActionFail,
 		},
-		"too many bytes":  {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
+		"too many bytes":  {options: fakevendortest.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
 		"too many pixels": {config: download.Config{MaxPixels: 63_999}, reason: event.ReasonTooLarge, action: event.ActionFail},
-		"storage":         {options: fakevendor.JobOptions{Shape: fakevendor.ResultStorage}, reason: event.ReasonNoResult, action: event.ActionFail},
-		"no result":       {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}, reason: event.ReasonNoResult, action: event.ActionFail},
+		"storage":         {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultStorage}, reason: event.ReasonNoResult, action: event.ActionFail},
+		"no result":       {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}, reason: event.ReasonNoResult, action: event.ActionFail},
 		"sample": {
-			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"https://localhost:8073/images/x.png"`)},
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"https://localhost:8073/images/x.png"`)},
 			reason:  event.ReasonHostNotAllowed, action: event.ActionFail,
 		},
 		"no listener": {
-			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"http://127.0.0.1:1/x.png"`)},
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"http://127.0.0.1:1/x.png"`)},
 			reason:  event.ReasonUnreachable,
 		},
 		"no TLS": {
-			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"https://$HOST/x.png"`)},
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"https://$HOST/x.png"`)},
 			reason:  event.ReasonUnreachable,
 		},
 		"credentials": {
-			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"http://a:b@127.0.0.1/x.png"`)},
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"http://a:b@127.0.0.1/x.png"`)},
 			reason:  event.ReasonOther, action: event.ActionFail,
 		},
 	} {
@@ -369,7 +369,7 @@ func TestBlockedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = made.Close() }()
-	e, job := fx.event(t, fakevendor.JobOptions{})
+	e, job := fx.event(t, fakevendortest.JobOptions{})
 	_, err = made.Handle(t.Context(), e)
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonBlockedAddress)
 	if got := fx.Requests(job.ResultURL); got != 0 {
@@ -381,11 +381,11 @@ func TestBlockedAddress(t *testing.T) {
 func TestOneFailureAmongImages(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	e, job := fx.event(t, fakevendor.JobOptions{
-		Images: 3, Shape: fakevendor.ResultStrings,
-		Faults: []fakevendor.Fault{
-			{Kind: fakevendor.Status, Status: 404, Image: 0, Times: 1},
-			{Kind: fakevendor.Status, Status: 503, RetryAfter: time.Minute, Image: 1, Times: 1},
+	e, job := fx.event(t, fakevendortest.JobOptions{
+		Images: 3, Shape: fakevendortest.ResultStrings,
+		Faults: []fakevendortest.Fault{
+			{Kind: fakevendortest.Status, Status: 404, Image: 0, Times: 1},
+			{Kind: fakevendortest.Status, Status: 503, RetryAfter: time.Minute, Image: 1, Times: 1},
 		},
 	})
 	outcome, err := fx.handler.Handle(t.Context(), e)
@@ -406,7 +406,7 @@ func TestOneFailureAmongImages(t *testing.T) {
 func TestMoreImagesThanAreFetched(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	_, job := fx.event(t, fakevendor.JobOptions{Width: 8, Height: 8})
+	_, job := fx.event(t, fakevendortest.JobOptions{Width: 8, Height: 8})
 	var addresses []string
 	for n := range event.MaxResults + 5 {
 		addresses = append(addresses, fmt.Sprintf("%s?%d", job.ResultURL, n))
@@ -426,8 +426,8 @@ func TestMoreImagesThanAreFetched(t *testing.T) {
 func TestConflicts(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	first, one := fx.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 1})
-	_, two := fx.event(t, fakevendor.JobOptions{FileName: "photo.png", Seed: 2})
+	first, one := fx.event(t, fakevendortest.JobOptions{FileName: "photo.png", Seed: 1})
+	_, two := fx.event(t, fakevendortest.JobOptions{FileName: "photo.png", Seed: 2})
 	body := bytes.ReplaceAll(fx.Callback(two, "https://me/"), []byte(two.ID), []byte(one.ID))
 	second := fx.eventOf(t, body) // the same job with another result
 
@@ -452,7 +452,7 @@ func TestConflicts(t *testing.T) {
 func TestInvalidKey(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	if err := os.WriteFile(filepath.Join(fx.folder, "2026-01-02"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +463,7 @@ func TestInvalidKey(t *testing.T) {
 func TestStorageFailureIsRetried(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	spools, err := filepath.Glob(filepath.Join(fx.folder, ".spool", "*", "lock"))
 	if err != nil || len(spools) != 1 {
 		t.Fatalf("spools = %v, error = %v, want 1", spools, err)

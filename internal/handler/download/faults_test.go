@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 )
@@ -84,7 +84,7 @@ func TestReplayStoresWhatIsMissing(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			fx := newFixture(t, download.Config{})
-			e, _ := fx.event(t, fakevendor.JobOptions{Width: 40, Height: 30})
+			e, _ := fx.event(t, fakevendortest.JobOptions{Width: 40, Height: 30})
 			first, err := fx.handler.Handle(t.Context(), e)
 			if err != nil || len(first.Artifacts) != 2 {
 				t.Fatalf("outcome = %+v, error %v; want an image and a manifest", first, err)

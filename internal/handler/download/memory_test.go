@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/rs/zerolog"
 )
@@ -18,7 +18,7 @@ import (
 func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
 	const size, bound = 16 << 20, 4 << 20
 	fx := newFixture(t, download.Config{MaxBytes: 2 * size, MaxPixels: size})
-	e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
+	e, _ := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	fx.handle(t, e)
@@ -31,7 +31,7 @@ func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
 // BenchmarkLargeImages stores eight images of 200 MB at once, and says how much memory the process took.
 func BenchmarkLargeImages(b *testing.B) {
 	const size, together = 200_000_000, 8
-	vendor, err := fakevendor.Start(b.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(b.Context(), fakevendortest.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func BenchmarkLargeImages(b *testing.B) {
 		made := newHandler(b, download.Config{MaxBytes: 2 * size, MaxPixels: size}, b.TempDir(), zerolog.Nop())
 		events := make([]event.Event, together)
 		for n := range events {
-			job, err := vendor.NewJob(fakevendor.JobOptions{Bytes: size, Seed: 1})
+			job, err := vendor.NewJob(fakevendortest.JobOptions{Bytes: size, Seed: 1})
 			if err != nil {
 				b.Fatal(err)
 			}

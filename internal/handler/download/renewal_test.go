@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
@@ -20,29 +20,29 @@ func TestRenewal(t *testing.T) {
 	t.Parallel()
 	outage := handler.Defer(time.Minute, event.CauseStep, event.ReasonServerError, errors.New("the API is down"))
 	rows := map[string]struct {
-		options fakevendor.JobOptions
-		fresh   func(job fakevendor.Job) (string, error) // nil without a key
-		reason  event.Reason                             // "" for an image that is stored
-		action  event.Action                             // event.ActionRetry if empty
+		options fakevendortest.JobOptions
+		fresh   func(job fakevendortest.Job) (string, error) // nil without a key
+		reason  event.Reason                                 // "" for an image that is stored
+		action  event.Action                                 // event.ActionRetry if empty
 		asked   int
 	}{
-		"fresh address":  {options: fakevendor.JobOptions{Expired: 403}, fresh: lease, asked: 1},
+		"fresh address":  {options: fakevendortest.JobOptions{Expired: 403}, fresh: lease, asked: 1},
 		"never asked":    {fresh: lease},
-		"no address":     {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}, fresh: own, asked: 1},
-		"storage before": {options: fakevendor.JobOptions{Shape: fakevendor.ResultStorage}, fresh: own, asked: 1},
+		"no address":     {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}, fresh: own, asked: 1},
+		"storage before": {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultStorage}, fresh: own, asked: 1},
 		"storage": {
-			options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing},
-			fresh:   func(fakevendor.Job) (string, error) { return "storage://mine/image.png", nil },
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing},
+			fresh:   func(fakevendortest.Job) (string, error) { return "storage://mine/image.png", nil },
 			reason:  event.ReasonNoResult, action: event.ActionFail, asked: 1,
 		},
-		"same address":          {options: fakevendor.JobOptions{Expired: 404}, fresh: own, reason: event.ReasonExpired, asked: 1},
-		"fresh has expired too": {options: fakevendor.JobOptions{Expired: 410}, fresh: stale, reason: event.ReasonExpired, asked: 1},
+		"same address":          {options: fakevendortest.JobOptions{Expired: 404}, fresh: own, reason: event.ReasonExpired, asked: 1},
+		"fresh has expired too": {options: fakevendortest.JobOptions{Expired: 410}, fresh: stale, reason: event.ReasonExpired, asked: 1},
 		"outage": {
-			options: fakevendor.JobOptions{Expired: 410}, fresh: func(fakevendor.Job) (string, error) { return "", outage },
+			options: fakevendortest.JobOptions{Expired: 410}, fresh: func(fakevendortest.Job) (string, error) { return "", outage },
 			action: event.ActionDefer, reason: event.ReasonServerError, asked: 1,
 		},
-		"no key":                {options: fakevendor.JobOptions{Expired: 403}, reason: event.ReasonExpired, action: event.ActionFail},
-		"no key and no address": {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}, reason: event.ReasonNoResult, action: event.ActionFail},
+		"no key":                {options: fakevendortest.JobOptions{Expired: 403}, reason: event.ReasonExpired, action: event.ActionFail},
+		"no key and no address": {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}, reason: event.ReasonNoResult, action: event.ActionFail},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -95,8 +95,8 @@ func replayStoresNothing(t *testing.T, fx *fixture, e event.Event, before handle
 	}
 }
 
-func lease(job fakevendor.Job) (string, error) { return job.ResultURL + "?lease=1", nil }
+func lease(job fakevendortest.Job) (string, error) { return job.ResultURL + "?lease=1", nil }
 
-func own(job fakevendor.Job) (string, error) { return job.ResultURL, nil }
+func own(job fakevendortest.Job) (string, error) { return job.ResultURL, nil }
 
-func stale(job fakevendor.Job) (string, error) { return job.ResultURL + "?lease=0", nil }
+func stale(job fakevendortest.Job) (string, error) { return job.ResultURL + "?lease=0", nil }

@@ -18,7 +18,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
@@ -107,7 +107,7 @@ func TestStoreInS3(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
 	fx := newFixture(t, download.Config{BucketURL: service.url})
-	e, job := fx.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings, Query: "X-Amz-Signature=signed"})
+	e, job := fx.event(t, fakevendortest.JobOptions{Images: 2, Shape: fakevendortest.ResultStrings, Query: "X-Amz-Signature=signed"})
 	outcome := fx.handle(t, e)
 	if len(outcome.Artifacts) != 3 {
 		t.Fatalf("artifacts = %d, want an image for each and the manifest", len(outcome.Artifacts))
@@ -138,7 +138,7 @@ func TestS3Outage(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
 	fx := newFixture(t, download.Config{BucketURL: service.url})
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	service.mutex.Lock()
 	service.down = 1000
 	service.mutex.Unlock()

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/rs/zerolog"
 )
@@ -36,7 +36,7 @@ func TestCircuit(t *testing.T) {
 	config := to(target.URL)
 	config.CircuitFailures, config.CircuitPause = failures, pause
 	h := fx.open(t, config)
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	handle := func() *handler.Error {
 		_, err := h.Handle(t.Context(), e)
 		return handler.Classify(err)
@@ -91,7 +91,7 @@ func TestDeferredCallsAreSpread(t *testing.T) {
 	config := to(target.URL)
 	config.CircuitFailures, config.CircuitPause = 1, time.Minute
 	h := fx.open(t, config)
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	var last time.Duration
 	for n := range 200 {
 		_, err := h.Handle(t.Context(), e)
@@ -116,8 +116,8 @@ func TestCircuitCountsOnlyFailuresOfTheTarget(t *testing.T) {
 	config := to(target.URL)
 	config.Mode, config.CircuitFailures = "raw", 1
 	h := fx.open(t, config)
-	refused, _ := fx.event(t, fakevendor.JobOptions{})
-	broken, _ := fx.event(t, fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 500}}})
+	refused, _ := fx.event(t, fakevendortest.JobOptions{})
+	broken, _ := fx.event(t, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: 500}}})
 	for _, e := range []event.Event{refused, broken, refused, broken} {
 		if _, err := h.Handle(t.Context(), e); err == nil || handler.Classify(err).Action == event.ActionDefer {
 			t.Errorf("error = %v, want one with another action than defer", err)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
 
@@ -74,7 +74,7 @@ func subject(t *testing.T, mode string, environment handlertest.Environment) han
 	config.BearerToken.Decode(environment.Secret)
 	config.Headers = list("X-Api-Key: " + environment.Secret)
 	number := 0
-	with := func(kind string, options fakevendor.JobOptions) event.Event {
+	with := func(kind string, options fakevendortest.JobOptions) event.Event {
 		number++
 		options.ID = kind + "." + strings.Repeat("x", number)
 		options.Query = "X-Amz-Signature=" + environment.Secret
@@ -85,32 +85,32 @@ func subject(t *testing.T, mode string, environment handlertest.Environment) han
 	}
 	made := handlertest.Subject{
 		Handler: fx.handler(t, config),
-		Good:    []event.Event{with("good", fakevendor.JobOptions{}), with("good", fakevendor.JobOptions{Format: fakevendor.WebP})},
+		Good:    []event.Event{with("good", fakevendortest.JobOptions{}), with("good", fakevendortest.JobOptions{Format: fakevendortest.WebP})},
 		Failing: map[string]event.Event{},
 		Permanent: map[string]event.Event{
-			"refused":      with("refused", fakevendor.JobOptions{}),
-			"unauthorized": with("unauthorized", fakevendor.JobOptions{}),
-			"redirect":     with("redirect", fakevendor.JobOptions{}),
+			"refused":      with("refused", fakevendortest.JobOptions{}),
+			"unauthorized": with("unauthorized", fakevendortest.JobOptions{}),
+			"redirect":     with("redirect", fakevendortest.JobOptions{}),
 		},
-		Hanging: with("hanging", fakevendor.JobOptions{}),
+		Hanging: with("hanging", fakevendortest.JobOptions{}),
 		Reached: reached,
 		Effects: target.effects,
 	}
 	for _, kind := range []string{"server-error", "unavailable", "too-many", "cut", "gone"} {
-		made.Failing[kind] = with(kind, fakevendor.JobOptions{})
+		made.Failing[kind] = with(kind, fakevendortest.JobOptions{})
 	}
 	if mode != "event" {
-		failing := func(fault fakevendor.Fault) event.Event {
-			return with("good", fakevendor.JobOptions{Faults: []fakevendor.Fault{fault}})
+		failing := func(fault fakevendortest.Fault) event.Event {
+			return with("good", fakevendortest.JobOptions{Faults: []fakevendortest.Fault{fault}})
 		}
-		made.Failing["source fails"] = failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 500})
-		made.Failing["source is a page"] = failing(fakevendor.Fault{Kind: fakevendor.Page})
-		made.Failing["source is short"] = failing(fakevendor.Fault{Kind: fakevendor.Short, Percent: 50})
-		made.Permanent["source has expired"] = failing(fakevendor.Fault{Kind: fakevendor.Status, Status: 404})
-		made.Permanent["source is a document"] = failing(fakevendor.Fault{Kind: fakevendor.WrongType})
-		made.Permanent["no result"] = with("good", fakevendor.JobOptions{Shape: fakevendor.ResultStorage})
-		made.Permanent["host is not allowed"] = with("good", fakevendor.JobOptions{
-			Shape: fakevendor.ResultMissing, Results: json.RawMessage(`"https://localhost/x.png?token=` + environment.Secret + `"`),
+		made.Failing["source fails"] = failing(fakevendortest.Fault{Kind: fakevendortest.Status, Status: 500})
+		made.Failing["source is a page"] = failing(fakevendortest.Fault{Kind: fakevendortest.Page})
+		made.Failing["source is short"] = failing(fakevendortest.Fault{Kind: fakevendortest.Short, Percent: 50})
+		made.Permanent["source has expired"] = failing(fakevendortest.Fault{Kind: fakevendortest.Status, Status: 404})
+		made.Permanent["source is a document"] = failing(fakevendortest.Fault{Kind: fakevendortest.WrongType})
+		made.Permanent["no result"] = with("good", fakevendortest.JobOptions{Shape: fakevendortest.ResultStorage})
+		made.Permanent["host is not allowed"] = with("good", fakevendortest.JobOptions{
+			Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"https://localhost/x.png?token=` + environment.Secret + `"`),
 		})
 	}
 	return made

@@ -19,7 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
@@ -32,7 +32,7 @@ func TestEvent(t *testing.T) {
 	config := to(target.URL + "/hook?a=b")
 	config.Headers = list("X-One: 1", "x-two: two words", "User-Agent: mine")
 	config.BearerToken.Decode("t0ken")
-	e, job := fx.event(t, fakevendor.JobOptions{})
+	e, job := fx.event(t, fakevendortest.JobOptions{})
 	e = fx.store(t, e, job)
 	outcome, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
@@ -80,10 +80,10 @@ func parts(t *testing.T, c call) (texts []string, files [][]byte) {
 
 func TestImage(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(*fixture, event.Event, fakevendor.Job) event.Event{
-		"stored":  func(h *fixture, e event.Event, job fakevendor.Job) event.Event { return h.store(t, e, job) },
-		"fetched": func(_ *fixture, e event.Event, _ fakevendor.Job) event.Event { return e },
-		"stored in part, one file missing": func(h *fixture, e event.Event, job fakevendor.Job) event.Event {
+	for name, prepare := range map[string]func(*fixture, event.Event, fakevendortest.Job) event.Event{
+		"stored":  func(h *fixture, e event.Event, job fakevendortest.Job) event.Event { return h.store(t, e, job) },
+		"fetched": func(_ *fixture, e event.Event, _ fakevendortest.Job) event.Event { return e },
+		"stored in part, one file missing": func(h *fixture, e event.Event, job fakevendortest.Job) event.Event {
 			e = h.store(t, e, job)
 			e.Artifacts = e.Artifacts[:2]
 			e.Artifacts[1].Key = "gone"
@@ -95,7 +95,7 @@ func TestImage(t *testing.T) {
 			fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 			config := to(target.URL)
 			config.Mode = "image"
-			e, job := fx.event(t, fakevendor.JobOptions{Images: 3, Shape: fakevendor.ResultStrings})
+			e, job := fx.event(t, fakevendortest.JobOptions{Images: 3, Shape: fakevendortest.ResultStrings})
 			_, err := fx.open(t, config).Handle(t.Context(), prepare(fx, e, job))
 			must(t, err)
 			got := target.the(t)
@@ -123,7 +123,7 @@ func TestRaw(t *testing.T) {
 	config := to(target.URL)
 	config.Mode = "raw"
 	h := fx.open(t, config)
-	e, job := fx.event(t, fakevendor.JobOptions{ID: "job \"ä\" 😀", Format: fakevendor.JPEG})
+	e, job := fx.event(t, fakevendortest.JobOptions{ID: "job \"ä\" 😀", Format: fakevendortest.JPEG})
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)
 	got := target.the(t)
@@ -134,7 +134,7 @@ func TestRaw(t *testing.T) {
 	if kind := got.header.Get("Content-Type"); kind != "image/jpeg" || d.Artifact.MediaType != kind || sha(got.body) != job.Images[0].SHA256 {
 		t.Errorf("body of type %s has SHA-256 %s, want image/jpeg, %s", kind, sha(got.body), job.Images[0].SHA256)
 	}
-	several, _ := fx.event(t, fakevendor.JobOptions{Images: 2, Shape: fakevendor.ResultStrings})
+	several, _ := fx.event(t, fakevendortest.JobOptions{Images: 2, Shape: fakevendortest.ResultStrings})
 	_, err = h.Handle(t.Context(), several)
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonOther)
 }
@@ -142,7 +142,7 @@ func TestRaw(t *testing.T) {
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	for status, want := range map[int]handler.Error{
 		300: {Action: event.ActionFail, Reason: event.ReasonOther},
 		301: {Action: event.ActionFail, Reason: event.ReasonOther},
@@ -185,7 +185,7 @@ func TestStatuses(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	rows := []struct {
 		value    string
 		min, max time.Duration
@@ -222,7 +222,7 @@ func TestRedirect(t *testing.T) {
 	target := newTarget(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, elsewhere.URL+"/path?token=t0ken", http.StatusTemporaryRedirect)
 	})
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	_, err := fx.open(t, to(target.URL)).Handle(t.Context(), e)
 	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(elsewhere.URL, "http://")) || strings.Contains(err.Error(), "t0ken") {
 		t.Errorf("error = %v, want one with the host of the redirect and without its token", err)
@@ -272,7 +272,7 @@ func TestUnusualResponses(t *testing.T) {
 			config.BearerToken.Decode("bearer-t0ken")
 			config.Headers = list("X-Key: header-t0ken")
 			config.Timeout = time.Second
-			e, _ := fx.event(t, fakevendor.JobOptions{})
+			e, _ := fx.event(t, fakevendortest.JobOptions{})
 			outcome, err := fx.open(t, config).Handle(t.Context(), e)
 			must(t, err)
 			if !strings.Contains(outcome.Detail, row.want) || len(outcome.Detail) > 1100 {
@@ -315,7 +315,7 @@ func TestEarlyResponse(t *testing.T) {
 		server := httptest.NewServer(always(status, ""))
 		config := to(server.URL)
 		config.Mode, config.MaxBytes, config.MaxPixels = "raw", 2*size, size
-		e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
+		e, _ := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 		_, err := fx.open(t, config).Handle(t.Context(), e)
 		server.Close()
 		if status == 204 && err != nil && handler.Classify(err).Action == event.ActionFail || status == 413 && err == nil {
@@ -333,7 +333,7 @@ func TestStall(t *testing.T) {
 	target := newTarget(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	config := to(target.URL)
 	config.Timeout = 50 * time.Millisecond
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	_, err := fx.open(t, config).Handle(t.Context(), e)
 	handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
 }
@@ -341,7 +341,7 @@ func TestStall(t *testing.T) {
 func TestUnreachableTarget(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, zerolog.Nop())
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	down := httptest.NewServer(nil)
 	down.Close()
 	untrusted := httptest.NewTLSServer(nil)
@@ -379,7 +379,7 @@ func TestSlowTarget(t *testing.T) {
 	defer server.Close()
 	config := to(server.URL)
 	config.Mode, config.MaxBytes, config.MaxPixels, config.Timeout = "raw", 2*size, size, 250*time.Millisecond
-	e, _ := fx.event(t, fakevendor.JobOptions{Bytes: size})
+	e, _ := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 	_, err := fx.open(t, config).Handle(t.Context(), e)
 	must(t, err)
 	if pieces.Load() < 16 {
@@ -394,7 +394,7 @@ func TestRateLimit(t *testing.T) {
 	config := to(target.URL)
 	config.Rate = perSecond
 	h := fx.open(t, config)
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	started := time.Now()
 	var group sync.WaitGroup
 	for range calls {

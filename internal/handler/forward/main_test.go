@@ -20,7 +20,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
@@ -140,7 +140,7 @@ func to(address string) forward.Config {
 
 // fixture has the dependencies of a handler: a vendor to fetch from, and a bucket.
 type fixture struct {
-	*fakevendor.Vendor
+	*fakevendortest.Vendor
 	bucket blobstore.Bucket
 	deps   handler.Deps
 	events int
@@ -148,7 +148,7 @@ type fixture struct {
 
 func newFixture(t testing.TB, log zerolog.Logger) *fixture {
 	t.Helper()
-	vendor, err := fakevendor.Start(t.Context(), fakevendor.Options{})
+	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, vendor.Close()) })
 	var loopback configtypes.Prefixes
@@ -195,7 +195,7 @@ func (h *fixture) open(t testing.TB, config forward.Config) *forward.Handler {
 }
 
 // event makes a job and the event of its callback.
-func (h *fixture) event(t testing.TB, options fakevendor.JobOptions) (event.Event, fakevendor.Job) {
+func (h *fixture) event(t testing.TB, options fakevendortest.JobOptions) (event.Event, fakevendortest.Job) {
 	t.Helper()
 	job, err := h.NewJob(options)
 	must(t, err)
@@ -213,7 +213,7 @@ func (h *fixture) eventOf(t testing.TB, body []byte) event.Event {
 }
 
 // store stores the images of a job, as the handler download does, and records them in the event.
-func (h *fixture) store(t testing.TB, e event.Event, job fakevendor.Job) event.Event {
+func (h *fixture) store(t testing.TB, e event.Event, job fakevendortest.Job) event.Event {
 	t.Helper()
 	for index, image := range job.Images {
 		spool, err := h.bucket.Spool(t.Context())

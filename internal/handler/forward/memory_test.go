@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/rs/zerolog"
 )
@@ -40,7 +40,7 @@ func TestMemoryDoesNotDependOnTheImage(t *testing.T) {
 	const size, bound = 12 << 20, 4 << 20
 	for mode, stored := range map[string]bool{"image": true, "raw": false} {
 		fx, h := sink(t, mode, size)
-		e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
+		e, job := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 		if stored {
 			e = fx.store(t, e, job)
 		}
@@ -68,7 +68,7 @@ func BenchmarkLargeImages(b *testing.B) {
 			b.SetBytes(size * together)
 			events := make([]event.Event, together)
 			for n := range events {
-				e, job := fx.event(b, fakevendor.JobOptions{Bytes: size, Seed: 1})
+				e, job := fx.event(b, fakevendortest.JobOptions{Bytes: size, Seed: 1})
 				if events[n] = e; stored {
 					events[n] = fx.store(b, e, job)
 				}

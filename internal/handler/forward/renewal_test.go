@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/rs/zerolog"
 )
@@ -14,19 +14,19 @@ import (
 func TestRenewedSources(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {
-		options fakevendor.JobOptions
+		options fakevendortest.JobOptions
 		query   string // of the fresh address
 		noKey   bool
 		reason  event.Reason // "" for an image that is sent
 	}{
-		"fresh address":       {options: fakevendor.JobOptions{Expired: 403}, query: "?lease=1"},
-		"one in results":      {options: fakevendor.JobOptions{Expired: 403, Shape: fakevendor.ResultStrings}, query: "?lease=1"},
-		"no key, in results":  {options: fakevendor.JobOptions{Expired: 403, Shape: fakevendor.ResultStrings}, noKey: true, reason: event.ReasonExpired},
-		"no address":          {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}},
-		"same address":        {options: fakevendor.JobOptions{Expired: 404}, reason: event.ReasonExpired},
-		"expired again":       {options: fakevendor.JobOptions{Expired: 410}, query: "?lease=0", reason: event.ReasonExpired},
-		"no key":              {options: fakevendor.JobOptions{Expired: 403}, noKey: true, reason: event.ReasonExpired},
-		"no key, nor address": {options: fakevendor.JobOptions{Shape: fakevendor.ResultMissing}, noKey: true, reason: event.ReasonNoResult},
+		"fresh address":       {options: fakevendortest.JobOptions{Expired: 403}, query: "?lease=1"},
+		"one in results":      {options: fakevendortest.JobOptions{Expired: 403, Shape: fakevendortest.ResultStrings}, query: "?lease=1"},
+		"no key, in results":  {options: fakevendortest.JobOptions{Expired: 403, Shape: fakevendortest.ResultStrings}, noKey: true, reason: event.ReasonExpired},
+		"no address":          {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}},
+		"same address":        {options: fakevendortest.JobOptions{Expired: 404}, reason: event.ReasonExpired},
+		"expired again":       {options: fakevendortest.JobOptions{Expired: 410}, query: "?lease=0", reason: event.ReasonExpired},
+		"no key":              {options: fakevendortest.JobOptions{Expired: 403}, noKey: true, reason: event.ReasonExpired},
+		"no key, nor address": {options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing}, noKey: true, reason: event.ReasonNoResult},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/rs/zerolog"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -54,7 +54,7 @@ func history(t *testing.T) []signed {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		})
-		e, _ := fx.event(t, fakevendor.JobOptions{Data: json.RawMessage(`{"prompt":"Größe 😀   \u0000"}`)})
+		e, _ := fx.event(t, fakevendortest.JobOptions{Data: json.RawMessage(`{"prompt":"Größe 😀   \u0000"}`)})
 		for _, secrets := range [][]string{{whsec("a")}, {whsec("a")}, {whsec("b"), whsec("a")}, {whsec("b")}} {
 			config := to(target.URL)
 			config.Mode, config.Secrets = mode, list(secrets...)
@@ -148,7 +148,7 @@ func TestTimestamp(t *testing.T) {
 	config := to(target.URL)
 	config.Secrets = list(whsec("a"))
 	h := fx.open(t, config)
-	e, _ := fx.event(t, fakevendor.JobOptions{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	e.Received = time.Now().Add(-24 * time.Hour)
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)

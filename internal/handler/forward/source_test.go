@@ -16,7 +16,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	fakevendor "github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/rs/zerolog"
 )
@@ -31,30 +31,30 @@ func TestBrokenSources(t *testing.T) {
 		return e
 	}
 	rows := map[string]struct {
-		options fakevendor.JobOptions
-		pixels  int64                                                                         // the limit; 0 is none
-		prepare func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event // nil leaves the image to be fetched
+		options fakevendortest.JobOptions
+		pixels  int64                                                                             // the limit; 0 is none
+		prepare func(t *testing.T, h *fixture, e event.Event, job fakevendortest.Job) event.Event // nil leaves the image to be fetched
 		reason  event.Reason
 		action  event.Action // event.ActionRetry if empty
 	}{
 		"breaks at 50 %": {
-			options: fakevendor.JobOptions{Bytes: size, NoETag: true, Faults: []fakevendor.Fault{{Kind: fakevendor.Break, Percent: 50}}},
+			options: fakevendortest.JobOptions{Bytes: size, NoETag: true, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Break, Percent: 50}}},
 			reason:  event.ReasonTruncated,
 		},
 		"ends at 50 %": {
-			options: fakevendor.JobOptions{Bytes: size, Faults: []fakevendor.Fault{{Kind: fakevendor.Short, Percent: 50}}},
+			options: fakevendortest.JobOptions{Bytes: size, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Short, Percent: 50}}},
 			reason:  event.ReasonTruncated,
 		},
-		"is too large":          {options: fakevendor.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
+		"is too large":          {options: fakevendortest.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
 		"has too many pixels":   {pixels: 320*200 - 1, reason: event.ReasonTooLarge, action: event.ActionFail},
-		"is gone":               {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Status, Status: 404}}}, reason: event.ReasonExpired, action: event.ActionFail},
-		"is a page for a while": {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.Page}}}, reason: event.ReasonWrongType},
-		"is something else":     {options: fakevendor.JobOptions{Faults: []fakevendor.Fault{{Kind: fakevendor.WrongType}}}, reason: event.ReasonWrongType, action: event.ActionFail},
-		"is stored and was cut": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
+		"is gone":               {options: fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: 404}}}, reason: event.ReasonExpired, action: event.ActionFail},
+		"is a page for a while": {options: fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Page}}}, reason: event.ReasonWrongType},
+		"is something else":     {options: fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.WrongType}}}, reason: event.ReasonWrongType, action: event.ActionFail},
+		"is stored and was cut": {options: fakevendortest.JobOptions{Bytes: size}, reason: event.ReasonStorage, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendortest.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error { return os.Truncate(path, size/2) })
 		}},
-		"is stored and was changed": {options: fakevendor.JobOptions{Bytes: size}, reason: event.ReasonStorage, action: event.ActionFail, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendor.Job) event.Event {
+		"is stored and was changed": {options: fakevendortest.JobOptions{Bytes: size}, reason: event.ReasonStorage, action: event.ActionFail, prepare: func(t *testing.T, h *fixture, e event.Event, job fakevendortest.Job) event.Event {
 			t.Helper()
 			return change(t, h, h.store(t, e, job), func(path string) error {
 				file, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -135,7 +135,7 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 			fx, target := newFixture(t, zerolog.Nop()), newTarget(t, nil)
 			config := to(target.URL)
 			config.Mode = mode
-			e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
+			e, job := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 			e = fx.store(t, e, job)
 			after := max(0, job.Images[0].Bytes-left)
 			fx.deps.Artifacts = &brokenBucket{fx, after}
@@ -166,7 +166,7 @@ func TestHTTP2(t *testing.T) {
 	config := to(target.URL + "/hook")
 	config.Mode = "image"
 	h := fx.open(t, config)
-	e, job := fx.event(t, fakevendor.JobOptions{Bytes: size})
+	e, job := fx.event(t, fakevendortest.JobOptions{Bytes: size})
 	if _, err := h.Handle(t.Context(), e); err == nil || !strings.Contains(err.Error(), "signed by an unknown authority") || strings.Contains(err.Error(), "hook") {
 		t.Errorf("error with an untrusted certificate = %v, want one", err)
 	}
