@@ -10,7 +10,10 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/notification"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // encode returns the JSON of the document of an event with this body.
 func encode(t *testing.T, body string, artifacts ...event.Artifact) string {

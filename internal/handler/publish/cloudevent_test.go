@@ -17,6 +17,8 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
+func TestMain(m *testing.M) { handlertest.Main(m) }
+
 func newHandler(t *testing.T, redact func([]byte) ([]byte, error)) *publish.Handler {
 	t.Helper()
 	made, err := publish.New(t.Context(), publish.Config{URL: secret.New("nats://h/s"), Source: "/receiver"}, handler.Deps{Redact: redact})

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // conn is a connection that counts what happens to it.
 type conn struct {
