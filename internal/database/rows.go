@@ -61,15 +61,27 @@ type Querier interface {
 	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
 }
 
-// ForEachRow calls scan for every row and closes rows.
-func ForEachRow(rows *sql.Rows, scan func() error) error {
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
+// Rows is the result of a query.
+type Rows struct{ *sql.Rows }
+
+// Query runs a query. The caller must call ForEach.
+func Query(ctx context.Context, from Querier, query string, arguments ...any) (*Rows, error) {
+	rows, err := from.QueryContext(ctx, query, arguments...) //nolint:rowserrcheck,sqlclosecheck // ForEach does both
+	if err != nil {
+		return nil, err
+	}
+	return &Rows{rows}, nil
+}
+
+// ForEach calls scan for every row and closes the rows.
+func (r *Rows) ForEach(scan func() error) error {
+	defer func() { _ = r.Close() }()
+	for r.Next() {
 		if err := scan(); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
+	return r.Err()
 }
 
 // Insert collects rows and inserts many of them with each statement.
@@ -84,17 +96,16 @@ type Insert struct {
 func (i *Insert) Add(row ...any) { i.values = append(i.values, row...) }
 
 // Run inserts the rows. scan is called for every row that a statement returns; it may be nil if Suffix returns none.
-func (i *Insert) Run(ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) error) error {
+func (i *Insert) Run(ctx context.Context, tx *sql.Tx, scan func(*Rows) error) error {
 	for len(i.values) > 0 {
 		count := min(len(i.values)/i.Columns, maxRows)
 		chunk := i.values[:count*i.Columns]
 		i.values = i.values[len(chunk):]
-		//nolint:gosec // nothing but constant names and numbered parameters
-		rows, err := tx.QueryContext(ctx, "INSERT INTO "+i.Into+" VALUES "+Values(count, i.Columns)+i.Suffix, chunk...)
+		rows, err := Query(ctx, tx, "INSERT INTO "+i.Into+" VALUES "+Values(count, i.Columns)+i.Suffix, chunk...)
 		if err != nil {
 			return err
 		}
-		if err := ForEachRow(rows, func() error { return scan(rows) }); err != nil {
+		if err := rows.ForEach(func() error { return scan(rows) }); err != nil {
 			return err
 		}
 	}

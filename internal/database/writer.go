@@ -96,7 +96,9 @@ func (w *Writer) writeBatch(batch []*operation) error {
 		return err
 	}
 	for i := range batch {
-		batch[i].err = w.transact(batch[i : i+1])
+		if err := w.transact(batch[i : i+1]); err != nil { // a refusal is in batch[i].err already
+			batch[i].err = err
+		}
 	}
 	return nil
 }

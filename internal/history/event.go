@@ -103,12 +103,12 @@ func (s *Store) List(ctx context.Context, before event.ID, limit int) ([]Event, 
 
 // Counts returns the number of events in each state.
 func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM events GROUP BY state")
+	rows, err := database.Query(ctx, s.writer.DB.Reader, "SELECT state, count(*) FROM events GROUP BY state")
 	if err != nil {
 		return nil, database.Wrap("history: counts", err)
 	}
 	counts := map[event.Status]int64{}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var state event.Status
 		var n int64
 		if err := rows.Scan(&state, &n); err != nil {
@@ -122,13 +122,13 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 
 // events runs a query for events; rest follows the columns.
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT events.id, events.job, events.received_at, events.bytes, events.state,
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT events.id, events.job, events.received_at, events.bytes, events.state,
 		events.source, events.origin, events.result_url, events.verified_at `+rest, arguments...)
 	if err != nil {
 		return nil, database.Wrap("history: events", err)
 	}
 	var events []Event
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var e Event
 		var received int64
 		var source string
@@ -146,7 +146,7 @@ func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Ev
 }
 
 func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `
 		SELECT s.handler, s.state, s.tries, s.next_at, s.reason, s.detail, s.changed_at,
 		       a.attempt, a.started_at, a.finished_at, a.outcome, a.reason, a.detail
 		FROM steps s LEFT JOIN attempts a ON a.event_id = s.event_id AND a.handler = s.handler
@@ -155,7 +155,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 		return nil, database.Wrap("history: steps", err)
 	}
 	var steps []Step
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		step, attempt, err := scanStep(rows)
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ func (s *Store) steps(ctx context.Context, id event.ID) ([]Step, error) {
 }
 
 // scanStep reads a step and one of its attempts; the attempt has the number 0 if the step has none.
-func scanStep(rows *sql.Rows) (Step, Attempt, error) {
+func scanStep(rows *database.Rows) (Step, Attempt, error) {
 	var step Step
 	var attempt Attempt
 	var changed int64
@@ -190,14 +190,14 @@ func scanStep(rows *sql.Rows) (Step, Attempt, error) {
 
 // Artifacts returns the artifacts of an event, in the order of their handlers and positions.
 func Artifacts(ctx context.Context, from database.Querier, id event.ID) ([]event.Artifact, error) {
-	rows, err := from.QueryContext(ctx, `
+	rows, err := database.Query(ctx, from, `
 		SELECT handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at
 		FROM artifacts WHERE event_id = $1 ORDER BY handler, position`, string(id))
 	if err != nil {
 		return nil, database.Wrap("history: artifacts", err)
 	}
 	var stored []event.Artifact
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var a event.Artifact
 		var at int64
 		err := rows.Scan(&a.Handler, &a.Index, &a.Source, &a.Key, &a.URL, &a.Bytes, &a.SHA256, &a.MediaType, &a.Width, &a.Height, &at)

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -186,7 +187,7 @@ func TestFind(t *testing.T) {
 			}
 		}
 		lines, err := s.History.Find(t.Context(), history.Filter{Job: "job-1-3"}, "", 1)
-		if err != nil || len(lines) != 1 || lines[0].Images != 1 || lines[0].First == nil || *lines[0].First != 1 || lines[0].Failure.Handler != "forward" {
+		if err != nil || len(lines) != 1 || lines[0].Images != 1 || lines[0].First == nil || *lines[0].First != 1 || lines[0].Handler != "forward" {
 			t.Errorf("items = %+v, error %v; want one with 1 image, number 1, and a failure of forward", lines, err)
 		}
 		if n, err := s.History.CountDead(t.Context(), history.Filter{Handler: "download"}, 10); n != 2 || err != nil {
@@ -215,6 +216,37 @@ func TestFind(t *testing.T) {
 		}
 		if token, err := s.History.ChangeToken(t.Context()); err != nil || token.Newest == "" || token.Counts[event.Dead] != 3 || token.Deferred != 0 {
 			t.Errorf("change token = %+v, error %v; want a newest event, 3 dead, 0 deferred", token, err)
+		}
+	})
+}
+
+func TestListPages(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		for n := range 7 {
+			s.Add(t, workflowtest.Entry(n))
+		}
+		var got []event.ID
+		var before event.ID
+		for {
+			page, err := s.History.List(t.Context(), before, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range page {
+				got = append(got, e.ID)
+				before = e.ID
+			}
+			if len(page) < 3 {
+				break
+			}
+		}
+		if len(got) != 7 || got[0] != workflowtest.Entry(6).ID || got[6] != workflowtest.Entry(0).ID {
+			t.Errorf("listed %v, want all 7, the newest first", got)
+		}
+		if _, err := s.History.Load(t.Context(), "none"); !errors.Is(err, history.ErrNotFound) {
+			t.Errorf("Load of an unknown event: error = %v, want ErrNotFound", err)
 		}
 	})
 }

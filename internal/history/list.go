@@ -27,13 +27,12 @@ type Failure struct {
 
 // addFailures sets the failure of each event: of the step of handler, else of a dead step, else of another.
 func (s *Store) addFailures(ctx context.Context, items map[event.ID]*ListItem, ids []any, handler string) error {
-	//nolint:gosec // numbered parameters only
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT event_id, handler, state, reason, detail FROM steps
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT event_id, handler, state, reason, detail FROM steps
 		WHERE reason <> '' AND event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, position`, ids...)
 	if err != nil {
 		return database.Wrap("history: failures", err)
 	}
-	return database.Wrap("history: failures", database.ForEachRow(rows, func() error {
+	return database.Wrap("history: failures", rows.ForEach(func() error {
 		var id event.ID
 		var f Failure
 		err := rows.Scan(&id, &f.Handler, &f.StepState, &f.Reason, &f.Detail)
@@ -58,14 +57,13 @@ func (f Failure) precedes(found Failure, handler string) bool {
 
 // addImages counts the images of each event and finds the first one. Its number is that in the order of Artifacts.
 func (s *Store) addImages(ctx context.Context, items map[event.ID]*ListItem, ids []any) error {
-	//nolint:gosec // numbered parameters only
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT event_id, width FROM artifacts
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT event_id, width FROM artifacts
 		WHERE event_id IN `+database.Values(1, len(ids))+` ORDER BY event_id, handler, position`, ids...)
 	if err != nil {
 		return database.Wrap("history: images", err)
 	}
 	numbers := make(map[event.ID]int, len(ids))
-	return database.Wrap("history: images", database.ForEachRow(rows, func() error {
+	return database.Wrap("history: images", rows.ForEach(func() error {
 		var id event.ID
 		var width int
 		err := rows.Scan(&id, &width)
@@ -92,7 +90,7 @@ type StepCounts struct {
 
 // StepCounts returns the numbers of open and dead steps by handler.
 func (s *Store) StepCounts(ctx context.Context) (map[string]*StepCounts, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `
 		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
 		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
 		UNION ALL SELECT handler, 'deferred', '', count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
@@ -101,11 +99,11 @@ func (s *Store) StepCounts(ctx context.Context) (map[string]*StepCounts, error) 
 		return nil, database.Wrap("history: step counts", err)
 	}
 	counts := map[string]*StepCounts{}
-	err = database.ForEachRow(rows, func() error { return addStepCount(rows, counts) })
+	err = rows.ForEach(func() error { return addStepCount(rows, counts) })
 	return counts, database.Wrap("history: counts", err)
 }
 
-func addStepCount(rows *sql.Rows, counts map[string]*StepCounts) error {
+func addStepCount(rows *database.Rows, counts map[string]*StepCounts) error {
 	var name, state string
 	var reason event.Reason
 	var n int
@@ -149,14 +147,14 @@ func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
 // Rates counts the events that were received since a time, by bucket and state. A bucket begins at a multiple of its length since
 // 1970.
 func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration) (map[time.Time]map[event.Status]int64, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT received_at / $1 AS bucket, state, count(*) FROM events
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT received_at / $1 AS bucket, state, count(*) FROM events
 		WHERE id >= $2 AND received_at >= $3 GROUP BY received_at / $1, state`,
 		bucket.Microseconds(), firstID(since.Add(-clockSlack)), since.UnixMicro())
 	if err != nil {
 		return nil, database.Wrap("history: rates", err)
 	}
 	rates := map[time.Time]map[event.Status]int64{}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var number, n int64
 		var state event.Status
 		if err := rows.Scan(&number, &state, &n); err != nil {

@@ -62,7 +62,7 @@ func TestFilterByStepState(t *testing.T) {
 			}
 		}
 		lines, err := s.History.Find(t.Context(), history.Filter{Handler: "forward", State: event.Retrying}, "", 1)
-		if err != nil || len(lines) != 1 || lines[0].State != event.Dead || lines[0].Failure.Reason != event.ReasonTimeout {
+		if err != nil || len(lines) != 1 || lines[0].State != event.Dead || lines[0].Reason != event.ReasonTimeout {
 			t.Errorf("items = %+v, error %v; want one dead event with the reason %s", lines, err, event.ReasonTimeout)
 		}
 		counts, err := s.History.StepCounts(t.Context())

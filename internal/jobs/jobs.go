@@ -186,7 +186,7 @@ func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) 
 	}
 	var due []Job
 	err = s.writer.Write(ctx, "jobs: acquire due", func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE tracked_jobs SET lease_until = $1 WHERE id IN (
+		rows, err := database.Query(ctx, tx, `UPDATE tracked_jobs SET lease_until = $1 WHERE id IN (
 				SELECT id FROM tracked_jobs WHERE next_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
 				ORDER BY next_at LIMIT $3 `+lock+`) RETURNING `+columns,
 			now.Add(lease).UnixMicro(), now.UnixMicro(), limit)
@@ -266,12 +266,12 @@ const afterAll = "g"
 
 // Counts returns the number of jobs in each state.
 func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, "SELECT state, count(*) FROM tracked_jobs GROUP BY state")
+	rows, err := database.Query(ctx, s.writer.DB.Reader, "SELECT state, count(*) FROM tracked_jobs GROUP BY state")
 	if err != nil {
 		return nil, database.Wrap("jobs: counts", err)
 	}
 	counts := map[State]int64{}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var state State
 		var n int64
 		err := rows.Scan(&state, &n)
@@ -282,15 +282,15 @@ func (s *Store) Counts(ctx context.Context) (map[State]int64, error) {
 }
 
 func queryJobs(ctx context.Context, from database.Querier, rest string, arguments ...any) ([]Job, error) {
-	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM tracked_jobs "+rest, arguments...)
+	rows, err := database.Query(ctx, from, "SELECT "+columns+" FROM tracked_jobs "+rest, arguments...)
 	if err != nil {
 		return nil, err
 	}
 	return scanJobs(rows)
 }
 
-func scanJobs(rows *sql.Rows) (list []Job, err error) {
-	err = database.ForEachRow(rows, func() error {
+func scanJobs(rows *database.Rows) (list []Job, err error) {
+	err = rows.ForEach(func() error {
 		var j Job
 		var job, id sql.NullString
 		var created, horizon int64

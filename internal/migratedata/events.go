@@ -23,12 +23,13 @@ type eventRow struct {
 
 // events reads the next events of the source.
 func (c *copier) events(ctx context.Context, after string) (list []eventRow, err error) {
-	rows, err := c.source.Reader.QueryContext(ctx, `SELECT id, job, state, source, origin, result_url, received_at, bytes, verified_at, recheck_at, result_key
+	rows, err := database.Query(ctx, c.source.Reader, `
+		SELECT id, job, state, source, origin, result_url, received_at, bytes, verified_at, recheck_at, result_key
 		FROM events WHERE id > $1 ORDER BY id LIMIT $2`, after, copyRows)
 	if err != nil {
 		return nil, err
 	}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var e eventRow
 		err := rows.Scan(&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.verified, &e.recheck, &e.key)
 		list = append(list, e)
@@ -49,7 +50,7 @@ func insertCopies(ctx context.Context, tx *sql.Tx, events []eventRow, c *Copied)
 		sources, origins, urls = append(sources, e.source), append(origins, e.origin), append(urls, e.url)
 		verified, rechecks, keys = append(verified, e.verified), append(rechecks, e.recheck), append(keys, e.key)
 	}
-	rows, err := tx.QueryContext(ctx, `
+	rows, err := database.Query(ctx, tx, `
 		WITH given AS (
 			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
 				$9::bigint[], $10::bigint[], $11::text[])
@@ -70,7 +71,7 @@ func insertCopies(ctx context.Context, tx *sql.Tx, events []eventRow, c *Copied)
 	}
 	fresh = map[string]bool{}
 	var kept int64
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var id string
 		var isFresh bool
 		err := rows.Scan(&id, &isFresh)

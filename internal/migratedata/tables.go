@@ -44,8 +44,7 @@ func (c *copier) copyTable(ctx context.Context, t table) error {
 	columns := strings.Split(t.columns, ", ")
 	last := ""
 	for {
-		//nolint:gosec // constants and numbered parameters only
-		rows, err := c.source.Reader.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1%s ORDER BY %s LIMIT $2",
+		rows, err := database.Query(ctx, c.source.Reader, fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1%s ORDER BY %s LIMIT $2",
 			cmp.Or(t.selected, t.columns), t.name, columns[0], t.where, columns[0]), last, copyRows)
 		if err != nil {
 			return err
@@ -70,7 +69,7 @@ func (c *copier) copyTable(ctx context.Context, t table) error {
 
 // readTable reads the rows of the events whose ids are from first to last.
 func readTable(ctx context.Context, from database.Querier, table, columns, first, last string) (list [][]any, err error) {
-	rows, err := from.QueryContext(ctx, "SELECT "+columns+" FROM "+table+" WHERE event_id BETWEEN $1 AND $2", first, last)
+	rows, err := database.Query(ctx, from, "SELECT "+columns+" FROM "+table+" WHERE event_id BETWEEN $1 AND $2", first, last)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +77,9 @@ func readTable(ctx context.Context, from database.Querier, table, columns, first
 }
 
 // scanRows reads rows of these columns without converting them.
-func scanRows(rows *sql.Rows, columns string) (list [][]any, err error) {
+func scanRows(rows *database.Rows, columns string) (list [][]any, err error) {
 	width := strings.Count(columns, ",") + 1
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		row, into := make([]any, width), make([]any, width)
 		for n := range row {
 			into[n] = &row[n]

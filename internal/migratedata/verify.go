@@ -2,7 +2,6 @@ package migratedata
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
@@ -62,8 +61,8 @@ func (c *copier) verifyWork(ctx context.Context) (events int64, complete bool, e
 
 // hasAsMany reports whether a table of the target has at least as many rows as that of the source, for every event that the target has.
 func (c *copier) hasAsMany(ctx context.Context, table, first, last string, ids []string) (bool, error) {
-	rows, err := c.source.Reader.QueryContext(ctx,
-		"SELECT event_id, count(*) FROM "+table+" WHERE event_id BETWEEN $1 AND $2 GROUP BY event_id", first, last) //nolint:gosec // a constant of the caller
+	rows, err := database.Query(ctx, c.source.Reader,
+		"SELECT event_id, count(*) FROM "+table+" WHERE event_id BETWEEN $1 AND $2 GROUP BY event_id", first, last)
 	if err != nil {
 		return false, err
 	}
@@ -71,8 +70,7 @@ func (c *copier) hasAsMany(ctx context.Context, table, first, last string, ids [
 	if err := scanCounts(rows, source); err != nil {
 		return false, err
 	}
-	//nolint:gosec // table is a constant of the caller
-	rows, err = c.writer.DB.Reader.QueryContext(ctx, "SELECT id, (SELECT count(*) FROM "+table+
+	rows, err = database.Query(ctx, c.writer.DB.Reader, "SELECT id, (SELECT count(*) FROM "+table+
 		" WHERE event_id = events.id) FROM events WHERE id = ANY ($1::text[])", ids)
 	if err != nil {
 		return false, err
@@ -89,8 +87,8 @@ func (c *copier) hasAsMany(ctx context.Context, table, first, last string, ids [
 	return true, nil
 }
 
-func scanCounts(rows *sql.Rows, into map[string]int64) error {
-	return database.ForEachRow(rows, func() error {
+func scanCounts(rows *database.Rows, into map[string]int64) error {
+	return rows.ForEach(func() error {
 		var id string
 		var n int64
 		err := rows.Scan(&id, &n)

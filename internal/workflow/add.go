@@ -79,12 +79,14 @@ func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, 
 
 // insertEvents inserts the events that do not exist yet, and returns their ids.
 func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (added []event.ID, err error) {
-	insert := database.Insert{Into: "events (id, seq, job, received_at, bytes, state, source, origin)", Columns: 8, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id"}
+	insert := database.Insert{
+		Into: "events (id, seq, job, received_at, bytes, state, source, origin)", Columns: 8, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
+	}
 	for _, e := range entries {
 		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, string(event.Pending),
 			addressText(e.Source), string(cmp.Or(e.Origin, event.OriginCallback)))
 	}
-	err = insert.Run(ctx, tx, func(rows *sql.Rows) error {
+	err = insert.Run(ctx, tx, func(rows *database.Rows) error {
 		var id event.ID
 		err := rows.Scan(&id)
 		added = append(added, id)

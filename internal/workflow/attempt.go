@@ -254,7 +254,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 // startNextStage makes the steps of the next stage pending, if all steps of earlier stages are done or skipped.
 func (s *Store) startNextStage(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	now := time.Now().UnixMicro()
-	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
+	rows, err := database.Query(ctx, tx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
 		WHERE event_id = $2 AND state = 'waiting' AND position = (
 			SELECT min(position) FROM steps WHERE event_id = $2 AND state NOT IN ('done', 'skipped'))
 		RETURNING handler`, now, id)
@@ -265,9 +265,9 @@ func (s *Store) startNextStage(ctx context.Context, tx *sql.Tx, id event.ID) err
 }
 
 // insertJobs inserts queue jobs for steps of an event. rows holds their handlers.
-func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *sql.Rows) error {
+func (s *Store) insertJobs(ctx context.Context, tx *sql.Tx, id event.ID, rows *database.Rows) error {
 	var jobs []queue.Job
-	err := database.ForEachRow(rows, func() error {
+	err := rows.ForEach(func() error {
 		job := queue.Job{Event: id}
 		err := rows.Scan(&job.Handler)
 		jobs = append(jobs, job)

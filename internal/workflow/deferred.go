@@ -69,7 +69,7 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 	if s.writer.DB.Kind == database.Postgres {
 		lock = "FOR UPDATE SKIP LOCKED" // another replica resumes those
 	}
-	rows, err := tx.QueryContext(ctx, `UPDATE steps
+	rows, err := database.Query(ctx, tx, `UPDATE steps
 		SET state = 'pending', since = since + ($1 - deferred_at), deferred_at = NULL, next_at = NULL, changed_at = $1
 		WHERE handler = $2 AND event_id IN (SELECT event_id FROM steps
 			WHERE deferred_at IS NOT NULL AND handler = $2 AND next_at <= $3
@@ -80,7 +80,7 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 		return nil, err
 	}
 	var jobs []queue.Job
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		job := queue.Job{Handler: handler}
 		err := rows.Scan(&job.Event)
 		jobs = append(jobs, job)
@@ -122,7 +122,7 @@ func (s *Store) addReason(ctx context.Context, t *Target) error {
 }
 
 func targets(ctx context.Context, from database.Querier) (list []Target, err error) {
-	rows, err := from.QueryContext(ctx, `
+	rows, err := database.Query(ctx, from, `
 		SELECT name, sum(deferred), max(next_at), max(disabled_at), max(reason), max(detail) FROM (
 			SELECT name, 0 AS deferred, 0 AS next_at, disabled_at, reason, detail FROM targets
 			UNION ALL
@@ -131,7 +131,7 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 	if err != nil {
 		return nil, err
 	}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var t Target
 		var next, disabled int64
 		err := rows.Scan(&t.Name, &t.Deferred, &next, &disabled, &t.Reason, &t.Detail)

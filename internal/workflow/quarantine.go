@@ -96,13 +96,13 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 	if s.writer.DB.Kind == database.Postgres {
 		lock = "FOR UPDATE"
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
+	rows, err := database.Query(ctx, tx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
 		AND EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state = 'quarantined' AND changed_at <= $2)
 		ORDER BY id LIMIT $3 `+lock, string(after), before, maxReleased)
 	if err != nil {
 		return nil, err
 	}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var id event.ID
 		err := rows.Scan(&id)
 		ids = append(ids, id)
@@ -116,7 +116,7 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 	if err := requestRecheck(ctx, tx, id); err != nil {
 		return err
 	}
-	rows, err := tx.QueryContext(ctx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
+	rows, err := database.Query(ctx, tx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
 		WHERE event_id = $2 AND state = 'quarantined' RETURNING handler`, now, string(id))
 	if err != nil {
 		return err

@@ -30,37 +30,42 @@ type Progress interface {
 // The history of attempts stays; the count of tries and the age begin anew. Steps of a quarantined event are not replayed before
 // it is released. It returns ErrNotFound if there is no such event, and ErrStale if another process has the bulk replay.
 func (s *Store) Replay(ctx context.Context, id event.ID, what Replay) (steps int, err error) {
-	err = s.writer.WriteRow(ctx, "workflow: replay", "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
-		found, state, err := loadSteps(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if what.Progress != nil {
-			if err := what.Progress.Lock(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if state == event.Quarantined { // a release comes first
-			return nil
-		}
-		jobs, reset, err := what.reset(ctx, tx, id, what.selectSteps(found))
-		if steps = reset; err != nil || reset == 0 {
-			return err
-		}
-		if err := s.queue.Insert(ctx, tx, jobs); err != nil {
-			return err
-		}
-		if err := requestRecheck(ctx, tx, id); err != nil { // verification must not use the cached answer
-			return err
-		}
-		if what.Progress != nil {
-			if err := what.Progress.Advance(ctx, tx, id, steps); err != nil {
-				return err
-			}
-		}
-		return refreshEvent(ctx, tx, id)
+	err = s.writer.WriteRow(ctx, "workflow: replay", "events", string(id), func(ctx context.Context, tx *sql.Tx) (err error) {
+		steps, err = s.replay(ctx, tx, id, what)
+		return err
 	})
 	return steps, err
+}
+
+func (s *Store) replay(ctx context.Context, tx *sql.Tx, id event.ID, what Replay) (steps int, err error) {
+	found, state, err := loadSteps(ctx, tx, id)
+	if err != nil {
+		return 0, err
+	}
+	if what.Progress != nil {
+		if err := what.Progress.Lock(ctx, tx); err != nil {
+			return 0, err
+		}
+	}
+	if state == event.Quarantined { // a release comes first
+		return 0, nil
+	}
+	jobs, steps, err := what.reset(ctx, tx, id, what.selectSteps(found))
+	if err != nil || steps == 0 {
+		return 0, err
+	}
+	if err := s.queue.Insert(ctx, tx, jobs); err != nil {
+		return 0, err
+	}
+	if err := requestRecheck(ctx, tx, id); err != nil { // verification must not use the cached answer
+		return 0, err
+	}
+	if what.Progress != nil {
+		if err := what.Progress.Advance(ctx, tx, id, steps); err != nil {
+			return 0, err
+		}
+	}
+	return steps, refreshEvent(ctx, tx, id)
 }
 
 // replayStep is a step that may be replayed.
@@ -77,11 +82,11 @@ func loadSteps(ctx context.Context, tx *sql.Tx, id event.ID) (steps []replayStep
 	if err := database.NotFound(err); err != nil {
 		return nil, "", err
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT handler, position, state FROM steps WHERE event_id = $1 ORDER BY position", string(id))
+	rows, err := database.Query(ctx, tx, "SELECT handler, position, state FROM steps WHERE event_id = $1 ORDER BY position", string(id))
 	if err != nil {
 		return nil, "", err
 	}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var s replayStep
 		err := rows.Scan(&s.handler, &s.position, &s.state)
 		steps = append(steps, s)

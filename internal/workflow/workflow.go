@@ -54,7 +54,7 @@ func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, er
 // Unattended counts, by handler, the pending and deferred steps of all handlers but those given. No worker runs
 // them, as after a handler was removed from the configuration.
 func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
-	rows, err := s.writer.DB.Reader.QueryContext(ctx, `SELECT handler, sum(n) FROM (
+	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT handler, sum(n) FROM (
 			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
 			UNION ALL
 			SELECT handler, count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
@@ -63,7 +63,7 @@ func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]i
 		return nil, database.Wrap("workflow: unattended", err)
 	}
 	counts := map[string]int{}
-	err = database.ForEachRow(rows, func() error {
+	err = rows.ForEach(func() error {
 		var name string
 		var n int
 		if err := rows.Scan(&name, &n); err != nil {

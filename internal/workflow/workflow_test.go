@@ -199,34 +199,10 @@ func TestArtifactsAreRecorded(t *testing.T) {
 	})
 }
 
-func TestListPages(t *testing.T) {
+func TestBeginOfUnknownStep(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
-		for n := range 7 {
-			s.Add(t, workflowtest.Entry(n))
-		}
-		var got []event.ID
-		var before event.ID
-		for {
-			page, err := s.History.List(t.Context(), before, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range page {
-				got = append(got, e.ID)
-				before = e.ID
-			}
-			if len(page) < 3 {
-				break
-			}
-		}
-		if len(got) != 7 || got[0] != workflowtest.Entry(6).ID || got[6] != workflowtest.Entry(0).ID {
-			t.Errorf("listed %v, want all 7, the newest first", got)
-		}
-		if _, err := s.History.Load(t.Context(), "none"); !errors.Is(err, workflow.ErrNotFound) {
-			t.Errorf("Load of an unknown event: error = %v, want ErrNotFound", err)
-		}
 		if _, err := s.Workflow.Begin(t.Context(), queue.Job{Event: "none", Handler: "download"}); !errors.Is(err, workflow.ErrNotFound) {
 			t.Errorf("Begin of an unknown step: error = %v, want ErrNotFound", err)
 		}
