@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,29 @@ func TestEventPageOffersReplays(t *testing.T) {
 		}
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s event with steps %v: forms differ (-want +got):\n%s", row.event, row.steps, diff)
+		}
+	}
+}
+
+// Templates are checked only when they run: every page renders with and without events.
+func TestPagesRender(t *testing.T) {
+	t.Parallel()
+	held := openStores(t)
+	handler := serve(t, "", held.deps())
+	for _, filled := range []bool{false, true} {
+		paths := []string{"/", "/events", "/events?status=dead&q=job&handler=dead", "/events?status=quarantined", "/jobs", "/rejected", "/setup", "/replays"}
+		if filled {
+			held.addEvent(t, event.Dead, event.Done)
+			held.exec(t, "UPDATE events SET state = 'dead'")
+			if _, err := held.Jobs.Track(t.Context(), []string{"tracked"}, time.Now(), time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			paths = append(paths, "/events/"+eventID)
+		}
+		for _, path := range paths {
+			if got := page(t, handler, path); !strings.Contains(got, "</html>") {
+				t.Errorf("%s with events %t: %d bytes, want a whole page", path, filled, len(got))
+			}
 		}
 	}
 }
