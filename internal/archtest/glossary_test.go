@@ -158,13 +158,9 @@ func unclean() []string {
 		"internal/blobstore/blobstoretest",
 		"internal/config",
 		"internal/deepimage",
-		"internal/event",
 		"internal/fetch",
-		"internal/httpserver",
-		"internal/problem",
 		"internal/submit",
 		"internal/telemetry",
 		"internal/thumbnail",
-		"internal/webhook",
 	}
 }

@@ -90,7 +90,7 @@ func (s *search) address() error {
 	return err
 }
 
-// isAddress tells whether text is an absolute http or https URL with a host.
+// isAddress reports whether text is an absolute http or https URL with a host.
 func isAddress(text string) bool {
 	if text == "" || len(text) > MaxURLBytes {
 		return false
@@ -99,7 +99,7 @@ func isAddress(text string) bool {
 	return err == nil && (address.Scheme == "https" || address.Scheme == "http") && address.Hostname() != ""
 }
 
-// unique keeps the first result of each address.
+// unique returns the first result of each URL.
 func unique(results []Result) []Result {
 	seen := make(map[string]struct{}, len(results))
 	kept := results[:0]

@@ -192,7 +192,7 @@ func (r *redaction) shown(written jsontext.Value) string {
 }
 
 // shownJSON redacts a string that looks like a JSON text, as data may be. It returns "" if names and values cannot be
-// told apart.
+// distinguished.
 func (r *redaction) shownJSON(text string, whole bool) (shown string, all bool) {
 	if !whole || r.nested == maxNested {
 		return "", false

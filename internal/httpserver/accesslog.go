@@ -87,7 +87,7 @@ func (s *Server) finish(l *requestLog, r *http.Request) {
 			line.Int("dropped_lines", dropped)
 		}
 		l.describe(line, r, pattern)
-		line.Msg(l.message())
+		l.send(line)
 	}
 	l.response.lingerClose(r)
 }
@@ -140,14 +140,15 @@ func (l *logLimit) allow() (ok bool, dropped int) {
 	return true, dropped
 }
 
-func (l *requestLog) message() string {
+// send writes the line.
+func (l *requestLog) send(line *zerolog.Event) {
 	switch {
 	case l.info.Problem != "":
-		return "request refused"
+		line.Msg("request refused")
 	case l.info.Receipt.ID != "":
-		return "callback accepted"
+		line.Msg("callback accepted")
 	default:
-		return "request served"
+		line.Msg("request served")
 	}
 }
 

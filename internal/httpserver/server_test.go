@@ -163,8 +163,8 @@ func TestSlowHeaderSectionHasADeadline(t *testing.T) {
 	}
 }
 
-// TestOldestIdleConnectionGivesWay is fault D2: idle connections up to the limit lock nobody out.
-func TestOldestIdleConnectionGivesWay(t *testing.T) {
+// TestOldestIdleConnectionIsClosed is fault D2: idle connections up to the limit do not lock out new ones.
+func TestOldestIdleConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	c := config()
 	c.MaxConnections = 3

@@ -184,7 +184,7 @@ func TestFaultsOfOurs(t *testing.T) {
 		body string
 		set  func(*options)
 	}{
-		{"store without a meaning", sample, func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
+		{"store fails", sample, func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
 		{"backlog is full", sample, func(o *options) { o.inbox.fail = fmt.Errorf("/data: %w", event.ErrBacklogFull) }},
 		{"store blames the sender", sample, func(o *options) { o.inbox.fail = &problem.Error{Code: problem.CodeInvalid, Detail: "x"} }},
 		{"store is slow", sample, func(o *options) {
@@ -194,7 +194,7 @@ func TestFaultsOfOurs(t *testing.T) {
 		{"malformed body cannot be kept", "nonsense", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
 		{"invalid body cannot be kept", "{}", func(o *options) { o.inbox.fail = errors.New("disk I/O error /data/inbox.db") }},
 		{"not ready", sample, func(o *options) { o.ready = func() error { return problem.Unavailable("The disk is full.", nil) } }},
-		{"not ready without a meaning", sample, func(o *options) { o.ready = func() error { return errors.New("statfs /data") } }},
+		{"not ready, other error", sample, func(o *options) { o.ready = func() error { return errors.New("statfs /data") } }},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
