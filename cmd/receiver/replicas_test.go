@@ -134,7 +134,7 @@ func TestReplicasLoseNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d acknowledged events; one of three replicas killed, one paused for %s, the database crashed; all done %s after the last callback; %d stale outcomes refused",
-		len(acked.jobs), replicaPause, drained.Round(100*time.Millisecond), strings.Count(paused.log.String(), "outcome refused"))
+		len(acked.jobs), replicaPause, drained.Round(100*time.Millisecond), strings.Count(paused.log.String(), "result refused"))
 	c.check(t, acked.jobs)
 }
 
@@ -285,7 +285,7 @@ func TestOutcomeOfPausedReplicaIsRefused(t *testing.T) {
 		signal(t, p, syscall.SIGTERM) // running steps finish first
 		<-p.exited
 	}
-	if got := strings.Count(paused.log.String(), "outcome refused"); got != 1 {
+	if got := strings.Count(paused.log.String(), "result refused"); got != 1 {
 		t.Errorf("refused outcomes = %d, want 1:\n%s", got, paused.log)
 	}
 	if attempts, done := count(t, c.work, "SELECT count(*) FROM attempts"), count(t, c.work, "SELECT count(*) FROM attempts WHERE outcome = 'done'"); attempts != 2 || done != 1 {

@@ -153,7 +153,6 @@ func textFiles(t *testing.T) []string {
 // unclean lists the folders that are still being cleaned.
 func unclean() []string {
 	return []string{
-		"cmd/receiver",
 		"internal/blobstore",
 		"internal/blobstore/blobstoretest",
 		"internal/config",
