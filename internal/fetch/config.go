@@ -22,7 +22,7 @@ type Config struct {
 
 const (
 	maxURLBytes  = 8 << 10 // of a URL, or of a Location header
-	maxRedirects = 3       // of one response
+	maxRedirects = 5       // of one response
 	maxResumes   = 5       // of one Get
 	bufferBytes  = 64 << 10
 )

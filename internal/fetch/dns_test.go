@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,23 +47,27 @@ type dnsKey struct {
 	kind uint16
 }
 
-func zone(records []string) map[dnsKey][]netip.Addr {
-	addresses := make(map[dnsKey][]netip.Addr)
+func zone(records []string) map[dnsKey][][]netip.Addr {
+	addresses := make(map[dnsKey][][]netip.Addr)
 	for _, record := range records {
 		name, text, named := strings.Cut(record, "=")
 		if !named {
 			name, text = "", record
 		}
-		key, addr := dnsKey{name, dnsTypeA}, netip.MustParseAddr(text)
-		if addr.Is6() {
+		key := dnsKey{name, dnsTypeA}
+		var answer []netip.Addr
+		for item := range strings.SplitSeq(text, ",") {
+			answer = append(answer, netip.MustParseAddr(item))
+		}
+		if answer[0].Is6() {
 			key.kind = dnsTypeAAAA
 		}
-		addresses[key] = append(addresses[key], addr)
+		addresses[key] = append(addresses[key], answer)
 	}
 	return addresses
 }
 
-func answerDNS(conn net.PacketConn, addresses map[dnsKey][]netip.Addr) {
+func answerDNS(conn net.PacketConn, addresses map[dnsKey][][]netip.Addr) {
 	buffer := make([]byte, 1500)
 	for {
 		n, from, err := conn.ReadFrom(buffer)
@@ -74,7 +79,7 @@ func answerDNS(conn net.PacketConn, addresses map[dnsKey][]netip.Addr) {
 			key.name = ""
 		}
 		left := addresses[key]
-		_, _ = conn.WriteTo(dnsReply(buffer[:2], question, key.kind, left[:min(len(left), 1)]), from)
+		_, _ = conn.WriteTo(dnsReply(buffer[:2], question, key.kind, slices.Concat(left[:min(len(left), 1)]...)), from)
 		if len(left) > 1 {
 			addresses[key] = left[1:]
 		}
@@ -141,6 +146,16 @@ func TestListedAddressIsStillBlocked(t *testing.T) {
 			failed(t, err, fetch.KindBlockedAddress)
 		})
 	}
+}
+
+// TestOneBlockedAddress has a name with a blocked address and a permitted one that refuses the connection.
+func TestOneBlockedAddress(t *testing.T) {
+	t.Parallel()
+	config := atHome()
+	config.AllowedCIDRs = configtypes.Prefixes{netip.MustParsePrefix("127.0.0.2/32")}
+	client := newClient(t, config, fetch.WithResolver(fakeDNS(t, "both.test=127.0.0.3,127.0.0.2")))
+	_, _, err := get(t, client, "http://both.test:9/x.png")
+	failed(t, err, fetch.KindUnreachable)
 }
 
 // TestRebinding has a name lead outside for the first connection and inside for the

@@ -22,7 +22,7 @@ const (
 	KindTruncated      Kind = "truncated"        // fewer bytes than announced, none, or a part that was not requested
 	KindTimeout        Kind = "timeout"          // a deadline passed, the transfer stalled or was too slow
 	KindStatus         Kind = "status"           // the status is an error
-	KindEncoding       Kind = "encoding"         // the body has a Content-Encoding that was not requested
+	KindEncoding       Kind = "encoding"         // the rest of a file is compressed, though its beginning was not
 	KindUnreachable    Kind = "unreachable"      // DNS, connect or TLS failed
 	KindNetwork        Kind = "network"          // the connection broke, or the server does not speak HTTP
 	KindWrite          Kind = "write"            // w failed

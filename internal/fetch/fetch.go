@@ -68,10 +68,10 @@ func New(config Config, choices ...Option) (*Client, error) {
 // newTransport returns a transport that dials every connection through the guard. It never uses a proxy of the
 // environment: the guard would see the proxy's address only.
 func newTransport(g *guard, chosen options) *http.Transport {
-	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver, ControlContext: g.control}
+	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver}
 	transport := httpclient.NewTransport(chosen.roots)
 	transport.Proxy = nil
-	transport.DialContext = dialer.DialContext
+	transport.DialContext = g.dialContext(dialer)
 	transport.TLSHandshakeTimeout = chosen.limits.handshake
 	transport.ResponseHeaderTimeout = chosen.limits.header
 	transport.MaxIdleConns = 32

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -54,8 +55,8 @@ func TestRequestSaysNothingButWhatItMust(t *testing.T) {
 	if want := "/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+"; got.RequestURI != want {
 		t.Errorf("asked for %q, want %q", got.RequestURI, want)
 	}
-	if len(got.Header) != 2 || got.Header.Get("User-Agent") != httpclient.UserAgent() || got.Header.Get("Accept-Encoding") != "identity" {
-		t.Errorf("header = %v, want only User-Agent and Accept-Encoding: identity", got.Header)
+	if len(got.Header) != 3 || got.Header.Get("Accept") != "image/*,*/*;q=0.5" || got.Header.Get("User-Agent") != httpclient.UserAgent() || got.Header.Get("Accept-Encoding") != "identity" {
+		t.Errorf("header = %v, want only Accept, User-Agent and Accept-Encoding: identity", got.Header)
 	}
 	if got.Method != http.MethodGet || got.ContentLength != 0 {
 		t.Errorf("request = %s with %d bytes, want GET with 0", got.Method, got.ContentLength)
@@ -64,12 +65,6 @@ func TestRequestSaysNothingButWhatItMust(t *testing.T) {
 
 func TestResponsesWithoutAFile(t *testing.T) {
 	t.Parallel()
-	compressed := func(w http.ResponseWriter, coding string) {
-		w.Header().Set("Content-Encoding", coding)
-		z := gzip.NewWriter(w)
-		_, _ = z.Write(noise(100))
-		_ = z.Close()
-	}
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(code)
@@ -96,9 +91,6 @@ func TestResponsesWithoutAFile(t *testing.T) {
 		"server error":                {answer: status(500), kind: fetch.KindStatus, status: 500},
 		"empty":                       {answer: func(http.ResponseWriter, *http.Request) {}, kind: fetch.KindTruncated},
 		"empty without a length":      {answer: func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, kind: fetch.KindTruncated},
-		"gzip":                        {answer: func(w http.ResponseWriter, _ *http.Request) { compressed(w, "gzip") }, kind: fetch.KindEncoding},
-		"unknown coding":              {answer: func(w http.ResponseWriter, _ *http.Request) { compressed(w, "x-own") }, kind: fetch.KindEncoding},
-		"identity and gzip":           {answer: func(w http.ResponseWriter, _ *http.Request) { compressed(w, "identity, GZIP") }, kind: fetch.KindEncoding},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,14 +106,46 @@ func TestResponsesWithoutAFile(t *testing.T) {
 	}
 }
 
-func TestIdentityIsNoCoding(t *testing.T) {
+func TestContentEncoding(t *testing.T) {
 	t.Parallel()
-	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "Identity")
-		_, _ = io.WriteString(w, "image")
-	})
-	if content, _, err := get(t, newClient(t, atHome()), server.URL); err != nil || string(content) != "image" {
-		t.Errorf("Get() = %q, %v, want %q", content, err, "image")
+	image := noise(100_000)
+	var compressed bytes.Buffer
+	z := gzip.NewWriter(&compressed)
+	_, _ = z.Write(image)
+	_ = z.Close()
+	for _, row := range []struct {
+		name, coding string
+		body         []byte
+		max          int64
+		kind         fetch.Kind
+	}{
+		{name: "identity", coding: "Identity", body: image},
+		{name: "unknown coding over plain bytes", coding: "aws-chunked", body: image},
+		{name: "charset over plain bytes", coding: "UTF-8", body: image},
+		{name: "gzip", coding: "gzip", body: compressed.Bytes()},
+		{name: "gzip among others", coding: "identity, X-GZIP", body: compressed.Bytes()},
+		{name: "gzip over plain bytes", coding: "gzip", body: image},
+		{name: "gzip beyond the limit", coding: "gzip", body: compressed.Bytes(), max: 99_999, kind: fetch.KindTooLarge},
+		{name: "gzip cut off", coding: "gzip", body: compressed.Bytes()[:50_000], kind: fetch.KindTruncated},
+		{name: "gzip with a wrong checksum", coding: "gzip", body: append(bytes.Clone(compressed.Bytes()[:compressed.Len()-8]), make([]byte, 8)...), kind: fetch.KindTruncated},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", row.coding)
+				w.Header().Set("ETag", `"v1"`)
+				_, _ = w.Write(row.body)
+			})
+			var got bytes.Buffer
+			err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: cmp.Or(row.max, 1<<20)}, &got)
+			if row.kind != "" {
+				failed(t, err, row.kind)
+				return
+			}
+			if err != nil || !bytes.Equal(got.Bytes(), image) {
+				t.Errorf("got %d bytes, error %v, want the image of %d", got.Len(), err, len(image))
+			}
+		})
 	}
 }
 

@@ -2,8 +2,11 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -20,14 +23,16 @@ type guard struct {
 func newGuard(allowed configtypes.Prefixes) *guard {
 	return &guard{
 		// The IANA registries do not list this public address, at which Azure's machines reach its control plane.
-		public:  ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32"))),
+		public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(netip.MustParsePrefix("168.63.129.16/32")),
+			ssrf.WithDeniedV6Prefixes(netip.MustParsePrefix("3ffe::/16"))), // the former 6bone
+
 		allowed: allowed,
 		nat64:   ssrf.IPv6NAT64Prefix,
 	}
 }
 
 // control is the dialer's hook before it connects to an address.
-func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
+func (g *guard) control(ctx context.Context, network, address string, _ syscall.RawConn) error {
 	addrPort, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") {
 		return &blockedError{}
@@ -35,29 +40,41 @@ func (g *guard) control(_ context.Context, network, address string, _ syscall.Ra
 	if !g.permits(addrPort.Addr()) {
 		return &blockedError{addr: addrPort.Addr()}
 	}
+	if permitted, ok := ctx.Value(permittedKey{}).(*atomic.Bool); ok {
+		permitted.Store(true)
+	}
 	return nil
 }
 
-// permits reports whether addr may be dialled.
+// permittedKey is the context key of an *atomic.Bool that control sets when it permits an address.
+type permittedKey struct{}
+
+// dialContext returns a dial function for a transport. A host is blocked only if all its addresses are: if one was permitted
+// and could not be connected to, the host is unreachable.
+func (g *guard) dialContext(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer.ControlContext = g.control
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		var permitted atomic.Bool
+		conn, err := dialer.DialContext(context.WithValue(ctx, permittedKey{}, &permitted), network, address)
+		if _, blocked := errors.AsType[*blockedError](err); blocked && permitted.Load() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EHOSTUNREACH}
+		}
+		return conn, err
+	}
+}
+
+// permits reports whether addr may be dialled. An address of a NAT64 gateway counts as the IPv4 address in it, which must be
+// public: an untrusted DNS name could otherwise reach private addresses through the gateway.
 func (g *guard) permits(addr netip.Addr) bool {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return false
 	}
 	addr = addr.Unmap()
-	if g.allowed.Contains(addr) {
-		return g.permitsBehindNAT64(addr)
+	if g.nat64.Contains(addr) {
+		bytes := addr.As16()
+		return g.public.SafeAddr(netip.AddrFrom4([4]byte(bytes[12:]))) == nil
 	}
-	return g.public.SafeAddr(addr) == nil && !isISATAP(addr)
-}
-
-// permitsBehindNAT64 checks the IPv4 address in an address of a NAT64 gateway. Without that, an untrusted DNS name could
-// reach private addresses through the gateway. It permits all other addresses.
-func (g *guard) permitsBehindNAT64(addr netip.Addr) bool {
-	if !g.nat64.Contains(addr) {
-		return true
-	}
-	bytes := addr.As16()
-	return g.permits(netip.AddrFrom4([4]byte(bytes[12:])))
+	return g.allowed.Contains(addr) || g.public.SafeAddr(addr) == nil && !isISATAP(addr)
 }
 
 // isISATAP reports whether addr carries an IPv4 address in an interface identifier of RFC 5214, which can have any

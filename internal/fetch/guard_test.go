@@ -26,7 +26,7 @@ func TestGuardRefusesSpecialAddresses(t *testing.T) {
 		"IPv4-mapped":      {"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:168.63.129.16", "::ffff:0.0.0.0"},
 		"IPv4-compatible":  {"::127.0.0.1", "::10.0.0.1", "::8.8.8.8"},
 		"IPv4-translated":  {"::ffff:0:127.0.0.1", "::ffff:0:8.8.8.8"},
-		"NAT64":            {"64:ff9b::127.0.0.1", "64:ff9b::8.8.8.8", "64:ff9b:1::10.0.0.1", "64:ff9b:1:ffff::1"},
+		"NAT64":            {"64:ff9b::127.0.0.1", "64:ff9b::10.1.2.3", "64:ff9b::169.254.169.254", "64:ff9b:1::10.0.0.1", "64:ff9b:1:ffff::1"},
 		"6to4":             {"2002:7f00:1::", "2002:a00:1::1", "2002:808:808::1"},
 		"Teredo":           {"2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"},
 		"ORCHID":           {"2001:10::1", "2001:20::1"},
@@ -36,6 +36,7 @@ func TestGuardRefusesSpecialAddresses(t *testing.T) {
 		"discard":          {"100::1"},
 		"segment routing":  {"5f00::1"},
 		"outside 2000::/3": {"4000::1", "8000::1", "e000::1"},
+		"6bone":            {"3ffe::1", "3ffe:ffff::1"},
 		"AS112":            {"2620:4f:8000::1"},
 		"zone":             {"fe80::1%eth0", "2a00:1450:4001:800::200e%eth0"},
 	} {
@@ -59,7 +60,7 @@ func TestGuardPermitsPublicAddresses(t *testing.T) {
 		"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "52.219.170.1", "93.184.216.34", "99.255.255.255", "100.63.255.255", "100.128.0.0",
 		"126.255.255.255", "128.0.0.1", "168.63.129.15", "168.63.129.17", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0",
 		"192.0.1.1", "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0", "223.255.255.255",
-		"::ffff:8.8.8.8", "2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4001:800::200e", "2a05:d014::5efe:1", "2c0f:fb50::1",
+		"::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2001:4860:4860::8888", "2606:4700:4700::1111", "2a00:1450:4001:800::200e", "2a05:d014::5efe:1", "2c0f:fb50::1",
 	} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
@@ -121,6 +122,37 @@ func TestGuardPermitsTCPOnly(t *testing.T) {
 	}
 }
 
+// TestGuardRefusesIANARegistries refuses the first and the last address of every network that the IANA special-purpose
+// address registries list as not globally reachable, as of 2026, and of multicast and reserved space.
+func TestGuardRefusesIANARegistries(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range prefixes(
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+		"192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
+		"::1/128", "::/128", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/32", "2001:2::/48", "2001:10::/28",
+		"2001:db8::/32", "2002::/16", "3fff::/20", "3ffe::/16", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+	) {
+		t.Run(prefix.String(), func(t *testing.T) {
+			t.Parallel()
+			for _, addr := range []netip.Addr{prefix.Masked().Addr(), lastOf(prefix)} {
+				if fetch.Permits(addr) {
+					t.Errorf("Permits(%s) = true, want false", addr)
+				}
+			}
+		})
+	}
+}
+
+// lastOf returns the last address of a network.
+func lastOf(prefix netip.Prefix) netip.Addr {
+	bytes := prefix.Masked().Addr().AsSlice()
+	for bit := prefix.Bits(); bit < 8*len(bytes); bit++ {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	addr, _ := netip.AddrFromSlice(bytes)
+	return addr
+}
+
 func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{"127.0.0.1", "8.8.8.8", "::1", "::ffff:10.0.0.1", "64:ff9b::1", "2002:7f00:1::", "2001:db8::1", "2a00:1450::200:5efe:a00:1"} {
 		f.Add(netip.MustParseAddr(seed).AsSlice())
@@ -142,6 +174,10 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		plain := addr.Unmap()
+		if netip.MustParsePrefix("64:ff9b::/96").Contains(plain) { // what it stands for must be public
+			embedded := plain.As16()
+			plain = netip.AddrFrom4([4]byte(embedded[12:]))
+		}
 		if !plain.IsGlobalUnicast() || plain.IsPrivate() {
 			t.Errorf("Permits(%s) = true, want false: it is not global unicast", addr)
 		}

@@ -32,6 +32,7 @@ func (c *Client) follow(ctx context.Context, target *url.URL, condition conditio
 func (c *Client) request(ctx context.Context, target *url.URL, condition condition) (*http.Response, error) {
 	request := &http.Request{Method: http.MethodGet, URL: target, Header: http.Header{
 		"User-Agent":      {c.userAgent},
+		"Accept":          {"image/*,*/*;q=0.5"}, // some hosts refuse requests without it
 		"Accept-Encoding": {"identity"},
 	}}
 	condition.add(request.Header)

@@ -1,6 +1,10 @@
 package fetch
 
 import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -14,8 +18,6 @@ func checkResponse(response *http.Response, limit int64) error {
 	switch {
 	case response.StatusCode != http.StatusOK:
 		return statusFailure(response)
-	case isEncoded(response.Header):
-		return failf(KindEncoding, "the host %s sends the file with a Content-Encoding that was not requested", host)
 	case response.ContentLength == 0:
 		return failf(KindTruncated, "the host %s sends an empty file", host)
 	case response.ContentLength > limit:
@@ -39,15 +41,40 @@ func statusFailure(response *http.Response) error {
 	return failed
 }
 
-// isEncoded reports whether the body has a coding other than identity.
-func isEncoded(header http.Header) bool {
+// isGzip reports whether the body claims to be compressed with gzip. Other codings are ignored: servers name many over plain
+// bytes, such as aws-chunked, and the first bytes of the file decide what it is.
+func isGzip(header http.Header) bool {
 	for _, value := range header.Values("Content-Encoding") {
 		for coding := range strings.SplitSeq(value, ",") {
-			coding = strings.TrimSpace(coding)
-			if coding != "" && !strings.EqualFold(coding, "identity") {
+			if coding = strings.ToLower(strings.TrimSpace(coding)); coding == "gzip" || coding == "x-gzip" {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// gunzip decompresses a body that begins as gzip does, and returns any other as it is.
+type gunzip struct {
+	body    *bufio.Reader
+	decoded io.Reader // nil before the first read
+}
+
+// Read reads decoded bytes. An error of the compression is io.ErrUnexpectedEOF, as for a body that ends too early.
+func (g *gunzip) Read(p []byte) (int, error) {
+	if g.decoded == nil {
+		g.decoded = g.body
+		if magic, _ := g.body.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+			reader, err := gzip.NewReader(g.body)
+			if err != nil {
+				return 0, io.ErrUnexpectedEOF
+			}
+			g.decoded = reader
+		}
+	}
+	n, err := g.decoded.Read(p)
+	if errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }

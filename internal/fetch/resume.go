@@ -72,7 +72,7 @@ func (c condition) checkRest(response *http.Response, known int64) (total int64,
 	default:
 		return 0, statusFailure(response)
 	}
-	if isEncoded(response.Header) {
+	if isGzip(response.Header) {
 		return 0, failf(KindEncoding, "the host %s sends the rest of the file with a Content-Encoding that was not requested", host)
 	}
 	total, exact := c.rest(response.Header)

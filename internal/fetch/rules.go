@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
@@ -15,8 +17,9 @@ type rules struct {
 	plainHTTP bool
 }
 
-// parse parses a URL and applies the rules.
+// parse parses a URL and applies the rules. It accepts white space around the URL and characters that should be encoded.
 func (r rules) parse(text string) (*url.URL, error) {
+	text = encodeOnce(strings.TrimSpace(text))
 	if len(text) > maxURLBytes {
 		return nil, failf(KindInvalidURL, "the URL is longer than %d bytes", maxURLBytes)
 	}
@@ -25,6 +28,36 @@ func (r rules) parse(text string) (*url.URL, error) {
 		return nil, failf(KindInvalidURL, "the URL is malformed") // err quotes it with its query
 	}
 	return r.admit(target)
+}
+
+// encodeOnce encodes what should be encoded in the path and the query of a URL: blanks, characters beyond ASCII, and a
+// percent sign that encodes nothing. It changes nothing that is encoded, because a signature may cover it, and no control
+// characters, which are refused.
+func encodeOnce(text string) string {
+	scheme := strings.Index(text, "://")
+	if scheme < 0 {
+		return text
+	}
+	path := strings.IndexAny(text[scheme+3:], "/?#")
+	if path < 0 {
+		return text
+	}
+	path += scheme + 3
+	var encoded strings.Builder
+	encoded.WriteString(text[:path])
+	for i := path; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '%' && !(i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2])), c == ' ', c >= 0x80:
+			fmt.Fprintf(&encoded, "%%%02X", c)
+		default:
+			encoded.WriteByte(c)
+		}
+	}
+	return encoded.String()
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // admit applies the rules. The URL that it returns names the host exactly as it was checked, so that the dialer

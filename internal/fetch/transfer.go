@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -80,9 +81,19 @@ func (t *transfer) accept(response *http.Response, wanted condition) (err error)
 	} else if err = checkResponse(response, t.max); err == nil {
 		t.total = response.ContentLength
 		t.validator = validatorOf(response.Header)
+		if isGzip(response.Header) { // the length and offsets of the file are not those of the body
+			t.total, t.validator = unknown, ""
+			response.Body = &decodedBody{gunzip: gunzip{body: bufio.NewReader(response.Body)}, Closer: response.Body}
+		}
 	}
 	t.host = response.Request.URL.Hostname()
 	return err
+}
+
+// decodedBody is the body of a response that may be compressed.
+type decodedBody struct {
+	gunzip
+	io.Closer
 }
 
 // copy copies the body to w through a buffer of fixed size.

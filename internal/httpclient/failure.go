@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -63,8 +64,8 @@ func lookupText(err *net.DNSError) string {
 }
 
 func certificateText(err error) string {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "has a certificate that is signed by an unknown authority"
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return unknownAuthorityText(unknown.Cert)
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "has a certificate for another host"
@@ -73,6 +74,13 @@ func certificateText(err error) string {
 		return "has a certificate that has expired or is not valid yet"
 	}
 	return "has a certificate that is not valid"
+}
+
+func unknownAuthorityText(certificate *x509.Certificate) string {
+	if certificate != nil && bytes.Equal(certificate.RawIssuer, certificate.RawSubject) {
+		return "has a self-signed certificate"
+	}
+	return "has a certificate of an unknown issuer; the server may not send its intermediate certificate"
 }
 
 // systemClass distinguishes a connection that was never made from one that broke.

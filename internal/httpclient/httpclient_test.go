@@ -136,6 +136,17 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestClassifyUnknownAuthority(t *testing.T) {
+	t.Parallel()
+	text := func(issuer, subject string) string {
+		certificate := &x509.Certificate{RawIssuer: []byte(issuer), RawSubject: []byte(subject)}
+		return httpclient.Classify(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{Cert: certificate}}).Text
+	}
+	if selfSigned, intermediate := text("a", "a"), text("b", "a"); selfSigned == intermediate {
+		t.Errorf("text = %q for both, want a self-signed certificate distinguished from a missing intermediate", selfSigned)
+	}
+}
+
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -262,6 +262,17 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestCompressedImage has a server send gzip, although the request does not accept it.
+func TestCompressedImage(t *testing.T) {
+	t.Parallel()
+	fx := newFixture(t, download.Config{})
+	e, _ := fx.event(t, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Compressed}}})
+	outcome, err := fx.handler.Handle(t.Context(), e)
+	if err != nil || len(outcome.Artifacts) == 0 {
+		t.Errorf("Handle() = %d artifacts, error %v, want the image", len(outcome.Artifacts), err)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	status := func(code int) fakevendortest.JobOptions {
@@ -294,7 +305,6 @@ func TestFailures(t *testing.T) {
 		"deleted":    {options: fakevendortest.JobOptions{State: fakevendortest.Deleted}, reason: event.ReasonExpired, action: event.ActionFail},
 		"page":       {options: fault(fakevendortest.Fault{Kind: fakevendortest.Page}), reason: event.ReasonWrongType},
 		"wrong type": {options: fault(fakevendortest.Fault{Kind: fakevendortest.WrongType}), reason: event.ReasonWrongType, action: event.ActionFail},
-		"compressed": {options: fault(fakevendortest.Fault{Kind: fakevendortest.Compressed}), reason: event.ReasonWrongType},
 		"empty":      {options: fault(fakevendortest.Fault{Kind: fakevendortest.Empty}), reason: event.ReasonTruncated},
 		"partial":    {options: fault(fakevendortest.Fault{Kind: fakevendortest.Partial, Percent: 50}), reason: event.ReasonTruncated},
 		"short":      {options: fault(fakevendortest.Fault{Kind: fakevendortest.Short, Percent: 50}), reason: event.ReasonTruncated},
