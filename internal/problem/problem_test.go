@@ -27,7 +27,7 @@ func write(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Details
 	problem.Write(answer, request, err)
 	var details problem.Details
 	if err := json.Unmarshal(answer.Body.Bytes(), &details); err != nil {
-		t.Fatalf("the body %q is not JSON: %v", answer.Body, err)
+		t.Fatalf("body = %q (%v), want JSON", answer.Body, err)
 	}
 	return answer, details, info
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -46,21 +44,6 @@ func newLexer(text []byte) *lexer {
 		l.pos = len(utf8Mark)
 	}
 	return l
-}
-
-// repair returns a copy of text that is JSON. Invalid parts of strings become replacement characters, other
-// literals become strings, levels beyond MaxDepth are left out. It fails if the grammar of text is not that of JSON.
-func repair(text []byte) ([]byte, error) {
-	l := newLexer(text)
-	l.out = newRepairer()
-	l.space()
-	if err := l.value(); err != nil {
-		return nil, err
-	}
-	if l.space(); l.pos < len(l.text) {
-		return nil, l.fail(DefectTrailing)
-	}
-	return l.out.copied.Bytes(), nil
 }
 
 // members reads an object and calls member with the JSON of each name, its value and the offset of the name.
@@ -301,146 +284,4 @@ func (l *lexer) withDefect(first Defect) []Defect {
 	l.defects = append(l.defects, first)
 	slices.SortStableFunc(l.defects, func(a, b Defect) int { return cmp.Compare(a.Offset, b.Offset) })
 	return l.defects
-}
-
-// stringDefect returns the kind, the offset and the length of the first defect of the content of a string, from
-// offset i on; "" if there is none.
-func stringDefect(content []byte, i int) (kind DefectKind, at, length int) {
-	for i < len(content) {
-		switch c := content[i]; {
-		case c == '\\':
-			n, ok := escapeLength(content[i:])
-			if !ok {
-				return DefectEscape, i, n
-			}
-			i += n
-		case c < ' ':
-			return DefectControl, i, 1
-		case c < utf8.RuneSelf:
-			i++
-		default:
-			r, n := utf8.DecodeRune(content[i:])
-			if r == utf8.RuneError && n == 1 {
-				return DefectEncoding, i, 1
-			}
-			i += n
-		}
-	}
-	return "", 0, 0
-}
-
-// escapeLength returns the length of the escape sequence at the beginning of text, and whether it is valid. For an
-// invalid one it is 6, an unpaired surrogate, or 1, a backslash that escapes nothing.
-func escapeLength(text []byte) (n int, ok bool) {
-	const short, long = 2, 6
-	if len(text) < short {
-		return 1, false
-	}
-	if bytes.IndexByte([]byte(`"\/bfnrt`), text[1]) >= 0 {
-		return short, true
-	}
-	unit, ok := utf16Unit(text)
-	switch {
-	case !ok:
-		return 1, false
-	case unit < 0xD800 || unit > 0xDFFF:
-		return long, true
-	case unit >= 0xDC00:
-		return long, false
-	}
-	low, ok := utf16Unit(text[long:])
-	if !ok || low < 0xDC00 || low > 0xDFFF {
-		return long, false
-	}
-	return 2 * long, true
-}
-
-// utf16Unit returns the value of the escape sequence \uXXXX at the beginning of text.
-func utf16Unit(text []byte) (unit rune, ok bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return 0, false
-	}
-	for _, c := range text[2:6] {
-		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|' ')
-		if digit < 0 {
-			return 0, false
-		}
-		unit = unit<<4 | rune(digit)
-	}
-	return unit, true
-}
-
-// repairer writes the copy of repair. A nil repairer writes nothing.
-type repairer struct {
-	copied  *bytes.Buffer
-	encoder *jsontext.Encoder
-}
-
-func newRepairer() *repairer {
-	copied := &bytes.Buffer{}
-	return &repairer{copied: copied, encoder: jsontext.NewEncoder(copied, jsontext.AllowDuplicateNames(true))}
-}
-
-// begin writes an opening bracket at a depth from 1.
-func (r *repairer) begin(c byte, depth int) {
-	switch {
-	case r == nil || depth > MaxDepth:
-	case depth == MaxDepth:
-		r.scalar([]byte(`"[nested too deep]"`), depth-1)
-	case c == '{':
-		r.write(jsontext.BeginObject)
-	default:
-		r.write(jsontext.BeginArray)
-	}
-}
-
-// end writes a closing bracket.
-func (r *repairer) end(c byte, depth int) {
-	switch {
-	case r == nil || depth >= MaxDepth:
-	case c == '}':
-		r.write(jsontext.EndObject)
-	default:
-		r.write(jsontext.EndArray)
-	}
-}
-
-// scalar writes a string or a literal.
-func (r *repairer) scalar(written []byte, depth int) {
-	if r == nil || depth >= MaxDepth {
-		return
-	}
-	if written[0] == '"' {
-		written = repairString(written)
-	}
-	_ = r.encoder.WriteValue(written) // valid, see repairString and lexer.literal
-}
-
-// write ignores errors: the buffer has none, and the order of tokens is valid.
-func (r *repairer) write(token jsontext.Token) { _ = r.encoder.WriteToken(token) }
-
-// repairString returns a valid JSON string, written itself if it is one.
-func repairString(written []byte) []byte {
-	content := written[1 : len(written)-1]
-	kind, at, length := stringDefect(content, 0)
-	if kind == "" {
-		return written
-	}
-	repaired := []byte{'"'}
-	for i := 0; ; {
-		if kind == "" {
-			return append(append(repaired, content[i:]...), '"')
-		}
-		repaired = append(repaired, content[i:at]...)
-		switch {
-		case kind == DefectControl:
-			repaired = fmt.Appendf(repaired, `\u%04x`, content[at])
-		case kind == DefectEscape && length == 1:
-			repaired = append(repaired, `\\`...)
-		default:
-			repaired = append(repaired, "\uFFFD"...)
-		}
-		i = at + length
-		kind, at, length = stringDefect(content, i)
-	}
 }
