@@ -83,7 +83,10 @@ func handlerRules() []Rule {
 		Of:     []string{"./internal/handler/publish/..."},
 		Except: []string{"./internal/handler/publish", "./internal/handler/publish/brokertest"},
 		Forbid: []string{"./..."},
-		Allow:  []string{"./internal/handler", "./internal/event", "./internal/httpclient", "./internal/sanitize", "./internal/secret", "./internal/handler/publish/broker"},
+		Allow: []string{
+			"./internal/handler", "./internal/event", "./internal/httpclient", "./internal/sanitize", "./internal/secret",
+			"./internal/handler/publish/broker",
+		},
 	}, {
 		Says:   "the contract of handlers imports the event and tools only",
 		Of:     []string{"./internal/handler"},
@@ -152,9 +155,12 @@ func visibilityRules() []Rule {
 		Of:     []string{"./internal/..."},
 		Forbid: []string{"./internal/app"},
 	}, {
-		Says:   "test code serves commands and tests",
-		Of:     []string{"./..."},
-		Except: []string{"./cmd/...", "./internal/demo", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest", "./internal/testkit/...", "./internal/workflow/workflowtest"},
+		Says: "test code serves commands and tests",
+		Of:   []string{"./..."},
+		Except: []string{
+			"./cmd/...", "./internal/demo", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest",
+			"./internal/testkit/...", "./internal/workflow/workflowtest",
+		},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
 			"./internal/fakevendor/...", "./internal/handler/publish/brokertest", "./internal/testkit/...", "./internal/workflow/workflowtest",

@@ -107,7 +107,7 @@ func (s *gcsService) describe(ctx context.Context, name string) (description, er
 
 // open gets an object in one request. The service announces the length of what is stored as it is.
 func (s *gcsService) open(ctx context.Context, name string) (*Object, error) {
-	answer, err := s.get(ctx, name, url.Values{"alt": {"media"}}) //nolint:bodyclose // the reader of the object closes it
+	answer, err := s.get(ctx, name, url.Values{"alt": {"media"}})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func FillDefaults(config any, names ...string) error {
 
 // parseInto sets a field to the value that text stands for, as package config does with the environment.
 func parseInto(field reflect.Value, text string) error {
-	if decoder, ok := field.Addr().Interface().(interface{ Decode(text string) error }); ok {
+	if decoder, ok := reflect.TypeAssert[interface{ Decode(text string) error }](field.Addr()); ok {
 		return decoder.Decode(text)
 	}
 	switch {

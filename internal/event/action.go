@@ -5,13 +5,13 @@ type Action string
 
 // The actions. What each costs a step:
 //
-//	action      next state   counts as attempt   ages   ends by
-//	retry       retrying     yes                 yes    the delay; after too many attempts or too much time the step is dead
-//	defer       retrying     no                  no     the delay, or the success of another attempt at the same target
-//	hold        retrying     no                  yes    the delay; after too much time the step is dead
-//	quarantine  quarantined  yes                 -      verification or release
-//	fail        dead         yes                 -      replay
-//	disable     retrying     no                  no     a person enables the target; all its steps wait
+//	action      next state   attempt    age     ends by
+//	retry       retrying     counted    grows   the delay; after too many attempts or too much time the step is dead
+//	defer       retrying     free       stops   the delay, or the success of another attempt at the same target
+//	hold        retrying     free       grows   the delay; after too much time the step is dead
+//	quarantine  quarantined  counted    -       verification or release
+//	fail        dead         counted    -       replay
+//	disable     retrying     free       stops   a person enables the target; all its steps wait
 const (
 	ActionRetry      Action = "retry"      // the failure may pass
 	ActionDefer      Action = "defer"      // an outage of the target, the vendor, the bucket or the broker, or a rate limit of ours

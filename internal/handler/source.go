@@ -29,7 +29,9 @@ type ImageLimits struct {
 // FetchImage fetches url into the spool and inspects the image. Its error is classified. An image that lacks nothing but
 // its end marker is accepted if its pixels decode to the last and the host sends the same bytes again: its writer left
 // the marker out. The note says so.
-func FetchImage(ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool) (image imagefile.Image, note string, err error) {
+func FetchImage(
+	ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool,
+) (image imagefile.Image, note string, err error) {
 	request := fetch.Request{URL: url, MaxBytes: limits.MaxBytes}
 	if err := client.Get(ctx, request, spool); err != nil {
 		return imagefile.Image{}, "", FetchFailure(err, limits.Variables+"_MAX_BYTES")

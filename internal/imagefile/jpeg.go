@@ -20,54 +20,65 @@ const (
 
 // inspectJPEG goes from segment to segment and through every scan to the end marker.
 func inspectJPEG(s *source) (dimensions, error) {
-	var found dimensions
-	framed, scanned := false, false
-	for offset := int64(2); ; {
+	walk := jpegWalk{source: s}
+	for offset := int64(2); offset >= 0; {
 		marker, next, err := jpegSegment(s, offset)
 		if err != nil {
-			return found, endOfScans(s, err, found, scanned)
+			return walk.found, err
 		}
-		switch {
-		case isJPEGFrame(marker) && !framed:
-			size, err := jpegSize(s, offset)
-			if err != nil {
-				return found, err
-			}
-			found.width, found.height, framed = size.width, size.height, true
-		case marker == jpegAPP1 && found.orientation == 0 && !scanned:
-			found.orientation = jpegOrientation(s, offset, next)
-		case marker == jpegSOS && !framed:
-			return found, unknown("it has no frame header")
-		case marker == jpegSOS:
-			scanned = true
-			if next, err = endOfScan(s, next); err != nil {
-				return found, err
-			}
-			if next < 0 {
-				return found, endOfScans(s, nil, found, scanned)
-			}
-		case marker == jpegDNL && scanned && found.height == 0:
-			if found.height, err = jpegLines(s, offset); err != nil {
-				return found, err
-			}
-		case marker == jpegEOI && !scanned:
-			return found, unknown("it has no pixels")
-		case marker == jpegEOI:
-			return found, nil
+		if marker == jpegEOI {
+			return walk.found, walk.end()
+		}
+		if next, err = walk.segment(marker, offset, next); err != nil {
+			return walk.found, err
 		}
 		offset = next
 	}
+	if !walk.found.plausible() {
+		return walk.found, truncated("it ends before its pixels")
+	}
+	return walk.found, ErrNoEnd
 }
 
-// endOfScans is the error for a file that ends without an end marker: err is why no further segment was read.
-func endOfScans(s *source, err error, found dimensions, scanned bool) error {
-	if err == nil && scanned && found.plausible() {
-		return ErrNoEnd
+// jpegWalk holds what the segments of a JPEG up to here contain.
+type jpegWalk struct {
+	source  *source
+	found   dimensions
+	framed  bool // the frame header was there
+	scanned bool // a scan was there
+}
+
+// segment reads the segment at offset and returns the offset of the one after it, given that of its own end. It is -1 if the
+// file ends in a scan.
+func (w *jpegWalk) segment(marker byte, offset, end int64) (next int64, err error) {
+	switch {
+	case isJPEGFrame(marker) && !w.framed:
+		size, err := jpegSize(w.source, offset)
+		if err != nil {
+			return 0, err
+		}
+		w.found.width, w.found.height, w.framed = size.width, size.height, true
+	case marker == jpegAPP1 && w.found.orientation == 0 && !w.scanned:
+		w.found.orientation = jpegOrientation(w.source, offset, end)
+	case marker == jpegSOS && !w.framed:
+		return 0, unknown("it has no frame header")
+	case marker == jpegSOS:
+		w.scanned = true
+		return endOfScan(w.source, end)
+	case marker == jpegDNL && w.scanned && w.found.height == 0:
+		if w.found.height, err = jpegLines(w.source, offset); err != nil {
+			return 0, err
+		}
 	}
-	if err == nil {
-		return truncated("it ends before its pixels")
+	return end, nil
+}
+
+// end returns the error for an end marker in this place.
+func (w *jpegWalk) end() error {
+	if !w.scanned {
+		return unknown("it has no pixels")
 	}
-	return err
+	return nil
 }
 
 // jpegSegment returns the marker at offset and where the next segment begins. It passes bytes that belong to

@@ -126,9 +126,9 @@ func TestInspectFilesOfRealTools(t *testing.T) {
 	for _, file := range toolFiles() {
 		t.Run(file.out, func(t *testing.T) {
 			t.Parallel()
-			make := exec.CommandContext(t.Context(), "bash", "-ec", file.command)
-			make.Dir = folder
-			if output, err := make.CombinedOutput(); err != nil {
+			command := exec.CommandContext(t.Context(), "bash", "-ec", file.command)
+			command.Dir = folder
+			if output, err := command.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", file.command, err, output)
 			}
 			data := readFile(t, filepath.Join(folder, file.out))
