@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// address is the URL of a bucket in an object store, taken apart.
+// address is the parsed URL of a bucket in an object store.
 type address struct {
 	scheme     string
 	bucket     string
@@ -18,8 +18,7 @@ type address struct {
 
 const maxBucketBytes = 222 // of Google's dotted names; the others allow 63
 
-// parseAddress takes scheme://bucket/prefix?name=value apart; known are the
-// parameters that there are.
+// parseAddress parses scheme://bucket/prefix?name=value; known are the valid parameters.
 func parseAddress(written *url.URL, known ...string) (address, error) {
 	switch {
 	case written.User != nil:
@@ -70,7 +69,7 @@ func parseParameters(query string, known []string) (map[string]string, error) {
 	return parameters, nil
 }
 
-// parseEndpoint reads the address of a server, from the parameter or variable source.
+// parseEndpoint parses the URL of a server, from the parameter or variable source.
 func parseEndpoint(source, text string) (*url.URL, error) {
 	endpoint, err := url.Parse(text)
 	switch {
@@ -94,7 +93,7 @@ func parseServer(source, text string) (*url.URL, error) {
 	return endpoint, err
 }
 
-// name is what the object under key is called in the bucket.
+// name returns the name of key in the bucket.
 func (a address) name(key string) (string, error) {
 	if err := CheckKey(key); err != nil {
 		return "", err
@@ -105,7 +104,7 @@ func (a address) name(key string) (string, error) {
 	return "", fmt.Errorf("%w: with the bucket's prefix it has %d bytes, at most %d are allowed", ErrKey, len(a.prefix+key), maxKeyBytes)
 }
 
-// urlOf is the address of key.
+// urlOf returns the URL of key.
 func (a address) urlOf(key string) string {
 	return (&url.URL{Scheme: a.scheme, Host: a.bucket, Path: "/" + a.prefix + key}).String()
 }

@@ -1,7 +1,6 @@
-// Package blobstore keeps whole objects under keys: written once, atomically,
-// durably, never overwritten, in a folder or in a bucket of an object store. What
-// is to be stored is first spooled to a local file, where it can be checked; only
-// then does it get its name.
+// Package blobstore stores whole objects under keys: written once, atomically and durably, never overwritten, in a folder or
+// in a bucket of an object store. Content is first spooled to a local file, where it can be checked; only then it gets its
+// name.
 package blobstore
 
 import (
@@ -10,53 +9,48 @@ import (
 	"time"
 )
 
-// Bucket is a store of objects. It is safe for use by many goroutines.
+// Bucket is a store of objects. It is safe for concurrent use.
 type Bucket interface {
 	Reader
 	Writer
-	// Close gives back what the bucket holds; no call may be under way, and no
-	// object may be open.
+	// Close releases the resources of the bucket. No call may be in progress and no object open.
 	io.Closer
 }
 
-// Reader is how objects are got at.
+// Reader reads objects.
 type Reader interface {
-	// Open reads the object under key, or gives ErrNotFound. The object can be read
-	// as long as the context lives.
+	// Open opens the object under key, or returns ErrNotFound. The object can be read until the context ends.
 	Open(ctx context.Context, key string) (*Object, error)
-	// URL is the address of key, without credentials.
+	// URL returns the URL of key, without credentials.
 	URL(key string) string
-	// SignedURL is a link by which anybody can get the object under key until expiry
-	// (1 second to 7 days) has passed; it is a secret therefore. Whether there is an
-	// object is not looked at. It is ErrUnsupported where the bucket, or the kind of
-	// credentials it is opened with, cannot make one.
+	// SignedURL returns a link that gives anyone the object under key until expiry (1 second to 7 days) has passed, and is
+	// therefore a secret. It does not check that the object exists. The error is ErrUnsupported if the bucket or its kind of
+	// credentials cannot sign links.
 	SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error)
 }
 
-// Writer is how objects are stored.
+// Writer stores objects.
 type Writer interface {
-	// Spool makes an empty local file for content that is still to be checked. Close it in any case.
+	// Spool creates an empty local file for content that is not checked yet. The caller closes it.
 	Spool(ctx context.Context) (*Spool, error)
-	// Put stores what the spool holds under key and returns when it is safe: after a
-	// crash the key holds the whole content or nothing. If the key already holds the
-	// same content, that is left and Put succeeds; if it holds something else, ErrConflict.
-	// After a conflict, or any failure but one of the disk below the spool, the spool
-	// can be put again, also under another key. After a failure the object may be
-	// there all the same, whole, if the answer of a service got lost.
-	// Other errors a caller can tell: ErrKey, ErrFull.
+	// Put stores the content of the spool under key and returns when it is durable: after a crash the key holds the whole
+	// content or nothing. If the key holds the same content already, Put succeeds and leaves it; if it holds other content,
+	// the error is ErrConflict. After a conflict, or any error but one of the disk below the spool, the spool can be put
+	// again, also under another key. After an error the whole object may exist, if the response of a service got lost.
+	// Other errors: ErrKey, ErrFull.
 	Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error
-	// Check tries whether the bucket is there and does what is asked of it. In a
-	// bucket of an object store it leaves one small object that says what it is for.
+	// Check returns an error unless the bucket exists and works as needed. In a bucket of an object store it leaves one small
+	// object that explains its purpose.
 	Check(ctx context.Context) error
 }
 
-// Attributes go with an object where the store can keep them.
+// Attributes are stored with an object if the store supports them.
 type Attributes struct {
 	MediaType string // such as image/png; "" when it is not known
 	SHA256    string // of the content, 64 lower-case hexadecimal digits; "" or what the spool says
 }
 
-// Object is an object that is being read.
+// Object is an open object.
 type Object struct {
 	io.ReadCloser
 	Bytes int64

@@ -21,9 +21,8 @@ const (
 	bufferBytes     = 64 << 10
 )
 
-// newTransport makes a way to a service that the operator named. A request has no
-// deadline of its own, because it may carry an object of any size over a slow line;
-// instead a connection that moves nothing for too long is given up.
+// newTransport returns a transport to a service that the operator configured. A request has no deadline, because it may carry
+// an object of any size over a slow line. Instead a connection fails after the stall timeout without data.
 func newTransport(chosen options) *http.Transport {
 	transport := httpclient.NewTransport(chosen.roots)
 	dial := transport.DialContext
@@ -45,8 +44,7 @@ func newTransport(chosen options) *http.Transport {
 	return transport
 }
 
-// proxyOf is the environment's proxy, but not for addresses of this link, where
-// clouds tell a machine its credentials.
+// proxyOf returns the environment's proxy, but none for link-local addresses, where clouds serve credentials.
 func proxyOf(request *http.Request) (*url.URL, error) {
 	if address, err := netip.ParseAddr(request.URL.Hostname()); err == nil && address.IsLinkLocalUnicast() {
 		return nil, nil //nolint:nilnil // that is how net/http says "no proxy"
@@ -54,14 +52,14 @@ func proxyOf(request *http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment(request)
 }
 
-// movingConn is a connection that has to move. What moves in one direction lets
-// the other one wait: an answer comes when everything is sent.
+// movingConn is a connection with a stall timeout. Data in one direction extends the deadline of the other: a response
+// follows the end of the request.
 type movingConn struct {
 	net.Conn
 	stall time.Duration
 }
 
-// Read waits for at most the time of a stall, counted from the last movement.
+// Read waits for at most the stall timeout, counted from the last data.
 func (c *movingConn) Read(p []byte) (int, error) {
 	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
@@ -69,7 +67,7 @@ func (c *movingConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write does the same, and lets a Read that is under way wait for longer.
+// Write does the same and extends the deadline of a Read in progress.
 func (c *movingConn) Write(p []byte) (int, error) {
 	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
@@ -77,8 +75,8 @@ func (c *movingConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// unreached puts what the transport said about a service into our words. Its own
-// error goes no further: it shows the URL, in which a signature can be.
+// unreached returns the meaning of a transport's error. That error is not wrapped: it shows the URL, which can hold a
+// signature.
 func unreached(service string, err error) error {
 	if source, ok := errors.AsType[*sourceError](err); ok {
 		return source

@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// content is what goes to a service: bytes that can be read again at any place,
-// so that a request can be sent again and nothing has to be held in memory.
+// content is the content of a spool for a service. It can be read again from any offset, so that a request can be repeated
+// without a copy in memory.
 type content struct {
 	from      io.ReaderAt
 	size      int64
@@ -24,12 +24,12 @@ func contentOf(spool *Spool, attributes Attributes) content {
 	return content{from: spool, size: spool.Size(), sha256: spool.SHA256(), mediaType: attributes.MediaType}
 }
 
-// section reads size bytes from offset on.
+// section returns a reader of size bytes from offset on.
 func (c content) section(offset, size int64) *io.SectionReader {
 	return io.NewSectionReader(whole{c}, offset, size)
 }
 
-// all reads everything.
+// all returns a reader of everything.
 func (c content) all() *io.SectionReader { return c.section(0, c.size) }
 
 // sums are the hashes by which a service checks on its arrival what was sent.
@@ -78,8 +78,8 @@ func (w whole) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// sourceError is a fault of the spool, not of the service that it went to.
+// sourceError is an error of the spool, not of the service.
 type sourceError struct{ error }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *sourceError) Unwrap() error { return e.error }

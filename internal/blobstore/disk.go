@@ -5,8 +5,7 @@ import (
 	"os"
 )
 
-// disk is a folder in which names lead nowhere else, with the two calls on
-// which safety rests; tests watch these, and let them fail.
+// disk is a folder whose names cannot lead outside of it. Tests replace the two calls that durability depends on.
 type disk struct {
 	*os.Root
 	link func(oldname, newname string) error // gives a file a second name, unless that is taken
@@ -17,7 +16,7 @@ func newDisk(root *os.Root) *disk {
 	return &disk{Root: root, link: root.Link, sync: (*os.File).Sync}
 }
 
-// syncFolder makes the names in a folder safe from a crash.
+// syncFolder makes the names in a folder durable.
 func (d *disk) syncFolder(name string) error {
 	folder, err := d.Open(name)
 	if err != nil {

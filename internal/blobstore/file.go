@@ -83,7 +83,7 @@ func (b *fileBucket) check(key string, spool *Spool, attributes Attributes) erro
 	return spool.check(attributes)
 }
 
-// place gives the synced spool its key.
+// place moves the synced spool to its key.
 func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error {
 	if err := b.folders.makeAbove(ctx, key); err != nil {
 		return err
@@ -149,7 +149,7 @@ func (b *fileBucket) openFile(key string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// Open opens the file under key; a folder is not an object.
+// Open opens the file under key. A folder is not an object.
 func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, explain(key, err)
@@ -167,17 +167,17 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	return &Object{ReadCloser: file, Bytes: info.Size()}, nil
 }
 
-// URL is the file:// URL of the file under key.
+// URL returns the file:// URL of the file under key.
 func (b *fileBucket) URL(key string) string {
 	return fileURL(filepath.Join(b.path, filepath.FromSlash(key)))
 }
 
-// SignedURL is unsupported: nobody serves the folder.
+// SignedURL is not supported: no server serves the folder.
 func (b *fileBucket) SignedURL(context.Context, string, time.Duration) (string, error) {
 	return "", fmt.Errorf("%w: a folder has no links", ErrUnsupported)
 }
 
-// Check tries whether the folder takes files.
+// Check returns an error unless files can be stored in the folder.
 func (b *fileBucket) Check(ctx context.Context) error {
 	spool, err := b.Spool(ctx)
 	if err != nil {
@@ -196,7 +196,7 @@ func (b *fileBucket) Close() error {
 
 var errNotFile = errors.New("what has this name is not a file")
 
-// explain says what went wrong with a key.
+// explain adds the key to an error.
 func explain(key string, err error) error {
 	switch {
 	case errors.Is(err, ErrConflict):

@@ -32,13 +32,13 @@ func Open(ctx context.Context, rawURL string, given ...Option) (Bucket, error) {
 	return parsed.open(ctx, chosen)
 }
 
-// CheckURL says whether rawURL has a form that Open takes. The error does not repeat it.
+// CheckURL returns an error unless Open accepts rawURL. The error does not repeat it.
 func CheckURL(rawURL string) error {
 	_, err := parse(rawURL)
 	return err
 }
 
-// opener is a bucket's URL that was understood.
+// opener is the parsed URL of a bucket.
 type opener interface {
 	open(ctx context.Context, chosen options) (Bucket, error)
 }
@@ -61,28 +61,27 @@ func parse(rawURL string) (opener, error) {
 	return nil, fmt.Errorf("blobstore: the scheme %q of the bucket URL is not supported; file://, s3://, gs:// and azblob:// are", address.Scheme)
 }
 
-// Option changes what Open does.
+// Option changes how Open opens a bucket.
 type Option func(*options)
 
 type options struct {
 	spoolFolder string         // "" if none was given
-	roots       *x509.CertPool // who may vouch for a service; nil for the system's
+	roots       *x509.CertPool // certificate authorities; nil for the system's
 	limits      limits
 }
 
-// WithSpoolFolder says where content is spooled that goes to a bucket of an object
-// store: a local folder with room for what is under way; it is made when it is
-// missing. Several buckets and processes may share it. A bucket that is a folder spools in itself.
+// WithSpoolFolder sets the local folder for content on its way to an object store. It is created if it is missing. Several
+// buckets and processes may share it. A bucket that is a folder spools in itself.
 func WithSpoolFolder(path string) Option {
 	return func(o *options) { o.spoolFolder = path }
 }
 
-// limits are the sizes and times that a person has no reason to set.
+// limits are the sizes and times that are not configurable.
 type limits struct {
 	single  int64         // bytes of the largest object that goes up in one request
 	part    int64         // bytes of each part of a larger one
-	stall   time.Duration // how long a connection may move nothing in either direction
-	retries int           // times that a library sends one request
+	stall   time.Duration // time without data in either direction
+	retries int           // attempts of one request
 }
 
 func defaultOptions() options {
