@@ -50,11 +50,15 @@ func TestDocumentationNamesTests(t *testing.T) {
 			code.WriteString(read(t, name))
 		}
 	}
-	command := regexp.MustCompile(`(?:-run |-bench |BENCH=)(\w+)`)
+	command := regexp.MustCompile(`(-run |-bench |BENCH=)(\w+)`)
 	for _, name := range append(pages(t), "Makefile") {
 		for _, match := range command.FindAllStringSubmatch(read(t, name), -1) {
-			if !regexp.MustCompile(`func (Test|Benchmark)?\w*` + match[1]).MatchString(code.String()) {
-				t.Errorf("%s runs %s, want a test or benchmark that exists", name, match[1])
+			kind := "Benchmark"
+			if match[1] == "-run " {
+				kind = "Test"
+			}
+			if !regexp.MustCompile(`func ` + kind + `\w*` + strings.TrimPrefix(match[2], kind)).MatchString(code.String()) {
+				t.Errorf("%s runs %s, want a test or benchmark that exists", name, match[2])
 			}
 		}
 	}
