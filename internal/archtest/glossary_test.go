@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,21 +19,8 @@ const glossaryPage = ".github/CONTRIBUTING.md"
 // TestGlossaryRules finds forbidden words and log messages of the wrong shape.
 func TestGlossaryRules(t *testing.T) {
 	t.Parallel()
-	for folder, faults := range textFaults(t) {
-		if !slices.Contains(unclean(), folder) {
-			t.Errorf("%s: got %d faults, want none:\n%s", folder, len(faults), strings.Join(faults, "\n"))
-		}
-	}
-}
-
-// TestUncleanFoldersShrink fails when a folder is clean but still listed.
-func TestUncleanFoldersShrink(t *testing.T) {
-	t.Parallel()
-	found := textFaults(t)
-	for _, folder := range unclean() {
-		if _, err := os.Stat(filepath.Join(root, folder)); err == nil && len(found[folder]) == 0 {
-			t.Errorf("%s is clean, want it off the list of unclean folders", folder)
-		}
+	for _, fault := range textFaults(t) {
+		t.Error(fault)
 	}
 }
 
@@ -83,32 +69,19 @@ func f(l zerolog.Logger, name string) {
 	}
 }
 
-// textFaults returns the faults of all texts by folder.
-func textFaults(t *testing.T) map[string][]string {
+// textFaults returns the faults of all texts.
+func textFaults(t *testing.T) []string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(root, glossaryPage))
-	if err != nil {
-		t.Fatal(err)
-	}
-	glossary := archtest.ReadGlossary(string(page))
-	found := map[string][]string{}
+	glossary := archtest.ReadGlossary(read(t, glossaryPage))
+	var faults []string
 	for _, name := range textFiles(t) {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
+		text := read(t, name)
+		for _, f := range glossary.Find(text) {
+			faults = append(faults, fmt.Sprintf("%s:%d: %q, want %s", name, f.Line, f.Phrase, f.Use))
 		}
-		folder := path.Dir(name)
-		for _, f := range glossary.Find(string(text)) {
-			found[folder] = append(found[folder], fmt.Sprintf("%s:%d: %q, want %s", name, f.Line, f.Phrase, f.Use))
-		}
-		found[folder] = append(found[folder], sourceFaults(t, name, text)...)
+		faults = append(faults, sourceFaults(t, name, []byte(text))...)
 	}
-	for folder, faults := range found {
-		if len(faults) == 0 {
-			delete(found, folder)
-		}
-	}
-	return found
+	return faults
 }
 
 // sourceFaults leaves out package telemetry, whose bridges log the messages of libraries.
@@ -148,18 +121,4 @@ func textFiles(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return names
-}
-
-// unclean lists the folders that are still being cleaned.
-func unclean() []string {
-	return []string{
-		"internal/blobstore",
-		"internal/blobstore/blobstoretest",
-		"internal/config",
-		"internal/deepimage",
-		"internal/fetch",
-		"internal/submit",
-		"internal/telemetry",
-		"internal/thumbnail",
-	}
 }

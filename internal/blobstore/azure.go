@@ -86,7 +86,7 @@ type azureService struct {
 	name      string // for errors
 }
 
-// blob gives access to one name.
+// blob returns the client of one name.
 func (s *azureService) blob(name string) (*blockblob.Client, error) {
 	address := s.endpoint.JoinPath(s.container).String() + "/" + escapePath(name)
 	options := &blockblob.ClientOptions{ClientOptions: azcore.ClientOptions{

@@ -10,7 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 )
 
-// explain gives an error of the library its meaning. The library's own text shows
+// explain classifies an error of the library. The library's own text shows
 // the request and the whole answer, in which the string that was signed can be.
 func (s *azureService) explain(ctx context.Context, err error) error {
 	if err == nil {

@@ -67,7 +67,7 @@ func (i azureIdentity) client(address string, options *blockblob.ClientOptions) 
 // quietTokens keeps what a server of identities says from being shown as it is.
 type quietTokens struct{ azcore.TokenCredential }
 
-// GetToken gives a token. The library keeps it until it expires.
+// GetToken returns a token. The library keeps it until it expires.
 func (q quietTokens) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	token, err := q.TokenCredential.GetToken(ctx, options)
 	if err == nil {

@@ -38,7 +38,7 @@ func (s *azureService) create(ctx context.Context, name string, c content) error
 }
 
 // createInBlocks looks first, so that a large object is not sent for nothing. The
-// blocks are seen by nobody until they are put together. Writers of one name share
+// blocks are invisible until they are committed. Writers of one name share
 // them, so each has names of its own; the service forgets what is not used after a week.
 func (s *azureService) createInBlocks(ctx context.Context, client *blockblob.Client, c content) error {
 	if _, err := client.GetProperties(ctx, nil); err == nil {

@@ -23,7 +23,7 @@ type Reader interface {
 	Open(ctx context.Context, key string) (*Object, error)
 	// URL returns the URL of key, without credentials.
 	URL(key string) string
-	// SignedURL returns a link that gives anyone the object under key until expiry (1 second to 7 days) has passed, and is
+	// SignedURL returns a link that returns anyone the object under key until expiry (1 second to 7 days) has passed, and is
 	// therefore a secret. It does not check that the object exists. The error is ErrUnsupported if the bucket or its kind of
 	// credentials cannot sign links.
 	SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error)

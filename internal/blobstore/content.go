@@ -65,8 +65,8 @@ func (c content) verify(whole hash.Hash) error {
 	return nil
 }
 
-// whole gives an error where the content is shorter than it should be: what
-// follows a quiet end would be taken for a whole object by nobody, but be hard to explain.
+// whole returns an error where the content is shorter than it should be: what
+// follows a silent end would be hard to explain.
 type whole struct{ content }
 
 // ReadAt reads what was written to the spool.

@@ -8,7 +8,7 @@ import (
 // disk is a folder whose names cannot lead outside of it. Tests replace the two calls that durability depends on.
 type disk struct {
 	*os.Root
-	link func(oldname, newname string) error // gives a file a second name, unless that is taken
+	link func(oldname, newname string) error // adds a second name to a file, unless it is taken
 	sync func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
 }
 

@@ -68,7 +68,7 @@ func failOn(bucket blobstore.Bucket, text string, fault error) {
 	})
 }
 
-func TestPutGivesNoNameToWhatCannotBeSynced(t *testing.T) {
+func TestPutNamesNoFileThatCannotBeSynced(t *testing.T) {
 	t.Parallel()
 	bucket := openBucket(t, t.TempDir())
 	failed := false

@@ -16,7 +16,7 @@ import (
 )
 
 // The group may read, so that a web server or a backup can be let in; others
-// may not, because results are their owner's pictures. Nobody but us looks at
+// may not, because results are their owner's pictures. Only this package reads
 // what is not checked yet. The umask can take away more.
 const (
 	filePermissions   = 0o640
@@ -54,7 +54,7 @@ func (b *fileBucket) Spool(ctx context.Context) (*Spool, error) {
 	return b.spools.spool()
 }
 
-// Put syncs the spooled file, gives it the name key and syncs the folder. It
+// Put syncs the spooled file, renames it to key and syncs the folder. It
 // stops for the context between the steps, but not once the name is given.
 func (b *fileBucket) Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error {
 	if err := b.check(key, spool, attributes); err != nil {
@@ -101,7 +101,7 @@ func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error 
 	return b.disk.syncFolder(path.Dir(key))
 }
 
-// name gives the spooled file its key, and never replaces what has that name.
+// name renames the spooled file to its key, and never replaces what has that name.
 func (b *fileBucket) name(spooled, key string) error {
 	err := b.disk.link(spooled, key)
 	if !lacksLinks(err) {
@@ -209,7 +209,7 @@ func explain(key string, err error) error {
 	return failure(fmt.Sprintf("%q", key), err)
 }
 
-// hashes says whether the SHA-256 of all that r gives is want, in hexadecimal.
+// hashes says whether the SHA-256 of all that r returns is want, in hexadecimal.
 func hashes(ctx context.Context, r io.Reader, want string) (bool, error) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, reader{ctx, r}); err != nil {

@@ -51,7 +51,7 @@ func fileURL(t *testing.T, folder string) string {
 	return (&url.URL{Scheme: "file", Path: absolute}).String()
 }
 
-// spoolOf gives a spool that holds content.
+// spoolOf returns a spool that holds content.
 func spoolOf(t *testing.T, bucket blobstore.Bucket, content string) *blobstore.Spool {
 	t.Helper()
 	spool, err := bucket.Spool(t.Context())
@@ -287,7 +287,7 @@ func TestCloseRemovesSpools(t *testing.T) {
 	}
 }
 
-// A process that was killed leaves its spools behind. Whoever opens the bucket
+// A process that was killed leaves its spools behind. The next process that opens the bucket
 // next removes them, and nothing of those who still live.
 func TestOpenRemovesWhatTheDeadLeft(t *testing.T) {
 	t.Parallel()
@@ -334,7 +334,7 @@ func startHolder(t *testing.T, folder string) (kill func()) {
 	}
 	t.Cleanup(kill)
 	if line, err := bufio.NewReader(output).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the process said %q, %v", line, err)
+		t.Fatalf("output of the process = %q, %v", line, err)
 	}
 	return kill
 }

@@ -20,7 +20,7 @@ func (f fileFolder) open(ctx context.Context, _ options) (Bucket, error) {
 	return openFileBucket(ctx, string(f))
 }
 
-// parseFile gives the folder that a file URL names. The host is empty or
+// parseFile returns the folder that a file URL names. The host is empty or
 // localhost (RFC 8089), or "." for a path below the working directory.
 func parseFile(written *url.URL) (opener, error) {
 	extra := written.RawQuery != "" || written.Fragment != "" || written.User != nil || written.Opaque != ""

@@ -41,12 +41,12 @@ func TestBucketSurvivesAFullDisk(t *testing.T) {
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
 	}
-	said, err := command.CombinedOutput()
+	output, err := command.CombinedOutput()
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
 		t.Skipf("this system allows no name spaces: %v", err)
 	}
 	if err != nil {
-		t.Errorf("%v: %s", err, said)
+		t.Errorf("%v: %s", err, output)
 	}
 }
 

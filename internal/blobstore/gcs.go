@@ -37,7 +37,7 @@ func parseGCS(written *url.URL) (opener, error) {
 	return a, err
 }
 
-// server says where requests go, and whether that is an emulator, which is told no token.
+// server says where requests go, and whether that is an emulator, which gets no token.
 func (a gcsAddress) server() (endpoint *url.URL, emulated bool, err error) {
 	if a.endpoint != nil {
 		return a.endpoint, a.endpoint.Scheme == "http", nil

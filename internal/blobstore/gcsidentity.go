@@ -61,7 +61,7 @@ func (i *gcsIdentity) authorize(request *http.Request) error {
 	return nil
 }
 
-// key gives the private key of a service account, if that is who we are.
+// key returns the private key, if the identity is a service account.
 func (i *gcsIdentity) key(ctx context.Context) (*gcsKey, error) {
 	found, err := i.credentials(ctx)
 	if err != nil {

@@ -25,7 +25,7 @@ type gcsError struct {
 	message string
 }
 
-// Error gives the sentence.
+// Error returns the sentence.
 func (e *gcsError) Error() string {
 	return fmt.Sprintf("%s answered %d %s: %s", e.service, e.status, http.StatusText(e.status), e.message)
 }
@@ -36,7 +36,7 @@ func (e *gcsError) mayPass() bool {
 		e.status != http.StatusNotImplemented && e.status != http.StatusInsufficientStorage
 }
 
-// send sends a request, again if that may help, and gives the answer to it. All
+// send sends a request, again if that may help, and returns the response. All
 // requests can be repeated: the one that stores has its condition.
 func (s *gcsService) send(ctx context.Context, build func(context.Context) (*http.Request, error)) (*http.Response, error) {
 	for try := 1; ; try++ {
@@ -95,7 +95,7 @@ func messageOf(body io.Reader) string {
 	return quoted(string(text))
 }
 
-// explain gives an error its meaning.
+// explain classifies an error.
 func (s *gcsService) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -92,16 +92,16 @@ func TestS3Credentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withoutIdentity(t)
 			set(t)
-			var said []string
+			var seen []string
 			bucket := openRemote(t, behind(t, s3Here(t), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				said = append(said, r.Header.Get("Authorization"))
+				seen = append(seen, r.Header.Get("Authorization"))
 				next.ServeHTTP(w, r)
 			}))
 			if err := put(t, bucket, "key", "content"); err != nil {
 				t.Fatal(err)
 			}
-			if len(said) != 1 || !strings.Contains(said[0], "Credential=ME/") || !strings.Contains(said[0], "/us-east-1/s3/") {
-				t.Errorf("the service was told %q", said)
+			if len(seen) != 1 || !strings.Contains(seen[0], "Credential=ME/") || !strings.Contains(seen[0], "/us-east-1/s3/") {
+				t.Errorf("Authorization = %q", seen)
 			}
 		})
 	}
@@ -112,16 +112,16 @@ func TestS3RegionOfTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "ME")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
 	t.Setenv("AWS_DEFAULT_REGION", "eu-west-9")
-	var said string
+	var seen string
 	address := behind(t, s3Here(t), func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		said = r.Header.Get("Authorization")
+		seen = r.Header.Get("Authorization")
 		next.ServeHTTP(w, r)
 	})
 	if err := put(t, openRemote(t, strings.Replace(address, "region=us-east-1&", "", 1)), "key", "content"); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said, "/eu-west-9/s3/") {
-		t.Errorf("the service was told %q", said)
+	if !strings.Contains(seen, "/eu-west-9/s3/") {
+		t.Errorf("Authorization = %q", seen)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestAzureSharedAccessSignature(t *testing.T) {
 	if link, err := bucket.SignedURL(t.Context(), "a/key", time.Hour); !errors.Is(err, blobstore.ErrUnsupported) {
 		t.Errorf("signed %q: %v", link, err)
 	}
-	// Nobody is there: the error could show the address, and with it the signature.
+	// The connection is refused: the error could show the address, and with it the signature.
 	err := put(t, openRemote(t, elsewhere(t, address, "http://127.0.0.1:1"), blobstore.WithoutRetries()), "key", "content")
 	if err == nil || strings.Contains(err.Error(), "sig=") {
 		t.Errorf("put: %v", err)
@@ -220,7 +220,7 @@ func TestAzureIdentityRefuses(t *testing.T) {
 	tests := []struct{ name, address, key, signature, says string }{
 		{"no account", "azblob://c", "", "", "AZURE_STORAGE_ACCOUNT"},
 		{"a key that is none", "azblob://c?account=a", "hunter2!", "", "AZURE_STORAGE_KEY"},
-		{"a key of nobody", "azblob://c?endpoint=http://127.0.0.1:1/x", "aHVudGVyMg==", "", "AZURE_STORAGE_KEY"},
+		{"an unknown key", "azblob://c?endpoint=http://127.0.0.1:1/x", "aHVudGVyMg==", "", "AZURE_STORAGE_KEY"},
 		{"a signature that is none", "azblob://c?account=a", "", "hunter2", "AZURE_STORAGE_SAS_TOKEN"},
 		{"tokens over http", "azblob://c?account=a&endpoint=http://127.0.0.1:1/a", "", "", "over http"},
 	}
@@ -240,7 +240,7 @@ func TestAzureIdentityRefuses(t *testing.T) {
 	}
 }
 
-// google is a stand-in for Google over TLS: it gives a token to who has the key
+// google is a stand-in for Google over TLS: it returns a token to the owner of the key
 // of a service account, and takes objects from who has that token.
 type google struct {
 	*httptest.Server
@@ -318,7 +318,7 @@ func TestGoogleServiceAccount(t *testing.T) {
 	}
 }
 
-func TestGoogleRefusesATokenOrNobodyIsThere(t *testing.T) {
+func TestGoogleRefusesATokenOrConnection(t *testing.T) {
 	withoutIdentity(t)
 	g := startGoogle(t)
 	g.identify(t)

@@ -92,7 +92,7 @@ func isCompletion(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId") || r.URL.Query().Get("comp") == "blocklist"
 }
 
-// forgetful takes an answer and tells nobody.
+// forgetful drops the response.
 type forgetful struct{ header http.Header }
 
 func (f forgetful) Header() http.Header         { return f.header }
@@ -184,7 +184,7 @@ func TestContextEndsTheWaiting(t *testing.T) {
 	})
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, address string) {
 		t.Helper()

@@ -16,9 +16,9 @@ type service interface {
 	// create stores content under a name that is free, or nothing. errTaken says that
 	// the name is not free, errBusy that somebody else is just about to take it.
 	create(ctx context.Context, name string, c content) error
-	// describe says what is under a name, or gives ErrNotFound.
+	// describe says what is under a name, or returns ErrNotFound.
 	describe(ctx context.Context, name string) (description, error)
-	// open reads what is under a name, or gives ErrNotFound.
+	// open reads what is under a name, or returns ErrNotFound.
 	open(ctx context.Context, name string) (*Object, error)
 	// sign makes a link to a name.
 	sign(ctx context.Context, name string, expiry time.Duration) (string, error)

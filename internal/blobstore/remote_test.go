@@ -17,7 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 )
 
-// everywhere runs a test for every object store. It gives an address of an empty place in it.
+// everywhere runs a test for every object store. It passes the URL of an empty place in it.
 func everywhere(t *testing.T, test func(t *testing.T, address string)) {
 	t.Helper()
 	for name, address := range map[string]func(*testing.T) string{
@@ -54,7 +54,7 @@ func serve(t *testing.T, handler http.Handler) (endpoint string) {
 	return server.URL
 }
 
-// behind puts a handler before the service at address. What it gives to next reaches the service.
+// behind puts a handler before the service at address. Requests that it passes to next reach the service.
 func behind(t *testing.T, address string, handle func(w http.ResponseWriter, r *http.Request, next http.Handler)) string {
 	t.Helper()
 	host := endpointOf(t, address).Host
@@ -189,7 +189,7 @@ func TestCancelledUploadLeavesNothing(t *testing.T) {
 	})
 }
 
-// cancelling ends a context in the middle of a body, and then gives nothing more.
+// cancelling ends a context in the middle of a body, and then returns nothing more.
 type cancelling struct {
 	io.ReadCloser
 	left   int
@@ -209,11 +209,11 @@ func TestObjectsSayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, address string) {
 		t.Helper()
-		var said http.Header
+		var header http.Header
 		front := behind(t, address, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			next.ServeHTTP(w, r)
 			if r.Method == http.MethodHead || r.Method == http.MethodGet {
-				said = w.Header().Clone()
+				header = w.Header().Clone()
 			}
 		})
 		bucket := openRemote(t, front)
@@ -221,7 +221,7 @@ func TestObjectsSayWhatTheyAre(t *testing.T) {
 			t.Fatal(err)
 		}
 		holds(t, bucket, "a.png", "pixels")
-		if got := said.Get("Content-Type"); got != "image/png" {
+		if got := header.Get("Content-Type"); got != "image/png" {
 			t.Errorf("the object says it is %q", got)
 		}
 	})

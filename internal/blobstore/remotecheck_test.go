@@ -97,7 +97,7 @@ func TestCheckFindsNoBucket(t *testing.T) {
 	})
 }
 
-// The name of the object that Check leaves is nobody else's.
+// The name of the object that Check leaves is used for nothing else.
 func TestCheckStandsInNobodysWay(t *testing.T) {
 	t.Parallel()
 	if err := blobstore.CheckKey(".spool-check"); err == nil {

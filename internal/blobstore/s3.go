@@ -48,7 +48,7 @@ func parseS3(written *url.URL) (opener, error) {
 	return a, err
 }
 
-// lookupOf says where requests name the bucket. Unless it is said, that is the
+// lookupOf says where requests name the bucket. By default that is the
 // path, but for AWS the host.
 func lookupOf(pathStyle string) (minio.BucketLookupType, error) {
 	if pathStyle == "" {

@@ -62,7 +62,7 @@ func startS3(t *testing.T) (endpoint string) {
 	})
 	line, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "http://") {
-		t.Fatalf("the process said %q, %v", line, err)
+		t.Fatalf("output of the process = %q, %v", line, err)
 	}
 	return strings.TrimSpace(line)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// explain gives an error of the library its meaning.
+// explain classifies an error of the library.
 func (s *s3Service) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -40,14 +40,14 @@ func TestSignedURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status, body := get(t, link); status != http.StatusOK || body != "content" {
-			t.Errorf("%s gives %d %q", link, status, body)
+			t.Errorf("response of %s = %d %q, want the object", link, status, body)
 		}
 		other, err := bucket.SignedURL(t.Context(), "nothing", time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if status, _ := get(t, other); status != http.StatusNotFound {
-			t.Errorf("the link to nothing gives %d", status)
+			t.Errorf("status of a link to a missing object = %d, want 404", status)
 		}
 		for _, expiry := range []time.Duration{0, -time.Hour, time.Millisecond, 8 * 24 * time.Hour} {
 			if link, err := bucket.SignedURL(t.Context(), key, expiry); err == nil {
@@ -77,7 +77,7 @@ func TestSignedURLHoldsForOneObject(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status, _ := get(t, strings.Replace(link, "/one?", "/two?", 1)); status != http.StatusForbidden {
-			t.Errorf("the link to one object gives another: %d", status)
+			t.Errorf("status of a link changed to another object = %d, want a refusal", status)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func newSpool(disk *disk, name string) (*Spool, error) {
 	return &Spool{disk: disk, name: name, file: file, sum: sha256.New()}, nil
 }
 
-// Write appends p. After a failure every further Write, and Put, gives the same
+// Write appends p. After a failure every further Write, and Put, returns the same
 // error, because the file may hold a part of p. It is ErrFull when the disk has
 // no room and ErrTooLarge when p would pass MaxBytes.
 func (s *Spool) Write(p []byte) (int, error) {

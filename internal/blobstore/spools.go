@@ -92,7 +92,7 @@ func makeSpools(disk *disk) (*spools, error) {
 	return &spools{disk: disk, folder: folder, lock: lock}, nil
 }
 
-// removeDead removes every folder of spools whose lock nobody holds.
+// removeDead removes every folder of spools whose lock is free.
 func removeDead(ctx context.Context, disk *disk) error {
 	entries, err := fs.ReadDir(disk.FS(), spoolsName)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *spools) own(spool *Spool) error {
 	return nil
 }
 
-// close removes the folder with all that is left in it, and gives the lock back.
+// close removes the folder with all that is left in it, and releases the lock.
 func (s *spools) close() error {
 	guard, err := lockAll(context.Background(), s.disk)
 	if err != nil {

@@ -90,7 +90,7 @@ func (c *Client) lookup(job string, source netip.Addr) (status JobStatus, failed
 	return status, nil
 }
 
-// blameJob gives KindJob to the error of a response if the id is not a UUID, as all ids of the vendor are
+// blameJob sets KindJob on the error of a response if the id is not a UUID, as all ids of the vendor are
 // (documented). A firewall or router may refuse such an id, and that must not pause the lookups of other jobs.
 func blameJob(job string, failed *Error) *Error {
 	if failed == nil || failed.Status == 0 || failed.Kind == KindLimited || isUUID(job) {

@@ -315,8 +315,8 @@ func TestSourceOfUnknownJobsIsLimited(t *testing.T) {
 		t.Errorf("Result() from the cache = %+v, %v, want state %s", got, err, deepimage.Complete)
 	}
 	for range 2 * allowed {
-		nobody := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Forged})
-		if _, err := client.Result(t.Context(), nobody.ID, deepimage.FromSource(netip.Addr{})); err != nil {
+		forged := newJob(t, vendor, fakevendortest.JobOptions{State: fakevendortest.Forged})
+		if _, err := client.Result(t.Context(), forged.ID, deepimage.FromSource(netip.Addr{})); err != nil {
 			t.Errorf("Result() without a source = %v, want no error", err)
 		}
 	}

@@ -99,7 +99,7 @@ func TestPlanLimits(t *testing.T) {
 			t.Errorf("submission %d = %v, want kind %q", n, err, want)
 		}
 	}
-	if _, err := client.Result(t.Context(), "nobody"); err != nil {
+	if _, err := client.Result(t.Context(), "no-such-job"); err != nil {
 		t.Errorf("Result() while all slots are taken = %v, want no error", err)
 	}
 }
@@ -162,10 +162,10 @@ func TestDelete(t *testing.T) {
 		got, err := client.Result(t.Context(), job.ID)
 		checkStatus(t, got, err, deepimage.JobStatus{Job: job.ID, State: deepimage.Deleted})
 	}
-	if err := client.Delete(t.Context(), "nobody"); err != nil {
+	if err := client.Delete(t.Context(), "no-such-job"); err != nil {
 		t.Error(err)
 	}
-	if got, err := client.Result(t.Context(), "nobody"); err != nil || got.State != deepimage.Unknown {
+	if got, err := client.Result(t.Context(), "no-such-job"); err != nil || got.State != deepimage.Unknown {
 		t.Errorf("Result() = %+v, %v, want state %s", got, err, deepimage.Unknown)
 	}
 }

@@ -86,7 +86,7 @@ func answerDNS(conn net.PacketConn, addresses map[dnsKey][][]netip.Addr) {
 	}
 }
 
-// dnsQuestion gives the question section of a query with one question, and what it
+// dnsQuestion returns the question section of a query with one question, and what it
 // asks for.
 func dnsQuestion(query []byte) (question []byte, key dnsKey) {
 	var labels []string

@@ -97,7 +97,7 @@ func Control(network, address string) error {
 	return newGuard(nil).control(context.Background(), network, address, nil)
 }
 
-// Admit gives the URL that would be asked for.
+// Admit returns the URL that would be requested.
 func (c *Client) Admit(text string) (string, error) {
 	admitted, err := c.rules.parse(text)
 	if err != nil {

@@ -207,7 +207,7 @@ func TestEndlessBodyEndsAtTheLimit(t *testing.T) {
 	if len(content) > 1<<20 {
 		t.Errorf("wrote %d bytes, want at most %d", len(content), 1<<20)
 	}
-	<-stopped // the server is told, and not left with a reader that does not read
+	<-stopped // the connection is closed for the server
 }
 
 func TestRetryAfterOfAnAnswer(t *testing.T) {
@@ -287,7 +287,7 @@ func TestConnectionRefused(t *testing.T) {
 	}
 }
 
-func TestCallerGivesUp(t *testing.T) {
+func TestCallerCancels(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		after int // bytes

@@ -51,7 +51,7 @@ func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 }
 
 // serveEverywhere serves on every address of the machine, such as 127.0.0.1 and
-// 127.0.0.2, and gives a URL for one of them.
+// 127.0.0.2, and returns a URL for one of them.
 func serveEverywhere(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "0.0.0.0:0")
@@ -103,7 +103,7 @@ func noise(size int) []byte {
 	return content
 }
 
-// atHost gives address with another host and the same port.
+// atHost returns address with another host and the same port.
 func atHost(t testing.TB, address, host string) string {
 	t.Helper()
 	parsed, err := url.Parse(address)

@@ -10,7 +10,7 @@ import (
 )
 
 // TestMemoryDoesNotDependOnTheFile counts what the process allocates for a file of
-// 64 MiB, server included. It is not parallel, so that it counts nobody else's.
+// 64 MiB, server included. It is not parallel, so that it counts its own memory only.
 func TestMemoryDoesNotDependOnTheFile(t *testing.T) {
 	const size, bound = 64 << 20, 4 << 20
 	piece := noise(64 << 10)

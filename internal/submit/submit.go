@@ -1,5 +1,5 @@
-// Package submit submits jobs to the vendor. It tracks each job before it sends the request, and gives each callback a
-// token of its own, so that no callback can get lost.
+// Package submit submits jobs to the vendor. It tracks each job before it sends the request, and each callback has its
+// own token, so that no callback can get lost.
 package submit
 
 import (

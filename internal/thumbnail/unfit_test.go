@@ -48,7 +48,7 @@ func TestMakeWaitsForTheFile(t *testing.T) {
 }
 
 // Slow decoding is a property of the picture and cached; a slow or broken file and a caller that has left are not.
-func TestMakeGivesUp(t *testing.T) {
+func TestMakeTimesOut(t *testing.T) {
 	t.Parallel()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

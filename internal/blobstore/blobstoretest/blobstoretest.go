@@ -28,7 +28,7 @@ const (
 	testDeadline = time.Minute
 )
 
-// Run puts the store through the suite. Open gives an empty bucket, and closes
+// Run puts the store through the suite. Open returns an empty bucket, and closes
 // it when its test ends.
 func Run(t *testing.T, open func(t *testing.T) blobstore.Bucket) {
 	t.Helper()
@@ -68,7 +68,7 @@ type suite struct {
 	bucket blobstore.Bucket
 }
 
-// spool gives a spool that holds content, and is closed when the test ends.
+// spool returns a spool that holds content, and is closed when the test ends.
 func (s suite) spool(t *testing.T, content string) *blobstore.Spool {
 	t.Helper()
 	spool, err := s.bucket.Spool(s.ctx)
@@ -109,7 +109,7 @@ func (s suite) expect(t *testing.T, key, content string) {
 		t.Fatalf("read %q: %v", key, err)
 	}
 	if string(got) != content || object.Bytes != int64(len(content)) {
-		t.Errorf("%q holds %.40q, said to be %d bytes; want %.40q", key, got, object.Bytes, content)
+		t.Errorf("%q = %.40q with %d bytes, want %.40q", key, got, object.Bytes, content)
 	}
 }
 
@@ -203,7 +203,7 @@ func differentRace(t *testing.T, s suite) {
 		}
 	}
 	if winner < 0 {
-		t.Fatal("nobody won")
+		t.Fatal("no writer succeeded, want one")
 	}
 	s.expect(t, "new/folder/key", content(winner))
 }

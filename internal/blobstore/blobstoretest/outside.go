@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Outside gives the URL of a new, empty place in the bucket of a server that an
-// environment variable names, such as .ci/with-object-stores starts. Where nobody
+// Outside returns the URL of a new, empty place in the bucket of a server that an
+// environment variable names, such as .ci/with-object-stores starts. Where no script
 // started one, the test is skipped; in CI that is a failure.
 func Outside(t *testing.T, variable string) string {
 	t.Helper()

@@ -31,7 +31,7 @@ func S3URL(endpoint, prefix string) string {
 // S3Secret is the secret key that SetS3Credentials sets: nothing may show it.
 const S3Secret = "hunter2-secret-key-of-the-tests"
 
-// SetS3Credentials gives the process credentials, unless it has some: those of a
+// SetS3Credentials sets credentials of the process, unless it has some: those of a
 // real server. TestMain calls it.
 func SetS3Credentials() error {
 	if os.Getenv("AWS_ACCESS_KEY_ID") != "" {
