@@ -6,23 +6,23 @@ import (
 	"syscall"
 )
 
-// ErrConflict: the key holds other content.
+// ErrConflict means that the key holds other content.
 var ErrConflict = errors.New("blobstore: the key holds a different object")
 
-// ErrNotFound: the key holds nothing.
+// ErrNotFound means that the key holds nothing.
 var ErrNotFound = errors.New("blobstore: no such object")
 
-// ErrKey: nothing can be stored under the key: it is malformed,
+// ErrKey means that nothing can be stored under the key: it is malformed,
 // names a folder, or lies below a file.
 var ErrKey = errors.New("blobstore: unusable key")
 
-// ErrFull: the disk or the quota is full.
+// ErrFull means that the disk or the quota is full.
 var ErrFull = errors.New("blobstore: no room left")
 
-// ErrUnsupported: the bucket or its kind of credentials cannot do this.
+// ErrUnsupported means that the bucket or its kind of credentials cannot do this.
 var ErrUnsupported = errors.New("blobstore: not supported here")
 
-// ErrTooLarge: more than MaxBytes were written to a spool.
+// ErrTooLarge means that more than MaxBytes were written to a spool.
 var ErrTooLarge = errors.New("blobstore: too large")
 
 // failure wraps an error of the operating system with the action that failed.

@@ -50,7 +50,8 @@ func FetchImage(
 		return imagefile.Image{}, "", imageFailure(err, spool)
 	}
 	if image.Pixels() > limits.MaxPixels {
-		return imagefile.Image{}, "", Fail(event.ReasonTooLarge, fmt.Errorf("the image has %d x %d pixels, more than the allowed %d (%s_MAX_PIXELS is the limit)",
+		return imagefile.Image{}, "", Fail(event.ReasonTooLarge, fmt.Errorf(
+			"the image has %d x %d pixels, more than the allowed %d (%s_MAX_PIXELS is the limit)",
 			image.Width, image.Height, limits.MaxPixels, limits.Variables))
 	}
 	return image, note, nil

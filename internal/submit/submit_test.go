@@ -282,16 +282,14 @@ func TestKnown(t *testing.T) {
 		{name: "other prefix", token: "bob-" + token[4:]},
 		{name: "empty"},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			before := len(store.calls)
-			got, err := submitter.Known(t.Context(), row.token)
-			if got != row.want || err != nil {
-				t.Errorf("Known(%q) = %t, %v, want %t", row.token, got, err, row.want)
-			}
-			if asked := len(store.calls) > before; asked != row.asks {
-				t.Errorf("lookup in the store: %t, want %t", asked, row.asks)
-			}
-		})
+		before := len(store.calls)
+		got, err := submitter.Known(t.Context(), row.token)
+		if got != row.want || err != nil {
+			t.Errorf("%s: Known = %t, error %v; want %t", row.name, got, err, row.want)
+		}
+		if asked := len(store.calls) > before; asked != row.asks {
+			t.Errorf("%s: lookup in the store: %t, want %t", row.name, asked, row.asks)
+		}
 	}
 }
 

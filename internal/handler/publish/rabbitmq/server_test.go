@@ -18,20 +18,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/brokertest"
 	"github.com/rabbitmq/amqp091-go"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	stopShared()
-	if status == 0 {
-		if err := goleak.Find(); err != nil {
-			os.Stderr.WriteString(err.Error() + "\n")
-			status = 1
-		}
-	}
-	os.Exit(status)
-}
 
 // maxMessage is the largest message that the server takes, in bytes.
 const maxMessage = 64 << 10
