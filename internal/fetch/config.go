@@ -25,9 +25,10 @@ const (
 	maxRedirects = 5       // of one response
 	maxResumes   = 5       // of one Get
 	bufferBytes  = 64 << 10
+	overlapBytes = 64 << 10 // that a resumed transfer requests again and compares
 )
 
-// limits are the deadlines and speeds of a client.
+// limits are the deadlines, speeds and sizes of a client.
 type limits struct {
 	dial      time.Duration // DNS and connecting, all addresses of a host together
 	handshake time.Duration // TLS
@@ -36,6 +37,7 @@ type limits struct {
 	window    time.Duration // reading time over which the throughput is averaged
 	speed     int64         // bytes per second, minimum of a window
 	pause     time.Duration // before the first resume; doubles with each
+	overlap   int64         // bytes
 }
 
 // limits adds the values that are not configurable.
@@ -49,5 +51,6 @@ func (c Config) limits() (limits, error) {
 		window:    30 * time.Second,
 		speed:     int64(c.MinBytesPerSecond),
 		pause:     250 * time.Millisecond,
+		overlap:   overlapBytes,
 	}, err
 }

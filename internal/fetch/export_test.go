@@ -41,7 +41,7 @@ func (c *Client) GetCounted(ctx context.Context, request Request, w io.Writer) (
 // Limits are deadlines short enough to wait for. Zero leaves a limit as it is.
 type Limits struct {
 	Dial, Handshake, Header, Stall, Window time.Duration
-	Speed                                  int64
+	Speed, Overlap                         int64
 }
 
 // WithLimits replaces some limits. The pause before a resume is always short.
@@ -53,6 +53,7 @@ func WithLimits(l Limits) Option {
 		replace(&o.limits.stall, l.Stall)
 		replace(&o.limits.window, l.Window)
 		replace(&o.limits.speed, l.Speed)
+		replace(&o.limits.overlap, l.Overlap)
 		o.limits.pause = time.Millisecond
 	}
 }

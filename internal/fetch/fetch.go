@@ -85,7 +85,8 @@ func newTransport(g *guard, chosen options) *http.Transport {
 }
 
 // Get writes the file to w, once and in order, and returns when it is complete. It resumes a broken transfer by range
-// request if the server sent a strong validator. The error is always an *Error; what was written to w is worthless then.
+// request if the server sent a strong validator and a length, repeats both, and the rest begins with the last bytes that were
+// received. In doubt the error is of KindTruncated. It is always an *Error; what was written to w is worthless then.
 // The deadline is that of ctx.
 func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 	t, err := c.newTransfer(request, w)

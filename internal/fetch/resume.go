@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"strings"
@@ -38,58 +39,91 @@ func isStrongTag(tag string) bool {
 	return !strings.ContainsFunc(tag[1:len(tag)-1], func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f })
 }
 
-// matches reports whether a partial response is of the same file. It must repeat an ETag, but need not repeat a date.
+// matches reports whether a response repeats the validator.
 func (v validator) matches(header http.Header) bool {
 	if v[0] == '"' {
 		return header.Get("ETag") == string(v)
 	}
-	modified := header.Get("Last-Modified")
-	return modified == "" || modified == string(v)
+	return header.Get("Last-Modified") == string(v)
 }
 
 // condition requests the rest of a file from an offset on, if the file is the same. The zero value requests all of it.
 type condition struct {
 	from int64
-	same validator
+	same validator // "" for the whole file
 }
 
 func (c condition) add(header http.Header) {
-	if c.from == 0 {
+	if c.same == "" {
 		return
 	}
 	header.Set("Range", "bytes="+strconv.FormatInt(c.from, 10)+"-")
 	header.Set("If-Range", string(c.same))
 }
 
-// checkRest accepts only the exact rest of the file and returns the length of the whole. known is that length if it was
-// announced before.
-func (c condition) checkRest(response *http.Response, known int64) (total int64, err error) {
+// checkRest accepts only the exact rest of a file of total bytes with the same validator. If the rest is the whole file, a
+// response without a range is as good.
+func (c condition) checkRest(response *http.Response, total int64) error {
 	host := response.Request.URL.Hostname()
-	switch response.StatusCode {
-	case http.StatusPartialContent:
-	case http.StatusOK, http.StatusRequestedRangeNotSatisfiable, http.StatusPreconditionFailed:
-		return 0, failf(KindTruncated, "the file changed during the transfer from the host %s", host)
+	whole := response.StatusCode == http.StatusOK && c.from == 0
+	switch {
+	case response.StatusCode == http.StatusPartialContent, whole:
+	case response.StatusCode == http.StatusOK,
+		response.StatusCode == http.StatusRequestedRangeNotSatisfiable, response.StatusCode == http.StatusPreconditionFailed:
+		return changed(host)
 	default:
-		return 0, statusFailure(response)
+		return statusFailure(response)
 	}
 	if isGzip(response.Header) {
-		return 0, failf(KindEncoding, "the host %s sends the rest of the file with a Content-Encoding that was not requested", host)
+		return failf(KindEncoding, "the host %s sends the rest of the file with a Content-Encoding that was not requested", host)
 	}
-	total, exact := c.rest(response.Header)
-	if !exact || known != unknown && total != known || !c.same.matches(response.Header) {
-		return 0, failf(KindTruncated, "the host %s sends a part that is not the rest of the file", host)
+	exact := whole && response.ContentLength == total || !whole && c.isRest(response.Header, total)
+	if !exact || !c.same.matches(response.Header) {
+		return failf(KindTruncated, "the host %s sends a part that is not the rest of the file", host)
 	}
-	return total, nil
+	return nil
 }
 
-// rest returns the length of the whole file if the response is all of it from c.from on.
-func (c condition) rest(header http.Header) (total int64, exact bool) {
+func changed(host string) *Error {
+	return failf(KindTruncated, "the file changed during the transfer from the host %s", host)
+}
+
+// isRest reports whether the response is all of a file of length bytes from c.from on.
+func (c condition) isRest(header http.Header, length int64) bool {
 	ranges := header.Values("Content-Range")
 	if len(ranges) != 1 {
-		return 0, false
+		return false
 	}
 	first, last, total, valid := parseContentRange(ranges[0])
-	return total, valid && first == c.from && last == total-1
+	return valid && first == c.from && last == total-1 && total == length
+}
+
+// tail is the end of what was received, as a ring: the byte at an offset of the file is at that offset modulo the ring's
+// length. A rest that begins with the same bytes is of the same file, as far as anyone can tell.
+type tail []byte
+
+// newTail returns a tail for a file of total bytes.
+func newTail(total, overlap int64) tail { return make(tail, min(total, overlap)) }
+
+// add records a piece that begins at an offset of the file. A nil tail records nothing.
+func (t tail) add(offset int64, piece []byte) {
+	for len(t) > 0 && len(piece) > 0 {
+		n := copy(t[offset%int64(len(t)):], piece)
+		piece, offset = piece[n:], offset+int64(n)
+	}
+}
+
+// holds reports whether the piece at an offset equals what was recorded there.
+func (t tail) holds(offset int64, piece []byte) bool {
+	for len(piece) > 0 {
+		known := t[offset%int64(len(t)):]
+		n := min(len(known), len(piece))
+		if !bytes.Equal(known[:n], piece[:n]) {
+			return false
+		}
+		piece, offset = piece[n:], offset+int64(n)
+	}
+	return true
 }
 
 // parseContentRange parses "bytes 5-9/10". An unknown length ("*") is not valid.

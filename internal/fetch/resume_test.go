@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -77,7 +78,8 @@ func TestBrokenTransferIsResumed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			origin := newFlaky(row.breaks, row.header, row.modified)
-			content, file, err := get(t, newClient(t, atHome()), serve(t, origin.ServeHTTP).URL)
+			client := newClient(t, atHome(), fetch.WithLimits(fetch.Limits{Overlap: 100}))
+			content, file, err := get(t, client, serve(t, origin.ServeHTTP).URL)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,8 +92,8 @@ func TestBrokenTransferIsResumed(t *testing.T) {
 			if first := <-origin.asked; first.Get("Range") != "" || first.Get("If-Range") != "" {
 				t.Errorf("header of the first request = %v, want no range", first)
 			}
-			if second := <-origin.asked; second.Get("Range") != "bytes=10000-" || second.Get("If-Range") != row.ifRange {
-				t.Errorf("header of the second request = %v, want bytes=10000- if %s", second, row.ifRange)
+			if second := <-origin.asked; second.Get("Range") != "bytes=9900-" || second.Get("If-Range") != row.ifRange {
+				t.Errorf("header of the second request = %v, want bytes=9900- if %s", second, row.ifRange)
 			}
 		})
 	}
@@ -163,28 +165,31 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 		rest string
 		kind fetch.Kind
 	}{
-		"exact":                                 {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij"},
-		"exact, chunked":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n"},
+		"exact":                                 {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij"},
+		"exact, chunked":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nTransfer-Encoding: chunked\r\n\r\ne\r\n6789abcdefghij\r\n0\r\n\r\n"},
 		"whole":                                 {rest: strings.Replace(first, "v1", "v2", 1) + "abcdefghij", kind: fetch.KindTruncated},
-		"other ETag":                            {rest: part + "ETag: \"v2\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"weak ETag":                             {rest: part + "ETag: W/\"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"no ETag":                               {rest: part + "Content-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"from before":                           {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nContent-Length: 11\r\n\r\n9abcdefghij", kind: fetch.KindTruncated},
-		"from after":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 11-19/20\r\nContent-Length: 9\r\n\r\nbcdefghij", kind: fetch.KindTruncated},
-		"not to the end":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nContent-Length: 9\r\n\r\nabcdefghi", kind: fetch.KindTruncated},
-		"of another length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-20/21\r\nContent-Length: 11\r\n\r\nabcdefghijk", kind: fetch.KindTruncated},
-		"of unknown length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/*\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"of another unit":                       {rest: part + "ETag: \"v1\"\r\nContent-Range: pixels 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"of garbage":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes +10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"no range":                              {rest: part + "ETag: \"v1\"\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"two ranges":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindTruncated},
-		"longer by header":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 11\r\n\r\nabcdefghijk", kind: fetch.KindTruncated},
-		"longer in chunks":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n0\r\n\r\n", kind: fetch.KindTruncated},
-		"shorter in chunks":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", kind: fetch.KindTruncated},
-		"from before, but of the right size":    {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 9-19/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\n9abcdefghi\r\n0\r\n\r\n", kind: fetch.KindTruncated},
-		"not to the end, but of the right size": {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-18/20\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabcdefghij\r\n0\r\n\r\n", kind: fetch.KindTruncated},
-		"compressed":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 10-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nabcdefghij", kind: fetch.KindEncoding},
+		"other ETag":                            {rest: part + "ETag: \"v2\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"weak ETag":                             {rest: part + "ETag: W/\"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"no ETag":                               {rest: part + "Content-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"from before":                           {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 5-19/20\r\nContent-Length: 15\r\n\r\n56789abcdefghij", kind: fetch.KindTruncated},
+		"from after":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 7-19/20\r\nContent-Length: 13\r\n\r\n789abcdefghij", kind: fetch.KindTruncated},
+		"not to the end":                        {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-18/20\r\nContent-Length: 13\r\n\r\n6789abcdefghi", kind: fetch.KindTruncated},
+		"of another length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-20/21\r\nContent-Length: 15\r\n\r\n6789abcdefghijk", kind: fetch.KindTruncated},
+		"of unknown length":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/*\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"of another unit":                       {rest: part + "ETag: \"v1\"\r\nContent-Range: pixels 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"of garbage":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes +6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"no range":                              {rest: part + "ETag: \"v1\"\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"two ranges":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindTruncated},
+		"longer by header":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 15\r\n\r\n6789abcdefghijk", kind: fetch.KindTruncated},
+		"longer in chunks":                      {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n6789abcdefghijk\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"shorter in chunks":                     {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n6789abcde\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"from before, but of the right size":    {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 5-19/20\r\nTransfer-Encoding: chunked\r\n\r\ne\r\n56789abcdefghi\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"not to the end, but of the right size": {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-18/20\r\nTransfer-Encoding: chunked\r\n\r\ne\r\n6789abcdefghij\r\n0\r\n\r\n", kind: fetch.KindTruncated},
+		"compressed":                            {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Encoding: gzip\r\nContent-Length: 14\r\n\r\n6789abcdefghij", kind: fetch.KindEncoding},
 		"not satisfiable":                       {rest: "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */5\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindTruncated},
+		"whole, of the same ETag":               {rest: first + "abcdefghij", kind: fetch.KindTruncated},
+		"other bytes of the same ETag":          {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\nwxyzabcdefghij", kind: fetch.KindTruncated},
+		"one other byte of the same ETag":       {rest: part + "ETag: \"v1\"\r\nContent-Range: bytes 6-19/20\r\nContent-Length: 14\r\n\r\n678zabcdefghij", kind: fetch.KindTruncated},
 		"unavailable":                           {rest: "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindStatus},
 		"redirect":                              {rest: "HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", kind: fetch.KindHostNotAllowed},
 	} {
@@ -197,7 +202,8 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 				}
 				_, _ = io.WriteString(conn, answer)
 			})
-			content, file, err := get(t, newClient(t, atHome()), "http://"+address)
+			client := newClient(t, atHome(), fetch.WithLimits(fetch.Limits{Overlap: 4}))
+			content, file, err := get(t, client, "http://"+address)
 			if row.kind != "" {
 				failed(t, err, row.kind)
 				return
@@ -209,30 +215,104 @@ func TestRestThatIsNotTheRest(t *testing.T) {
 	}
 }
 
-func TestLengthThatOnlyTheRestSays(t *testing.T) {
+// TestBreakAtHalf is row B8: the server breaks off at half, and what it sends then has the same ETag.
+func TestBreakAtHalf(t *testing.T) {
 	t.Parallel()
+	const size, overlap = 400_000, 64 << 10
 	for name, row := range map[string]struct {
-		total int
-		kind  fetch.Kind
+		second      func([]byte) // changes the file between the two responses
+		unannounced bool         // the first response has no length
+		unrepeated  bool         // the second response has no Last-Modified
+		modified    time.Time    // instead of an ETag
+		kind        fetch.Kind
 	}{
-		"fits":         {total: 20},
-		"is too large": {total: 2 << 20, kind: fetch.KindTooLarge},
+		"the same file":         {},
+		"the same file by date": {modified: longAgo},
+		"B8: same ETag, other bytes after a break at half": {second: func(b []byte) { copy(b, noise(size + 1)[1:]) }, kind: fetch.KindTruncated},
+		"B8: same date, other bytes after a break at half": {modified: longAgo, second: func(b []byte) { copy(b, noise(size + 1)[1:]) }, kind: fetch.KindTruncated},
+		"B8: same ETag, first byte of the overlap":         {second: func(b []byte) { b[size/2-overlap]++ }, kind: fetch.KindTruncated},
+		"B8: same ETag, last byte of the overlap":          {second: func(b []byte) { b[size/2-1]++ }, kind: fetch.KindTruncated},
+		"B8: same ETag, no length in the first answer":     {unannounced: true, kind: fetch.KindTruncated},
+		"B8: a date that the second answer leaves out":     {modified: longAgo, unrepeated: true, kind: fetch.KindTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := noise(size), noise(size)
+			if row.second != nil {
+				row.second(second)
+			}
+			requests := atomic.Int32{}
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if row.modified.IsZero() {
+					w.Header().Set("ETag", `"v1"`)
+				}
+				if requests.Add(1) > 1 {
+					if row.unrepeated {
+						w = &undated{w}
+					}
+					http.ServeContent(w, r, "x.png", row.modified, bytes.NewReader(second))
+					return
+				}
+				if !row.modified.IsZero() {
+					w.Header().Set("Last-Modified", row.modified.Format(http.TimeFormat))
+				}
+				if !row.unannounced {
+					w.Header().Set("Content-Length", strconv.Itoa(size))
+				}
+				_, _ = w.Write(first[:size/2])
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			content, file, err := get(t, newClient(t, atHome()), server.URL)
+			if row.kind != "" {
+				failed(t, err, row.kind)
+				if len(content) != size/2 {
+					t.Errorf("wrote %d bytes, want %d: none of the second file", len(content), size/2)
+				}
+				return
+			}
+			if err != nil || !bytes.Equal(content, first) || file.Resumed != 1 {
+				t.Errorf("got %d bytes, %+v, error %v, want the file of %d after 1 resume", len(content), file, err, size)
+			}
+		})
+	}
+}
+
+// undated leaves out Last-Modified.
+type undated struct{ http.ResponseWriter }
+
+func (u *undated) WriteHeader(status int) {
+	u.Header().Del("Last-Modified")
+	u.ResponseWriter.WriteHeader(status)
+}
+
+// TestShortBeginningIsComparedWhole has the server ignore a range that is the whole file.
+func TestShortBeginningIsComparedWhole(t *testing.T) {
+	t.Parallel()
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"v1\"\r\n\r\n"
+	for name, row := range map[string]struct {
+		second string
+		kind   fetch.Kind
+	}{
+		"the same file":  {second: head + "0123456789"},
+		"another file":   {second: head + "012x456789", kind: fetch.KindTruncated},
+		"another length": {second: strings.Replace(head, "10", "11", 1) + "0123456789a", kind: fetch.KindTruncated},
+		"another ETag":   {second: strings.Replace(head, "v1", "v2", 1) + "0123456789", kind: fetch.KindTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			address := raw(t, func(conn net.Conn, number int) {
-				if number == 0 {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"v1\"\r\n\r\na\r\n0123456789\r\n")
-					return
+				answer := head + "01234"
+				if number > 0 {
+					answer = row.second
 				}
-				_, _ = fmt.Fprintf(conn, "HTTP/1.1 206 Partial Content\r\nETag: \"v1\"\r\nContent-Range: bytes 10-%d/%d\r\n\r\n", row.total-1, row.total)
-				_, _ = conn.Write(noise(row.total - 10))
+				_, _ = io.WriteString(conn, answer)
 			})
 			content, file, err := get(t, newClient(t, atHome()), "http://"+address)
 			if row.kind != "" {
 				failed(t, err, row.kind)
-			} else if err != nil || len(content) != row.total || file.Bytes != int64(row.total) {
-				t.Errorf("got %d bytes, error %v, want %d", len(content), err, row.total)
+			} else if err != nil || string(content) != "0123456789" || file.Resumed != 1 {
+				t.Errorf("Get() = %q, %+v, %v, want the file after 1 resume", content, file, err)
 			}
 		})
 	}

@@ -24,9 +24,11 @@ type transfer struct {
 
 	host      string    // of the last response, after redirects; without port
 	written   int64     // bytes
+	offset    int64     // in the file, of the next byte of this connection; less than written while an overlap is compared
 	resumed   int       // times
 	total     int64     // length of the whole file, or unknown
-	validator validator // of the first response
+	validator validator // of the first response; "" if the transfer cannot be resumed
+	tail      tail      // of what was written; nil if the transfer cannot be resumed
 }
 
 func (c *Client) newTransfer(request Request, w io.Writer) (*transfer, error) {
@@ -62,7 +64,7 @@ func (t *transfer) resumable(err error) bool {
 func (t *transfer) attempt(ctx context.Context) error {
 	guard := newStallGuard(ctx, t.client.limits)
 	defer guard.end()
-	wanted := condition{from: t.written, same: t.validator}
+	wanted := t.wanted()
 	response, err := t.client.follow(guard.ctx, t.target, wanted)
 	if err != nil {
 		return err
@@ -74,20 +76,40 @@ func (t *transfer) attempt(ctx context.Context) error {
 	return t.copy(response, guard)
 }
 
+// wanted requests the rest of the file, with the last bytes that were written once more. Servers send the same ETag for other
+// bytes, so that the headers alone prove nothing.
+func (t *transfer) wanted() condition {
+	if t.written == 0 {
+		return condition{}
+	}
+	return condition{from: t.written - min(t.written, int64(len(t.tail))), same: t.validator}
+}
+
 // accept checks the response and takes over its length and validator.
 func (t *transfer) accept(response *http.Response, wanted condition) (err error) {
-	if wanted.from > 0 {
-		t.total, err = wanted.checkRest(response, t.total)
+	t.offset = wanted.from
+	if wanted.same != "" {
+		err = wanted.checkRest(response, t.total)
 	} else if err = checkResponse(response, t.max); err == nil {
-		t.total = response.ContentLength
-		t.validator = validatorOf(response.Header)
-		if isGzip(response.Header) { // the length and offsets of the file are not those of the body
-			t.total, t.validator = unknown, ""
-			response.Body = &decodedBody{gunzip: gunzip{body: bufio.NewReader(response.Body)}, Closer: response.Body}
-		}
+		t.begin(response)
 	}
 	t.host = response.Request.URL.Hostname()
 	return err
+}
+
+// begin takes over the length and validator of a whole file. Without a length the rest cannot be proven to be of that file.
+func (t *transfer) begin(response *http.Response) {
+	t.total, t.validator, t.tail = response.ContentLength, validatorOf(response.Header), nil
+	if isGzip(response.Header) { // the length and offsets of the file are not those of the body
+		t.total = unknown
+		response.Body = &decodedBody{gunzip: gunzip{body: bufio.NewReader(response.Body)}, Closer: response.Body}
+	}
+	if t.total == unknown {
+		t.validator = ""
+	}
+	if t.validator != "" {
+		t.tail = newTail(t.total, t.client.limits.overlap)
+	}
 }
 
 // decodedBody is the body of a response that may be compressed.
@@ -105,7 +127,11 @@ func (t *transfer) copy(response *http.Response, guard *stallGuard) error {
 	defer t.client.buffers.Put(buffer)
 	for {
 		n, err := guard.read(response.Body, buffer[:])
-		if failed := t.write(buffer[:n]); failed != nil {
+		rest, failed := t.compare(buffer[:n])
+		if failed == nil {
+			failed = t.write(rest)
+		}
+		if failed != nil {
 			return failed
 		}
 		switch {
@@ -117,6 +143,16 @@ func (t *transfer) copy(response *http.Response, guard *stallGuard) error {
 			return t.bodyFailure(guard, err)
 		}
 	}
+}
+
+// compare compares what the piece repeats with what was written, and returns what follows.
+func (t *transfer) compare(piece []byte) ([]byte, error) {
+	n := min(int64(len(piece)), t.written-t.offset)
+	if !t.tail.holds(t.offset, piece[:n]) {
+		return nil, changed(t.host)
+	}
+	t.offset += n
+	return piece[n:], nil
 }
 
 // write writes a piece, never more than is announced and allowed in all.
@@ -138,7 +174,8 @@ func (t *transfer) write(piece []byte) error {
 	if err != nil {
 		return wrapf(KindWrite, err, "the file cannot be written: %s", err)
 	}
-	t.written = sum
+	t.tail.add(t.written, piece)
+	t.written, t.offset = sum, sum
 	return nil
 }
 
