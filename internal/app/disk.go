@@ -3,6 +3,8 @@ package app
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -40,35 +42,52 @@ func (d *disk) check() error {
 
 func (d *disk) measure() error {
 	for _, path := range d.paths {
-		free, err := freeBytes(path)
+		free, _, known, err := spaceAt(path)
 		if err != nil {
 			return err
 		}
-		if free < d.minFree {
+		if known && free < d.minFree {
 			return fmt.Errorf("%w: %s has %s free, needs %s", errDiskLow, path, humanize.IBytes(free), humanize.IBytes(d.minFree))
 		}
 	}
 	return nil
 }
 
-// freeBytes is the free space for ordinary users.
-func freeBytes(path string) (uint64, error) {
+// spaceAt returns the free space for ordinary users and the size of the file system, in bytes. Some file systems do not know
+// them.
+func spaceAt(path string) (free, total uint64, known bool, err error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(path, &stat); err != nil {
-		return 0, fmt.Errorf("app: free space of %s: %w", path, err)
+		return 0, 0, false, fmt.Errorf("app: free space of %s: %w", path, err)
 	}
-	return stat.Bavail * uint64(stat.Bsize), nil
+	free, total, known = space(&stat)
+	return free, total, known, nil
 }
 
-// usage is the current usage of the disks.
+// space computes what stat counts in blocks. A file system without any blocks does not count them.
+func space(stat *unix.Statfs_t) (free, total uint64, known bool) {
+	size := blockSize(stat)
+	if stat.Blocks == 0 || size == 0 {
+		return 0, 0, false
+	}
+	return saturatingProduct(stat.Bavail, size), saturatingProduct(stat.Blocks, size), true
+}
+
+// saturatingProduct returns a × b, or the largest number if that overflows.
+func saturatingProduct(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	if high > 0 {
+		return math.MaxUint64
+	}
+	return low
+}
+
+// usage is the current usage of the disks that know it.
 func (d *disk) usage() []admin.Disk {
 	list := []admin.Disk{}
 	for _, path := range d.paths {
-		var stat unix.Statfs_t
-		if err := unix.Statfs(path, &stat); err == nil {
-			list = append(list, admin.Disk{
-				Path: path, Free: stat.Bavail * uint64(stat.Bsize), Total: stat.Blocks * uint64(stat.Bsize), Minimum: d.minFree,
-			})
+		if free, total, known, err := spaceAt(path); err == nil && known {
+			list = append(list, admin.Disk{Path: path, Free: free, Total: total, Minimum: d.minFree})
 		}
 	}
 	return list
