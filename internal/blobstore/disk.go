@@ -2,7 +2,11 @@ package blobstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // disk is a folder whose names cannot lead outside of it. Tests replace the two calls that durability depends on.
@@ -23,4 +27,35 @@ func (d *disk) syncFolder(name string) error {
 		return err
 	}
 	return errors.Join(d.sync(folder), folder.Close())
+}
+
+// OpenFile is that of the root.
+func (d *disk) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
+	file, err := d.Root.OpenFile(name, flag, perm)
+	return file, d.full(err)
+}
+
+// Mkdir is that of the root.
+func (d *disk) Mkdir(name string, perm os.FileMode) error { return d.full(d.Root.Mkdir(name, perm)) }
+
+// full names the lack of inodes in an error of a call that needs one: "no space left on device" is wrong beside free bytes.
+func (d *disk) full(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	root, failed := d.Open(".")
+	if failed != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	var stat unix.Statfs_t
+	if unix.Fstatfs(int(root.Fd()), &stat) != nil || !lacksInodes(&stat) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoInodes, err)
+}
+
+// lacksInodes reports whether a file system that counts inodes has free blocks, but no free inode.
+func lacksInodes(stat *unix.Statfs_t) bool {
+	return stat.Files > 0 && stat.Ffree == 0 && stat.Bavail > 0
 }

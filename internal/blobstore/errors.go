@@ -19,6 +19,17 @@ var ErrKey = errors.New("blobstore: unusable key")
 // ErrFull means that the disk or the quota is full.
 var ErrFull = errors.New("blobstore: no room left")
 
+// ErrNoInodes is the ErrFull of a file system that has free bytes, but can hold no more files.
+var ErrNoInodes error = noInodes{}
+
+type noInodes struct{}
+
+// Error returns the text.
+func (noInodes) Error() string { return "no inodes left" }
+
+// Is makes it an ErrFull.
+func (noInodes) Is(target error) bool { return target == ErrFull }
+
 // ErrUnsupported means that the bucket or its kind of credentials cannot do this.
 var ErrUnsupported = errors.New("blobstore: not supported here")
 
@@ -27,6 +38,9 @@ var ErrTooLarge = errors.New("blobstore: too large")
 
 // failure wraps an error of the operating system with the action that failed.
 func failure(action string, err error) error {
+	if errors.Is(err, ErrNoInodes) {
+		return fmt.Errorf("blobstore: %s: %w", action, err)
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %s: %w", ErrFull, action, err)
 	}

@@ -104,10 +104,10 @@ func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error 
 // name renames the spooled file to its key, and never replaces what has that name.
 func (b *fileBucket) name(spooled, key string) error {
 	err := b.disk.link(spooled, key)
-	if !lacksLinks(err) {
-		return err
+	if lacksLinks(err) {
+		err = renameNoReplace(b.disk.Root, spooled, key)
 	}
-	return renameNoReplace(b.disk.Root, spooled, key)
+	return b.disk.full(err)
 }
 
 // lacksLinks says that the file system knows no hard links.

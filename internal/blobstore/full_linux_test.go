@@ -71,6 +71,8 @@ func fillSpool(ctx context.Context, bucket blobstore.Bucket) error {
 	}
 	if n, err := spool.Write(make([]byte, 1<<20)); !errors.Is(err, blobstore.ErrFull) || n != int(spool.Size()) {
 		return fmt.Errorf("wrote %d bytes of a megabyte: %w", n, err)
+	} else if errors.Is(err, blobstore.ErrNoInodes) {
+		return fmt.Errorf("error of a full disk = %w, want only %w", err, blobstore.ErrFull)
 	}
 	if err := bucket.Put(ctx, "half", spool, blobstore.Attributes{}); !errors.Is(err, blobstore.ErrFull) {
 		return fmt.Errorf("put half an object: %w", err)
@@ -87,6 +89,9 @@ func fillNames(ctx context.Context, bucket blobstore.Bucket) error {
 	for i := range 20 {
 		err := store(ctx, bucket, fmt.Sprintf("a/%d", i))
 		if errors.Is(err, blobstore.ErrFull) && i > 0 {
+			if !errors.Is(err, blobstore.ErrNoInodes) {
+				return fmt.Errorf("C9: error = %w, want %w", err, blobstore.ErrNoInodes)
+			}
 			return errors.Join(os.Remove(os.Args[1]+"/images/a/0"), store(ctx, bucket, "a/after"))
 		}
 		if err != nil {
