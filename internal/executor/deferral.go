@@ -9,6 +9,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -20,6 +21,8 @@ const (
 	// deferralPending is how many steps of a name may wait for a worker before others stay deferred: if the target fails again,
 	// no more than these are deferred anew.
 	deferralPending = 500
+	// minDeferrals is how often a step is deferred before isAlone doubts the outage.
+	minDeferrals = 3
 )
 
 // deferral resumes deferred steps: each when its time has come, and all of a name as soon as an attempt shows that the target
@@ -73,6 +76,13 @@ func (d *deferral) isAnswering(name string) bool {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	return d.answers[name]
+}
+
+// isAlone reports whether a step still fails by a supposed outage while others of its name succeed. Then the fault may be
+// of its event. Only outages without a delay of their own are in doubt.
+func (d *deferral) isAlone(name string, attempt workflow.Attempt, failure *handler.Error) bool {
+	return failure != nil && failure.Action == event.ActionDefer && failure.Cause == event.CauseOutage && failure.Delay == 0 &&
+		free(attempt) >= minDeferrals && d.isAnswering(name)
 }
 
 // resumeAll resumes what may run, of every name, and returns the pause that follows. A name that fails does not hold up the others.

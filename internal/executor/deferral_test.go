@@ -59,6 +59,60 @@ func TestDeferredStepsResumeTogether(t *testing.T) {
 	}
 }
 
+// E5 and F7 of the list of faults: an outage of a bucket or a broker costs no attempt. It is one warning.
+func TestOutageCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	down.Store(true)
+	p := build(t, databasetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
+		func(context.Context, int, event.Event) (handler.Outcome, error) {
+			if down.Load() {
+				return handler.Outcome{}, handler.Outage(event.ReasonStorage, errors.New("down"))
+			}
+			return handler.Outcome{}, nil
+		})
+	p.start(t)
+	first, second := p.accept(t, "job-1"), p.accept(t, "job-2")
+	for _, id := range []event.ID{first, second} {
+		if step := p.settled(t, id, event.Retrying, event.Dead).Steps[0]; step.State != event.Retrying || step.Reason != event.ReasonStorage {
+			t.Fatalf("step = %+v, want retrying by storage", step)
+		}
+	}
+	down.Store(false)
+	for _, id := range []event.ID{first, second} {
+		if step := p.settled(t, id, event.Done, event.Dead).Steps[0]; step.State != event.Done || step.Tries != 1 {
+			t.Errorf("step = %+v, want done after 1 try", step)
+		}
+	}
+	if got := len(p.log.Records(t, "level", "warn")); got != 1 {
+		t.Errorf("warnings = %d, want 1:\n%s", got, p.log)
+	}
+}
+
+// A fault of one event is no outage: its attempts count while other events succeed.
+func TestFaultOfOneEventIsNoOutage(t *testing.T) {
+	t.Parallel()
+	p := build(t, databasetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
+		func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
+			if e.Job == "bad" {
+				return handler.Outcome{}, handler.Outage(event.ReasonStorage, errors.New("answered 400"))
+			}
+			return handler.Outcome{}, nil
+		})
+	p.start(t)
+	bad := p.accept(t, "bad")
+	good := 0
+	testkit.Eventually(t, "state of the event", event.Dead, func() event.Status {
+		good++
+		p.settled(t, p.accept(t, fmt.Sprint("good-", good)), event.Done)
+		details, err := p.work.History.Load(t.Context(), bad)
+		if err != nil {
+			t.Error(err)
+		}
+		return details.Event.State
+	})
+}
+
 // A disabled target gets no requests until a person enables it.
 func TestDisabledTarget(t *testing.T) {
 	t.Parallel()

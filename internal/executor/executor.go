@@ -52,6 +52,7 @@ type Executor struct {
 	deferral *deferral
 	metrics  *metrics
 	log      zerolog.Logger
+	warnings warnings
 }
 
 // New returns an executor of these steps.
@@ -106,7 +107,12 @@ func (x *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt)
 			Detail: "Interrupted because the receiver stopped; it runs again at the next start.",
 		}
 	}
-	x.deferral.observe(step.Name, handler.Classify(err))
+	failure := handler.Classify(err)
+	if x.deferral.isAlone(step.Name, attempt, failure) {
+		err = handler.Retry(failure.Reason, failure.Err)
+	} else {
+		x.deferral.observe(step.Name, failure)
+	}
 	return decide(x.config, attempt, outcome, err, time.Now(), rand.Float64())
 }
 
@@ -134,7 +140,7 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 			errors.New("the inbox does not have the body of this event: it was lost, or restored from an older copy"))
 	}
 	if err != nil {
-		return event.Event{}, handler.Retry(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))
+		return event.Event{}, handler.OutageOfStep(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))
 	}
 	e, err := event.Decode(body)
 	if err != nil {

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -14,7 +15,11 @@ func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
 	}
-	x.log.WithLevel(level(result)).
+	severity := level(result)
+	if result.Action == event.ActionDefer && result.Cause != event.CauseNone && x.warnings.allow(attempt.Handler, result.Reason, time.Now()) {
+		severity = zerolog.WarnLevel
+	}
+	x.log.WithLevel(severity).
 		Str("event", string(attempt.Event)).Str("job", attempt.Job).Str("handler", attempt.Handler).
 		Int("attempt", attempt.Number).Str("outcome", string(result.State)).Func(why(result)).
 		Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).
@@ -43,8 +48,37 @@ func why(result workflow.Result) func(*zerolog.Event) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// level returns the level of a result. It is low for a deferred step: there may be thousands, and the failures that led to
-// the deferral were logged.
+// warningInterval is the time in which one deferred step of a name and reason is logged as a warning.
+const warningInterval = 10 * time.Minute
+
+// warnings limits the warnings about outages. The zero value is ready for use.
+type warnings struct {
+	mutex sync.Mutex
+	last  map[warning]time.Time
+}
+
+type warning struct {
+	handler string
+	reason  event.Reason
+}
+
+// allow reports whether no warning about a handler and reason was allowed for a while.
+func (w *warnings) allow(handler string, reason event.Reason, now time.Time) bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	key := warning{handler, reason}
+	if last, ok := w.last[key]; ok && now.Sub(last) < warningInterval {
+		return false
+	}
+	if w.last == nil {
+		w.last = map[warning]time.Time{}
+	}
+	w.last[key] = now
+	return true
+}
+
+// level returns the level of a result. It is low for a deferred step: there may be thousands, and warnings limits those
+// that show an outage.
 func level(result workflow.Result) zerolog.Level {
 	switch {
 	case result.Action == event.ActionDefer:

@@ -30,6 +30,12 @@ func (c Config) Validate() error {
 // maxDeferral is the longest time for which a step is deferred, whatever its handler asks for.
 const maxDeferral = 24 * time.Hour
 
+// The delays of a deferral that leaves them to the policy.
+const (
+	minOutageDelay = 2 * time.Second // doubles with each deferral
+	maxOutageDelay = 5 * time.Minute
+)
+
 // decide returns the result of a finished attempt. It depends on its arguments only; random is in [0, 1).
 func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) workflow.Result {
 	result := workflow.Result{
@@ -54,7 +60,9 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 		return result
 	case event.ActionDisable: // due as soon as a person enables the target
 	case event.ActionDefer:
-		delay = min(max(failure.Delay, 0), maxDeferral)
+		if delay = min(max(failure.Delay, 0), maxDeferral); failure.Delay == 0 {
+			delay = outageDelay(free(attempt), random)
+		}
 	case event.ActionHold:
 		delay = config.backoff(1, max(failure.Delay, attempt.Age/4), random) // the older, the less urgent
 		if attempt.Age+delay > config.MaxAge {
@@ -71,6 +79,15 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 	}
 	result.State, result.NextAt = event.Retrying, now.Add(delay)
 	return result
+}
+
+// free returns how many earlier attempts of a step did not count.
+func free(attempt workflow.Attempt) int { return max(attempt.Number-attempt.Tries, 0) }
+
+// outageDelay returns the delay after a number of deferrals: between half of the doubled minimum and all of it.
+func outageDelay(deferrals int, random float64) time.Duration {
+	delay := background.Backoff(minOutageDelay, maxOutageDelay, deferrals)
+	return delay/2 + fraction(delay/2, random)
 }
 
 // giveUp returns the result of a step that has reached a limit of the policy.

@@ -21,6 +21,7 @@ func TestDecide(t *testing.T) {
 	artifacts := []event.Artifact{{Key: "a.png"}}
 	rows := []struct {
 		name    string
+		number  int // of the attempt; that of tries if 0
 		tries   int // 1 if 0
 		age     time.Duration
 		outcome handler.Outcome
@@ -89,6 +90,14 @@ func TestDecide(t *testing.T) {
 			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now.Add(24 * time.Hour)},
 		},
 		{
+			name: "E5: outage, first time", number: 1, tries: 1, err: handler.Outage(event.ReasonStorage, broken),
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonStorage, NextAt: now.Add(time.Second)},
+		},
+		{
+			name: "E5: outage for days", number: 1000, tries: 20, age: 1000 * time.Hour, err: handler.Outage(event.ReasonStorage, broken),
+			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonStorage, NextAt: now.Add(150 * time.Second)},
+		},
+		{
 			name: "defer for a negative delay", err: handler.Defer(-time.Hour, event.CauseNone, event.ReasonServerError, broken),
 			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now},
 		},
@@ -103,7 +112,7 @@ func TestDecide(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			attempt := workflow.Attempt{Tries: max(row.tries, 1), Age: row.age}
+			attempt := workflow.Attempt{Number: max(row.number, row.tries, 1), Tries: max(row.tries, 1), Age: row.age}
 			got := executor.Decide(config, attempt, row.outcome, row.err, now, 0)
 			if row.err != nil {
 				if got.Detail == "" {

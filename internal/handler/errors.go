@@ -14,9 +14,11 @@ import (
 //	Retry                   retry       -              policy    the failure may pass
 //	RetryAfter              retry       -              at least  the remote system named a delay (Retry-After)
 //	Hold                    hold        -              at least  the remote system answered: the result is not ready
-//	Defer(d, CauseNone)         defer       -              exactly   nothing was tried, the target is known to be down
+//	Defer(d, CauseNone)     defer       -              exactly   nothing was tried, the target is known to be down
 //	Defer(d, CauseOutage)   defer       outage         exactly   the attempt found an outage, which says nothing about the event
 //	Defer(d, CauseStep)     defer       step           exactly   a limit or an outage that concerns this step alone
+//	Outage                  defer       outage         growing   a bucket or a broker is down, as far as the error shows
+//	OutageOfStep            defer       step           growing   a full disk, a missing permission: a person mends it
 //	Quarantine              quarantine  -              -         the event may be forged
 //	Fail                    fail        -              -         no further attempt can succeed
 //	FailDeleted             fail        deleted        -         the vendor has deleted the result
@@ -51,9 +53,21 @@ func Hold(d time.Duration, reason event.Reason, err error) error {
 	return &Error{Action: event.ActionHold, Reason: reason, Delay: d, Err: err}
 }
 
-// Defer puts the step off for d at no cost: neither attempts nor age count. See event.Cause for how it ends.
+// Defer puts the step off for d at no cost: neither attempts nor age count. With 0 the executor chooses a delay that
+// grows. See event.Cause for how it ends.
 func Defer(d time.Duration, cause event.Cause, reason event.Reason, err error) error {
 	return &Error{Action: event.ActionDefer, Cause: cause, Reason: reason, Delay: d, Err: err}
+}
+
+// Outage defers a step because a bucket or a broker is unreachable or does not accept for reasons of its own. The delay
+// grows up to some minutes. If other steps of the name succeed meanwhile, the executor counts the attempt like Retry:
+// then the fault may be of this event alone.
+func Outage(reason event.Reason, err error) error { return Defer(0, event.CauseOutage, reason, err) }
+
+// OutageOfStep is Outage for a fault that surely is not of the event, but may not concern others: a large image fills a
+// disk that still has room for small ones. The success of others neither ends the delay early nor makes the attempt count.
+func OutageOfStep(reason event.Reason, err error) error {
+	return Defer(0, event.CauseStep, reason, err)
 }
 
 // Quarantine reports that the event may be forged: no handler runs before it is verified or released.

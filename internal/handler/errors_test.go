@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,7 +90,6 @@ func TestFetchFailure(t *testing.T) {
 		{kind: fetch.KindTimeout, action: event.ActionRetry, reason: event.ReasonTimeout},
 		{kind: fetch.KindUnreachable, action: event.ActionRetry, reason: event.ReasonUnreachable},
 		{kind: fetch.KindEncoding, action: event.ActionRetry, reason: event.ReasonWrongType},
-		{kind: fetch.KindWrite, action: event.ActionRetry, reason: event.ReasonStorage},
 		{kind: fetch.KindNetwork, action: event.ActionRetry, reason: event.ReasonOther},
 	} {
 		t.Run(string(row.kind), func(t *testing.T) {
@@ -96,6 +97,11 @@ func TestFetchFailure(t *testing.T) {
 			want(t, handler.FetchFailure(&fetch.Error{Kind: row.kind}, "LIMIT"), handler.Error{Action: row.action, Reason: row.reason})
 		})
 	}
+	t.Run("F7: write", func(t *testing.T) {
+		t.Parallel()
+		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindWrite, Err: blobstore.ErrFull}, "LIMIT"),
+			handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage})
+	})
 	t.Run("not of fetch", func(t *testing.T) {
 		t.Parallel()
 		want(t, handler.FetchFailure(errors.New("broken"), "LIMIT"), handler.Error{Action: event.ActionRetry, Reason: event.ReasonOther})
@@ -144,7 +150,20 @@ func TestStorageFailure(t *testing.T) {
 	}{
 		{name: "none"},
 		{name: "permanent", err: fmt.Errorf("x: %w", blobstore.ErrKey), want: handler.Error{Action: event.ActionFail, Reason: event.ReasonStorage}},
-		{name: "other", err: errors.New("disk"), want: handler.Error{Action: event.ActionRetry, Reason: event.ReasonStorage}},
+		{name: "E5: bucket is down", err: errors.New("answered 503"), want: handler.Error{Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonStorage}},
+		{
+			name: "F7: disk of images is full", err: fmt.Errorf("x: %w", blobstore.ErrFull),
+			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage},
+		},
+		{
+			name: "E5: permission", err: fmt.Errorf("x: %w", fs.ErrPermission),
+			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage},
+		},
+		{
+			name: "E5: broken disk", err: fmt.Errorf("x: %w", syscall.EIO),
+			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage},
+		},
+		{name: "too large", err: fmt.Errorf("x: %w", blobstore.ErrTooLarge), want: handler.Error{Action: event.ActionFail, Reason: event.ReasonTooLarge}},
 		{name: "deadline", err: context.DeadlineExceeded, want: handler.Error{Action: event.ActionRetry, Reason: event.ReasonTimeout}},
 		{name: "classified", err: handler.Fail(event.ReasonAuth, errors.New("x")), want: handler.Error{Action: event.ActionFail, Reason: event.ReasonAuth}},
 	} {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -42,7 +44,7 @@ func FetchFailure(err error, limit string) error {
 	case fetch.KindEncoding:
 		return Retry(event.ReasonWrongType, failed)
 	case fetch.KindWrite:
-		return Retry(event.ReasonStorage, failed)
+		return StorageFailure(failed)
 	default:
 		return Retry(event.ReasonOther, failed)
 	}
@@ -78,8 +80,9 @@ func StatusFailure(status int, retryAfter time.Duration, err error) error {
 	}
 }
 
-// StorageFailure classifies an error of a bucket or spool. It fails for the listed errors and retries all others. Nil,
-// the end of a context and errors that are classified already stay as they are.
+// StorageFailure classifies an error of a bucket or spool. It fails for the listed errors and for content that is too
+// large; all others are outages that end when a person mends them. Nil, the end of a context and errors that are
+// classified already stay as they are.
 func StorageFailure(err error, permanent ...error) error {
 	if err == nil {
 		return nil
@@ -90,7 +93,22 @@ func StorageFailure(err error, permanent ...error) error {
 	if slices.ContainsFunc(permanent, func(target error) bool { return errors.Is(err, target) }) {
 		return Fail(event.ReasonStorage, err)
 	}
-	return Retry(event.ReasonStorage, err)
+	switch {
+	case errors.Is(err, blobstore.ErrTooLarge):
+		return Fail(event.ReasonTooLarge, err)
+	case isLocalOutage(err):
+		return OutageOfStep(event.ReasonStorage, err)
+	default:
+		return Outage(event.ReasonStorage, err)
+	}
+}
+
+// isLocalOutage reports whether a disk is full or broken, or a permission is missing. It can concern one folder or large
+// files only.
+func isLocalOutage(err error) bool {
+	return slices.ContainsFunc([]error{blobstore.ErrFull, fs.ErrPermission, syscall.EROFS, syscall.EIO}, func(target error) bool {
+		return errors.Is(err, target)
+	})
 }
 
 // describedBytes is how many bytes imagefile.Describe needs.
@@ -103,11 +121,11 @@ func imageFailure(err error, spool *blobstore.Spool) error {
 	case errors.Is(err, imagefile.ErrTruncated):
 		return Retry(event.ReasonTruncated, errors.New(sentence(err)))
 	case !errors.Is(err, imagefile.ErrUnknown):
-		return Retry(event.ReasonStorage, err) // the spool cannot be read
+		return StorageFailure(err) // the spool cannot be read
 	}
 	head := make([]byte, min(spool.Size(), describedBytes))
 	if _, err := spool.ReadAt(head, 0); err != nil {
-		return Retry(event.ReasonStorage, err)
+		return StorageFailure(err)
 	}
 	found := imagefile.Describe(head)
 	err = fmt.Errorf("the file looks like %s; it is %s", found, sentence(err))

@@ -470,7 +470,8 @@ func TestInvalidKey(t *testing.T) {
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonStorage)
 }
 
-func TestStorageFailureIsRetried(t *testing.T) {
+// E5 of the list of faults: a trouble of the bucket says nothing about the event.
+func TestStorageFailureIsDeferred(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
 	e, _ := fx.event(t, fakevendortest.JobOptions{})
@@ -482,7 +483,7 @@ func TestStorageFailureIsRetried(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = fx.handler.Handle(t.Context(), e)
-	handlertest.WantError(t, err, event.ActionRetry, event.ReasonStorage)
+	handlertest.WantError(t, err, event.ActionDefer, event.ReasonStorage)
 }
 
 func TestNewRejectsBucket(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -18,7 +19,8 @@ type failure struct {
 }
 
 // combine returns one error for the failures of an event with this number of results. It is retried as long as one of
-// them may pass, after the longest requested delay. Stored images are not fetched again.
+// them may pass, after the longest requested delay, and deferred as long as one of them is. Stored images are not fetched
+// again.
 func combine(failures []failure, results int) error {
 	last := slices.MaxFunc(failures, func(a, b failure) int { return cmp.Compare(rank(a.err), rank(b.err)) })
 	combined := *handler.Classify(last.err)
@@ -31,13 +33,16 @@ func combine(failures []failure, results int) error {
 	return &combined
 }
 
-// rank orders failures: a permanent one is lowest, others are ordered by their delay.
+// rank orders failures: a permanent one is lowest, a deferral highest, and others are ordered by their delay.
 func rank(err error) int64 {
-	failure := handler.Classify(err)
-	if failure.Action == event.ActionFail {
+	switch failure := handler.Classify(err); failure.Action {
+	case event.ActionFail:
 		return -1
+	case event.ActionDefer:
+		return math.MaxInt64/2 + int64(failure.Delay)
+	default:
+		return int64(failure.Delay)
 	}
-	return int64(failure.Delay)
 }
 
 // interruption returns the error of an attempt whose context ended: that of the last image, if it is about the context,

@@ -133,7 +133,7 @@ func TestStoreInS3(t *testing.T) {
 	}
 }
 
-// An outage of the service is retried, and no part of an image is stored.
+// E5 and F7 of the list of faults: an outage of the service is deferred, and no part of an image is stored.
 func TestS3Outage(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
@@ -143,7 +143,7 @@ func TestS3Outage(t *testing.T) {
 	service.down = 1000
 	service.mutex.Unlock()
 	_, err := fx.handler.Handle(t.Context(), e)
-	handlertest.WantError(t, err, event.ActionRetry, event.ReasonStorage)
+	handlertest.WantError(t, err, event.ActionDefer, event.ReasonStorage)
 	service.mutex.Lock()
 	service.down = 0
 	service.mutex.Unlock()

@@ -96,7 +96,7 @@ func (h *Handler) stored(ctx context.Context, a event.Artifact) (*image, error) 
 		return nil, err
 	}
 	if object.Bytes != a.Bytes {
-		return nil, fmt.Errorf("the image under %q has %d bytes; %d were stored", a.Key, object.Bytes, a.Bytes)
+		return nil, handler.Retry(event.ReasonStorage, fmt.Errorf("the image under %q has %d bytes; %d were stored", a.Key, object.Bytes, a.Bytes))
 	}
 	return &image{
 		Artifact: notification.Artifact{

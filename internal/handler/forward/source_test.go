@@ -140,7 +140,8 @@ func TestBucketBreaksWhileItIsSent(t *testing.T) {
 			after := max(0, job.Images[0].Bytes-left)
 			fx.deps.Artifacts = &brokenBucket{fx, after}
 			_, err := fx.open(t, config).Handle(t.Context(), e)
-			handlertest.WantError(t, err, event.ActionRetry, event.ReasonStorage)
+			// E5 of the list of faults
+			handlertest.WantError(t, err, event.ActionDefer, event.ReasonStorage)
 			if !errors.Is(err, errBucket) {
 				t.Errorf("%s after %d: error = %v, want %v", mode, after, err, errBucket)
 			}

@@ -9,8 +9,6 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
-	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )
 
@@ -43,7 +41,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 		// The text can quote the request, with the token of a session in it.
 		return broker.Refused("AWS denies these credentials to publish to the %s (%s)", t.place(), broker.Quote(code))
 	case status == http.StatusTooManyRequests || strings.Contains(code, "Throttl"):
-		return handler.Retry(event.ReasonRateLimited, errors.New("AWS asks to slow down: "+broker.Quote(code)))
+		return broker.Throttled("AWS asks to slow down: %s", broker.Quote(code))
 	case status == http.StatusRequestEntityTooLarge || strings.Contains(text, "too long") || strings.Contains(text, "shorter than"):
 		return broker.TooLarge(message, "the %s accepts no message of this size: %s", t.place(), text)
 	default:

@@ -23,7 +23,7 @@ func ConnectionFailed(what string, err error) error {
 	case network.IsUnreachable():
 		reason = event.ReasonUnreachable
 	}
-	return handler.Retry(reason, fmt.Errorf("%s: %w", what, err))
+	return handler.Outage(reason, fmt.Errorf("%s: %w", what, err))
 }
 
 // Unacknowledged reports that ctx ended before the broker acknowledged the message. The broker may have stored it: the
@@ -34,12 +34,12 @@ func Unacknowledged(ctx context.Context, name string) error {
 
 // Refused reports that the broker rejects the credentials, or that they lack a permission.
 func Refused(format string, values ...any) error {
-	return handler.Retry(event.ReasonAuth, fmt.Errorf(format, values...))
+	return handler.Outage(event.ReasonAuth, fmt.Errorf(format, values...))
 }
 
 // Missing reports that the topic, queue or stream does not exist, and how to create it.
 func Missing(format string, values ...any) error {
-	return handler.Retry(event.ReasonOther, fmt.Errorf(format, values...))
+	return handler.Outage(event.ReasonOther, fmt.Errorf(format, values...))
 }
 
 // TooLarge reports that the broker never accepts a message of this size.
@@ -50,7 +50,17 @@ func TooLarge(message Message, format string, values ...any) error {
 
 // Failed reports that the broker responded and did not store the message.
 func Failed(format string, values ...any) error {
-	return handler.Retry(event.ReasonServerError, fmt.Errorf(format, values...))
+	return handler.Outage(event.ReasonServerError, fmt.Errorf(format, values...))
+}
+
+// Full reports that the queue or stream has no room for messages. A message that fits now and then does not change that.
+func Full(format string, values ...any) error {
+	return handler.OutageOfStep(event.ReasonServerError, fmt.Errorf(format, values...))
+}
+
+// Throttled reports that the broker asks to send fewer messages.
+func Throttled(format string, values ...any) error {
+	return handler.OutageOfStep(event.ReasonRateLimited, fmt.Errorf(format, values...))
 }
 
 // Quote returns a broker's text for an error: one line of bounded length.

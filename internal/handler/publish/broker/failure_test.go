@@ -14,6 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 )
 
+// E5 of the list of faults: what a broker does not accept for reasons of its own is deferred, whatever the time it takes.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -27,35 +28,37 @@ func TestFailures(t *testing.T) {
 	}{
 		{
 			name: "no connection", err: broker.ConnectionFailed("no", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
-			action: event.ActionRetry, reason: event.ReasonUnreachable, cause: syscall.ECONNREFUSED,
+			action: event.ActionDefer, reason: event.ReasonUnreachable, cause: syscall.ECONNREFUSED,
 		},
 		{
 			name: "unknown host", err: broker.ConnectionFailed("no", &net.DNSError{IsNotFound: true}),
-			action: event.ActionRetry, reason: event.ReasonUnreachable,
+			action: event.ActionDefer, reason: event.ReasonUnreachable,
 		},
 		{
 			name: "connection ended", err: broker.ConnectionFailed("no", errors.New("ended")),
-			action: event.ActionRetry, reason: event.ReasonServerError,
+			action: event.ActionDefer, reason: event.ReasonServerError,
 		},
 		{
 			name: "timeout of a socket", err: broker.ConnectionFailed("no", os.ErrDeadlineExceeded),
-			action: event.ActionRetry, reason: event.ReasonTimeout, cause: os.ErrDeadlineExceeded,
+			action: event.ActionDefer, reason: event.ReasonTimeout, cause: os.ErrDeadlineExceeded,
 		},
 		{
 			name: "timeout of a context", err: broker.ConnectionFailed("no", context.DeadlineExceeded),
-			action: event.ActionRetry, reason: event.ReasonTimeout, cause: context.DeadlineExceeded,
+			action: event.ActionDefer, reason: event.ReasonTimeout, cause: context.DeadlineExceeded,
 		},
 		{
 			name: "cancelled", err: broker.Unacknowledged(cancelled, "broker"),
-			action: event.ActionRetry, reason: event.ReasonServerError, cause: context.Canceled,
+			action: event.ActionDefer, reason: event.ReasonServerError, cause: context.Canceled,
 		},
-		{name: "credentials", err: broker.Refused("no %s", "user"), action: event.ActionRetry, reason: event.ReasonAuth},
-		{name: "topic", err: broker.Missing("no %s", "topic"), action: event.ActionRetry, reason: event.ReasonOther},
+		{name: "credentials", err: broker.Refused("no %s", "user"), action: event.ActionDefer, reason: event.ReasonAuth},
+		{name: "topic", err: broker.Missing("no %s", "topic"), action: event.ActionDefer, reason: event.ReasonOther},
 		{
 			name: "size", err: broker.TooLarge(broker.Message{Body: []byte("1234")}, "at most %d", 3),
 			action: event.ActionFail, reason: event.ReasonTooLarge,
 		},
-		{name: "response", err: broker.Failed("no"), action: event.ActionRetry, reason: event.ReasonServerError},
+		{name: "response", err: broker.Failed("no"), action: event.ActionDefer, reason: event.ReasonServerError},
+		{name: "full", err: broker.Full("no"), action: event.ActionDefer, reason: event.ReasonServerError},
+		{name: "throttled", err: broker.Throttled("no"), action: event.ActionDefer, reason: event.ReasonRateLimited},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -73,7 +73,7 @@ func closesWhileStalled(t *testing.T, subject Subject) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := made.Handle(ctx, Event(t, "stalled", "s3cret"))
-	_ = handlertest.WantError(t, err, event.ActionRetry, event.ReasonTimeout)
+	_ = handlertest.WantError(t, err, event.ActionDefer, event.ReasonTimeout)
 	begin := time.Now()
 	if err := made.Close(); err != nil {
 		t.Error(err)
@@ -176,8 +176,8 @@ func DownAtStart(t *testing.T, address string, start func(t *testing.T)) {
 	defer cancel()
 	_, err := made.Handle(ctx, e)
 	reasons := []event.Reason{event.ReasonUnreachable, event.ReasonTimeout}
-	if got := handler.Classify(err); got == nil || got.Action != event.ActionRetry || !slices.Contains(reasons, got.Reason) {
-		t.Errorf("error without a broker = %+v, want retry unreachable or retry timeout", got)
+	if got := handler.Classify(err); got == nil || got.Action != event.ActionDefer || !slices.Contains(reasons, got.Reason) {
+		t.Errorf("error without a broker = %+v, want defer unreachable or defer timeout", got)
 	}
 	if err := made.Check(ctx); err == nil {
 		t.Error("error of Check without a broker = nil, want one")
@@ -194,8 +194,8 @@ func Fails(t *testing.T, address string, reason event.Reason) {
 	defer cancel()
 	_, published := made.Handle(ctx, Event(t, "failing", "s3cret"))
 	for call, err := range map[string]error{"publish": published, "check": made.Check(ctx)} {
-		if got := handler.Classify(err); got == nil || got.Action != event.ActionRetry || got.Reason != reason {
-			t.Errorf("%s: error = %+v, want %s %s", call, got, event.ActionRetry, reason)
+		if got := handler.Classify(err); got == nil || got.Action != event.ActionDefer || got.Reason != reason {
+			t.Errorf("%s: error = %+v, want %s %s", call, got, event.ActionDefer, reason)
 		}
 		for ; err != nil; err = errors.Unwrap(err) {
 			if strings.Contains(err.Error(), Password) {

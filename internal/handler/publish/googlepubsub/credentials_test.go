@@ -91,7 +91,7 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("error = %v, published = %d, want none, 1", err, service.published)
 	}
 	service.permissions = `{}`
-	handlertest.WantError(t, made.Check(t.Context()), event.ActionRetry, event.ReasonAuth)
+	handlertest.WantError(t, made.Check(t.Context()), event.ActionDefer, event.ReasonAuth)
 }
 
 func TestNoToken(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 	"golang.org/x/oauth2"
 )
@@ -36,7 +34,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case http.StatusRequestEntityTooLarge:
 		return broker.TooLarge(message, "Google Pub/Sub accepts no message of this size")
 	case http.StatusTooManyRequests:
-		return handler.Retry(event.ReasonRateLimited, errors.New("the service of Google Pub/Sub asks to slow down"))
+		return broker.Throttled("the service of Google Pub/Sub asks to slow down")
 	default:
 		return broker.Failed("Google Pub/Sub did not store the message: status %d %w", response.code, response)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -40,7 +38,7 @@ func (t target) failure(ctx context.Context, message broker.Message, err error) 
 	case isAny(err, kerr.SaslAuthenticationFailed):
 		return connectFailure(ctx, err)
 	case isAny(err, kerr.ThrottlingQuotaExceeded):
-		return handler.Retry(event.ReasonRateLimited, err)
+		return broker.Throttled("Kafka asks to slow down: %w", err)
 	case answered:
 		return broker.Failed("Kafka did not store the message: %s", broker.Quote(answer.Error()))
 	default:

@@ -68,6 +68,6 @@ func TestFailures(t *testing.T) {
 		address := newCluster(t, seeded, reader, kfake.EnableACLs()).address()
 		address = strings.Replace(strings.Replace(address, "user:", "reader:", 1), "scram-sha-512", "plain", 1)
 		_, err := brokertest.NewHandler(t, address).Handle(t.Context(), brokertest.Event(t, "job", "s3cret"))
-		handlertest.WantError(t, err, event.ActionRetry, event.ReasonAuth)
+		handlertest.WantError(t, err, event.ActionDefer, event.ReasonAuth)
 	})
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,13 +50,18 @@ func (c *connection) failure(ctx context.Context, message broker.Message, err er
 	}
 }
 
+// codeStoreFailed is JSStreamStoreFailedF of the NATS server: the stream has reached a limit, or its disk has.
+const codeStoreFailed jetstream.ErrorCode = 10077
+
 // responseFailure classifies an error response of the stream.
 func (c *connection) responseFailure(message broker.Message, response *jetstream.APIError) error {
 	switch text := broker.Quote(response.Description); {
 	case response.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
 		return broker.TooLarge(message, "the NATS stream accepts no message of this size (max_msg_size)")
 	case response.Code == http.StatusTooManyRequests:
-		return handler.Retry(event.ReasonRateLimited, errors.New("the NATS stream asks to slow down: "+text))
+		return broker.Throttled("the NATS stream asks to slow down: %s", text)
+	case response.ErrorCode == codeStoreFailed:
+		return broker.Full("the NATS stream did not store the message: %s (code %d)", text, response.ErrorCode)
 	default:
 		return broker.Failed("the NATS stream did not store the message: %s (code %d)", text, response.ErrorCode)
 	}

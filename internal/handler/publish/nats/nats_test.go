@@ -93,7 +93,7 @@ func TestFailures(t *testing.T) {
 		running := newServer(t, user(&server.Permissions{Publish: &server.SubjectPermission{Allow: []string{"$JS.API.>"}}}))
 		running.addStream(t, jetstream.StreamConfig{})
 		_, err := brokertest.NewHandler(t, address(running.listen)).Handle(t.Context(), brokertest.Event(t, "job", "s3cret"))
-		handlertest.WantError(t, err, event.ActionRetry, event.ReasonAuth)
+		handlertest.WantError(t, err, event.ActionDefer, event.ReasonAuth)
 	})
 	t.Run("asking for the stream is not permitted", func(t *testing.T) {
 		t.Parallel()
@@ -114,7 +114,7 @@ func TestStreamRefuses(t *testing.T) {
 		reason event.Reason
 	}{
 		{name: "large messages", config: jetstream.StreamConfig{MaxMsgSize: 1000}, action: event.ActionFail, reason: event.ReasonTooLarge},
-		{name: "messages while it is full", config: jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew}, action: event.ActionRetry, reason: event.ReasonServerError},
+		{name: "messages while it is full", config: jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew}, action: event.ActionDefer, reason: event.ReasonServerError},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func (t target) failure(message broker.Message, err error) error {
 	case errors.Is(err, errReturned):
 		return broker.Missing("RabbitMQ has no queue for %s; bind one to it", t.place())
 	case errors.Is(err, errNack):
-		return broker.Failed("RabbitMQ did not store the message: %w; a queue may be full", err)
+		return broker.Full("RabbitMQ did not store the message: %w; a queue may be full", err)
 	case !replied || !reply.Server:
 		return broker.ConnectionFailed("the connection to RabbitMQ ended before the message was confirmed", err)
 	case reply.Code == amqp091.NotFound:

@@ -113,7 +113,7 @@ func TestBrokerRefuses(t *testing.T) {
 			for n := 0; n < 4 && err == nil; n++ { // a queue takes one or two more than it should
 				_, err = made.Handle(t.Context(), brokertest.Event(t, strings.Repeat("n", n+1), "s3cret"))
 			}
-			handlertest.WantError(t, err, event.ActionRetry, row.reason)
+			handlertest.WantError(t, err, event.ActionDefer, row.reason)
 		})
 	}
 }
