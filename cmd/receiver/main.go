@@ -48,7 +48,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newTargets(), newSubmit(), newJobs(),
+		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newRejections(), newTargets(), newSubmit(), newJobs(),
 		newMigrate(), newHealthcheck(), newVersion(),
 	)
 	root.SetHelpCommand(newHelp(root))

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -62,7 +63,7 @@ func printable(text string) string {
 	return text
 }
 
-// escapeControls replaces control characters by Go escape sequences such as \x1b. It keeps line feeds.
+// escapeControls replaces control characters and bytes that are not UTF-8 by Go escape sequences such as \x1b. It keeps line feeds.
 func escapeControls(text string) string {
 	return escape(text, func(r rune) string {
 		quoted := strconv.QuoteRuneToASCII(r)
@@ -70,13 +71,16 @@ func escapeControls(text string) string {
 	})
 }
 
-// escape replaces every rune that is not printable, except line feeds.
+// escape replaces every rune that is not printable, except line feeds, and every byte that is not UTF-8.
 func escape(text string, replace func(rune) string) string {
 	var escaped strings.Builder
-	for _, r := range text {
-		if r == '\n' || strconv.IsPrint(r) {
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&escaped, `\x%02x`, text[i])
+		case r == '\n' || strconv.IsPrint(r):
 			escaped.WriteRune(r)
-		} else {
+		default:
 			escaped.WriteString(replace(r))
 		}
 	}

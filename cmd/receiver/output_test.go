@@ -34,6 +34,28 @@ func TestCSVCell(t *testing.T) {
 	}
 }
 
+// The body of a rejected callback is anything: a file gets it byte for byte, and a terminal without control characters.
+func TestRejectionsBodyOutput(t *testing.T) {
+	t.Parallel()
+	const body = "job=\xff\x1b[2J\ufffd\r\n"
+	for _, row := range []struct {
+		name     string
+		terminal bool
+		want     string
+	}{
+		{name: "file", want: body},
+		{name: "terminal", terminal: true, want: `job=\xff\x1b[2J` + "\ufffd" + `\r` + "\n\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			if err := printBody(&out, []byte(body), row.terminal); err != nil || out.String() != row.want {
+				t.Errorf("printed %q, error %v, want %q", out.String(), err, row.want)
+			}
+		})
+	}
+}
+
 func TestOutputEscapesControls(t *testing.T) {
 	t.Parallel()
 	const hostile = "a\x1b[2J\u009b1m\u202eb\U000e0041c\n"

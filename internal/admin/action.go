@@ -52,6 +52,8 @@ const (
 	noticeSubmitted notice = "submitted"
 	noticeEnabled   notice = "enabled"
 	noticeDisabled  notice = "disabled"
+	noticeAccepted  notice = "accepted"
+	noticeDeleted   notice = "deleted"
 )
 
 // noticeText is the sentence for a notice; "" for an unknown one. It consists of fixed text and a number, whatever a link contains.
@@ -79,6 +81,12 @@ func noticeText(did notice, n string) string {
 		return "The target is enabled. Deferred steps run first."
 	case did == noticeDisabled:
 		return "The target is disabled. Its steps are deferred until it is enabled."
+	case did == noticeAccepted && count == 0:
+		return "The rejected callback is accepted. Its event was stored before."
+	case did == noticeAccepted:
+		return "The rejected callback is accepted as a new event."
+	case did == noticeDeleted:
+		return "The rejected callback is deleted."
 	default:
 		return ""
 	}

@@ -105,6 +105,8 @@ func storeFailure(err error) error {
 		return conflict("A bulk replay is already running. Wait until it ends.")
 	case errors.Is(err, workflow.ErrFinished):
 		return conflict("The event is not quarantined.")
+	case errors.Is(err, event.ErrBacklogFull):
+		return problem.Unavailable("Too many events are waiting.", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.Unavailable("The store did not answer in time.", err)
 	default:

@@ -120,9 +120,14 @@ func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, storeFailure(err))
 		return
 	}
+	writeBody(w, string(id)+".json", body)
+}
+
+// writeBody answers with the body of a callback as a file with a name.
+func writeBody(w http.ResponseWriter, name string, body []byte) {
 	setUntrustedHeaders(w.Header())
-	w.Header().Set("Content-Type", "application/octet-stream") // JSON of the sender, not checked
-	w.Header().Set("Content-Disposition", `attachment; filename="`+string(id)+`.json"`)
+	w.Header().Set("Content-Type", "application/octet-stream") // text of the sender, not checked
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // an attachment in a sandbox, with nosniff: no browser runs it
 }

@@ -77,19 +77,30 @@ func readTime(text string) (time.Time, error) {
 
 // readPage reads the cursor and the limit of a list.
 func readPage(values url.Values) (before event.ID, limit int, err error) {
-	limit = defaultLimit
-	if text := values.Get("limit"); text != "" {
-		limit, err = strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > maxLimit {
-			return "", 0, badRequest("The limit must be from 1 to " + strconv.Itoa(maxLimit) + ".")
-		}
+	if limit, err = readLimit(values); err != nil {
+		return "", 0, err
 	}
 	before = event.ID(values.Get("cursor"))
 	if before != "" && !isID(string(before)) {
-		return "", 0, badRequest("The cursor is invalid.")
+		return "", 0, invalidCursor()
 	}
 	return before, limit, nil
 }
+
+// readLimit reads the limit of a list.
+func readLimit(values url.Values) (int, error) {
+	text := values.Get("limit")
+	if text == "" {
+		return defaultLimit, nil
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > maxLimit {
+		return 0, badRequest("The limit must be from 1 to " + strconv.Itoa(maxLimit) + ".")
+	}
+	return limit, nil
+}
+
+func invalidCursor() error { return badRequest("The cursor is invalid.") }
 
 // isID reports whether a text can be the id of an event.
 func isID(text string) bool {

@@ -1,65 +1,204 @@
 package admin
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
+	"github.com/go-chi/chi/v5"
+	"github.com/rs/zerolog"
 )
 
 // maxShownRejection bounds how much of a rejected body is shown, in bytes.
 const maxShownRejection = 4 << 10
 
-// rejection is a rejected callback. Its body is shown only if it can be redacted, which needs JSON.
-type rejection struct {
-	Received time.Time           `json:"received_at"`
-	Code     event.RejectionCode `json:"code"`
-	Detail   string              `json:"detail"`
-	Faults   []event.Fault       `json:"faults,omitempty"` // all errors of a body that is JSON but not an event
-	Bytes    int                 `json:"bytes"`
-	Body     string              `json:"body,omitempty"` // the redacted beginning
-	Cut      bool                `json:"cut,omitempty"`  // the body is longer
+// Rejection is a rejected callback. The beginning of its body is shown only if it can be redacted, which needs JSON.
+type Rejection struct {
+	ID        int64               `json:"id"`
+	Received  time.Time           `json:"received_at"`
+	Code      event.RejectionCode `json:"code"`
+	Detail    string              `json:"detail"`
+	Faults    []event.Fault       `json:"faults,omitempty"`     // all errors of a body that is JSON but not an event
+	Job       string              `json:"job,omitempty"`        // of the event; "" if a person must pass it to accept
+	ResultURL string              `json:"result_url,omitempty"` // of the event, redacted; "" if the body has none that can be read
+	Bytes     int                 `json:"bytes"`
+	Body      string              `json:"body,omitempty"` // the redacted beginning
+	Cut       bool                `json:"cut,omitempty"`  // the body is longer
 }
 
-func (a *Admin) rejections(ctx context.Context, limit int) ([]rejection, error) {
-	found, err := a.deps.Inbox.Rejections(ctx, limit)
+// rejectionList is a page of the list; Cursor asks for the next.
+type rejectionList struct {
+	Rejections []Rejection `json:"rejections"`
+	Cursor     string      `json:"cursor,omitempty"` // none at the end
+}
+
+// rejections reads the page of the list that a request asks for.
+func (a *Admin) rejections(r *http.Request) (list rejectionList, err error) {
+	limit, err := readLimit(r.URL.Query())
 	if err != nil {
-		return nil, storeFailure(err)
+		return list, err
 	}
-	shown := make([]rejection, 0, len(found))
-	for _, r := range found {
-		one := rejection{Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
-		_, err := event.Decode(r.Body)
-		if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
-			one.Faults = invalid.Faults
+	var before int64
+	if text := r.URL.Query().Get("cursor"); text != "" {
+		if before, err = strconv.ParseInt(text, 10, 64); err != nil || before < 1 {
+			return list, invalidCursor()
 		}
-		if redacted, err := event.Redact(r.Body); err == nil {
-			one.Body, one.Cut = sanitize.Clip(string(redacted), maxShownRejection), len(redacted) > maxShownRejection
-		}
-		shown = append(shown, one)
 	}
-	return shown, nil
+	found, err := a.deps.Inbox.Rejections(r.Context(), before, limit+1)
+	if err != nil {
+		return list, storeFailure(err)
+	}
+	if len(found) > limit {
+		found = found[:limit]
+		list.Cursor = strconv.FormatInt(found[limit-1].ID, 10)
+	}
+	list.Rejections = make([]Rejection, 0, len(found))
+	for _, one := range found {
+		list.Rejections = append(list.Rejections, describeRejection(one))
+	}
+	return list, nil
+}
+
+func describeRejection(r event.Rejection) Rejection {
+	shown := Rejection{ID: r.ID, Received: r.Received, Code: r.Code, Detail: r.Detail, Bytes: len(r.Body)}
+	_, err := event.Decode(r.Body)
+	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
+		shown.Faults = invalid.Faults
+	}
+	job, resultURL := r.Members()
+	shown.Job, shown.ResultURL = job, event.RedactURL(resultURL)
+	if redacted, err := event.Redact(r.Body); err == nil {
+		shown.Body, shown.Cut = sanitize.Clip(string(redacted), maxShownRejection), len(redacted) > maxShownRejection
+	}
+	return shown
 }
 
 // listRejections answers GET /api/v1/rejections.
 func (a *Admin) listRejections(w http.ResponseWriter, r *http.Request) {
-	_, limit, err := readPage(r.URL.Query())
-	if err != nil {
-		problem.Write(w, r, err)
-		return
-	}
-	found, err := a.rejections(r.Context(), limit)
-	reply(w, r, http.StatusOK, struct {
-		Rejections []rejection `json:"rejections"`
-	}{found}, err)
+	found, err := a.rejections(r)
+	reply(w, r, http.StatusOK, found, err)
+}
+
+// rejectedPage is the body of the page with the rejected callbacks.
+type rejectedPage struct {
+	rejectionList
+	Newer bool // this is not the first part
 }
 
 // showRejected answers GET /rejected.
 func (a *Admin) showRejected(w http.ResponseWriter, r *http.Request) {
-	found, err := a.rejections(r.Context(), maxLimit)
-	a.show(w, r, "rejected", view{Title: "Rejected", Section: "rejected", Live: true, Body: found}, err)
+	found, err := a.rejections(r)
+	body := rejectedPage{rejectionList: found, Newer: r.URL.Query().Get("cursor") != ""}
+	a.show(w, r, "rejected", view{Title: "Rejected", Section: "rejected", Live: !body.Newer, Body: body}, err)
+}
+
+// showRejectionBody answers GET /api/v1/rejections/{id}/body.
+func (a *Admin) showRejectionBody(w http.ResponseWriter, r *http.Request) {
+	found, err := a.rejection(r)
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	writeBody(w, "rejection-"+strconv.FormatInt(found.ID, 10)+".bin", found.Body)
+}
+
+// acceptRejection answers POST rejections/{id}/accept. job and result_url replace what is in the body.
+func (a *Admin) acceptRejection(_ http.ResponseWriter, r *http.Request) (result, error) {
+	id, err := rejectionID(r)
+	if err != nil {
+		return result{}, err
+	}
+	members, err := readMembers(r)
+	if err != nil {
+		return result{}, err
+	}
+	receipt, err := a.deps.Inbox.AcceptRejection(r.Context(), id, members.Job, members.ResultURL)
+	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
+		err = &problem.Error{
+			Code: problem.CodeInvalid, Detail: "The event would not be valid. Pass job, and result_url if the body has none.",
+			Faults: invalid.Faults, Err: err,
+		}
+	}
+	if err != nil {
+		return result{}, err
+	}
+	status, count := "accepted", 1
+	if receipt.Duplicate {
+		status, count = "duplicate", 0
+	}
+	a.logRejection(r, id).Str("event", string(receipt.ID)).Str("status", status).Msg("rejection accepted")
+	body := struct {
+		ID     int64    `json:"id"`
+		Event  event.ID `json:"event"` // for a duplicate, of the first
+		Status string   `json:"status"`
+	}{id, receipt.ID, status}
+	return result{body: body, page: "/rejected", notice: noticeAccepted, count: count}, nil
+}
+
+// deleteRejection answers POST rejections/{id}/delete.
+func (a *Admin) deleteRejection(_ http.ResponseWriter, r *http.Request) (result, error) {
+	found, err := a.rejection(r)
+	if err == nil {
+		err = a.deps.Inbox.DeleteRejection(r.Context(), found.ID)
+	}
+	if err != nil {
+		return result{}, err
+	}
+	a.logRejection(r, found.ID).Int("bytes", len(found.Body)).Msg("rejection deleted")
+	body := struct {
+		ID int64 `json:"id"`
+	}{found.ID}
+	return result{body: body, page: "/rejected", notice: noticeDeleted, count: 1}, nil
+}
+
+// logRejection begins a log line about an action on a rejection, with the client IP.
+func (a *Admin) logRejection(r *http.Request, id int64) *zerolog.Event {
+	return a.deps.Log.Info().Int64("rejection", id).Stringer("client", problem.RequestInfoFrom(r.Context()).Client)
+}
+
+// acceptedMembers are the members that a person passes for an event.
+type acceptedMembers struct {
+	Job       string `json:"job"`
+	ResultURL string `json:"result_url"`
+}
+
+// readMembers reads them from a request: optional JSON from a client of the API, the fields of a form from a page.
+func readMembers(r *http.Request) (m acceptedMembers, err error) {
+	if !isAPI(r) {
+		if err := r.ParseForm(); err != nil {
+			return m, unreadableForm()
+		}
+		return acceptedMembers{Job: r.PostForm.Get("job"), ResultURL: r.PostForm.Get("result_url")}, nil
+	}
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
+		return m, badRequest(`The body must be empty or JSON: {"job": "...", "result_url": "..."}.`)
+	}
+	return m, nil
+}
+
+// rejection loads the rejection in the path of a request.
+func (a *Admin) rejection(r *http.Request) (event.Rejection, error) {
+	id, err := rejectionID(r)
+	if err != nil {
+		return event.Rejection{}, err
+	}
+	found, err := a.deps.Inbox.Rejection(r.Context(), id)
+	return found, storeFailure(err)
+}
+
+// rejectionID is the id of the rejection in the path of a request.
+func rejectionID(r *http.Request) (int64, error) {
+	id, err := strconv.ParseInt(chi.URLParam(r, "id"), 10, 64)
+	if err != nil {
+		return 0, &problem.Error{Code: problem.CodeNotFound, Detail: "Rejection not found.", Err: err}
+	}
+	return id, nil
 }

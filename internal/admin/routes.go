@@ -56,6 +56,7 @@ func (a *Admin) apiRoutes() []route {
 		{method: get, pattern: "/api/v1/stats", handler: a.showStats},
 		{method: get, pattern: "/api/v1/stream", handler: a.stream, timeout: noTimeout},
 		{method: get, pattern: "/api/v1/rejections", handler: a.listRejections},
+		{method: get, pattern: "/api/v1/rejections/{id}/body", handler: a.showRejectionBody},
 		{method: get, pattern: "/api/v1/targets", handler: a.listTargets},
 		{method: get, pattern: "/openapi.yaml", handler: a.showSpecification},
 		{method: get, pattern: "/metrics", handler: a.showMetrics},
@@ -78,6 +79,8 @@ func (a *Admin) actionRoutes() (routes []route) {
 	add("/replays", a.replayMany, route{})
 	add("/quarantine/verify", a.verifyAll, route{timeout: noTimeout})
 	add("/quarantine/release", a.releaseAll, route{timeout: noTimeout})
+	add("/rejections/{id}/accept", a.acceptRejection, route{})
+	add("/rejections/{id}/delete", a.deleteRejection, route{})
 	add("/targets/{name}/enable", a.enableTarget, route{})
 	add("/targets/{name}/disable", a.disableTarget, route{})
 	add("/jobs", a.submitJob, route{timeout: noTimeout, maxBody: maxSubmissionBytes})

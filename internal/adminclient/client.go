@@ -196,10 +196,17 @@ func (c *Client) send(request *http.Request) (response, error) {
 	return response{code: received.StatusCode, status: received.Status, header: received.Header, content: content}, nil
 }
 
-// decode reads the body of a good response into result. An error response is an *InputError or a *StatusError.
+// decode reads the body of a good response into result: unchanged into a *[]byte, else as JSON. An error response is an *InputError or a *StatusError.
 func (c *Client) decode(r response, result any) error {
 	if r.code >= http.StatusMultipleChoices {
 		return statusError(r)
+	}
+	if raw, ok := result.(*[]byte); ok {
+		if len(r.content) == maxResponseBytes {
+			return fmt.Errorf("the response of %s is longer than %d bytes", c.base.Host, maxResponseBytes-1)
+		}
+		*raw = r.content
+		return nil
 	}
 	if err := json.Unmarshal(r.content, result); err != nil {
 		return fmt.Errorf("the response of %s is not that of a receiver's admin API", c.base.Host)

@@ -37,6 +37,8 @@ type (
 	Job = jobs.Job
 	// Target is a step that can be disabled.
 	Target = admin.Target
+	// Rejection is a rejected callback.
+	Rejection = admin.Rejection
 )
 
 // ListEvents calls yield with at most limit events, newest first, until it returns an error.
@@ -250,3 +252,47 @@ func (c *Client) TrackJobs(ctx context.Context, jobs []string) ([]Job, error) {
 	}
 	return tracked, nil
 }
+
+// ListRejections calls yield with at most limit rejected callbacks, newest first.
+func (c *Client) ListRejections(ctx context.Context, limit int, yield func(Rejection) error) error {
+	return list(ctx, url.Values{}, limit, yield, func(query url.Values) ([]Rejection, string, error) {
+		var page struct {
+			Rejections []Rejection
+			Cursor     string
+		}
+		err := c.get(ctx, "/rejections", query, &page)
+		return page.Rejections, page.Cursor, err
+	})
+}
+
+// RejectionBody returns the body of a rejected callback byte for byte.
+func (c *Client) RejectionBody(ctx context.Context, id string) (body []byte, err error) {
+	err = c.get(ctx, rejectionPath(id, "body"), nil, &body)
+	return body, err
+}
+
+// AcceptedRejection is the result of accepting a rejected callback.
+type AcceptedRejection struct {
+	ID     int64    `json:"id"`
+	Event  event.ID `json:"event"`
+	Status string   `json:"status"` // accepted or duplicate
+}
+
+// AcceptRejection stores a rejected callback as an event. job and resultURL replace what is in its body, unless they are empty.
+func (c *Client) AcceptRejection(ctx context.Context, id, job, resultURL string) (result AcceptedRejection, err error) {
+	err = c.post(ctx, rejectionPath(id, "accept"), nil, map[string]string{"job": job, "result_url": resultURL}, &result)
+	return result, err
+}
+
+// DeletedRejection is the result of deleting a rejected callback.
+type DeletedRejection struct {
+	ID int64 `json:"id"`
+}
+
+// DeleteRejection deletes a rejected callback.
+func (c *Client) DeleteRejection(ctx context.Context, id string) (result DeletedRejection, err error) {
+	err = c.post(ctx, rejectionPath(id, "delete"), nil, nil, &result)
+	return result, err
+}
+
+func rejectionPath(id, part string) string { return "/rejections/" + url.PathEscape(id) + "/" + part }

@@ -3,7 +3,9 @@ package event
 import (
 	"cmp"
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Rejection is the body of an authenticated callback that was not accepted. A bounded number is kept.
@@ -46,6 +48,21 @@ func (r Rejection) Event(job, resultURL string) (Event, error) {
 	}
 	e.Received, e.Origin = r.Received, OriginRejection
 	return e, nil
+}
+
+// Members returns the job and the result URL of Event if a person passes neither; "" for one that has no valid value in the body.
+func (r Rejection) Members() (job, resultURL string) {
+	if e, err := Decode(r.Body); err == nil {
+		return e.Job, e.ResultURL
+	}
+	job, resultURL = readMembers(r.Body)
+	if len(job) > MaxJobBytes || strings.ContainsFunc(job, unicode.IsControl) {
+		job = ""
+	}
+	if len(resultURL) > MaxURLBytes {
+		resultURL = ""
+	}
+	return job, resultURL
 }
 
 // readMembers returns job and result_url of a body that Decode refuses, as far as it can be read; "" for a value that occurs twice

@@ -252,7 +252,7 @@ func TestRejections(t *testing.T) {
 					s.stop(t) // the limits hold over restarts
 					s = open(t, place, config)
 				}
-				kept, err := s.Rejections(t.Context(), 100)
+				kept, err := s.Rejections(t.Context(), 0, 100)
 				if err != nil || len(kept) != len(row.kept) {
 					t.Fatalf("Rejections = %d, error %v; want %d, nil", len(kept), err, len(row.kept))
 				}
@@ -559,7 +559,7 @@ func TestAcceptRejection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rejections, err := s.Rejections(t.Context(), 1)
+			rejections, err := s.Rejections(t.Context(), 0, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

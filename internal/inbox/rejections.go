@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -19,9 +20,12 @@ func scanRejection(row interface{ Scan(into ...any) error }) (r event.Rejection,
 	return r, err
 }
 
-// Rejections returns the stored rejections, newest first, at most limit.
-func (i *Inbox) Rejections(ctx context.Context, limit int) ([]event.Rejection, error) {
-	rows, err := i.database.Reader.QueryContext(ctx, selectRejection+"ORDER BY seq DESC LIMIT $1", limit)
+// Rejections returns the stored rejections, newest first, at most limit. If before is not 0, only those with a smaller ID.
+func (i *Inbox) Rejections(ctx context.Context, before int64, limit int) ([]event.Rejection, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	rows, err := i.database.Reader.QueryContext(ctx, selectRejection+"WHERE seq < $1 ORDER BY seq DESC LIMIT $2", before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: rejections: %w", err)
 	}
