@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/config"
@@ -97,8 +100,32 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 	a.cleanups.addClose("handler "+step.Name, func() error { return handler.Close(made) })
 	if artifacts, ok := made.(handler.Artifacts); ok {
 		a.artifacts[step.Name] = artifacts
+		err = a.checkBucket(ctx, step.Name, made)
 	}
-	return made, nil
+	return made, err
+}
+
+// bucketCheckTimeout is how long a start waits for the service of a bucket.
+const bucketCheckTimeout = 5 * time.Second
+
+// checkBucket refuses a bucket in which objects overwrite each other. Anything else may pass, and so is only a warning.
+func (a *App) checkBucket(ctx context.Context, step string, made handler.Handler) error {
+	checker, ok := made.(interface {
+		Check(ctx context.Context) error
+	})
+	if !ok {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, bucketCheckTimeout)
+	defer cancel()
+	err := checker.Check(limited)
+	switch {
+	case errors.Is(err, blobstore.ErrOverwrites):
+		return fmt.Errorf("app: handler %s: %w", step, err)
+	case err != nil:
+		a.log.Warn().Err(err).Str("handler", step).Msg("bucket check failed, continuing without it")
+	}
+	return nil
 }
 
 // artifactStores open stored files, by the name of the step that stored them.

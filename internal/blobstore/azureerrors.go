@@ -43,12 +43,12 @@ func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
 	case bloberror.InvalidResourceName:
 		return fmt.Errorf("%w: %w", ErrKey, failed)
 	}
-	switch answer.StatusCode {
-	case http.StatusPreconditionFailed:
+	switch {
+	case isConditionFailed(answer.StatusCode):
 		return errTaken
-	case http.StatusNotFound:
+	case answer.StatusCode == http.StatusNotFound:
 		return ErrNotFound
-	case http.StatusInsufficientStorage:
+	case answer.StatusCode == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %w", ErrFull, failed)
 	}
 	return failed

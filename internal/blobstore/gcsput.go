@@ -71,7 +71,7 @@ func orBinary(mediaType string) string {
 func (s *gcsService) explainCreate(err error) error {
 	refused, ok := errors.AsType[*gcsError](err)
 	switch {
-	case ok && refused.status == http.StatusPreconditionFailed:
+	case ok && isConditionFailed(refused.status):
 		return errTaken
 	case ok && refused.status == http.StatusConflict:
 		return errBusy

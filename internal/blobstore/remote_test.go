@@ -297,3 +297,55 @@ func TestObjectStoresNeedASpoolFolder(t *testing.T) {
 		t.Errorf("opened %v: %v", bucket, err)
 	}
 }
+
+// TestNotModifiedMeansTaken is row C11: services answer 304 for a key that exists.
+func TestNotModifiedMeansTaken(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, address string) {
+		t.Helper()
+		bucket := openRemote(t, behind(t, address, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if isUpload(r) {
+				w = &notModified{ResponseWriter: w}
+			}
+			next.ServeHTTP(w, r)
+		}))
+		for name, row := range map[string]struct {
+			content string
+			want    error
+		}{
+			"C11: 304 for the same content":          {content: "content"},
+			"C11: 304 for a key with other contents": {content: "other", want: blobstore.ErrConflict},
+		} {
+			if err := put(t, bucket, "c11/key", "content"); err != nil {
+				t.Fatalf("%s: put the first: %v", name, err)
+			}
+			if err := put(t, bucket, "c11/key", row.content); !errors.Is(err, row.want) {
+				t.Errorf("%s: error = %v, want %v", name, err, row.want)
+			}
+		}
+		if err := bucket.Check(t.Context()); err != nil {
+			t.Errorf("Check() = %v, want nil", err)
+		}
+	})
+}
+
+// notModified answers 304, without a body, instead of what refuses a condition.
+type notModified struct {
+	http.ResponseWriter
+	changed bool
+}
+
+func (n *notModified) WriteHeader(status int) {
+	if n.changed = status == http.StatusPreconditionFailed || status == http.StatusConflict; n.changed {
+		n.Header().Del("Content-Length")
+		status = http.StatusNotModified
+	}
+	n.ResponseWriter.WriteHeader(status)
+}
+
+func (n *notModified) Write(piece []byte) (int, error) {
+	if n.changed {
+		return len(piece), nil
+	}
+	return n.ResponseWriter.Write(piece)
+}

@@ -21,8 +21,8 @@ const (
 	checkRefused = "This object has overwritten another: the service does not keep the condition If-None-Match.\n"
 )
 
-// errOverwrites says that nothing in the bucket would be safe.
-var errOverwrites = errors.New("the service lets one object overwrite another: it ignores the condition of a write " +
+// ErrOverwrites means that the service lets one object overwrite another: nothing in the bucket would be safe.
+var ErrOverwrites = errors.New("the service lets one object overwrite another: it ignores the condition of a write " +
 	"(If-None-Match, or a generation or ETag), which is needed here")
 
 // Check stores a small object, unless an earlier Check did, sees that no other
@@ -48,7 +48,7 @@ func (b *remoteBucket) try(ctx context.Context, name string) error {
 	}
 	err = b.create(ctx, name, textOf(checkRefused))
 	if err == nil {
-		return errOverwrites
+		return ErrOverwrites
 	}
 	if !isRefused(err) {
 		return fmt.Errorf("an object cannot be protected from being overwritten: %w", err)

@@ -1,6 +1,7 @@
 package blobstore_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,7 +39,7 @@ func TestCheckFindsAServiceThatOverwrites(t *testing.T) {
 		next.ServeHTTP(w, r)
 	}))
 	for range 2 {
-		if err := bucket.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "overwrite") {
+		if err := bucket.Check(t.Context()); !errors.Is(err, blobstore.ErrOverwrites) || !strings.Contains(err.Error(), "overwrite") {
 			t.Errorf("check: %v", err)
 		}
 	}

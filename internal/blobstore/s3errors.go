@@ -38,7 +38,7 @@ func (s *s3Service) explainAnswer(answer minio.ErrorResponse) error {
 	}
 	failed := fmt.Errorf("%s answered %d %s: %s", s.name, answer.StatusCode, quoted(answer.Code), quoted(answer.Message))
 	switch {
-	case answer.StatusCode == http.StatusPreconditionFailed:
+	case isConditionFailed(answer.StatusCode):
 		return errTaken
 	case answer.StatusCode == http.StatusNotFound:
 		return ErrNotFound
@@ -66,4 +66,10 @@ func keyCodes() []string {
 		"KeyTooLongError", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
 		"ObjectParentIsFile", "ExistingObjectIsDirectory",
 	}
+}
+
+// isConditionFailed reports whether a status says that a condition of a request is not met. Some services answer If-None-Match
+// as if it were that of a read.
+func isConditionFailed(status int) bool {
+	return status == http.StatusPreconditionFailed || status == http.StatusNotModified
 }
