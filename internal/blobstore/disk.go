@@ -4,29 +4,50 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// disk is a folder whose names cannot lead outside of it. Tests replace the two calls that durability depends on.
+// disk is a folder whose names cannot lead outside of it. Tests replace the calls that durability depends on.
 type disk struct {
 	*os.Root
-	link func(oldname, newname string) error // adds a second name to a file, unless it is taken
-	sync func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
+	link   func(oldname, newname string) error // adds a second name to a file, unless it is taken
+	rename func(oldname, newname string) error // moves a file to another name, unless it is taken
+	sync   func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
+
+	warn   func(error) // nil for no warnings
+	warned sync.Once
 }
 
 func newDisk(root *os.Root) *disk {
-	return &disk{Root: root, link: root.Link, sync: (*os.File).Sync}
+	rename := func(oldname, newname string) error { return renameNoReplace(root, oldname, newname) }
+	return &disk{Root: root, link: root.Link, rename: rename, sync: (*os.File).Sync}
 }
 
-// syncFolder makes the names in a folder durable.
+// syncFolder makes the names in a folder durable. A file system that cannot do this is warned of once.
 func (d *disk) syncFolder(name string) error {
 	folder, err := d.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.sync(folder), folder.Close())
+	err = d.sync(folder)
+	if lacksFolderSync(err) {
+		refused := err
+		d.warned.Do(func() {
+			if d.warn != nil {
+				d.warn(refused)
+			}
+		})
+		err = nil
+	}
+	return errors.Join(err, folder.Close())
+}
+
+// lacksFolderSync reports whether a file system refuses to sync folders at all.
+func lacksFolderSync(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
 // OpenFile is that of the root.

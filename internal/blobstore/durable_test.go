@@ -117,3 +117,71 @@ func TestPutFailsUntilTheNameIsSafe(t *testing.T) {
 		})
 	}
 }
+
+func TestFolderThatCannotBeSynced(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		fault    error
+		want     error
+		warnings int
+	}{
+		"C7: EINVAL":           {fault: syscall.EINVAL, warnings: 1},
+		"C7: ENOTSUP":          {fault: syscall.ENOTSUP, warnings: 1},
+		"C7: EIO never passed": {fault: syscall.EIO, want: syscall.EIO},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			warnings := 0
+			bucket := openBucketWith(t, t.TempDir(), blobstore.WithWarnings(func(err error) {
+				warnings++
+				if !errors.Is(err, row.fault) {
+					t.Errorf("warning = %v, want %v", err, row.fault)
+				}
+			}))
+			failOn(bucket, "/a", row.fault)
+			for _, key := range []string{"a/1", "a/2"} {
+				if err := put(t, bucket, key, "content"); !errors.Is(err, row.want) {
+					t.Errorf("Put(%s) error = %v, want %v", key, err, row.want)
+				}
+			}
+			if warnings != row.warnings {
+				t.Errorf("warnings = %d, want %d", warnings, row.warnings)
+			}
+		})
+	}
+}
+
+// The content of a file must be synced, whatever the file system says of folders.
+func TestFileThatCannotBeSynced(t *testing.T) {
+	t.Parallel()
+	bucket := openBucket(t, t.TempDir())
+	blobstore.Watch(bucket, func(call, name string) error {
+		if call == "sync" && strings.Contains(name, ".spool/") {
+			return syscall.EINVAL
+		}
+		return nil
+	})
+	if err := put(t, bucket, "key", "content"); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("Put() error = %v, want %v", err, syscall.EINVAL)
+	}
+}
+
+// C7: a check fails where a store would.
+func TestCheckDoesWhatAStoreDoes(t *testing.T) {
+	t.Parallel()
+	for _, call := range []string{"sync", "link"} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			bucket := openBucket(t, t.TempDir())
+			blobstore.Watch(bucket, func(made, _ string) error {
+				if made == call {
+					return syscall.EIO
+				}
+				return nil
+			})
+			if err := bucket.Check(t.Context()); !errors.Is(err, syscall.EIO) {
+				t.Errorf("Check() error = %v, want %v", err, syscall.EIO)
+			}
+		})
+	}
+}

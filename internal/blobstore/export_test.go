@@ -49,6 +49,14 @@ func WithoutLinks(bucket Bucket) Bucket {
 	return bucket
 }
 
+// WithoutRenames is WithoutLinks on a file system that has no rename either that replaces nothing.
+func WithoutRenames(bucket Bucket) Bucket {
+	bucket.(*fileBucket).disk.rename = func(oldname, newname string) error {
+		return &os.LinkError{Op: "renameat2", Old: oldname, New: newname, Err: syscall.EINVAL}
+	}
+	return WithoutLinks(bucket)
+}
+
 // Watch lets a test see what a file bucket syncs and links, by absolute path,
 // before it is done; an error from before is given instead.
 func Watch(bucket Bucket, before func(call, name string) error) {

@@ -33,12 +33,13 @@ type fileBucket struct {
 	spools  *spools
 }
 
-func openFileBucket(ctx context.Context, folder string) (Bucket, error) {
+func openFileBucket(ctx context.Context, folder string, warn func(error)) (Bucket, error) {
 	root, err := makeRoot(folder)
 	if err != nil {
 		return nil, failure("open the bucket's folder", err)
 	}
 	disk := newDisk(root)
+	disk.warn = warn
 	spools, err := openSpools(ctx, disk)
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
@@ -91,7 +92,7 @@ func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := b.name(spool.name, key)
+	err := b.name(ctx, spool.name, key)
 	if errors.Is(err, fs.ErrExist) {
 		err = b.confirm(ctx, key, spool)
 	}
@@ -102,10 +103,13 @@ func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error 
 }
 
 // name renames the spooled file to its key, and never replaces what has that name.
-func (b *fileBucket) name(spooled, key string) error {
+func (b *fileBucket) name(ctx context.Context, spooled, key string) error {
 	err := b.disk.link(spooled, key)
 	if lacksLinks(err) {
-		err = renameNoReplace(b.disk.Root, spooled, key)
+		err = b.disk.rename(spooled, key)
+		if lacksNoReplace(err) {
+			err = renameLocked(ctx, b.disk, spooled, key)
+		}
 	}
 	return b.disk.full(err)
 }
@@ -113,6 +117,30 @@ func (b *fileBucket) name(spooled, key string) error {
 // lacksLinks says that the file system knows no hard links.
 func lacksLinks(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
+}
+
+// lacksNoReplace reports whether the file system knows no rename that replaces nothing.
+func lacksNoReplace(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
+}
+
+// renameLocked is the last resort: a lock keeps every other receiver from taking the key between the look and the rename. An
+// empty file that claims the key would do so too, but a crash would leave it there as an object. Another program can still
+// lose a file that it creates under the key in between.
+func renameLocked(ctx context.Context, disk *disk, spooled, key string) error {
+	guard, err := lockAll(ctx, disk)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = guard.Unlock() }()
+	_, err = disk.Lstat(key)
+	if err == nil {
+		return fs.ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return disk.Rename(spooled, key)
 }
 
 // confirm checks that the key holds what the spool holds, and syncs that: its
@@ -177,13 +205,27 @@ func (b *fileBucket) SignedURL(context.Context, string, time.Duration) (string, 
 	return "", fmt.Errorf("%w: a folder has no links", ErrUnsupported)
 }
 
-// Check returns an error unless files can be stored in the folder.
+// Check stores a file as Put does, but under a name among the spools, and removes it.
 func (b *fileBucket) Check(ctx context.Context) error {
 	spool, err := b.Spool(ctx)
 	if err != nil {
 		return err
 	}
-	return spool.Close()
+	stored := spool.name + "-check"
+	_, err = io.WriteString(spool, checkKept)
+	if err == nil {
+		err = spool.sync()
+	}
+	if err == nil {
+		err = b.name(ctx, spool.name, stored)
+	}
+	if err == nil {
+		err = errors.Join(b.disk.syncFolder(path.Dir(stored)), b.disk.Remove(stored))
+	}
+	if err != nil {
+		err = failure("check the bucket's folder", err)
+	}
+	return errors.Join(err, spool.Close())
 }
 
 // Close removes the spools that were not closed.

@@ -28,9 +28,19 @@ func TestFileBucketWithoutHardLinks(t *testing.T) {
 	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutLinks(openBucket(t, t.TempDir())) })
 }
 
+// C7: neither hard links nor RENAME_NOREPLACE.
+func TestFileBucketWithoutHardLinksAndRenames(t *testing.T) {
+	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutRenames(openBucket(t, t.TempDir())) })
+}
+
 func openBucket(t *testing.T, folder string) blobstore.Bucket {
 	t.Helper()
-	bucket, err := blobstore.Open(t.Context(), fileURL(t, folder))
+	return openBucketWith(t, folder)
+}
+
+func openBucketWith(t *testing.T, folder string, options ...blobstore.Option) blobstore.Bucket {
+	t.Helper()
+	bucket, err := blobstore.Open(t.Context(), fileURL(t, folder), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

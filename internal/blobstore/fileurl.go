@@ -16,8 +16,8 @@ func fileURL(absolute string) string {
 // fileFolder is the absolute path of a folder that is a bucket.
 type fileFolder string
 
-func (f fileFolder) open(ctx context.Context, _ options) (Bucket, error) {
-	return openFileBucket(ctx, string(f))
+func (f fileFolder) open(ctx context.Context, chosen options) (Bucket, error) {
+	return openFileBucket(ctx, string(f), chosen.warn)
 }
 
 // parseFile returns the folder that a file URL names. The host is empty or

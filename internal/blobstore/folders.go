@@ -104,11 +104,11 @@ func makeBelow(existing, folder string) error {
 	return newFolders(newDisk(root)).makeAbove(context.Background(), inside)
 }
 
-// SyncFolder makes the names in a folder durable.
+// SyncFolder makes the names in a folder durable, if its file system can do that.
 func SyncFolder(path string) error {
-	folder, err := os.Open(path)
+	root, err := os.OpenRoot(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return errors.Join(newDisk(root).syncFolder("."), root.Close())
 }

@@ -68,6 +68,13 @@ type options struct {
 	spoolFolder string         // "" if none was given
 	roots       *x509.CertPool // certificate authorities; nil for the system's
 	limits      limits
+	warn        func(error) // nil for no warnings
+}
+
+// WithWarnings sets what is called once if the file system of a bucket refuses to sync folders: a crash of the machine can
+// then lose the names of objects.
+func WithWarnings(warn func(error)) Option {
+	return func(o *options) { o.warn = warn }
 }
 
 // WithSpoolFolder sets the local folder for content on its way to an object store. It is created if it is missing. Several

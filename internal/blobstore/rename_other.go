@@ -9,5 +9,5 @@ import (
 
 // renameNoReplace has no portable way: elsewhere a rename replaces what is there.
 func renameNoReplace(*os.Root, string, string) error {
-	return errors.New("the file system has no hard links")
+	return errors.ErrUnsupported
 }

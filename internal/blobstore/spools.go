@@ -137,7 +137,7 @@ func (s *spools) spool() (*Spool, error) {
 // own says whether the spool was made here.
 func (s *spools) own(spool *Spool) error {
 	if spool.disk != s.disk {
-		return errors.New("blobstore: the spool belongs to another bucket")
+		return errors.New("blobstore: the spool belongs to another bucket, or to a folder that was replaced")
 	}
 	return nil
 }
@@ -149,5 +149,10 @@ func (s *spools) close() error {
 		return errors.Join(err, s.lock.Unlock()) // the next start removes the folder
 	}
 	defer func() { _ = guard.Unlock() }()
-	return errors.Join(s.disk.RemoveAll(s.folder), s.lock.Unlock())
+	return s.remove()
+}
+
+// remove releases the lock first: some file systems keep a removed file that is open under another name in its folder.
+func (s *spools) remove() error {
+	return errors.Join(s.lock.Unlock(), s.disk.RemoveAll(s.folder))
 }

@@ -43,7 +43,10 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	if address == "" {
 		address = deps.DefaultBucketURL
 	}
-	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder))
+	warn := func(err error) {
+		deps.Log.Warn().Err(err).Msg("folder sync not supported, a crash can lose names of images")
+	}
+	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder), blobstore.WithWarnings(warn))
 	if err != nil {
 		return nil, err
 	}
