@@ -111,11 +111,22 @@ func TestFetchFailure(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	const after = time.Minute
+	// B3 of the list of faults: these statuses do not rule out that the host has the file later.
+	passing := handler.Error{Action: event.ActionRetry, Reason: event.ReasonOther, Delay: after}
 	for _, row := range []struct {
 		status int
 		target handler.Error // of a target
 		result handler.Error // of the host of a result; that of a target if empty
 	}{
+		{status: 202, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 203, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 409, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 423, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 300, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 418, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}, result: passing},
+		{status: 999, target: handler.Error{Action: event.ActionRetry, Reason: event.ReasonServerError, Delay: after}},
+		{status: 406, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}},
+		{status: 451, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}},
 		{status: 400, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonOther}},
 		{status: 401, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonAuth}},
 		{status: 403, target: handler.Error{Action: event.ActionFail, Reason: event.ReasonAuth}, result: handler.Error{Action: event.ActionFail, Reason: event.ReasonExpired}},

@@ -51,14 +51,21 @@ func FetchFailure(err error, limit string) error {
 }
 
 // resultStatus classifies the status of the host of a result. Object stores respond 403 for objects that have expired
-// or are missing.
+// or are missing. A status that does not rule out the file is retried, even one that no host should send.
 func resultStatus(failed *fetch.Error) error {
 	switch failed.Status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone:
 		return Fail(event.ReasonExpired, Advise(failed, "the result has expired or was removed"))
-	default:
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+		http.StatusProxyAuthRequired, http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnsupportedMediaType, http.StatusRequestHeaderFieldsTooLarge, http.StatusUnavailableForLegalReasons:
 		return StatusFailure(failed.Status, failed.RetryAfter, failed)
 	}
+	err := StatusFailure(failed.Status, failed.RetryAfter, failed)
+	if Classify(err).Action == event.ActionFail {
+		return RetryAfter(failed.RetryAfter, event.ReasonOther, failed)
+	}
+	return err
 }
 
 // StatusFailure classifies an HTTP status of 400 or more. A status that may pass is retried, after at least the delay
@@ -111,8 +118,8 @@ func isLocalOutage(err error) bool {
 	})
 }
 
-// describedBytes is how many bytes imagefile.Describe needs.
-const describedBytes = 512
+// headBytes is how much of a file that is no image is read to describe it and to quote it.
+const headBytes = 4 << 10
 
 // imageFailure classifies an error of imagefile.Inspect. Text is retried, because servers send a maintenance page with
 // status 200; a file of any other type fails.
@@ -123,16 +130,25 @@ func imageFailure(err error, spool *blobstore.Spool) error {
 	case !errors.Is(err, imagefile.ErrUnknown):
 		return StorageFailure(err) // the spool cannot be read
 	}
-	head := make([]byte, min(spool.Size(), describedBytes))
+	head := make([]byte, min(spool.Size(), headBytes))
 	if _, err := spool.ReadAt(head, 0); err != nil {
 		return StorageFailure(err)
 	}
 	found := imagefile.Describe(head)
 	err = fmt.Errorf("the file looks like %s; it is %s", found, sentence(err))
-	if strings.HasPrefix(found, "text/") || found == "application/json" || !strings.Contains(found, "/") {
+	switch {
+	case isText(found):
+		return Retry(event.ReasonWrongType, fmt.Errorf("%w: %s", err, excerpt(head)))
+	case !strings.Contains(found, "/"):
 		return Retry(event.ReasonWrongType, err)
+	default:
+		return Fail(event.ReasonWrongType, err)
 	}
-	return Fail(event.ReasonWrongType, err)
+}
+
+// isText reports whether a media type is that of a page, of JSON or of other text.
+func isText(mediaType string) bool {
+	return strings.HasPrefix(mediaType, "text/") || strings.HasSuffix(mediaType, "json") || mediaType == "application/xhtml+xml"
 }
 
 // sentence returns the text of an error without the name of package imagefile.

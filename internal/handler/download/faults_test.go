@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
+	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
 
 // C1 of the list of faults: a JPEG whose writer left out the end marker is stored when the host sends the same bytes twice.
@@ -115,4 +117,35 @@ func flipLastByte(path string) error {
 	}
 	content[len(content)-1] ^= 1
 	return os.WriteFile(path, content, 0o600)
+}
+
+// B3 of the list of faults: a text instead of the image is retried, and its start is in the detail, without secrets.
+func TestTextInsteadOfAnImage(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ name, body, want string }{
+		{name: "text", body: "the file is not ready\n\x1b[31myet", want: `"the file is not ready [31myet"`},
+		{name: "JSON", body: `{"error": "not ready", "token": "s3cret"}`, want: "not ready"},
+		{name: "broken JSON", body: `{"error": "not ready", "token": "s3cret"`, want: "not ready"},
+		{name: "HTML", body: "<!DOCTYPE html><html><body>Please wait", want: "Please wait"},
+		{name: "URL of the request", body: "no file at https://host/a.png?X-Amz-Signature=s3cret, sorry", want: "https://host/a.png"},
+		{name: "path of the request", body: "no file at /a.png?X-Amz-Signature=s3cret", want: "no file at /a.png"},
+		{name: "XML", body: `<?xml version="1.0"?><Error><Code>Busy</Code><Signature>s3cret</Signature></Error>`, want: "Busy"},
+		{name: "header of the request", body: "rejected: Authorization: Bearer s3cret", want: "rejected"},
+		{name: "long", body: strings.Repeat("é", 500), want: `"` + strings.Repeat("é", 200) + `…"`},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(row.body))
+			}))
+			defer host.Close()
+			fx := newFixture(t, download.Config{})
+			_, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a.png"}`), 1))
+			got := handlertest.WantError(t, err, event.ActionRetry, event.ReasonWrongType)
+			if detail := got.Error(); !strings.Contains(detail, row.want) || strings.Contains(detail, "s3cret") || strings.Contains(detail, "\x1b") {
+				t.Errorf("detail = %q, want %s in it, no secret and no control character", detail, row.want)
+			}
+		})
+	}
 }
