@@ -94,7 +94,7 @@ func sendAdminEvents(t *testing.T, r *receiver) (sent adminEvents) {
 		r.settled(t, id)
 		return id, body
 	}
-	failure := fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusNotFound}
+	failure := fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusUnauthorized}
 	sent.done, sent.body = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 400, Height: 300})
 	sent.once, _ = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 40, Height: 30, Faults: []fakevendortest.Fault{gone()}})
 	sent.dead, _ = send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 40, Height: 30, Faults: []fakevendortest.Fault{failure}})
@@ -136,8 +136,8 @@ func testEventList(t *testing.T, api *adminAPI, sent adminEvents) {
 	if diff := cmp.Diff([]event.ID{sent.dead, sent.once}, ids(first)); diff != "" || first.Cursor != sent.once {
 		t.Fatalf("first page: cursor = %q, want %q; events differ (-want +got):\n%s", first.Cursor, sent.once, diff)
 	}
-	if got := first.Events[0].Reason; got != event.ReasonExpired {
-		t.Errorf("reason = %q, want %q", got, event.ReasonExpired)
+	if got := first.Events[0].Reason; got != event.ReasonAuth {
+		t.Errorf("reason = %q, want %q", got, event.ReasonAuth)
 	}
 	api.ask("GET", "/api/v1/events?limit=2&cursor="+string(first.Cursor), &second)
 	if diff := cmp.Diff([]event.ID{sent.done}, ids(second)); diff != "" || second.Cursor != "" {
@@ -246,7 +246,7 @@ func testCounts(t *testing.T, api *adminAPI) {
 	var metrics []byte
 	api.ask("GET", "/metrics", &metrics)
 	for _, want := range []string{
-		`receiver_events{state="done"} 2`, `receiver_step_attempts_total{handler="download",outcome="dead",reason="expired"} `, "receiver_backlog ",
+		`receiver_events{state="done"} 2`, `receiver_step_attempts_total{handler="download",outcome="dead",reason="auth"} `, "receiver_backlog ",
 		`receiver_http_requests_total{listener="public",method="POST",route="/webhooks/deep-image/{token}",status="200"} 3`, "go_goroutines ",
 	} {
 		if !bytes.Contains(metrics, []byte(want)) {

@@ -78,7 +78,7 @@ func (d *dashboard) send(options fakevendortest.JobOptions) (event.ID, fakevendo
 
 // gone is a fault of the image host that makes one attempt fail for good.
 func gone() fakevendortest.Fault {
-	return fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusNotFound, Times: 1}
+	return fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusUnauthorized, Times: 1}
 }
 
 func testEmptyPages(t *testing.T, c *chromium) {
@@ -191,7 +191,7 @@ func testBulkReplayPages(t *testing.T, c *chromium) {
 	d.open("/")
 	d.await(`document.querySelector(".tile.dead strong").textContent === "4"`)
 	d.check("overview")
-	d.open("/events?status=dead&reason=expired")
+	d.open("/events?status=dead&reason=auth")
 	d.check("events")
 	d.click(".pager .end")
 	d.await(`document.querySelector("main button")?.dataset.count === "3"`)

@@ -202,17 +202,30 @@ func TestRenewal(t *testing.T) {
 		down     bool   // the vendor's API
 		expired  []string
 		count    int // results of the event; 1 if 0
+		age      time.Duration
 		want     handler.Error
 		requests []string
 	}{
 		{name: "not expired", vendor: current, requests: []string{old}},
 		{name: "renewed", vendor: current, expired: []string{old}, requests: []string{old, current}},
 		{
-			name: "one of several", vendor: current, expired: []string{old}, count: 2, requests: []string{old},
+			name: "B1: one of several, seconds old", vendor: current, expired: []string{old}, count: 2, requests: []string{old},
+			want: handler.Error{Action: event.ActionHold, Reason: event.ReasonExpired},
+		},
+		{
+			name: "B1: no key, seconds old", noKey: true, expired: []string{old}, requests: []string{old},
+			want: handler.Error{Action: event.ActionHold, Reason: event.ReasonExpired},
+		},
+		{
+			name: "B1: no key, 9 minutes old", age: 9 * time.Minute, noKey: true, expired: []string{old}, requests: []string{old},
+			want: handler.Error{Action: event.ActionHold, Reason: event.ReasonExpired},
+		},
+		{
+			name: "one of several", age: time.Hour, vendor: current, expired: []string{old}, count: 2, requests: []string{old},
 			want: handler.Error{Action: event.ActionFail, Reason: event.ReasonExpired},
 		},
 		{
-			name: "no key", noKey: true, expired: []string{old}, requests: []string{old},
+			name: "B1: no key, 10 minutes old", age: 10 * time.Minute, noKey: true, expired: []string{old}, requests: []string{old},
 			want: handler.Error{Action: event.ActionFail, Reason: event.ReasonExpired},
 		},
 		{
@@ -240,7 +253,7 @@ func TestRenewal(t *testing.T) {
 				refresh = nil
 			}
 			var requests []string
-			err := handler.NewRenewal(refresh, "job").Fetch(t.Context(), event.Result{URL: old}, max(row.count, 1), func(url string) error {
+			err := handler.NewRenewal(refresh, event.Event{Job: "job", Received: time.Now().Add(-row.age - time.Second)}).Fetch(t.Context(), event.Result{URL: old}, max(row.count, 1), func(url string) error {
 				requests = append(requests, url)
 				if slices.Contains(row.expired, url) {
 					return gone
@@ -275,7 +288,7 @@ func TestRenewalOfMissingURL(t *testing.T) {
 			if row.noKey {
 				refresh = nil
 			}
-			renewal := handler.NewRenewal(refresh, "job")
+			renewal := handler.NewRenewal(refresh, event.Event{Job: "job"})
 			for range 2 {
 				result, err := renewal.Missing(t.Context(), event.Event{Job: "job"})
 				want(t, err, row.want)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -80,16 +81,31 @@ func (l ImageLimits) hasAllPixels(spool *blobstore.Spool, image imagefile.Image)
 // Renewal replaces the result URL of a job that has expired or is missing. It asks the vendor at most once. It belongs
 // to one attempt and is not safe for concurrent use.
 type Renewal struct {
-	refresh Refresh // nil without an API key
-	job     string
+	refresh  Refresh // nil without an API key
+	job      string
+	received time.Time
 
 	asked bool
 	url   string
 	err   error
 }
 
-// NewRenewal returns a Renewal for a job. A nil refresh stands for a receiver without an API key.
-func NewRenewal(refresh Refresh, job string) *Renewal { return &Renewal{refresh: refresh, job: job} }
+// NewRenewal returns a Renewal for an event. A nil refresh stands for a receiver without an API key.
+func NewRenewal(refresh Refresh, e event.Event) *Renewal {
+	return &Renewal{refresh: refresh, job: e.Job, received: e.Received}
+}
+
+// publicationTime is how long after the callback a host may still deny a result that it is about to publish.
+const publicationTime = 10 * time.Minute
+
+// missing returns the error of a result that has expired or is missing, whose URL cannot be renewed. While the event is
+// minutes old the host may just not have the file yet: then the step is held.
+func (r *Renewal) missing(expired error) error {
+	if time.Since(r.received) >= publicationTime {
+		return expired
+	}
+	return Hold(0, event.ReasonExpired, fmt.Errorf("%w; it may not be there yet, because the callback came minutes ago", Classify(expired).Err))
+}
 
 // keyAdvice is for a receiver without an API key.
 const keyAdvice = "with RECEIVER_DEEPIMAGE_API_KEY the receiver asks Deep Image for the address"
@@ -129,14 +145,17 @@ func noResult(url string) error {
 }
 
 // Fetch calls fetch with the URL of a result, which is one of count results of its event. If that has expired and the
-// vendor reports another URL, it calls fetch once more. The errors of fetch must be classified.
+// vendor reports another URL, it calls fetch once more. Without a URL to replace it the step is held for the first
+// minutes of the event. The errors of fetch must be classified.
 func (r *Renewal) Fetch(ctx context.Context, result event.Result, count int, fetch func(url string) error) error {
 	expired := fetch(result.URL)
-	if !isExpired(expired) || !result.IsRenewable(count) {
+	switch {
+	case !isExpired(expired):
 		return expired
-	}
-	if r.refresh == nil {
-		return Advise(expired, keyAdvice)
+	case !result.IsRenewable(count):
+		return r.missing(expired)
+	case r.refresh == nil:
+		return Advise(r.missing(expired), keyAdvice)
 	}
 	url, err := r.current(ctx)
 	if err != nil {

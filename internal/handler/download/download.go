@@ -72,7 +72,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, e
 			return handler.Outcome{}, err
 		}
 	}
-	renewal := handler.NewRenewal(h.refresh, e.Job)
+	renewal := handler.NewRenewal(h.refresh, e)
 	results, omitted := e.Images()
 	outcome := handler.Outcome{}
 	if len(results) == 0 {

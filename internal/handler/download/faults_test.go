@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
@@ -62,6 +63,24 @@ func TestImageWithoutItsEndMarker(t *testing.T) {
 			failed, ok := errors.AsType[*handler.Error](err)
 			if !ok || failed.Reason != row.want || failed.Action != event.ActionRetry {
 				t.Errorf("error = %+v, want a retry as %s", err, row.want)
+			}
+		})
+	}
+}
+
+// B1 of the list of faults: a result that its host does not have yet is stored when it has.
+func TestResultThatIsPublishedLate(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusGone} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			fx := newFixture(t, download.Config{})
+			e, _ := fx.event(t, fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Status, Status: status, Times: 1}}})
+			e.Received = time.Now()
+			_, err := fx.handler.Handle(t.Context(), e)
+			handlertest.WantError(t, err, event.ActionHold, event.ReasonExpired)
+			if outcome := fx.handle(t, e); len(outcome.Artifacts) != 2 {
+				t.Errorf("artifacts = %+v, want an image and a manifest", outcome.Artifacts)
 			}
 		})
 	}

@@ -43,7 +43,7 @@ func (h *Handler) images(ctx context.Context, e event.Event) (*images, error) {
 		return nil, handler.Fail(event.ReasonTooLarge, fmt.Errorf(
 			"the event offers %d images; at most %d are sent", len(results)+omitted, len(results)))
 	}
-	renewal := handler.NewRenewal(h.refresh, e.Job)
+	renewal := handler.NewRenewal(h.refresh, e)
 	if len(results) == 0 {
 		result, err := renewal.Missing(ctx, e)
 		if err != nil {
