@@ -43,7 +43,7 @@ func WithStall(stall time.Duration) Option {
 
 // WithoutLinks makes a file bucket behave as on a file system that has no hard links.
 func WithoutLinks(bucket Bucket) Bucket {
-	bucket.(*fileBucket).disk.link = func(oldname, newname string) error {
+	bucket.(*fileBucket).current.Load().disk.link = func(oldname, newname string) error {
 		return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: syscall.EPERM}
 	}
 	return bucket
@@ -51,7 +51,7 @@ func WithoutLinks(bucket Bucket) Bucket {
 
 // WithoutRenames is WithoutLinks on a file system that has no rename either that replaces nothing.
 func WithoutRenames(bucket Bucket) Bucket {
-	bucket.(*fileBucket).disk.rename = func(oldname, newname string) error {
+	bucket.(*fileBucket).current.Load().disk.rename = func(oldname, newname string) error {
 		return &os.LinkError{Op: "renameat2", Old: oldname, New: newname, Err: syscall.EINVAL}
 	}
 	return WithoutLinks(bucket)
@@ -60,7 +60,7 @@ func WithoutRenames(bucket Bucket) Bucket {
 // Watch lets a test see what a file bucket syncs and links, by absolute path,
 // before it is done; an error from before is given instead.
 func Watch(bucket Bucket, before func(call, name string) error) {
-	disk := bucket.(*fileBucket).disk
+	disk := bucket.(*fileBucket).current.Load().disk
 	link, sync := disk.link, disk.sync
 	disk.link = func(oldname, newname string) error {
 		if err := before("link", newname); err != nil {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,24 +29,40 @@ const (
 // fileBucket keeps objects as files below a folder. All names go through disk,
 // so no symbolic link leads outside.
 type fileBucket struct {
-	disk    *disk
-	path    string // absolute
-	folders *folders
-	spools  *spools
+	path      string                     // absolute
+	warn      func(error)                // nil for no warnings
+	current   atomic.Pointer[openFolder] // what is at the path, as far as is known
+	reopening sync.Mutex
 }
 
-func openFileBucket(ctx context.Context, folder string, warn func(error)) (Bucket, error) {
-	root, err := makeRoot(folder)
+func openFileBucket(ctx context.Context, path string, warn func(error)) (Bucket, error) {
+	folder, err := newOpenFolder(ctx, path, warn)
 	if err != nil {
-		return nil, failure("open the bucket's folder", err)
+		return nil, err
 	}
-	disk := newDisk(root)
-	disk.warn = warn
-	spools, err := openSpools(ctx, disk)
+	b := &fileBucket{path: path, warn: warn}
+	b.current.Store(folder)
+	return b, nil
+}
+
+// folder returns the folder at the bucket's path. If it is another one than before, such as after a remount, it is opened.
+func (b *fileBucket) folder(ctx context.Context) (*openFolder, error) {
+	if folder := b.current.Load(); folder.isAt(b.path) {
+		return folder, nil
+	}
+	b.reopening.Lock()
+	defer b.reopening.Unlock()
+	old := b.current.Load()
+	if old.isAt(b.path) {
+		return old, nil
+	}
+	folder, err := newOpenFolder(ctx, b.path, b.warn)
 	if err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, err
 	}
-	return &fileBucket{disk: disk, path: folder, folders: newFolders(disk), spools: spools}, nil
+	b.current.Store(folder)
+	_ = old.abandon() // it may be gone, with its device
+	return folder, nil
 }
 
 // Spool makes an empty file in the bucket's own file system.
@@ -52,66 +70,77 @@ func (b *fileBucket) Spool(ctx context.Context) (*Spool, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failure("make a spool", err)
 	}
-	return b.spools.spool()
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return folder.spools.spool()
 }
 
 // Put syncs the spooled file, renames it to key and syncs the folder. It
 // stops for the context between the steps, but not once the name is given.
 func (b *fileBucket) Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error {
-	if err := b.check(key, spool, attributes); err != nil {
+	if err := CheckKey(key); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return explain(key, err)
 	}
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return err
+	}
+	if err := folder.check(spool, attributes); err != nil {
+		return err
+	}
 	if err := spool.sync(); err != nil {
 		return err
 	}
-	if err := b.place(ctx, key, spool); err != nil {
+	if err := folder.place(ctx, key, spool); err != nil {
 		return explain(key, err)
+	}
+	if !folder.isAt(b.path) {
+		return explain(key, errReplaced)
 	}
 	spool.seal()
 	return nil
 }
 
-func (b *fileBucket) check(key string, spool *Spool, attributes Attributes) error {
-	if err := CheckKey(key); err != nil {
-		return err
-	}
-	if err := b.spools.own(spool); err != nil {
+func (f *openFolder) check(spool *Spool, attributes Attributes) error {
+	if err := f.spools.own(spool); err != nil {
 		return err
 	}
 	return spool.check(attributes)
 }
 
 // place moves the synced spool to its key.
-func (b *fileBucket) place(ctx context.Context, key string, spool *Spool) error {
-	if err := b.folders.makeAbove(ctx, key); err != nil {
+func (f *openFolder) place(ctx context.Context, key string, spool *Spool) error {
+	if err := f.folders.makeAbove(ctx, key); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := b.name(ctx, spool.name, key)
+	err := f.name(ctx, spool.name, key)
 	if errors.Is(err, fs.ErrExist) {
-		err = b.confirm(ctx, key, spool)
+		err = f.confirm(ctx, key, spool)
 	}
 	if err != nil {
 		return err
 	}
-	return b.disk.syncFolder(path.Dir(key))
+	return f.disk.syncFolder(path.Dir(key))
 }
 
 // name renames the spooled file to its key, and never replaces what has that name.
-func (b *fileBucket) name(ctx context.Context, spooled, key string) error {
-	err := b.disk.link(spooled, key)
+func (f *openFolder) name(ctx context.Context, spooled, key string) error {
+	err := f.disk.link(spooled, key)
 	if lacksLinks(err) {
-		err = b.disk.rename(spooled, key)
+		err = f.disk.rename(spooled, key)
 		if lacksNoReplace(err) {
-			err = renameLocked(ctx, b.disk, spooled, key)
+			err = renameLocked(ctx, f.disk, spooled, key)
 		}
 	}
-	return b.disk.full(err)
+	return f.disk.full(err)
 }
 
 // lacksLinks says that the file system knows no hard links.
@@ -145,8 +174,8 @@ func renameLocked(ctx context.Context, disk *disk, spooled, key string) error {
 
 // confirm checks that the key holds what the spool holds, and syncs that: its
 // writer may have crashed, or be just about to sync it.
-func (b *fileBucket) confirm(ctx context.Context, key string, spool *Spool) error {
-	existing, info, err := b.openFile(key)
+func (f *openFolder) confirm(ctx context.Context, key string, spool *Spool) error {
+	existing, info, err := f.openFile(key)
 	if err != nil {
 		return err
 	}
@@ -161,19 +190,19 @@ func (b *fileBucket) confirm(ctx context.Context, key string, spool *Spool) erro
 	case !same:
 		return ErrConflict
 	}
-	return b.disk.sync(existing)
+	return f.disk.sync(existing)
 }
 
 // openFile opens the regular file under key. Anything else is not opened: that of a pipe would wait.
-func (b *fileBucket) openFile(key string) (*os.File, fs.FileInfo, error) {
-	info, err := b.disk.Stat(key)
+func (f *openFolder) openFile(key string) (*os.File, fs.FileInfo, error) {
+	info, err := f.disk.Stat(key)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNotFile
 	}
-	file, err := b.disk.Open(key)
+	file, err := f.disk.Open(key)
 	return file, info, err
 }
 
@@ -185,7 +214,11 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	if err := CheckKey(key); err != nil {
 		return nil, err
 	}
-	file, info, err := b.openFile(key)
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, info, err := folder.openFile(key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errNotFile):
 		return nil, fmt.Errorf("%w: %q", ErrNotFound, key)
@@ -207,7 +240,11 @@ func (b *fileBucket) SignedURL(context.Context, string, time.Duration) (string, 
 
 // Check stores a file as Put does, but under a name among the spools, and removes it.
 func (b *fileBucket) Check(ctx context.Context) error {
-	spool, err := b.Spool(ctx)
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return err
+	}
+	spool, err := folder.spools.spool()
 	if err != nil {
 		return err
 	}
@@ -217,10 +254,10 @@ func (b *fileBucket) Check(ctx context.Context) error {
 		err = spool.sync()
 	}
 	if err == nil {
-		err = b.name(ctx, spool.name, stored)
+		err = folder.name(ctx, spool.name, stored)
 	}
 	if err == nil {
-		err = errors.Join(b.disk.syncFolder(path.Dir(stored)), b.disk.Remove(stored))
+		err = errors.Join(folder.disk.syncFolder(path.Dir(stored)), folder.disk.Remove(stored))
 	}
 	if err != nil {
 		err = failure("check the bucket's folder", err)
@@ -230,13 +267,21 @@ func (b *fileBucket) Check(ctx context.Context) error {
 
 // Close removes the spools that were not closed.
 func (b *fileBucket) Close() error {
-	if err := errors.Join(b.spools.close(), b.disk.Close()); err != nil {
+	folder := b.current.Load()
+	if !folder.isAt(b.path) {
+		_ = folder.abandon()
+		return nil
+	}
+	if err := errors.Join(folder.spools.close(), folder.disk.Close()); err != nil {
 		return failure("close the bucket", err)
 	}
 	return nil
 }
 
-var errNotFile = errors.New("what has this name is not a file")
+var (
+	errNotFile  = errors.New("what has this name is not a file")
+	errReplaced = errors.New("the bucket's folder was replaced in the meantime")
+)
 
 // explain adds the key to an error.
 func explain(key string, err error) error {

@@ -408,3 +408,96 @@ func FuzzCheckKey(f *testing.F) {
 		}
 	})
 }
+
+// TestFolderIsReplaced is row F9: a remount or a rename while the bucket is open.
+func TestFolderIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct{ replaced bool }{
+		"F9: another folder is at the path": {replaced: true},
+		"F9: no folder is at the path":      {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			folder, moved := filepath.Join(parent, "images"), filepath.Join(parent, "old")
+			bucket := openBucket(t, folder)
+			if err := put(t, bucket, "a/first", "content"); err != nil {
+				t.Fatal(err)
+			}
+			spool := spoolOf(t, bucket, "content")
+			if err := os.Rename(folder, moved); err != nil {
+				t.Fatal(err)
+			}
+			if row.replaced {
+				if err := os.Mkdir(folder, 0o750); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := bucket.Put(t.Context(), "a/lost", spool, blobstore.Attributes{}); err == nil {
+				t.Error("Put() of a spool in the old folder = nil, want an error")
+			}
+			if err := spool.Close(); err != nil {
+				t.Errorf("close the spool: %v", err)
+			}
+			if err := put(t, bucket, "a/second", "content"); err != nil {
+				t.Errorf("Put() = %v, want nil", err)
+			}
+			if _, err := bucket.Open(t.Context(), "a/first"); !errors.Is(err, blobstore.ErrNotFound) {
+				t.Errorf("Open() of an object in the old folder: error = %v, want %v", err, blobstore.ErrNotFound)
+			}
+			if err := bucket.Check(t.Context()); err != nil {
+				t.Errorf("Check() = %v, want nil", err)
+			}
+			if got, want := files(t, folder), []string{"a/second"}; !slices.Equal(got, want) {
+				t.Errorf("files in the folder = %v, want %v", got, want)
+			}
+			if got, want := files(t, moved), []string{"a/first"}; !slices.Equal(got, want) {
+				t.Errorf("files in the old folder = %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// F9: what is stored while the folder is replaced is not lost in the old one.
+func TestFolderIsReplacedDuringPut(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	folder := filepath.Join(parent, "images")
+	bucket := openBucket(t, folder)
+	blobstore.Watch(bucket, func(call, _ string) error {
+		if call == "link" {
+			return os.Rename(folder, filepath.Join(parent, "old"))
+		}
+		return nil
+	})
+	if err := put(t, bucket, "key", "content"); err == nil {
+		t.Error("Put() while the folder is replaced = nil, want an error")
+	}
+	if err := put(t, bucket, "key", "content"); err != nil {
+		t.Errorf("Put() again = %v, want nil", err)
+	}
+	if got, want := files(t, folder), []string{"key"}; !slices.Equal(got, want) {
+		t.Errorf("files in the folder = %v, want %v", got, want)
+	}
+}
+
+// F9: the bucket can be closed after its folder was moved away.
+func TestCloseAfterTheFolderIsReplaced(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	folder, moved := filepath.Join(parent, "images"), filepath.Join(parent, "old")
+	bucket, err := blobstore.Open(t.Context(), fileURL(t, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoolOf(t, bucket, "content")
+	if err := os.Rename(folder, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Close(); err != nil {
+		t.Errorf("Close() = %v, want nil", err)
+	}
+	if got := files(t, moved); len(got) != 0 {
+		t.Errorf("files in the old folder = %v, want none", got)
+	}
+}
