@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,7 +10,7 @@ import (
 )
 
 // TestRejections is fault A1: whatever was rejected can be listed, shown, accepted and deleted, also in offline mode.
-func TestRejections(t *testing.T) {
+func TestRejections(t *testing.T) { //nolint:tparallel // later subtests see what earlier ones changed
 	t.Parallel()
 	folder := t.TempDir()
 	env := []string{"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + folder}
@@ -22,14 +21,8 @@ func TestRejections(t *testing.T) {
 	}
 	var ids []string // oldest first
 	for _, body := range []string{"job=1\x1b\xff", `{"job":"second","results":[NaN]}`, "job=3", "job=4"} {
-		response, err := http.Post("http://"+r.address+"/webhooks/deep-image/"+knownToken, "application/json", strings.NewReader(body)) //nolint:noctx // a test
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusBadRequest {
-			t.Fatalf("status of the callback = %d, want 400", response.StatusCode)
-		}
+		sent := receiver(t, call{args: []string{"send", "--body", "-"}, env: append([]string{r.listening()}, env...), stdin: body}).expect(t, 1)
+		contains(t, "stdout", sent.stdout, "400")
 		var found []struct {
 			ID   json.Number
 			Code string
@@ -41,7 +34,7 @@ func TestRejections(t *testing.T) {
 		id := found[0].ID.String()
 		ids, bodies[id] = append(ids, id), body
 	}
-	t.Run("show", func(t *testing.T) { //nolint:paralleltest // before they are deleted
+	t.Run("show", func(t *testing.T) {
 		for id, want := range bodies {
 			if got := command("show "+id).expect(t, 0).stdout; got != want {
 				t.Errorf("body = %q, want %q", got, want)
@@ -73,9 +66,9 @@ func TestRejections(t *testing.T) {
 		{name: "no number", args: "delete x", code: 1},
 		{name: "limit", args: "list --limit 0", code: 2},
 	} {
-		t.Run(row.name, func(t *testing.T) { check(t, row.args, row.code, row.status) }) //nolint:paralleltest // in this order
+		t.Run(row.name, func(t *testing.T) { check(t, row.args, row.code, row.status) })
 	}
-	t.Run("offline", func(t *testing.T) { //nolint:paralleltest // after the others
+	t.Run("offline", func(t *testing.T) {
 		r.stop(t, syscall.SIGTERM).expect(t, 0)
 		if got := strings.Count(command("list").expect(t, 0).stdout, "\n"); got != 2 {
 			t.Errorf("lines = %d, want the head and 1", got)

@@ -53,6 +53,7 @@ const (
 	noticeEnabled   notice = "enabled"
 	noticeDisabled  notice = "disabled"
 	noticeAccepted  notice = "accepted"
+	noticeDuplicate notice = "duplicate"
 	noticeDeleted   notice = "deleted"
 )
 
@@ -81,10 +82,10 @@ func noticeText(did notice, n string) string {
 		return "The target is enabled. Deferred steps run first."
 	case did == noticeDisabled:
 		return "The target is disabled. Its steps are deferred until it is enabled."
-	case did == noticeAccepted && count == 0:
-		return "The rejected callback is accepted. Its event was stored before."
 	case did == noticeAccepted:
 		return "The rejected callback is accepted as a new event."
+	case did == noticeDuplicate:
+		return "The rejected callback is accepted. Its event was stored before."
 	case did == noticeDeleted:
 		return "The rejected callback is deleted."
 	default:

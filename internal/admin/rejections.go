@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/go-chi/chi/v5"
-	"github.com/rs/zerolog"
 )
 
 // maxShownRejection bounds how much of a rejected body is shown, in bytes.
@@ -128,17 +128,18 @@ func (a *Admin) acceptRejection(_ http.ResponseWriter, r *http.Request) (result,
 	if err != nil {
 		return result{}, err
 	}
-	status, count := "accepted", 1
+	did := noticeAccepted
 	if receipt.Duplicate {
-		status, count = "duplicate", 0
+		did = noticeDuplicate
 	}
-	a.logRejection(r, id).Str("event", string(receipt.ID)).Str("status", status).Msg("rejection accepted")
+	a.deps.Log.Info().Int64("rejection", id).Str("event", string(receipt.ID)).Bool("duplicate", receipt.Duplicate).
+		Stringer("client", clientIP(r)).Msg("rejection accepted")
 	body := struct {
 		ID     int64    `json:"id"`
 		Event  event.ID `json:"event"` // for a duplicate, of the first
-		Status string   `json:"status"`
-	}{id, receipt.ID, status}
-	return result{body: body, page: "/rejected", notice: noticeAccepted, count: count}, nil
+		Status notice   `json:"status"`
+	}{id, receipt.ID, did}
+	return result{body: body, page: "/rejected", notice: did, count: 1}, nil
 }
 
 // deleteRejection answers POST rejections/{id}/delete.
@@ -150,17 +151,14 @@ func (a *Admin) deleteRejection(_ http.ResponseWriter, r *http.Request) (result,
 	if err != nil {
 		return result{}, err
 	}
-	a.logRejection(r, found.ID).Int("bytes", len(found.Body)).Msg("rejection deleted")
+	a.deps.Log.Info().Int64("rejection", found.ID).Int("bytes", len(found.Body)).Stringer("client", clientIP(r)).Msg("rejection deleted")
 	body := struct {
 		ID int64 `json:"id"`
 	}{found.ID}
 	return result{body: body, page: "/rejected", notice: noticeDeleted, count: 1}, nil
 }
 
-// logRejection begins a log line about an action on a rejection, with the client IP.
-func (a *Admin) logRejection(r *http.Request, id int64) *zerolog.Event {
-	return a.deps.Log.Info().Int64("rejection", id).Stringer("client", problem.RequestInfoFrom(r.Context()).Client)
-}
+func clientIP(r *http.Request) netip.Addr { return problem.RequestInfoFrom(r.Context()).Client }
 
 // acceptedMembers are the members that a person passes for an event.
 type acceptedMembers struct {

@@ -39,7 +39,7 @@ func withBody(contentType, body string) func(*http.Request) {
 }
 
 // TestRejectionsAccept is fault A1: a person can accept every rejected callback, by the API and by the page.
-func TestRejectionsAccept(t *testing.T) {
+func TestRejectionsAccept(t *testing.T) { //nolint:tparallel // later subtests see the events of earlier ones
 	t.Parallel()
 	held := openStores(t)
 	handler, document := serve(t, "", held.deps()), apitest.Load(t)
@@ -55,6 +55,7 @@ func TestRejectionsAccept(t *testing.T) {
 		{name: "the same once more", body: `{"job":"a","results":[NaN]}`, path: "/api/v1/rejections/%d/accept", wantStatus: 200, wantJob: "a", wantResult: "duplicate"},
 		{name: "job of the person", body: "job=7\xff", path: "/api/v1/rejections/%d/accept", json: `{"job":"b","result_url":"https://h/b.png"}`, wantStatus: 200, wantJob: "b", wantResult: "accepted"},
 		{name: "form of the page", body: "job=7", path: "/rejections/%d/accept", form: url.Values{"job": {"c"}, "result_url": {""}}, wantStatus: 303, wantJob: "c", wantResult: "accepted"},
+		{name: "form of the page once more", body: "job=7", path: "/rejections/%d/accept", form: url.Values{"job": {"c"}}, wantStatus: 303, wantJob: "c", wantResult: "duplicate"},
 		{name: "no job", body: "job=7", path: "/api/v1/rejections/%d/accept", wantStatus: 422},
 		{name: "no job, page", body: "job=7", path: "/rejections/%d/accept", wantStatus: 422},
 		{name: "invalid job", body: `{"job":7}`, path: "/api/v1/rejections/%d/accept", json: `{"job":"a\u0000b"}`, wantStatus: 422},
@@ -66,7 +67,7 @@ func TestRejectionsAccept(t *testing.T) {
 		{name: "delete, unknown id", body: "x", path: "/api/v1/rejections/99%d/delete", wantStatus: 404},
 	}
 	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) { //nolint:paralleltest // one store
+		t.Run(row.name, func(t *testing.T) {
 			id := held.reject(t, row.body)
 			path, body := fmt.Sprintf(row.path, id), withBody("application/json", row.json)
 			if row.form != nil {

@@ -204,6 +204,13 @@ func testBulkReplayPages(t *testing.T, c *chromium) {
 		t.Errorf("rejected bodies = %q, want no secret", text)
 	}
 	d.check("rejected")
+	d.click("article[data-code=invalid] details.ask > summary")
+	d.await(`document.querySelector("article[data-code=invalid] details.ask[open] input[name=job]")`)
+	d.check("rejected-accept")
+	d.open("/rejected")
+	d.click("article[data-code=malformed] details.ask > summary")
+	d.click("article[data-code=malformed] form[action$='/accept'] button")
+	d.await(`document.querySelector("[data-notice=accepted]") && !document.querySelector("article[data-code=malformed]")`)
 	d.wantNoFaults()
 }
 
