@@ -367,6 +367,29 @@ func TestRestartResumes(t *testing.T) {
 	})
 }
 
+// B9 of the list of faults: a result of a host that is not allowed is fetched when a restart has allowed the host.
+func TestHostIsAllowedLater(t *testing.T) {
+	t.Parallel()
+	v, client := vendor(t), newClient(t)
+	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	wrong := c
+	wrong.Fetch.AllowedHosts = configtypes.List{"deep-image.ai"}
+	wrong.Retry.MaxAttempts = 1
+	first := start(t, wrong)
+	a := post(t, client, first.webhook(), v.Callback(newJob(t, v, fakevendortest.JobOptions{}), first.webhook()))
+	step := first.reaches(t, a.ID, event.Retrying, event.Dead).Steps[0]
+	if step.State != event.Retrying || step.Reason != event.ReasonHostNotAllowed || step.Tries != 0 {
+		t.Errorf("step = %+v, want retrying by %s after no try", step, event.ReasonHostNotAllowed)
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, c)
+	if step := second.settled(t, a.ID).Steps[0]; step.State != event.Done || step.Tries != 1 {
+		t.Errorf("step = %+v, want done after 1 try", step)
+	}
+}
+
 func TestDataFolderIsForOneProcess(t *testing.T) {
 	t.Parallel()
 	c := configuration(t, databasetest.NewPlace(t, database.SQLite))

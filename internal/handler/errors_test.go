@@ -83,7 +83,6 @@ func TestFetchFailure(t *testing.T) {
 		reason event.Reason
 	}{
 		{kind: fetch.KindBlockedAddress, action: event.ActionFail, reason: event.ReasonBlockedAddress},
-		{kind: fetch.KindHostNotAllowed, action: event.ActionFail, reason: event.ReasonHostNotAllowed},
 		{kind: fetch.KindInvalidURL, action: event.ActionFail, reason: event.ReasonOther},
 		{kind: fetch.KindTooLarge, action: event.ActionFail, reason: event.ReasonTooLarge},
 		{kind: fetch.KindTruncated, action: event.ActionRetry, reason: event.ReasonTruncated},
@@ -97,6 +96,11 @@ func TestFetchFailure(t *testing.T) {
 			want(t, handler.FetchFailure(&fetch.Error{Kind: row.kind}, "LIMIT"), handler.Error{Action: row.action, Reason: row.reason})
 		})
 	}
+	t.Run("B9: host not allowed", func(t *testing.T) {
+		t.Parallel()
+		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindHostNotAllowed}, "LIMIT"),
+			handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonHostNotAllowed})
+	})
 	t.Run("F7: write", func(t *testing.T) {
 		t.Parallel()
 		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindWrite, Err: blobstore.ErrFull}, "LIMIT"),

@@ -18,7 +18,8 @@ import (
 )
 
 // FetchFailure classifies an error of fetch.Client.Get. limit is the variable that bounds the size. Kinds that are not
-// listed are retried: networks, certificates and disks get repaired.
+// listed are retried: networks, certificates and disks get repaired. A host that is not allowed is a fault of the setting:
+// the step is deferred until the setting is right.
 func FetchFailure(err error, limit string) error {
 	failed, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
@@ -28,7 +29,7 @@ func FetchFailure(err error, limit string) error {
 	case fetch.KindBlockedAddress:
 		return Fail(event.ReasonBlockedAddress, Advise(failed, "RECEIVER_FETCH_ALLOWED_CIDRS allows private networks"))
 	case fetch.KindHostNotAllowed:
-		return Fail(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP set what is allowed"))
+		return OutageOfStep(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP set what is allowed"))
 	case fetch.KindInvalidURL:
 		return Fail(event.ReasonOther, failed)
 	case fetch.KindTooLarge:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/jpeg"
 	"io"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -27,21 +28,21 @@ type ImageLimits struct {
 	Decoding *sync.Mutex
 }
 
-// FetchImage fetches url into the spool and inspects the image. Its error is classified. An image that lacks nothing but
+// FetchImage fetches an address into the spool and inspects the image. Its error is classified. An image that lacks nothing but
 // its end marker is accepted if its pixels decode to the last and the host sends the same bytes again: its writer left
 // the marker out. The note says so.
 func FetchImage(
-	ctx context.Context, client *fetch.Client, url string, limits ImageLimits, spool *blobstore.Spool,
+	ctx context.Context, client *fetch.Client, address string, limits ImageLimits, spool *blobstore.Spool,
 ) (image imagefile.Image, note string, err error) {
-	request := fetch.Request{URL: url, MaxBytes: limits.MaxBytes}
+	request := fetch.Request{URL: address, MaxBytes: limits.MaxBytes}
 	if err := client.Get(ctx, request, spool); err != nil {
-		return imagefile.Image{}, "", FetchFailure(err, limits.Variables+"_MAX_BYTES")
+		return imagefile.Image{}, "", limits.fetchFailure(address, err)
 	}
 	image, err = imagefile.Inspect(spool, spool.Size())
 	if errors.Is(err, imagefile.ErrNoEnd) && limits.hasAllPixels(spool, image) {
 		again := sha256.New()
 		if failed := client.Get(ctx, request, again); failed != nil {
-			return imagefile.Image{}, "", FetchFailure(failed, limits.Variables+"_MAX_BYTES")
+			return imagefile.Image{}, "", limits.fetchFailure(address, failed)
 		}
 		if hex.EncodeToString(again.Sum(nil)) == spool.SHA256() {
 			note, err = "The image has no end marker. Its pixels are complete and the host sent the same bytes twice, so it was accepted.", nil
@@ -56,6 +57,17 @@ func FetchImage(
 			image.Width, image.Height, limits.MaxPixels, limits.Variables))
 	}
 	return image, note, nil
+}
+
+// fetchFailure is FetchFailure for the URL of a result. One of localhost, as in the vendor's documentation, is a fault of
+// the event and not of the setting: it fails where localhost is not allowed.
+func (l ImageLimits) fetchFailure(resultURL string, err error) error {
+	err = FetchFailure(err, l.Variables+"_MAX_BYTES")
+	failure := Classify(err)
+	if address, parsed := url.Parse(resultURL); parsed == nil && failure.Reason == event.ReasonHostNotAllowed && address.Hostname() == "localhost" {
+		return Fail(failure.Reason, failure.Err)
+	}
+	return err
 }
 
 // maxDecodedPixels bounds the image that is decoded to see whether it is complete: 48 MiB at most.

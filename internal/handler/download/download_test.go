@@ -319,7 +319,7 @@ func TestFailures(t *testing.T) {
 		"redirects in a circle": {options: fault(fakevendortest.Fault{Kind: fakevendortest.Redirect}), reason: event.ReasonOther},
 		"redirect to a private address": {
 			options: fault(fakevendortest.Fault{Kind: fakevendortest.Redirect, Location: "http://169.254.169.254/latest/meta-data/"}),
-			reason:  event.ReasonHostNotAllowed, action: event.ActionFail,
+			reason:  event.ReasonHostNotAllowed, action: event.ActionDefer,
 		},
 		"too many bytes":  {options: fakevendortest.JobOptions{Bytes: 2 << 20}, reason: event.ReasonTooLarge, action: event.ActionFail},
 		"too many pixels": {config: download.Config{MaxPixels: 63_999}, reason: event.ReasonTooLarge, action: event.ActionFail},
@@ -328,6 +328,10 @@ func TestFailures(t *testing.T) {
 		"sample": {
 			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"https://localhost:8073/images/x.png"`)},
 			reason:  event.ReasonHostNotAllowed, action: event.ActionFail,
+		},
+		"B9: host not allowed": {
+			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"https://images.example.com/x.png"`)},
+			reason:  event.ReasonHostNotAllowed, action: event.ActionDefer,
 		},
 		"no listener": {
 			options: fakevendortest.JobOptions{Shape: fakevendortest.ResultMissing, Results: json.RawMessage(`"http://127.0.0.1:1/x.png"`)},
