@@ -15,11 +15,9 @@ const excerptCharacters = 200
 // excerpt returns the start of a text that a host sent instead of an image, in quotation marks: one line of visible
 // characters without secrets. A host may echo the URL of the request.
 func excerpt(head []byte) string {
-	text := ""
+	text := withoutSecrets(string(head))
 	if redacted, err := event.Redact(head); err == nil {
 		text = string(redacted)
-	} else {
-		text = withoutSecrets(string(head))
 	}
 	line := []rune(sanitize.Line(text, len(text)))
 	if len(line) > excerptCharacters {
