@@ -277,8 +277,8 @@ func TestMemoryOfManyNames(t *testing.T) { //nolint:paralleltest // counts the m
 		runtime.ReadMemStats(&before)
 		_, err := event.Decode(body)
 		runtime.ReadMemStats(&after)
-		if allocated := after.TotalAlloc - before.TotalAlloc; (err == nil) != row.accepted || allocated > 2<<20 {
-			t.Errorf("%s: allocated %d bytes with error %v, want at most %d, accepted %t", row.name, allocated, err, 2<<20, row.accepted)
+		if allocated := after.TotalAlloc - before.TotalAlloc; (err == nil) != row.accepted || allocated > memoryFactor*2<<20 {
+			t.Errorf("%s: allocated %d bytes with error %v, want at most %d, accepted %t", row.name, allocated, err, memoryFactor*2<<20, row.accepted)
 		}
 	}
 }
