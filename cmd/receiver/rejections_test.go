@@ -57,7 +57,7 @@ func TestRejections(t *testing.T) { //nolint:tparallel // later subtests see wha
 		code               int
 	}{
 		{name: "no job", args: "accept " + ids[0], code: 1},
-		{name: "job of the person", args: "accept --job first --result-url https://example.invalid/a.png " + ids[0], status: "accepted"},
+		{name: "job of the person", args: "accept --job first --result-url https://localhost/a.png " + ids[0], status: "accepted"},
 		{name: "accepted before", args: "accept " + ids[0], code: 1},
 		{name: "job of the body", args: "accept " + ids[1], status: "accepted"},
 		{name: "delete", args: "delete " + ids[2]},
@@ -76,6 +76,6 @@ func TestRejections(t *testing.T) { //nolint:tparallel // later subtests see wha
 		check(t, "accept --job fourth "+ids[3], 0, "accepted")
 		r = start(t, folder, env...)
 		waiting := &offlineSetup{folder: folder, env: env}
-		waiting.ids(t, "dead", 3) // their host is not allowed, or they have no result
+		waiting.ids(t, "dead", 3) // their host is localhost, or they have no result
 	})
 }

@@ -63,7 +63,7 @@ func newJobs(vendor *fakevendor.Vendor) ([]fakevendor.Job, error) {
 		{Format: fakevendor.WebP, Width: 1024, Height: 768, Middleware: fakevendor.First(1, fakevendor.Replace("", ""))},
 		{Format: fakevendor.PNG, Bytes: 64 << 20},
 		{Format: fakevendor.PNG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Page())},
-		{Format: fakevendor.JPEG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Status(404, 0))},
+		{Format: fakevendor.JPEG, Width: 512, Height: 512, Middleware: fakevendor.First(math.MaxInt64, fakevendor.Status(401, 0))},
 	} {
 		options.Seed = uint64(n + 1)
 		job, err := vendor.NewJob(options)
