@@ -272,8 +272,8 @@ func TestInspectReadsAndAllocatesWithinItsBounds(t *testing.T) {
 		if most := 2*len(data) + 8<<20; reader.bytes > most || reader.reads > 1<<14 {
 			t.Errorf("%s: read %d bytes in %d reads, want at most %d bytes in %d reads", name, reader.bytes, reader.reads, most, 1<<14)
 		}
-		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
-			t.Errorf("%s: allocated %d bytes, want at most %d", name, allocated, 4<<20)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > memoryFactor*4<<20 {
+			t.Errorf("%s: allocated %d bytes, want at most %d", name, allocated, memoryFactor*4<<20)
 		}
 	}
 }
