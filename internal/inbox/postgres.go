@@ -33,7 +33,10 @@ const (
 			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
 				AS g (id, job, digest, received_at, body, source, origin, token_hash, signed_digest)
 		), signed AS (
-			SELECT given.id, k.id AS first FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.signed_digest
+			SELECT id, first FROM (
+				SELECT given.id, (SELECT k.id FROM callbacks k WHERE k.job = given.job AND k.digest = given.signed_digest) AS first
+				FROM given WHERE signed_digest IS NOT NULL
+			) AS looked_up WHERE first IS NOT NULL
 		), fresh AS (
 			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash)
 			SELECT id, job, digest, received_at, body, source, origin, token_hash FROM given
