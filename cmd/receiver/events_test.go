@@ -67,7 +67,7 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 			}
 		})
 	}
-	t.Run("show by job", func(t *testing.T) {
+	t.Run("E14 show by job", func(t *testing.T) {
 		if got := readEvent(t, run(t, env, "events", "show", "first", "--json").expect(t, 0).stdout); got.ID != id {
 			t.Errorf("event = %s, want %s", got.ID, id)
 		}
@@ -76,7 +76,7 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 		"replay --all --status done": "status_not_dead", "replay --all --handler NOSUCH": "no_such_handler",
 		"replay --all --job none": "no_dead_step", "replay " + id + " --handler NOSUCH": "no_such_handler",
 	} {
-		t.Run(args, func(t *testing.T) {
+		t.Run("E14 "+args, func(t *testing.T) {
 			var got struct {
 				NoMatch string `json:"no_match"`
 			}

@@ -58,7 +58,7 @@ func TestMigrateCopy(t *testing.T) {
 	}
 }
 
-// A source that does not exist is an error, and is not created.
+// TestMigrateCopyCreatesNoSource is fault E8: a source that does not exist is an error, and is not created.
 func TestMigrateCopyCreatesNoSource(t *testing.T) {
 	t.Parallel()
 	folder, target := t.TempDir(), databasetest.Postgres(t).URL.Reveal()

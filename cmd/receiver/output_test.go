@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// TestCSVCell is fault D9: no cell is a formula for a spreadsheet, whatever its separator.
 func TestCSVCell(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, cell, want string }{
@@ -56,6 +57,7 @@ func TestRejectionsBodyOutput(t *testing.T) {
 	}
 }
 
+// TestOutputEscapesControls is fault D12: what a server sends cannot command the terminal.
 func TestOutputEscapesControls(t *testing.T) {
 	t.Parallel()
 	const hostile = "a\x1b[2J\u009b1m\u202eb\U000e0041c\n"

@@ -34,12 +34,12 @@ func TestWrongUsage(t *testing.T) {
 		want []string // names in stderr
 	}{
 		{name: "command", args: "serv", want: []string{`"serv"`, "serve"}},
-		{name: "subcommand", args: "events lst", want: []string{`"lst"`, "list"}},
+		{name: "E12 subcommand", args: "events lst", want: []string{`"lst"`, "list"}},
 		{name: "subcommand that is like none", args: "jobs frobnicate", want: []string{`"frobnicate"`}},
-		{name: "subcommand of a command that runs", args: "migrate cpy", want: []string{`"cpy"`, "copy"}},
-		{name: "help of a command", args: "help srve", want: []string{`"srve"`, "serve"}},
-		{name: "help of a subcommand", args: "help events lst", want: []string{`"lst"`, "list"}},
-		{name: "shell", args: "completion tcsh", want: []string{`"tcsh"`, "zsh"}},
+		{name: "E12 subcommand of a command that runs", args: "migrate cpy", want: []string{`"cpy"`, "copy"}},
+		{name: "E12 help of a command", args: "help srve", want: []string{`"srve"`, "serve"}},
+		{name: "E12 help of a subcommand", args: "help events lst", want: []string{`"lst"`, "list"}},
+		{name: "E12 shell", args: "completion tcsh", want: []string{`"tcsh"`, "zsh"}},
 		{name: "flag", args: "serve --fast", want: []string{"--fast"}},
 		{name: "flag of another command", args: "version --repeat 2", want: []string{"--repeat"}},
 		{name: "argument", args: "serve now", want: []string{`"now"`}},

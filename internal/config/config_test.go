@@ -107,6 +107,14 @@ func TestListenAddr(t *testing.T) {
 	}
 }
 
+// TestIdleTimeoutOfProxies is fault A7: the receiver closes an idle connection after the proxy before it has done so. Of the usual
+// proxies Google's load balancers keep connections longest, for 600 s.
+func TestIdleTimeoutOfProxies(t *testing.T) {
+	if c := mustLoad(t, nil); c.HTTP.IdleTimeout <= 600*time.Second {
+		t.Errorf("idle timeout = %s, want more than 10m", c.HTTP.IdleTimeout)
+	}
+}
+
 func TestDatabaseFolder(t *testing.T) {
 	here, err := filepath.Abs(".")
 	if err != nil {

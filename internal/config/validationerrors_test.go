@@ -153,7 +153,7 @@ func TestSecretGivenTwice(t *testing.T) {
 	checkErrors(t, map[string]string{name: "hunter2-hunter2-hunter2", name + "_FILE": writeFile(t, "hunter2-hunter2-hunter2")}, name+"_FILE", name)
 }
 
-// TestQuotedValues sets every variable to a value in quotation marks.
+// TestQuotedValues is fault A5. It sets every variable to a value in quotation marks.
 func TestQuotedValues(t *testing.T) {
 	environment(t, nil)
 	for _, v := range config.Table(definitions()) {
@@ -169,7 +169,7 @@ func TestQuotedValues(t *testing.T) {
 	}
 }
 
-// TestEmptyValues sets every variable to an empty and to a blank value.
+// TestEmptyValues is fault A12. It sets every variable to an empty and to a blank value.
 func TestEmptyValues(t *testing.T) {
 	environment(t, nil)
 	strict := []string{"RECEIVER_ALLOWED_SOURCE_CIDRS", "RECEIVER_TRUSTED_PROXIES", "RECEIVER_FETCH_ALLOWED_HOSTS", "RECEIVER_FETCH_ALLOWED_CIDRS"}

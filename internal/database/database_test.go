@@ -140,7 +140,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// A copy of the file alone, made after a clean stop, has everything that was committed.
+// TestCloseWritesTheLogBack is fault F1: a copy of the file alone, made after a clean stop, has everything that was committed.
 func TestCloseWritesTheLogBack(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")

@@ -256,7 +256,7 @@ func TestLongStringsAreNotCopied(t *testing.T) { //nolint:paralleltest // counts
 	}
 }
 
-// TestMemoryOfManyNames wants memory that does not grow with the number of names.
+// TestMemoryOfManyNames is fault D1. It wants memory that does not grow with the number of names.
 func TestMemoryOfManyNames(t *testing.T) { //nolint:paralleltest // counts the memory of the whole process
 	var names strings.Builder
 	for i := range 99_000 {

@@ -106,6 +106,7 @@ func TestResponsesWithoutAFile(t *testing.T) {
 	}
 }
 
+// TestContentEncoding is fault B2: the first bytes of a file decide, not what the host says of its coding.
 func TestContentEncoding(t *testing.T) {
 	t.Parallel()
 	image := noise(100_000)

@@ -13,7 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
 )
 
-// A thumbnail shows the picture as it is displayed: upright.
+// TestMakeAppliesTheOrientation is fault C6: a thumbnail shows the picture as it is displayed: upright.
 func TestMakeAppliesTheOrientation(t *testing.T) {
 	t.Parallel()
 	const width, height = 3, 2
