@@ -97,7 +97,7 @@ func TestSubmitUntilStored(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		vendor, env := submitter(t, place, fakevendortest.Options{})
 		folder := photos(t)
-		if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 2}); err != nil {
+		if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 2}); err != nil {
 			t.Fatal(err)
 		}
 		request := filepath.Join(t.TempDir(), "request.json")
@@ -169,7 +169,7 @@ func TestSubmitSurvivesRestart(t *testing.T) {
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	struck, killed := make(chan struct{}), make(chan struct{})
-	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Times: 1, Struck: func() {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Times: 1, OnHit: func() {
 		close(struck) // the job is submitted, and its callback has arrived
 		<-killed
 	}}); err != nil {
@@ -214,8 +214,8 @@ func TestKillWhileSubmitting(t *testing.T) {
 		}
 		folder := t.TempDir()
 		p := serve(t, folder, env...)
-		trouble := fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1, Struck: p.kill}
-		if err := vendor.Disturb(trouble); err != nil {
+		fault := fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer, Call: fakevendortest.CallProcess, Times: 1, OnHit: p.kill}
+		if err := vendor.AddAPIFaults(fault); err != nil {
 			t.Fatal(err)
 		}
 		got := run(t, env, "submit", "https://example.com/a.png").expect(t, 1)

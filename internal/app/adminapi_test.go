@@ -91,7 +91,7 @@ func sendAdminEvents(t *testing.T, r *receiver) (sent adminEvents) {
 		}
 		body = v.Callback(job, r.webhook())
 		id = post(t, client, r.webhook(), body).ID
-		r.settled(t, id)
+		r.await(t, id)
 		return id, body
 	}
 	failure := fakevendortest.Fault{Kind: fakevendortest.Status, Status: http.StatusUnauthorized}
@@ -189,7 +189,7 @@ func testArtifacts(t *testing.T, api *adminAPI, sent adminEvents) {
 func testReplay(t *testing.T, api *adminAPI, r *receiver, sent adminEvents) {
 	var replayed struct{ Steps int }
 	api.ask("POST", "/api/v1/events/"+string(sent.once)+"/replay", &replayed)
-	if h := r.settled(t, sent.once); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].Attempts) != 2 {
+	if h := r.await(t, sent.once); replayed.Steps != 1 || h.Event.State != event.Done || len(h.Steps[0].Attempts) != 2 {
 		t.Errorf("replayed %d steps, event = %+v; want 1 step, done after 2 attempts", replayed.Steps, h)
 	}
 	api.ask("POST", "/api/v1/events/"+string(sent.once)+"/replay", &replayed)

@@ -184,7 +184,7 @@ func TestStatesOfLostCallbacks(t *testing.T) {
 			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.InProgress}).ID: "lost",
 			newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged}).ID:     "lost",
 			// The first response about this job comes after its horizon.
-			newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{{Kind: fakevendortest.Refuse, Times: 5}}}).ID: "reconciled",
+			newJob(t, v, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{{Kind: fakevendortest.Refuse, Times: 5}}}).ID: "reconciled",
 		}
 		body, err := json.Marshal(map[string][]string{"jobs": slices.Collect(maps.Keys(want))})
 		if err != nil {
@@ -227,7 +227,7 @@ func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 		c := trusting(t, place, v)
 		c.DeleteAfterDone = true
 		r := start(t, c)
-		job := newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{{Kind: fakevendortest.Drop, Call: fakevendortest.CallDelete, Times: 1}}})
+		job := newJob(t, v, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{{Kind: fakevendortest.Drop, Call: fakevendortest.CallDelete, Times: 1}}})
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
 		if last := h.Steps[len(h.Steps)-1]; last.Handler != "delete-at-vendor" || last.State != event.Done || v.Calls(fakevendortest.CallDelete) != 2 {
 			t.Errorf("last step = %+v after %d calls, want delete-at-vendor done after 2", last, v.Calls(fakevendortest.CallDelete))

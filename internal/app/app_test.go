@@ -152,8 +152,8 @@ func newClient(t testing.TB) *http.Client {
 	return &http.Client{Transport: transport, Timeout: testkit.Timeout}
 }
 
-// settled waits until the event is done or dead.
-func (r *receiver) settled(t testing.TB, id event.ID) history.Details {
+// await waits until the event is done or dead.
+func (r *receiver) await(t testing.TB, id event.ID) history.Details {
 	t.Helper()
 	return r.reaches(t, id, event.Done, event.Dead)
 }
@@ -162,7 +162,7 @@ func (r *receiver) settled(t testing.TB, id event.ID) history.Details {
 func (r *receiver) reaches(t testing.TB, id event.ID, states ...event.Status) history.Details {
 	t.Helper()
 	load := func() (history.Details, error) { return r.Stores().History.Load(t.Context(), id) }
-	return testkit.Settled(t, fmt.Sprint("event ", id, " in state ", states), load, func(h history.Details) bool {
+	return testkit.WaitFor(t, fmt.Sprint("event ", id, " in state ", states), load, func(h history.Details) bool {
 		return slices.Contains(states, h.Event.State)
 	})
 }
@@ -234,7 +234,7 @@ func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 		ids[a.ID] = job
 	}
 	for id, job := range ids {
-		h := r.settled(t, id)
+		h := r.await(t, id)
 		if h.Event.State != event.Done {
 			t.Errorf("job %s: state = %s, want done: %+v", job.ID, h.Event.State, h.Steps)
 		}
@@ -288,7 +288,7 @@ func TestConcurrentDuplicates(t *testing.T) {
 		if accepted != 1 {
 			t.Errorf("accepted %d times, want 1", accepted)
 		}
-		if h := r.settled(t, receipts[0].ID); h.Event.State != event.Done {
+		if h := r.await(t, receipts[0].ID); h.Event.State != event.Done {
 			t.Errorf("state = %s, want done: %+v", h.Event.State, h.Steps)
 		}
 		if requests := v.Requests(job.ResultURL); requests != 1 {
@@ -327,7 +327,7 @@ func TestDocumentedSampleIsBlocked(t *testing.T) {
 			if a.code != http.StatusOK {
 				t.Fatalf("status = %d, want 200", a.code)
 			}
-			step := r.settled(t, a.ID).Steps[0]
+			step := r.await(t, a.ID).Steps[0]
 			if step.State != event.Dead || step.Reason != row.reason || len(step.Attempts) != 1 || !strings.Contains(step.Detail, "localhost") {
 				t.Errorf("step = %+v, want dead by %s after 1 attempt, with the host in its detail", step, row.reason)
 			}
@@ -358,7 +358,7 @@ func TestRestartResumes(t *testing.T) {
 			t.Log(err) // the stalled transfer is cut off
 		}
 		second := start(t, c)
-		if h := second.settled(t, a.ID); h.Event.State != event.Done {
+		if h := second.await(t, a.ID); h.Event.State != event.Done {
 			t.Errorf("state = %s, want done: %+v", h.Event.State, h.Steps)
 		}
 		if again := post(t, client, second.webhook(), body); again.ID != a.ID || again.Status != "duplicate" {
@@ -385,7 +385,7 @@ func TestHostIsAllowedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := start(t, c)
-	if step := second.settled(t, a.ID).Steps[0]; step.State != event.Done || step.Tries != 1 {
+	if step := second.await(t, a.ID).Steps[0]; step.State != event.Done || step.Tries != 1 {
 		t.Errorf("step = %+v, want done after 1 try", step)
 	}
 }

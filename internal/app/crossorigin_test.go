@@ -34,7 +34,7 @@ func testCrossOriginPages(t *testing.T, c *chromium) {
 	dead := map[*dashboard]event.ID{}
 	for d, last := range map[*dashboard]string{open: "/targets/download/disable", locked: "/logout"} {
 		dead[d], _ = d.send(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{gone()}})
-		d.receiver.settled(t, dead[d])
+		d.receiver.await(t, dead[d])
 		for _, origin := range []string{otherPort, otherHost} {
 			for _, path := range []string{"/events/" + string(dead[d]) + "/replay", last} {
 				d.do(chromedp.Navigate(origin + "/?to=" + url.QueryEscape(d.base+path)))

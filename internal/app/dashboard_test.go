@@ -116,7 +116,7 @@ func testLivePages(t *testing.T, c *chromium) {
 	// A page is not replaced while a question is open, and is updated after it is closed.
 	d.click(".circuit .ask > summary")
 	second, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 80, Height: 60})
-	d.receiver.settled(t, second)
+	d.receiver.await(t, second)
 	d.await(`document.querySelector(".circuit .ask[open]")`)
 	d.click(".circuit .ask > summary")
 	d.await(`document.querySelector(".tile.done strong").textContent === "2"`)
@@ -166,7 +166,7 @@ func testReplayPage(t *testing.T, c *chromium) {
 	dead, _ := d.send(fakevendortest.JobOptions{
 		Format: fakevendortest.JPEG, Width: 640, Height: 480, Images: 2, Shape: fakevendortest.ResultObjects, Faults: []fakevendortest.Fault{gone()},
 	})
-	d.receiver.settled(t, dead)
+	d.receiver.await(t, dead)
 	d.open("/events?status=dead")
 	d.click("tbody .job a")
 	d.await(`document.querySelector(".steps .badge.dead")`)
@@ -182,10 +182,10 @@ func testBulkReplayPages(t *testing.T, c *chromium) {
 	d := openDashboard(t, c, nil)
 	for range 3 {
 		id, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.WebP, Width: 300, Height: 500, Faults: []fakevendortest.Fault{gone()}})
-		d.receiver.settled(t, id)
+		d.receiver.await(t, id)
 	}
 	other, _ := d.send(fakevendortest.JobOptions{Format: fakevendortest.PNG, Width: 512, Height: 512, Faults: []fakevendortest.Fault{{Kind: fakevendortest.Page}}})
-	d.receiver.settled(t, other)
+	d.receiver.await(t, other)
 	post(t, d.client, d.receiver.webhook(), []byte(`{"jub":"a","token":"hunter2"}`))
 	post(t, d.client, d.receiver.webhook(), []byte(`{"job":"a"`))
 	d.open("/")

@@ -119,7 +119,7 @@ func TestTargetsAreIndependent(t *testing.T) {
 		await(t, r, "the others have every event", func() bool { return hanging.has() == events && failing.has() == events })
 		t.Logf("%s: the others had %d events each %s after their recovery", place.Kind, events, time.Since(back).Round(time.Millisecond))
 		for id := range accepted {
-			h := r.settled(t, id)
+			h := r.await(t, id)
 			if h.Event.State != event.Done || len(h.Steps) != 4 {
 				t.Fatalf("state = %s with %d steps, want done with 4: %+v", h.Event.State, len(h.Steps), h.Steps)
 			}
@@ -151,7 +151,7 @@ func TestForwardSendsStoredImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := r.settled(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
+	h := r.await(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID)
 	if h.Event.State != event.Done {
 		t.Fatalf("state = %s, want done: %+v", h.Event.State, h.Steps)
 	}

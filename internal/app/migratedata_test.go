@@ -34,7 +34,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := post(t, client, embedded.webhook(), v.Callback(job, embedded.webhook())).ID
-		done[id] = embedded.settled(t, id)
+		done[id] = embedded.await(t, id)
 	}
 	embedded.stop()
 	open := leaveOpen(t, source, 3)
@@ -57,7 +57,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 		t.Errorf("bulk replay = %+v, error %v; want that of the source", r, err)
 	}
 	for _, id := range open {
-		if h := server.settled(t, id); h.Event.State != event.Dead { // it has no image, but it was processed
+		if h := server.await(t, id); h.Event.State != event.Dead { // it has no image, but it was processed
 			t.Errorf("state = %s, want dead: %+v", h.Event.State, h.Steps)
 		}
 	}
@@ -121,11 +121,11 @@ func TestCopyKeepsEventsOfTheTarget(t *testing.T) {
 	target := configuration(t, databasetest.NewPlace(t, database.Postgres))
 	body := []byte(`{"job":"both"}`)
 	embedded := start(t, source)
-	embedded.settled(t, post(t, client, embedded.webhook(), body).ID)
+	embedded.await(t, post(t, client, embedded.webhook(), body).ID)
 	embedded.stop()
 	server := start(t, target)
 	id := post(t, client, server.webhook(), body).ID
-	server.settled(t, id)
+	server.await(t, id)
 	report, err := app.Copy(t.Context(), source, target, func(int, int) {}) // while the target runs
 	if err != nil || !report.Complete || report.Inbox.OtherID != 1 || report.Work.NoInbox != 1 || report.Inbox.Fresh != 0 {
 		t.Errorf("report = %+v, error %v; want complete with 1 event of another id and nothing new", report, err)

@@ -136,7 +136,7 @@ func checkRecordedBodies(t *testing.T, place *databasetest.Place, r *receiver, c
 		if got, err := opened.Body(t.Context(), job, id); err != nil || string(got) != want {
 			t.Errorf("body of %s = %q, error %v; want %q", id, got, err, want)
 		}
-		testkit.Settled(t, "an event in the work store", func() (history.Details, error) {
+		testkit.WaitFor(t, "an event in the work store", func() (history.Details, error) {
 			return r.Stores().History.Load(t.Context(), id)
 		}, func(d history.Details) bool { return d.Event.Job == job })
 	}
@@ -146,7 +146,7 @@ func checkRecordedBodies(t *testing.T, place *databasetest.Place, r *receiver, c
 // dead or quarantined stays so. Two events are retried an hour after the recording, so they may be done or not.
 func checkRecordedEvents(t *testing.T, r *receiver) {
 	t.Helper()
-	counts := testkit.Settled(t, "8 events that are done", func() (map[event.Status]int64, error) {
+	counts := testkit.WaitFor(t, "8 events that are done", func() (map[event.Status]int64, error) {
 		return r.Stores().History.Counts(t.Context())
 	}, func(counts map[event.Status]int64) bool {
 		return counts[event.Done]+counts[event.Retrying] == 10 && counts[event.Done] >= 8
@@ -154,7 +154,7 @@ func checkRecordedEvents(t *testing.T, r *receiver) {
 	if counts[event.Dead] != 1 || counts[event.Quarantined] != 2 {
 		t.Errorf("counts = %v, want 1 dead and 2 quarantined", counts)
 	}
-	testkit.Settled(t, "no disabled target and no deferred step", func() ([]workflow.Target, error) {
+	testkit.WaitFor(t, "no disabled target and no deferred step", func() ([]workflow.Target, error) {
 		return r.Stores().Workflow.Targets(t.Context())
 	}, func(targets []workflow.Target) bool { return len(targets) == 0 })
 }

@@ -235,7 +235,7 @@ func TestSubmissionWithoutAResponse(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
-		if err := s.vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
+		if err := s.vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
 		status, got := s.submit(t, "?wait=10", aRequest)
@@ -279,7 +279,7 @@ func TestSubmissionFailures(t *testing.T) {
 	rows := []struct {
 		name       string
 		processing fakevendortest.Processing
-		trouble    fakevendortest.Trouble
+		fault      fakevendortest.APIFault
 		change     func(*config.Config)
 		before     int // jobs that are submitted first
 		query      string
@@ -291,8 +291,8 @@ func TestSubmissionFailures(t *testing.T) {
 		{name: "no free slot", processing: busy, before: 1, status: 429, problem: "slots"},
 		{name: "no free slot until the wait is over", processing: busy, before: 1, query: "?wait=2", status: 429, problem: "slots"},
 		{name: "no credits", processing: fakevendortest.Processing{Credits: 1}, before: 1, status: 402, problem: "credits"},
-		{name: "the vendor refuses", trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400, Says: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
-		{name: "the connection breaks", trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, status: 502, problem: "unknown_outcome"},
+		{name: "the vendor refuses", fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 400, Message: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
+		{name: "the connection breaks", fault: fakevendortest.APIFault{Kind: fakevendortest.Drop}, status: 502, problem: "unknown_outcome"},
 		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "the API is down", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable"},
 		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
@@ -304,7 +304,7 @@ func TestSubmissionFailures(t *testing.T) {
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		for _, row := range rows {
-			if place.Kind == database.Postgres && row.before == 0 && row.trouble.Kind == 0 {
+			if place.Kind == database.Postgres && row.before == 0 && row.fault.Kind == 0 {
 				continue // it does not reach the store
 			}
 			t.Run(row.name, func(t *testing.T) {
@@ -320,9 +320,9 @@ func TestSubmissionFailures(t *testing.T) {
 						t.Fatalf("status = %d, want 201: %+v", status, got)
 					}
 				}
-				if row.trouble.Kind != 0 {
-					row.trouble.Call = fakevendortest.CallProcess
-					if err := s.vendor.Disturb(row.trouble); err != nil {
+				if row.fault.Kind != 0 {
+					row.fault.Call = fakevendortest.CallProcess
+					if err := s.vendor.AddAPIFaults(row.fault); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -351,7 +351,7 @@ func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
-		if err := s.vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
+		if err := s.vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if status, got := s.submit(t, "?wait=30", aRequest); status != http.StatusCreated {
@@ -395,8 +395,8 @@ func TestStopCancelsASubmission(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		sent := make(chan struct{})
-		lag := fakevendortest.Trouble{Kind: fakevendortest.Lag, Call: fakevendortest.CallProcess, Struck: func() { close(sent) }}
-		if err := s.vendor.Disturb(lag); err != nil {
+		fault := fakevendortest.APIFault{Kind: fakevendortest.Delay, Call: fakevendortest.CallProcess, OnHit: func() { close(sent) }}
+		if err := s.vendor.AddAPIFaults(fault); err != nil {
 			t.Fatal(err)
 		}
 		results := make(chan submission)

@@ -32,9 +32,9 @@ func trust(c *config.Config, v *fakevendortest.Vendor) {
 	c.DeepImage.CallsPerSecond, c.DeepImage.UnknownPerMinute = 1000, 10_000
 }
 
-// troubled are the options of a job whose calls of the API meet trouble.
-func troubled(trouble fakevendortest.Trouble) fakevendortest.JobOptions {
-	return fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{trouble}}
+// withAPIFault returns the options of a job whose API calls fail.
+func withAPIFault(fault fakevendortest.APIFault) fakevendortest.JobOptions {
+	return fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{fault}}
 }
 
 func newJob(t testing.TB, v *fakevendortest.Vendor, options fakevendortest.JobOptions) fakevendortest.Job {
@@ -61,8 +61,8 @@ func TestCallbacksAreVerified(t *testing.T) {
 		{name: "unknown", options: fakevendortest.JobOptions{State: fakevendortest.Forged}, state: event.Quarantined, reason: event.ReasonNotVerified},
 		{name: "failed", options: fakevendortest.JobOptions{State: fakevendortest.Failed}, state: event.Dead, reason: event.ReasonOther, detail: "Image processing failed"},
 		{name: "deleted", options: fakevendortest.JobOptions{State: fakevendortest.Deleted}, state: event.Dead, reason: event.ReasonExpired},
-		{name: "the API is down", options: troubled(fakevendortest.Trouble{Kind: fakevendortest.Refuse, Times: 2}), state: event.Done, fetched: 1},
-		{name: "rate limit without Retry-After", options: troubled(fakevendortest.Trouble{Kind: fakevendortest.Limit, Times: 1}), state: event.Done, fetched: 1},
+		{name: "the API is down", options: withAPIFault(fakevendortest.APIFault{Kind: fakevendortest.Refuse, Times: 2}), state: event.Done, fetched: 1},
+		{name: "rate limit without Retry-After", options: withAPIFault(fakevendortest.APIFault{Kind: fakevendortest.Limit, Times: 1}), state: event.Done, fetched: 1},
 		{name: "URL has expired", options: fakevendortest.JobOptions{Expired: http.StatusForbidden}, state: event.Done, fetched: 1},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -238,8 +238,8 @@ func TestKeyIsNotLeaked(t *testing.T) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		r := start(t, c)
-		trouble := fakevendortest.Trouble{Kind: fakevendortest.Mirror, Times: 1}
-		job := newJob(t, v, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{trouble}, Expired: http.StatusGone})
+		fault := fakevendortest.APIFault{Kind: fakevendortest.EchoKey, Times: 1}
+		job := newJob(t, v, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{fault}, Expired: http.StatusGone})
 		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID, event.Done)
 		r.stop()
 		if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {

@@ -92,16 +92,16 @@ func (b *remoteBucket) Put(ctx context.Context, key string, spool *Spool, attrib
 	if err := errors.Join(b.spools.own(spool), spool.check(attributes)); err != nil {
 		return err
 	}
-	if err := b.settle(ctx, name, contentOf(spool, attributes)); err != nil {
+	if err := b.createOnce(ctx, name, contentOf(spool, attributes)); err != nil {
 		return b.explain(key, err)
 	}
 	spool.seal()
 	return nil
 }
 
-// settle creates the object, or finds the same one there. It goes round again when
-// somebody else came in between: that one may fail, and then there is nothing.
-func (b *remoteBucket) settle(ctx context.Context, name string, c content) error {
+// createOnce creates the object, or finds the same one there. It tries again when
+// another writer came in between: that one may fail, and then there is nothing.
+func (b *remoteBucket) createOnce(ctx context.Context, name string, c content) error {
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -84,30 +84,30 @@ func TestInvalidJobIDsAreNotSent(t *testing.T) {
 func TestResultErrors(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		trouble fakevendortest.Trouble
-		kind    deepimage.Kind
-		status  int
-		after   time.Duration
-		shows   string // of the vendor's message
+		fault  fakevendortest.APIFault
+		kind   deepimage.Kind
+		status int
+		after  time.Duration
+		shows  string // of the vendor's message
 	}{
-		"500":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 500, Says: "Oops at https://x/y"}, kind: deepimage.KindUnavailable, status: 500, shows: "Oops at [address]"},
-		"503":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse}, kind: deepimage.KindUnavailable, status: 503},
-		"404 of others":  {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 404, Says: "Not Found"}, kind: deepimage.KindUnavailable, status: 404},
-		"400":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400}, kind: deepimage.KindUnavailable, status: 400},
-		"404 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable, status: 404},
-		"403 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 403}, kind: deepimage.KindUnavailable, status: 403},
-		"502 page":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway}, kind: deepimage.KindUnavailable, status: 502},
-		"cut":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Cut}, kind: deepimage.KindUnavailable, status: 200},
-		"flood":          {trouble: fakevendortest.Trouble{Kind: fakevendortest.Flood}, kind: deepimage.KindUnavailable, status: 200},
-		"drop":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, kind: deepimage.KindUnavailable},
-		"hang":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Lag}, kind: deepimage.KindUnavailable},
-		"other job":      {trouble: fakevendortest.Trouble{Kind: fakevendortest.Mixup}, kind: deepimage.KindUnavailable, status: 200},
-		"no status":      {trouble: fakevendortest.Trouble{Kind: fakevendortest.Say}, kind: deepimage.KindUnavailable, status: 200},
-		"redirect":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "/rest_api/me"}, kind: deepimage.KindUnavailable, status: 307},
-		"429":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit}, kind: deepimage.KindLimited, status: 429},
-		"429 for a time": {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit, RetryAfter: time.Minute}, kind: deepimage.KindLimited, status: 429, after: time.Minute},
-		"401":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 401, Says: "who?"}, kind: deepimage.KindKey, status: 401, shows: "who?"},
-		"403":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "No x-api-key header is provided"}, kind: deepimage.KindKey, status: 403},
+		"500":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 500, Message: "Oops at https://x/y"}, kind: deepimage.KindUnavailable, status: 500, shows: "Oops at [address]"},
+		"503":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse}, kind: deepimage.KindUnavailable, status: 503},
+		"404 of others":  {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 404, Message: "Not Found"}, kind: deepimage.KindUnavailable, status: 404},
+		"400":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 400}, kind: deepimage.KindUnavailable, status: 400},
+		"404 page":       {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable, status: 404},
+		"403 page":       {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 403}, kind: deepimage.KindUnavailable, status: 403},
+		"502 page":       {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway}, kind: deepimage.KindUnavailable, status: 502},
+		"cut":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Truncate}, kind: deepimage.KindUnavailable, status: 200},
+		"flood":          {fault: fakevendortest.APIFault{Kind: fakevendortest.Flood}, kind: deepimage.KindUnavailable, status: 200},
+		"drop":           {fault: fakevendortest.APIFault{Kind: fakevendortest.Drop}, kind: deepimage.KindUnavailable},
+		"hang":           {fault: fakevendortest.APIFault{Kind: fakevendortest.Delay}, kind: deepimage.KindUnavailable},
+		"other job":      {fault: fakevendortest.APIFault{Kind: fakevendortest.OtherJob}, kind: deepimage.KindUnavailable, status: 200},
+		"no status":      {fault: fakevendortest.APIFault{Kind: fakevendortest.ReportStatus}, kind: deepimage.KindUnavailable, status: 200},
+		"redirect":       {fault: fakevendortest.APIFault{Kind: fakevendortest.RedirectCall, Location: "/rest_api/me"}, kind: deepimage.KindUnavailable, status: 307},
+		"429":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Limit}, kind: deepimage.KindLimited, status: 429},
+		"429 for a time": {fault: fakevendortest.APIFault{Kind: fakevendortest.Limit, RetryAfter: time.Minute}, kind: deepimage.KindLimited, status: 429, after: time.Minute},
+		"401":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 401, Message: "who?"}, kind: deepimage.KindKey, status: 401, shows: "who?"},
+		"403":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 403, Message: "No x-api-key header is provided"}, kind: deepimage.KindKey, status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,8 +116,8 @@ func TestResultErrors(t *testing.T) {
 				config.Timeout = 50 * time.Millisecond
 			}
 			vendor, client := setUp(t, config)
-			row.trouble.Times = 1
-			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{row.trouble}})
+			row.fault.Times = 1
+			job := newJob(t, vendor, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{row.fault}})
 			got, err := client.Result(t.Context(), job.ID)
 			failed, ok := errors.AsType[*deepimage.Error](err)
 			if !ok || failed.Kind != row.kind || failed.Status != row.status || failed.After != row.after || !strings.Contains(failed.Text, row.shows) {
@@ -138,7 +138,7 @@ func TestResultErrors(t *testing.T) {
 func TestForeignJobIDs(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{UnknownPerMinute: 20})
-	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 403, Times: 20}); err != nil {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 403, Times: 20}); err != nil {
 		t.Fatal(err)
 	}
 	source := deepimage.FromSource(netip.MustParseAddr("203.0.113.1"))
@@ -242,8 +242,8 @@ func TestConcurrentLookupsShareACall(t *testing.T) {
 			t.Parallel()
 			vendor, client := setUp(t, deepimage.Config{})
 			reached, release := make(chan struct{}), make(chan struct{})
-			held := fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
-			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{held}})
+			held := fakevendortest.APIFault{Kind: fakevendortest.Delay, Pause: 1, Times: 1, OnHit: func() { close(reached); <-release }}
+			job := newJob(t, vendor, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{held}})
 			var asking sync.WaitGroup
 			asking.Go(func() {
 				got, err := client.Result(t.Context(), job.ID, options...)
@@ -271,8 +271,8 @@ func TestLookupContinues(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
 	reached, release := make(chan struct{}), make(chan struct{})
-	held := fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: 1, Times: 1, Struck: func() { close(reached); <-release }}
-	job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{held}})
+	held := fakevendortest.APIFault{Kind: fakevendortest.Delay, Pause: 1, Times: 1, OnHit: func() { close(reached); <-release }}
+	job := newJob(t, vendor, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{held}})
 	leaving, leave := context.WithTimeout(t.Context(), forever)
 	go func() { <-reached; leave() }()
 	if _, err := client.Result(leaving, job.ID); deepimage.KindOf(err) != deepimage.KindCancelled {
@@ -327,7 +327,7 @@ func TestCloseCancels(t *testing.T) {
 	vendor, client := setUp(t, deepimage.Config{})
 	reached := make(chan struct{}, 2)
 	struck := func() { reached <- struct{}{} }
-	err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Lag, Struck: struck})
+	err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Delay, OnHit: struck})
 	if err != nil {
 		t.Fatal(err)
 	}

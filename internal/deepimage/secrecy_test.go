@@ -127,7 +127,7 @@ func TestMirroredKey(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404, 422, 429, 500, 503} {
 		vendor, client := setUp(t, deepimage.Config{})
-		if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Mirror, Status: status}); err != nil {
+		if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.EchoKey, Status: status}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := client.Result(t.Context(), "job")

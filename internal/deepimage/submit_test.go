@@ -44,29 +44,29 @@ func TestSubmit(t *testing.T) {
 func TestSubmissionsAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		trouble fakevendortest.Trouble
-		kind    deepimage.Kind
-		shows   string // of the vendor's message
+		fault fakevendortest.APIFault
+		kind  deepimage.Kind
+		shows string // of the vendor's message
 	}{
-		"answer lost":     {trouble: fakevendortest.Trouble{Kind: fakevendortest.Swallow}, kind: deepimage.KindOutcome},
-		"connection lost": {trouble: fakevendortest.Trouble{Kind: fakevendortest.Drop}, kind: deepimage.KindOutcome},
-		"hang":            {trouble: fakevendortest.Trouble{Kind: fakevendortest.Lag}, kind: deepimage.KindOutcome},
-		"cut":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Cut}, kind: deepimage.KindOutcome},
-		"flood":           {trouble: fakevendortest.Trouble{Kind: fakevendortest.Flood}, kind: deepimage.KindOutcome},
-		"no job":          {trouble: fakevendortest.Trouble{Kind: fakevendortest.Say, Says: "received"}, kind: deepimage.KindOutcome},
-		"502 page":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway}, kind: deepimage.KindOutcome},
-		"503":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse}, kind: deepimage.KindOutcome},
-		"408":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 408}, kind: deepimage.KindOutcome},
-		"429":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Limit}, kind: deepimage.KindSlots},
-		"400":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 400, Says: "width is missing"}, kind: deepimage.KindRefused, shows: "width is missing"},
-		"413 page":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 413}, kind: deepimage.KindRefused},
-		"bad image":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 422, Says: "The image at https://x.test/t0ken is broken"}, kind: deepimage.KindRefused, shows: "The image at [address] is broken"},
-		"402":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 402}, kind: deepimage.KindCredits},
-		"credits by 403":  {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "Not enough Credits"}, kind: deepimage.KindCredits, shows: "Not enough Credits"},
-		"403":             {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 403, Says: "no"}, kind: deepimage.KindKey},
-		"wrong key":       {trouble: fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 404, Says: "No user found for provided token"}, kind: deepimage.KindKey},
-		"not the API":     {trouble: fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable},
-		"redirect":        {trouble: fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "/rest_api/process_result"}, kind: deepimage.KindUnavailable},
+		"answer lost":     {fault: fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer}, kind: deepimage.KindOutcome},
+		"connection lost": {fault: fakevendortest.APIFault{Kind: fakevendortest.Drop}, kind: deepimage.KindOutcome},
+		"hang":            {fault: fakevendortest.APIFault{Kind: fakevendortest.Delay}, kind: deepimage.KindOutcome},
+		"cut":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Truncate}, kind: deepimage.KindOutcome},
+		"flood":           {fault: fakevendortest.APIFault{Kind: fakevendortest.Flood}, kind: deepimage.KindOutcome},
+		"no job":          {fault: fakevendortest.APIFault{Kind: fakevendortest.ReportStatus, Message: "received"}, kind: deepimage.KindOutcome},
+		"502 page":        {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway}, kind: deepimage.KindOutcome},
+		"503":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse}, kind: deepimage.KindOutcome},
+		"408":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 408}, kind: deepimage.KindOutcome},
+		"429":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Limit}, kind: deepimage.KindSlots},
+		"400":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 400, Message: "width is missing"}, kind: deepimage.KindRefused, shows: "width is missing"},
+		"413 page":        {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 413}, kind: deepimage.KindRefused},
+		"bad image":       {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 422, Message: "The image at https://x.test/t0ken is broken"}, kind: deepimage.KindRefused, shows: "The image at [address] is broken"},
+		"402":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 402}, kind: deepimage.KindCredits},
+		"credits by 403":  {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 403, Message: "Not enough Credits"}, kind: deepimage.KindCredits, shows: "Not enough Credits"},
+		"403":             {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 403, Message: "no"}, kind: deepimage.KindKey},
+		"wrong key":       {fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 404, Message: "No user found for provided token"}, kind: deepimage.KindKey},
+		"not the API":     {fault: fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 404}, kind: deepimage.KindUnavailable},
+		"redirect":        {fault: fakevendortest.APIFault{Kind: fakevendortest.RedirectCall, Location: "/rest_api/process_result"}, kind: deepimage.KindUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,8 +75,8 @@ func TestSubmissionsAreSentOnce(t *testing.T) {
 				config.SubmitTimeout = 50 * time.Millisecond
 			}
 			vendor, client := setUp(t, config)
-			row.trouble.Times = 1
-			if err := vendor.Disturb(row.trouble); err != nil {
+			row.fault.Times = 1
+			if err := vendor.AddAPIFaults(row.fault); err != nil {
 				t.Fatal(err)
 			}
 			job, err := client.Submit(t.Context(), []byte(`{"url":"https://example.com/a.png"}`))

@@ -148,7 +148,7 @@ func TestPausesGrowAndEnd(t *testing.T) {
 func TestOutcomeOfAnotherRequest(t *testing.T) {
 	t.Parallel()
 	vendor, client := setUp(t, deepimage.Config{})
-	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess}); err != nil {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer, Call: fakevendortest.CallProcess}); err != nil {
 		t.Fatal(err)
 	}
 	for n := range deepimage.FailureThreshold + 1 {

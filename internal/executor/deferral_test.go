@@ -43,13 +43,13 @@ func TestDeferredStepsResumeTogether(t *testing.T) {
 		ids[n] = p.accept(t, fmt.Sprint("job-", n))
 	}
 	for _, id := range ids {
-		p.settled(t, id, event.Retrying)
+		p.await(t, id, event.Retrying)
 	}
 	down.Store(false)
 	// The step that is due soon may have been deferred again; then this event shows that the target works.
-	p.settled(t, p.accept(t, "one more"), event.Done)
+	p.await(t, p.accept(t, "one more"), event.Done)
 	for _, id := range ids {
-		step := p.settled(t, id, event.Done, event.Dead).Steps[0]
+		step := p.await(t, id, event.Done, event.Dead).Steps[0]
 		if step.State != event.Done || step.Tries != 1 || len(step.Attempts) != 1 || step.Detail != "204" {
 			t.Fatalf("step = %+v, want done, 1 try, 1 attempt, detail 204", step)
 		}
@@ -74,13 +74,13 @@ func TestOutageCostsNoAttempt(t *testing.T) {
 	p.start(t)
 	first, second := p.accept(t, "job-1"), p.accept(t, "job-2")
 	for _, id := range []event.ID{first, second} {
-		if step := p.settled(t, id, event.Retrying, event.Dead).Steps[0]; step.State != event.Retrying || step.Reason != event.ReasonStorage {
+		if step := p.await(t, id, event.Retrying, event.Dead).Steps[0]; step.State != event.Retrying || step.Reason != event.ReasonStorage {
 			t.Fatalf("step = %+v, want retrying by storage", step)
 		}
 	}
 	down.Store(false)
 	for _, id := range []event.ID{first, second} {
-		if step := p.settled(t, id, event.Done, event.Dead).Steps[0]; step.State != event.Done || step.Tries != 1 {
+		if step := p.await(t, id, event.Done, event.Dead).Steps[0]; step.State != event.Done || step.Tries != 1 {
 			t.Errorf("step = %+v, want done after 1 try", step)
 		}
 	}
@@ -104,7 +104,7 @@ func TestFaultOfOneEventIsNoOutage(t *testing.T) {
 	good := 0
 	testkit.Eventually(t, "state of the event", event.Dead, func() event.Status {
 		good++
-		p.settled(t, p.accept(t, fmt.Sprint("good-", good)), event.Done)
+		p.await(t, p.accept(t, fmt.Sprint("good-", good)), event.Done)
 		details, err := p.work.History.Load(t.Context(), bad)
 		if err != nil {
 			t.Error(err)
@@ -131,9 +131,9 @@ func TestDisabledTarget(t *testing.T) {
 			})
 		p.start(t)
 		first := p.accept(t, "job-1")
-		p.settled(t, first, event.Retrying)
+		p.await(t, first, event.Retrying)
 		second := p.accept(t, "job-2")
-		p.settled(t, second, event.Retrying)
+		p.await(t, second, event.Retrying)
 		targets, err := p.work.Workflow.Targets(t.Context())
 		if err != nil || len(targets) != 1 || targets[0].Name != "forward" || targets[0].Detail != "answered 410 Gone" || targets[0].Deferred != 2 {
 			t.Errorf("targets = %+v, error = %v, want forward with 2 deferred steps", targets, err)
@@ -147,7 +147,7 @@ func TestDisabledTarget(t *testing.T) {
 			t.Fatalf("Enable = %t, error = %v, want true", enabled, err)
 		}
 		for id, want := range map[event.ID]int{first: 2, second: 1} {
-			step := p.settled(t, id, event.Done, event.Dead).Steps[1]
+			step := p.await(t, id, event.Done, event.Dead).Steps[1]
 			if step.State != event.Done || step.Tries != 1 || len(step.Attempts) != want {
 				t.Errorf("step = %+v, want done, 1 try, %d attempts", step, want)
 			}

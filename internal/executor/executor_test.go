@@ -123,15 +123,15 @@ func (p *pipeline) accept(t *testing.T, job string) event.ID {
 	return receipt.ID
 }
 
-// settled waits until the event is in one of the states.
-func (p *pipeline) settled(t *testing.T, id event.ID, want ...event.Status) history.Details {
+// await waits until the event is in one of the states.
+func (p *pipeline) await(t *testing.T, id event.ID, want ...event.Status) history.Details {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", p.log)
 		}
 	}()
-	return testkit.Settled(t, fmt.Sprintf("event %s in one of the states %v", id, want),
+	return testkit.WaitFor(t, fmt.Sprintf("event %s in one of the states %v", id, want),
 		func() (history.Details, error) { return p.work.History.Load(t.Context(), id) },
 		func(details history.Details) bool { return slices.Contains(want, details.Event.State) })
 }
@@ -195,7 +195,7 @@ func TestOutcomes(t *testing.T) {
 				t.Parallel()
 				p := build(t, databasetest.NewPlace(t, place.Kind), quick, shortTimeout, []string{"download"}, row.script)
 				p.start(t)
-				details := p.settled(t, p.accept(t, "job-1"), event.Done, event.Dead)
+				details := p.await(t, p.accept(t, "job-1"), event.Done, event.Dead)
 				step := details.Steps[0]
 				if details.Event.State != row.state || step.Reason != row.reason || len(step.Attempts) != row.attempts {
 					t.Errorf("state = %s, reason = %q, attempts = %d, want %s, %q, %d",
@@ -219,7 +219,7 @@ func TestMaxAge(t *testing.T) {
 			return handler.Outcome{}, errors.New("not yet")
 		})
 		p.start(t)
-		details := p.settled(t, p.accept(t, "job-1"), event.Dead)
+		details := p.await(t, p.accept(t, "job-1"), event.Dead)
 		if step := details.Steps[0]; len(step.Attempts) != 1 || step.State != event.Dead {
 			t.Errorf("step = %+v, want dead after 1 attempt", step)
 		}
@@ -240,7 +240,7 @@ func TestStepsRunInOrderWithArtifacts(t *testing.T) {
 		}
 		p := build(t, place, quick, testkit.Timeout, []string{"download", "forward"}, store, read)
 		p.start(t)
-		p.settled(t, p.accept(t, "job-1"), event.Done)
+		p.await(t, p.accept(t, "job-1"), event.Done)
 		if len(seen) != 1 || seen[0].Key != "k" {
 			t.Errorf("artifacts of the second handler = %+v, want the one with key k", seen)
 		}
@@ -267,11 +267,11 @@ func TestQueuesAreIndependent(t *testing.T) {
 		for n := range 20 { // five times as many as the hanging queue has workers
 			last = p.accept(t, fmt.Sprint("job-", n))
 		}
-		testkit.Settled(t, "the first step of the last event done",
+		testkit.WaitFor(t, "the first step of the last event done",
 			func() (history.Details, error) { return p.work.History.Load(t.Context(), last) },
 			func(details history.Details) bool { return details.Steps[0].State == event.Done })
 		close(release)
-		p.settled(t, last, event.Done)
+		p.await(t, last, event.Done)
 	})
 }
 

@@ -88,12 +88,12 @@ var (
 	ErrSlow    = errSlow
 )
 
-// Permits is the guard's verdict on addr.
+// Permits reports whether the guard allows addr.
 func Permits(addr netip.Addr, allowed ...netip.Prefix) bool {
 	return newGuard(configtypes.Prefixes(allowed)).permits(addr)
 }
 
-// Control is the guard's verdict as the dialer gets it.
+// Control is the guard's check as the dialer calls it.
 func Control(network, address string) error {
 	return newGuard(nil).control(context.Background(), network, address, nil)
 }

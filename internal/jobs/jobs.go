@@ -59,8 +59,8 @@ type Job struct {
 	Horizon  time.Time `json:"horizon_at"`       // when the job is marked lost
 	Polls    int       `json:"polls"`            // answers of the API that the job is not ready
 	Event    event.ID  `json:"event,omitempty"`
-	Detail   string    `json:"detail,omitempty"`    // a sentence for a person
-	Resolved time.Time `json:"settled_at,omitzero"` // zero while the job is open
+	Detail   string    `json:"detail,omitempty"`     // a sentence for a person
+	Resolved time.Time `json:"resolved_at,omitzero"` // zero while the job is open
 }
 
 // MaxTracked is the maximum number of jobs in one call of Track.

@@ -145,9 +145,9 @@ func (r *Reconciler) reconcileDue(ctx context.Context) (time.Duration, error) {
 func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
 	var a answer
 	if job.Job != "" {
-		a.Verdict, a.Err = r.deps.Vendor.Result(ctx, job.Job)
-		if a.Err == nil && a.Verdict.State == deepimage.Complete {
-			a.Receipt, a.InboxErr = r.accept(ctx, job.Job, a.Verdict.ResultURL)
+		a.JobStatus, a.Err = r.deps.Vendor.Result(ctx, job.Job)
+		if a.Err == nil && a.JobStatus.State == deepimage.Complete {
+			a.Receipt, a.InboxErr = r.accept(ctx, job.Job, a.JobStatus.ResultURL)
 		}
 	}
 	if deepimage.KindOf(a.Err) == deepimage.KindCancelled { // the next process asks again
@@ -169,10 +169,10 @@ func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
 
 // answer is what the vendor and the inbox answered about a job.
 type answer struct {
-	Verdict  deepimage.JobStatus
-	Err      error         // of the vendor
-	Receipt  event.Receipt // of the inbox, if the job is complete
-	InboxErr error
+	JobStatus deepimage.JobStatus
+	Err       error         // of the vendor
+	Receipt   event.Receipt // of the inbox, if the job is complete
+	InboxErr  error
 }
 
 // decision is what follows for a job: a state that resolves it, or another question.
@@ -186,7 +186,7 @@ type decision struct {
 // decide returns what follows from an answer. It depends on its arguments only; jitter lengthens a pause.
 func decide(config Config, job jobs.Job, a answer, now time.Time, jitter func(time.Duration) time.Duration) decision {
 	pause := background.Backoff(config.After, maxPause, job.Polls)
-	detail := fmt.Sprintf("Deep Image reports the job as %q.", a.Verdict.Status)
+	detail := fmt.Sprintf("Deep Image reports the job as %q.", a.JobStatus.Status)
 	switch {
 	case job.Job == "" && now.Before(job.Horizon): // it was submitted, and there is no answer that names it
 		return decision{Next: job.Horizon, Detail: job.Detail}
@@ -196,15 +196,15 @@ func decide(config Config, job jobs.Job, a answer, now time.Time, jitter func(ti
 		return decision{Next: now.Add(jitter(max(pause, deepimage.AfterOf(a.Err)))), Detail: a.Err.Error()}
 	case a.InboxErr != nil:
 		return decision{Next: now.Add(jitter(pause)), Detail: "The result was found but could not be stored yet."}
-	case a.Verdict.State == deepimage.Complete && a.Receipt.Duplicate:
+	case a.JobStatus.State == deepimage.Complete && a.Receipt.Duplicate:
 		return decision{State: jobs.Arrived}
-	case a.Verdict.State == deepimage.Complete:
+	case a.JobStatus.State == deepimage.Complete:
 		return decision{State: jobs.Reconciled}
-	case a.Verdict.State == deepimage.Failed:
-		return decision{State: jobs.Failed, Detail: "Deep Image could not make the image. " + a.Verdict.Message}
-	case a.Verdict.State == deepimage.Deleted:
+	case a.JobStatus.State == deepimage.Failed:
+		return decision{State: jobs.Failed, Detail: "Deep Image could not make the image. " + a.JobStatus.Message}
+	case a.JobStatus.State == deepimage.Deleted:
 		return decision{State: jobs.Expired, Detail: "Deep Image has deleted the images of the job."}
-	case a.Verdict.State == deepimage.Unknown:
+	case a.JobStatus.State == deepimage.Unknown:
 		detail = "Deep Image does not know the job."
 	}
 	if !now.Before(job.Horizon) {

@@ -46,72 +46,72 @@ func TestDecide(t *testing.T) {
 	}{
 		"found": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: complete},
+			answer: reconcile.Answer{JobStatus: complete},
 			want:   reconcile.Decision{State: jobs.Reconciled},
 		},
 		"found beyond the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: past},
-			answer: reconcile.Answer{Verdict: complete},
+			answer: reconcile.Answer{JobStatus: complete},
 			want:   reconcile.Decision{State: jobs.Reconciled},
 		},
 		"callback is in the inbox": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: complete, Receipt: event.Receipt{ID: "1", Duplicate: true}},
+			answer: reconcile.Answer{JobStatus: complete, Receipt: event.Receipt{ID: "1", Duplicate: true}},
 			want:   reconcile.Decision{State: jobs.Arrived},
 		},
 		"inbox is full": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: complete, InboxErr: full},
+			answer: reconcile.Answer{JobStatus: complete, InboxErr: full},
 			want:   reconcile.Decision{Next: now.Add(after)},
 		},
 		"inbox is full beyond the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: past},
-			answer: reconcile.Answer{Verdict: complete, InboxErr: full},
+			answer: reconcile.Answer{JobStatus: complete, InboxErr: full},
 			want:   reconcile.Decision{Next: now.Add(after)},
 		},
 		"failed": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Failed, Message: "bad image"}},
+			answer: reconcile.Answer{JobStatus: deepimage.JobStatus{State: deepimage.Failed, Message: "bad image"}},
 			want:   reconcile.Decision{State: jobs.Failed},
 		},
 		"deleted": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Deleted}},
+			answer: reconcile.Answer{JobStatus: deepimage.JobStatus{State: deepimage.Deleted}},
 			want:   reconcile.Decision{State: jobs.Expired},
 		},
 		"pending": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: pending},
+			answer: reconcile.Answer{JobStatus: pending},
 			want:   reconcile.Decision{Next: now.Add(after), Polled: true},
 		},
 		"pending after three polls": {
 			job:    jobs.Job{Job: "job-1", Horizon: future, Polls: 3},
-			answer: reconcile.Answer{Verdict: pending},
+			answer: reconcile.Answer{JobStatus: pending},
 			want:   reconcile.Decision{Next: now.Add(8 * after), Polled: true},
 		},
 		"pending after many polls": {
 			job:    jobs.Job{Job: "job-1", Horizon: future, Polls: 1000},
-			answer: reconcile.Answer{Verdict: pending},
+			answer: reconcile.Answer{JobStatus: pending},
 			want:   reconcile.Decision{Next: now.Add(time.Hour), Polled: true},
 		},
 		"pending shortly before the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: now.Add(time.Second)},
-			answer: reconcile.Answer{Verdict: pending},
+			answer: reconcile.Answer{JobStatus: pending},
 			want:   reconcile.Decision{Next: now.Add(time.Second), Polled: true},
 		},
 		"pending at the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: now},
-			answer: reconcile.Answer{Verdict: pending},
+			answer: reconcile.Answer{JobStatus: pending},
 			want:   reconcile.Decision{State: jobs.Lost},
 		},
 		"unknown": {
 			job:    jobs.Job{Job: "job-1", Horizon: future},
-			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Unknown}},
+			answer: reconcile.Answer{JobStatus: deepimage.JobStatus{State: deepimage.Unknown}},
 			want:   reconcile.Decision{Next: now.Add(after), Polled: true},
 		},
 		"unknown beyond the horizon": {
 			job:    jobs.Job{Job: "job-1", Horizon: past},
-			answer: reconcile.Answer{Verdict: deepimage.JobStatus{State: deepimage.Unknown}},
+			answer: reconcile.Answer{JobStatus: deepimage.JobStatus{State: deepimage.Unknown}},
 			want:   reconcile.Decision{State: jobs.Lost},
 		},
 		"API is down for half an hour": {
@@ -162,7 +162,7 @@ func TestDecideKeepsDetail(t *testing.T) {
 // fake is the store, the inbox and the vendor of a reconciler. One job is due, once.
 type fake struct {
 	job       jobs.Job
-	verdict   deepimage.JobStatus
+	jobStatus deepimage.JobStatus
 	vendorErr error
 	receipt   event.Receipt
 	inboxErr  error
@@ -211,7 +211,7 @@ func (f *fake) Accept(_ context.Context, e event.Event) (event.Receipt, error) {
 }
 
 func (f *fake) Result(context.Context, string, ...deepimage.LookupOption) (deepimage.JobStatus, error) {
-	return f.verdict, f.vendorErr
+	return f.jobStatus, f.vendorErr
 }
 
 // run starts a reconciler for the one job and returns what it recorded, and how many jobs it counted.
@@ -253,19 +253,19 @@ func TestReconcile(t *testing.T) {
 		counted float64
 	}{
 		"found": {
-			fake: fake{job: job, verdict: complete, receipt: event.Receipt{ID: "1"}},
+			fake: fake{job: job, jobStatus: complete, receipt: event.Receipt{ID: "1"}},
 			want: record{State: jobs.Reconciled, Event: "1"}, counted: 1,
 		},
 		"found and resolved by the relay": {
-			fake: fake{job: job, verdict: complete, receipt: event.Receipt{ID: "1"}, resolved: true},
+			fake: fake{job: job, jobStatus: complete, receipt: event.Receipt{ID: "1"}, resolved: true},
 			want: record{State: jobs.Reconciled, Event: "1"}, counted: 1,
 		},
 		"failed": {
-			fake: fake{job: job, verdict: deepimage.JobStatus{State: deepimage.Failed}},
+			fake: fake{job: job, jobStatus: deepimage.JobStatus{State: deepimage.Failed}},
 			want: record{State: jobs.Failed}, counted: 1,
 		},
 		"failed and resolved by its callback": {
-			fake: fake{job: job, verdict: deepimage.JobStatus{State: deepimage.Failed}, resolved: true},
+			fake: fake{job: job, jobStatus: deepimage.JobStatus{State: deepimage.Failed}, resolved: true},
 			want: record{State: jobs.Failed},
 		},
 		"submitted without an id": {
@@ -293,7 +293,7 @@ func TestReconcile(t *testing.T) {
 func TestRescheduleHasJitter(t *testing.T) {
 	t.Parallel()
 	begun := time.Now()
-	f := fake{job: jobs.Job{Job: "job-1", Horizon: begun.Add(horizon)}, verdict: deepimage.JobStatus{State: deepimage.Pending}}
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: begun.Add(horizon)}, jobStatus: deepimage.JobStatus{State: deepimage.Pending}}
 	got, _ := f.run(t)
 	const limit = after * 5 / 4 // an eighth, and time for the test
 	if pause := got.Next.Sub(begun); !got.Polled || pause < after || pause > limit {
@@ -304,7 +304,7 @@ func TestRescheduleHasJitter(t *testing.T) {
 // TestAcceptedEvent compares the event of a result with the one of its callback.
 func TestAcceptedEvent(t *testing.T) {
 	t.Parallel()
-	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, verdict: deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}}
+	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, jobStatus: deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}}
 	f.run(t)
 	callback, err := event.Decode([]byte(`{"job":"job-1","data":{"scale":2},"result_url":"` + resultURL + `","results":null}`))
 	if err != nil {

@@ -91,7 +91,7 @@ func TestCrashBetweenTheStores(t *testing.T) {
 	from.failures.Store(1)
 	for range 3 { // as many lives of the process
 		_, stop := start(t, place, s, from)
-		testkit.Settled(t, "at least 200 events", func() (int, error) { return s.Count(t, "SELECT count(*) FROM events"), nil }, func(n int) bool { return n >= 200 })
+		testkit.WaitFor(t, "at least 200 events", func() (int, error) { return s.Count(t, "SELECT count(*) FROM events"), nil }, func(n int) bool { return n >= 200 })
 		stop()
 	}
 	start(t, place, s, from)

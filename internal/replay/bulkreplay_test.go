@@ -45,7 +45,7 @@ func openDead(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
 // latest waits until the latest bulk replay is as wanted.
 func latest(t *testing.T, bulk *replay.Store, want string, ok func(replay.BulkReplay) bool) replay.BulkReplay {
 	t.Helper()
-	return testkit.Settled(t, want, func() (replay.BulkReplay, error) { return bulk.Latest(t.Context()) }, ok)
+	return testkit.WaitFor(t, want, func() (replay.BulkReplay, error) { return bulk.Latest(t.Context()) }, ok)
 }
 
 // A bulk replay that a stop interrupts resumes in the next process, and no event is replayed twice.

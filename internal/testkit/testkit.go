@@ -63,9 +63,9 @@ func Eventually[T comparable](t testing.TB, what string, want T, get func() T) {
 	}
 }
 
-// Settled waits until get returns a value that is accepted by done, and returns it. The test fails with the last value after
+// WaitFor waits until get returns a value that is accepted by done, and returns it. The test fails with the last value after
 // Timeout.
-func Settled[T any](t testing.TB, want string, get func() (T, error), done func(T) bool) T {
+func WaitFor[T any](t testing.TB, want string, get func() (T, error), done func(T) bool) T {
 	t.Helper()
 	type result struct {
 		value T

@@ -32,14 +32,14 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	testkit.Eventually(t, "calls", 3, func() int { calls++; return calls })
-	got := testkit.Settled(t, "a call without an error", func() (int, error) {
+	got := testkit.WaitFor(t, "a call without an error", func() (int, error) {
 		if calls++; calls < 6 {
 			return 0, errors.New("not ready")
 		}
 		return calls, nil
 	}, func(n int) bool { return n > 6 })
 	if got != 7 {
-		t.Errorf("Settled = %d, want 7", got)
+		t.Errorf("WaitFor = %d, want 7", got)
 	}
 	values := make(chan int, 1)
 	values <- 5

@@ -18,12 +18,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // vendor is an API with a fixed response.
 type vendor struct {
-	verdict deepimage.JobStatus
-	err     error
+	jobStatus deepimage.JobStatus
+	err       error
 }
 
 func (v vendor) Result(context.Context, string, ...deepimage.LookupOption) (deepimage.JobStatus, error) {
-	return v.verdict, v.err
+	return v.jobStatus, v.err
 }
 
 func (v vendor) Delete(context.Context, string) error { return v.err }
@@ -144,7 +144,7 @@ func TestJobStates(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			v := vendor{verdict: deepimage.JobStatus{State: row.state, Status: row.status, ResultURL: address}}
+			v := vendor{jobStatus: deepimage.JobStatus{State: row.state, Status: row.status, ResultURL: address}}
 			outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
 			check(t, "verify", err, row.verify)
 			wantURL := address

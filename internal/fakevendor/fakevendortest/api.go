@@ -51,7 +51,7 @@ func (v *Vendor) routeAPI() {
 	}
 }
 
-// serveAPI counts a call, applies its trouble, and checks the key.
+// serveAPI counts a call, applies its fault, and checks the key.
 func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		number := v.calls.count(call)
@@ -59,7 +59,7 @@ func (v *Vendor) serveAPI(call Call, serve http.HandlerFunc) http.HandlerFunc {
 		if found != nil {
 			found.looks.Add(1)
 		}
-		troubled{w, r, v.troubleOf(call, number, found)}.serve(func(w http.ResponseWriter, r *http.Request) {
+		faultyCall{w, r, v.apiFaultOf(call, number, found)}.serve(func(w http.ResponseWriter, r *http.Request) {
 			if v.admits(w, r) {
 				serve(w, r)
 			}

@@ -49,35 +49,35 @@ func mustCall(t *testing.T, vendor *fakevendortest.Vendor, method, path, body st
 	return got
 }
 
-func TestTroubles(t *testing.T) {
+func TestAPIFaults(t *testing.T) {
 	t.Parallel()
 	const whole = `{"status":"complete","job":"J","result_url":"U"}`
 	for name, row := range map[string]struct {
-		trouble fakevendortest.Trouble
-		status  int // 0 when the connection breaks
-		body    string
-		header  [2]string
+		fault  fakevendortest.APIFault
+		status int // 0 when the connection breaks
+		body   string
+		header [2]string
 	}{
-		"refuse":  {fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 418, Says: "no"}, 418, `{"message":"no"}`, [2]string{}},
-		"say":     {fakevendortest.Trouble{Kind: fakevendortest.Say, Says: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
-		"limit":   {fakevendortest.Trouble{Kind: fakevendortest.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
-		"patient": {fakevendortest.Trouble{Kind: fakevendortest.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
-		"gateway": {fakevendortest.Trouble{Kind: fakevendortest.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
-		"page":    {fakevendortest.Trouble{Kind: fakevendortest.Gateway, Status: 404}, 404, "", [2]string{}},
-		"cut":     {fakevendortest.Trouble{Kind: fakevendortest.Cut}, 200, "", [2]string{"Content-Type", "application/json"}},
-		"flood":   {fakevendortest.Trouble{Kind: fakevendortest.Flood}, 200, whole, [2]string{}},
-		"lag":     {fakevendortest.Trouble{Kind: fakevendortest.Lag, Pause: time.Millisecond}, 200, whole, [2]string{}},
-		"swallow": {fakevendortest.Trouble{Kind: fakevendortest.Swallow}, 0, "", [2]string{}},
-		"drop":    {fakevendortest.Trouble{Kind: fakevendortest.Drop}, 0, "", [2]string{}},
-		"bounce":  {fakevendortest.Trouble{Kind: fakevendortest.Bounce, Location: "http://x.test/"}, 307, "", [2]string{"Location", "http://x.test/"}},
-		"mixup":   {fakevendortest.Trouble{Kind: fakevendortest.Mixup}, 200, strings.Replace(whole, "J", "ce0e7624-634e-11ee-a699-0242ac14000b", 1), [2]string{}},
-		"mirror":  {fakevendortest.Trouble{Kind: fakevendortest.Mirror, Status: 400}, 400, `{"message":"the key the-key is not liked","code":"the-key"}`, [2]string{}},
+		"refuse":  {fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 418, Message: "no"}, 418, `{"message":"no"}`, [2]string{}},
+		"say":     {fakevendortest.APIFault{Kind: fakevendortest.ReportStatus, Message: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
+		"limit":   {fakevendortest.APIFault{Kind: fakevendortest.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
+		"patient": {fakevendortest.APIFault{Kind: fakevendortest.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
+		"gateway": {fakevendortest.APIFault{Kind: fakevendortest.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
+		"page":    {fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 404}, 404, "", [2]string{}},
+		"cut":     {fakevendortest.APIFault{Kind: fakevendortest.Truncate}, 200, "", [2]string{"Content-Type", "application/json"}},
+		"flood":   {fakevendortest.APIFault{Kind: fakevendortest.Flood}, 200, whole, [2]string{}},
+		"lag":     {fakevendortest.APIFault{Kind: fakevendortest.Delay, Pause: time.Millisecond}, 200, whole, [2]string{}},
+		"swallow": {fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer}, 0, "", [2]string{}},
+		"drop":    {fakevendortest.APIFault{Kind: fakevendortest.Drop}, 0, "", [2]string{}},
+		"bounce":  {fakevendortest.APIFault{Kind: fakevendortest.RedirectCall, Location: "http://x.test/"}, 307, "", [2]string{"Location", "http://x.test/"}},
+		"mixup":   {fakevendortest.APIFault{Kind: fakevendortest.OtherJob}, 200, strings.Replace(whole, "J", "ce0e7624-634e-11ee-a699-0242ac14000b", 1), [2]string{}},
+		"mirror":  {fakevendortest.APIFault{Kind: fakevendortest.EchoKey, Status: 400}, 400, `{"message":"the key the-key is not liked","code":"the-key"}`, [2]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			vendor := start(t)
-			row.trouble.Times = 1
-			job := newJob(t, vendor, fakevendortest.JobOptions{Troubles: []fakevendortest.Trouble{row.trouble}})
+			row.fault.Times = 1
+			job := newJob(t, vendor, fakevendortest.JobOptions{APIFaults: []fakevendortest.APIFault{row.fault}})
 			fill := strings.NewReplacer(`"J"`, `"`+job.ID+`"`, `"U"`, `"`+job.ResultURL+`"`)
 			got, err := call(t, vendor, http.MethodGet, "/result/"+job.ID, "")
 			if (err != nil) != (row.status == 0) || got.status != row.status {
@@ -90,7 +90,7 @@ func TestTroubles(t *testing.T) {
 				t.Errorf("%s = %q, want %q", row.header[0], got.header.Get(row.header[0]), row.header[1])
 			}
 			if got := mustCall(t, vendor, http.MethodGet, "/result/"+job.ID, ""); got.body != fill.Replace(whole) {
-				t.Errorf("second response = %+v, want it without the trouble", got)
+				t.Errorf("second response = %+v, want it without the fault", got)
 			}
 			if vendor.Looks(job.ID) != 2 || vendor.Calls(fakevendortest.CallResult) != 2 {
 				t.Errorf("calls about the job = %d, of all jobs = %d, want 2 of each", vendor.Looks(job.ID), vendor.Calls(fakevendortest.CallResult))
@@ -104,10 +104,10 @@ func TestDisturbHitsTheCallsItNames(t *testing.T) {
 	vendor := start(t)
 	job := newJob(t, vendor, fakevendortest.JobOptions{})
 	struck := 0
-	err := vendor.Disturb(
-		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallMe, Times: 1, Struck: func() { struck++ }},
-		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Status: 500, Times: 2},
-		fakevendortest.Trouble{Kind: fakevendortest.Refuse, Status: 501, Times: 1},
+	err := vendor.AddAPIFaults(
+		fakevendortest.APIFault{Kind: fakevendortest.Refuse, Call: fakevendortest.CallMe, Times: 1, OnHit: func() { struck++ }},
+		fakevendortest.APIFault{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Status: 500, Times: 2},
+		fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 501, Times: 1},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -230,16 +230,16 @@ func TestAPIShapes(t *testing.T) {
 	}
 }
 
-func TestInvalidTroubles(t *testing.T) {
+func TestInvalidAPIFaults(t *testing.T) {
 	t.Parallel()
 	vendor := start(t)
-	for name, trouble := range map[string]fakevendortest.Trouble{
+	for name, fault := range map[string]fakevendortest.APIFault{
 		"kind":   {},
 		"status": {Kind: fakevendortest.Refuse, Status: 200},
 		"times":  {Kind: fakevendortest.Refuse, Times: -1},
 	} {
-		if vendor.Disturb(trouble) == nil {
-			t.Errorf("Disturb(%s) = nil, want an error", name)
+		if vendor.AddAPIFaults(fault) == nil {
+			t.Errorf("AddAPIFaults(%s) = nil, want an error", name)
 		}
 	}
 	for name, flapping := range map[string]fakevendortest.Flapping{"share": {Fail: 1.1}, "negative": {Drop: -0.1}, "pause": {Slow: 1}} {
@@ -256,7 +256,7 @@ func TestCloseEndsLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	reached := make(chan struct{})
-	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Lag, Times: 1, Struck: func() { close(reached) }}); err != nil {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Delay, Times: 1, OnHit: func() { close(reached) }}); err != nil {
 		t.Fatal(err)
 	}
 	broken := make(chan error, 1)

@@ -56,11 +56,11 @@ type Options struct {
 type Vendor struct {
 	*fakevendor.Vendor
 
-	options  Options
-	account  account
-	calls    callCounts
-	troubles faultPlan[Trouble] // of the API as a whole
-	forged   atomic.Int64       // numbers the files of forgers
+	options Options
+	account account
+	calls   callCounts
+	faults  faultPlan[APIFault] // of the API as a whole
+	forged  atomic.Int64        // numbers the files of forgers
 
 	base       context.Context // of jobs that were submitted
 	cancel     context.CancelFunc
@@ -85,14 +85,14 @@ func Start(ctx context.Context, options Options) (*Vendor, error) {
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	v := &Vendor{
-		Vendor:   core,
-		options:  options,
-		account:  account{slots: options.Processing.Slots, credits: options.Processing.Credits},
-		calls:    callCounts{calls: map[Call]int64{}},
-		troubles: planTroubles(nil),
-		base:     base,
-		cancel:   cancel,
-		jobs:     map[string]*job{},
+		Vendor:  core,
+		options: options,
+		account: account{slots: options.Processing.Slots, credits: options.Processing.Credits},
+		calls:   callCounts{calls: map[Call]int64{}},
+		faults:  planAPIFaults(nil),
+		base:    base,
+		cancel:  cancel,
+		jobs:    map[string]*job{},
 	}
 	v.routeAPI()
 	return v, nil

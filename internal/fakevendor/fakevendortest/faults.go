@@ -40,7 +40,7 @@ type Fault struct {
 	Status     int           // for Status
 	RetryAfter time.Duration // for Status, in whole seconds; 0 says nothing
 	Location   string        // for Redirect; "" is the image itself
-	Struck     func()        // for Break, Stall and Slow: called each time it strikes; may be nil
+	OnHit      func()        // for Break, Stall and Slow: called for each call it hits; may be nil
 }
 
 func checkFaults(faults []Fault) error {
@@ -81,9 +81,9 @@ func (f Fault) wrap(next http.Handler) http.Handler {
 	const slowParts = 20
 	switch f.Kind {
 	case Break, Stall:
-		return fakevendor.Interrupt(f.Percent, false, f.strike)(next)
+		return fakevendor.Interrupt(f.Percent, false, f.apply)(next)
 	case Slow:
-		return fakevendor.Interrupt(100/slowParts, true, f.strike)(next)
+		return fakevendor.Interrupt(100/slowParts, true, f.apply)(next)
 	case Status:
 		return fakevendor.Status(f.Status, f.RetryAfter)(next)
 	case Page:
@@ -105,9 +105,9 @@ func (f Fault) wrap(next http.Handler) http.Handler {
 	}
 }
 
-func (f Fault) strike(r *http.Request) {
-	if f.Struck != nil {
-		f.Struck()
+func (f Fault) apply(r *http.Request) {
+	if f.OnHit != nil {
+		f.OnHit()
 	}
 	if f.Kind == Break {
 		panic(http.ErrAbortHandler)

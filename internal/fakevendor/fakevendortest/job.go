@@ -32,7 +32,7 @@ const (
 type job struct {
 	Job
 	options JobOptions
-	plan    faultPlan[Trouble]
+	plan    faultPlan[APIFault]
 	looks   atomic.Int64 // calls of the API about it
 
 	mutex   sync.Mutex
@@ -61,9 +61,9 @@ type JobOptions struct {
 	Data    json.RawMessage // echoed as data; nil is a small request
 	State   State           // "" is Complete
 
-	APIShape Shape     // how the API returns the address: ResultURL, ResultStorage or ResultMissing
-	Expired  int       // not 0: the address in the callback answers this status, and the API returns a new one
-	Troubles []Trouble // of calls of the API about the job
+	APIShape  Shape      // how the API returns the address: ResultURL, ResultStorage or ResultMissing
+	Expired   int        // not 0: the address in the callback answers this status, and the API returns a new one
+	APIFaults []APIFault // of calls of the API about the job
 }
 
 func (o JobOptions) check() error {
@@ -73,7 +73,7 @@ func (o JobOptions) check() error {
 	case o.Expired != 0 && (o.Expired < 400 || o.Expired > 599):
 		return fmt.Errorf("an expired address with status %d", o.Expired)
 	}
-	return errors.Join(checkFaults(o.Faults), checkTroubles(o.Troubles))
+	return errors.Join(checkFaults(o.Faults), checkAPIFaults(o.APIFaults))
 }
 
 // NewJob creates a job; while it is Complete, its images are on the host. The error says which option is invalid, or
@@ -92,7 +92,7 @@ func (v *Vendor) create(options JobOptions) (*job, error) {
 		return nil, fmt.Errorf("fakevendortest: new job: %w", err)
 	}
 	options.State = orDefault(options.State, Complete)
-	created := &job{options: options, plan: planTroubles(options.Troubles), state: options.State}
+	created := &job{options: options, plan: planAPIFaults(options.APIFaults), state: options.State}
 	if options.Expired != 0 {
 		created.expire(options.Expired)
 	}

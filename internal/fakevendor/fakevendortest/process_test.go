@@ -105,7 +105,7 @@ func TestSwallowedSubmissionHasItsJob(t *testing.T) {
 	t.Parallel()
 	vendor := startWith(t, fakevendortest.Processing{})
 	webhook, bodies := callbacks(t)
-	if err := vendor.Disturb(fakevendortest.Trouble{Kind: fakevendortest.Swallow, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := call(t, vendor, http.MethodPost, "/process", `{"webhooks":{"complete":"`+webhook+`"}}`); err == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Flapping are the shares of API calls that fail, each from 0 to 1. The n-th call of a kind always has the same
-// outcome with the same seed. Planned troubles go first.
+// outcome with the same seed. Planned faults go first.
 type Flapping struct {
 	Seed  uint64
 	Fail  float64       // 503
@@ -39,28 +39,28 @@ func (v *Vendor) flapping() Flapping {
 	return v.flaps
 }
 
-// trouble returns the trouble of the n-th call of a kind.
-func (f Flapping) trouble(call Call, n int64) Trouble {
+// fault returns the fault of the n-th call of a kind.
+func (f Flapping) fault(call Call, n int64) APIFault {
 	if f == (Flapping{}) {
-		return Trouble{}
+		return APIFault{}
 	}
 	kind := fnv.New64a()
 	_, _ = kind.Write([]byte(call)) // never fails
 	left := rand.New(rand.NewPCG(f.Seed^kind.Sum64(), uint64(n))).Float64()
 	for _, chance := range []struct {
-		share   float64
-		trouble Trouble
+		share float64
+		fault APIFault
 	}{
-		{f.Fail, Trouble{Kind: Refuse, Says: "Service Unavailable"}},
-		{f.Limit, Trouble{Kind: Limit}},
-		{f.Drop, Trouble{Kind: Drop}},
-		{f.Slow, Trouble{Kind: Lag, Pause: f.Pause}},
+		{f.Fail, APIFault{Kind: Refuse, Message: "Service Unavailable"}},
+		{f.Limit, APIFault{Kind: Limit}},
+		{f.Drop, APIFault{Kind: Drop}},
+		{f.Slow, APIFault{Kind: Delay, Pause: f.Pause}},
 	} {
 		if left -= chance.share; left < 0 {
-			return chance.trouble
+			return chance.fault
 		}
 	}
-	return Trouble{}
+	return APIFault{}
 }
 
 // Chances are the shares of callbacks with a fault, each from 0 to 1. The n-th job of a delivery always has the same

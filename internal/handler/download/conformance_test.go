@@ -51,7 +51,7 @@ func subject(
 	}
 	reached := make(chan struct{})
 	hanging := with(fakevendortest.JobOptions{
-		Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, Struck: sync.OnceFunc(func() { close(reached) })}},
+		Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, OnHit: sync.OnceFunc(func() { close(reached) })}},
 	})
 	return handlertest.Subject{
 		Handler: fx.handler,

@@ -474,7 +474,7 @@ func TestInvalidKey(t *testing.T) {
 	handlertest.WantError(t, err, event.ActionFail, event.ReasonStorage)
 }
 
-// E5 of the list of faults: a trouble of the bucket says nothing about the event.
+// E5 of the list of faults: a failure of the bucket says nothing about the event.
 func TestStorageFailureIsDeferred(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, download.Config{})
