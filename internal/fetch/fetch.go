@@ -18,6 +18,9 @@ import (
 type Request struct {
 	URL      string // absolute; https, or http where that is allowed
 	MaxBytes int64  // at least 1; a longer file is an error of KindTooLarge
+	// LengthRequired refuses a file whose length the server does not announce, with KindTruncated: where its content does not show
+	// that it is whole, only the length does.
+	LengthRequired bool
 }
 
 // Client gets files. It is safe for concurrent use.

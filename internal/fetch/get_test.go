@@ -327,3 +327,39 @@ func TestCallerCancels(t *testing.T) {
 		})
 	}
 }
+
+func TestLengthRequired(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		chunked bool
+		header  string // Content-Encoding
+		wantErr bool
+	}{
+		{name: "C1 announced"},
+		{name: "C1 chunked", chunked: true, wantErr: true},
+		{name: "C1 compressed", header: "gzip", wantErr: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if row.header != "" {
+					w.Header().Set("Content-Encoding", row.header)
+				}
+				if row.chunked {
+					_ = http.NewResponseController(w).Flush()
+				}
+				_, _ = w.Write(noise(100))
+			})
+			request := fetch.Request{URL: server.URL, MaxBytes: 1000, LengthRequired: true}
+			err := newClient(t, atHome()).Get(t.Context(), request, io.Discard)
+			if !row.wantErr {
+				if err != nil {
+					t.Errorf("error = %v, want none", err)
+				}
+				return
+			}
+			failed(t, err, fetch.KindTruncated)
+		})
+	}
+}

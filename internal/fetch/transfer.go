@@ -22,6 +22,8 @@ type transfer struct {
 	max    int64
 	w      io.Writer
 
+	lengthRequired bool
+
 	host      string    // of the last response, after redirects; without port
 	written   int64     // bytes
 	offset    int64     // in the file, of the next byte of this connection; less than written while an overlap is compared
@@ -36,7 +38,7 @@ func (c *Client) newTransfer(request Request, w io.Writer) (*transfer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transfer{client: c, target: target, max: request.MaxBytes, w: w, total: unknown}, nil
+	return &transfer{client: c, target: target, max: request.MaxBytes, w: w, lengthRequired: request.LengthRequired, total: unknown}, nil
 }
 
 // run gets the file and resumes it after a broken connection.
@@ -94,6 +96,9 @@ func (t *transfer) accept(response *http.Response, wanted condition) (err error)
 		t.begin(response)
 	}
 	t.host = response.Request.URL.Hostname()
+	if err == nil && t.lengthRequired && t.total == unknown {
+		err = failf(KindTruncated, "the host %s does not announce the length of the file", t.host)
+	}
 	return err
 }
 

@@ -24,13 +24,12 @@ type ImageLimits struct {
 	MaxBytes  int64
 	MaxPixels int64
 	Variables string // prefix of the variables that set them, for errors: RECEIVER_DOWNLOAD
-	// Decoding is held while an image without its end marker is decoded. Without it such images are refused.
+	// Decoding is held while an image without its end marker is decoded. Without it no image is decoded.
 	Decoding *sync.Mutex
 }
 
 // FetchImage fetches an address into the spool and inspects the image. Its error is classified. An image that lacks nothing but
-// its end marker is accepted if its pixels decode to the last and the host sends the same bytes again: its writer left
-// the marker out. The note says so.
+// its end marker is accepted if the host sends the same bytes again: its writer left the marker out. The note says so.
 func FetchImage(
 	ctx context.Context, client *fetch.Client, address string, limits ImageLimits, spool *blobstore.Spool,
 ) (image imagefile.Image, note string, err error) {
@@ -39,14 +38,11 @@ func FetchImage(
 		return imagefile.Image{}, "", limits.fetchFailure(address, err)
 	}
 	image, err = imagefile.Inspect(spool, spool.Size())
-	if errors.Is(err, imagefile.ErrNoEnd) && limits.hasAllPixels(spool, image) {
-		again := sha256.New()
-		if failed := client.Get(ctx, request, again); failed != nil {
-			return imagefile.Image{}, "", limits.fetchFailure(address, failed)
-		}
-		if hex.EncodeToString(again.Sum(nil)) == spool.SHA256() {
-			note, err = "The image has no end marker. Its pixels are complete and the host sent the same bytes twice, so it was accepted.", nil
-		}
+	if errors.Is(err, imagefile.ErrNoEnd) {
+		note, err = limits.withoutEnd(ctx, client, request, spool, err)
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return imagefile.Image{}, "", err
 	}
 	if err != nil {
 		return imagefile.Image{}, "", imageFailure(err, spool)
@@ -70,24 +66,67 @@ func (l ImageLimits) fetchFailure(resultURL string, err error) error {
 	return err
 }
 
-// maxDecodedPixels bounds the image that is decoded to see whether it is complete: 48 MiB at most.
-const maxDecodedPixels = 16 << 20
+const (
+	// maxDecodedBytes bounds the memory for an image that is decoded to see whether it is complete: JPEGs of 14 megapixels in one scan.
+	maxDecodedBytes = 96 << 20
+	decodeTimeout   = 10 * time.Second
+)
 
-// hasAllPixels reports whether a JPEG without its end marker has all its pixels. It decodes one image at a time. One that is
-// progressive or larger than maxDecodedPixels takes too much memory and is not decoded.
-func (l ImageLimits) hasAllPixels(spool *blobstore.Spool, image imagefile.Image) bool {
-	if l.Decoding == nil || image.MediaType != "image/jpeg" || image.Pixels() > maxDecodedPixels {
-		return false
+// withoutEnd returns the note on an image that is accepted without its end marker, or missing, the error for that. The host has to send
+// the same bytes again. Where the pixels cannot be checked, it has to announce their number, too.
+func (l ImageLimits) withoutEnd(
+	ctx context.Context, client *fetch.Client, request fetch.Request, spool *blobstore.Spool, missing error,
+) (note string, err error) {
+	checked, complete := l.checkPixels(ctx, spool)
+	if checked && !complete {
+		return "", missing
 	}
+	request.LengthRequired = !checked
+	again := sha256.New()
+	if err := client.Get(ctx, request, again); err != nil {
+		return "", l.fetchFailure(request.URL, err)
+	}
+	if hex.EncodeToString(again.Sum(nil)) != spool.SHA256() {
+		return "", missing
+	}
+	if checked {
+		return "The image has no end marker. Its pixels are complete and the host sent the same bytes twice, so it was accepted.", nil
+	}
+	return "The image has no end marker. The host sent the same bytes twice and as many as announced, so it was accepted. Look at it: its end may be missing.", nil
+}
+
+// checkPixels decodes a JPEG and reports whether all its pixels are there. It checks one image at a time, and none that takes too
+// much memory or time, or that the decoder does not know.
+func (l ImageLimits) checkPixels(ctx context.Context, spool *blobstore.Spool) (checked, complete bool) {
 	frame, err := imagefile.JPEGFrame(spool, spool.Size())
-	if err != nil || frame.Progressive {
-		return false
+	if err != nil || l.Decoding == nil || frame.DecodedBytes()+4*int64(frame.Width)*int64(frame.Height) > maxDecodedBytes {
+		return false, false
 	}
 	l.Decoding.Lock()
 	defer l.Decoding.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, decodeTimeout)
+	defer cancel()
 	const end = "\xff\xd9"
-	_, err = jpeg.Decode(io.MultiReader(io.NewSectionReader(spool, 0, spool.Size()), strings.NewReader(end)))
-	return err == nil
+	file := io.NewSectionReader(spool, 0, spool.Size())
+	_, err = jpeg.Decode(untilDone{ctx, io.MultiReader(file, strings.NewReader(end))})
+	if _, unsupported := errors.AsType[jpeg.UnsupportedError](err); unsupported || ctx.Err() != nil {
+		return false, false
+	}
+	return true, err == nil
+}
+
+// untilDone reads until the context ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read reads a few bytes at a time: each can cost the work of going over all pixels.
+func (r untilDone) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p[:min(len(p), 1<<10)])
 }
 
 // Renewal replaces the result URL of a job that has expired or is missing. It asks the vendor at most once. It belongs

@@ -1,6 +1,7 @@
 package imagefile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 )
@@ -34,8 +35,11 @@ func inspectJPEG(s *source) (dimensions, error) {
 		}
 		offset = next
 	}
-	if !walk.found.plausible() {
+	switch {
+	case !walk.found.plausible():
 		return walk.found, truncated("it ends before its pixels")
+	case !walk.hasAllScans():
+		return walk.found, truncated("it ends before its last scan")
 	}
 	return walk.found, ErrNoEnd
 }
@@ -46,7 +50,16 @@ type jpegWalk struct {
 	found   dimensions
 	framed  bool // the frame header was there
 	scanned bool // a scan was there
+
+	progressive bool
+	missing     map[byte]*coefficients // by the component's identifier
 }
+
+// coefficients are how many of the lowest bits of each coefficient of a component no scan up to here has.
+type coefficients [64]byte
+
+// allBits are more bits than a coefficient has.
+const allBits = 0xff
 
 // segment reads the segment at offset and returns the offset of the one after it, given that of its own end. It is -1 if the
 // file ends in a scan.
@@ -58,12 +71,14 @@ func (w *jpegWalk) segment(marker byte, offset, end int64) (next int64, err erro
 			return 0, err
 		}
 		w.found.width, w.found.height, w.framed = size.width, size.height, true
+		w.components(marker, offset)
 	case marker == jpegAPP1 && w.found.orientation == 0 && !w.scanned:
 		w.found.orientation = jpegOrientation(w.source, offset, end)
 	case marker == jpegSOS && !w.framed:
 		return 0, unknown("it has no frame header")
 	case marker == jpegSOS:
 		w.scanned = true
+		w.scan(offset)
 		return endOfScan(w.source, end)
 	case marker == jpegDNL && w.scanned && w.found.height == 0:
 		if w.found.height, err = jpegLines(w.source, offset); err != nil {
@@ -71,6 +86,55 @@ func (w *jpegWalk) segment(marker byte, offset, end int64) (next int64, err erro
 		}
 	}
 	return end, nil
+}
+
+// components reads from the frame header at offset which components there are: all their bits are missing.
+func (w *jpegWalk) components(marker byte, offset int64) {
+	components := w.list(offset+jpegFrameHead-1, 3)
+	w.progressive, w.missing = marker&3 == jpegProgressive&3, make(map[byte]*coefficients)
+	for n := 0; n < len(components); n += 3 { // of each the identifier, the sampling, the table
+		all := coefficients(bytes.Repeat([]byte{allBits}, len(coefficients{})))
+		w.missing[components[n]] = &all
+	}
+}
+
+// scan reads from the scan header at offset which bits follow: the components, the first and the last coefficient, and how many bits of
+// them come later. A scan that is not progressive has all of its components.
+func (w *jpegWalk) scan(offset int64) {
+	components := w.list(offset+4, 2)
+	spectrum := [3]byte{0, byte(len(coefficients{}) - 1), 0}
+	if w.progressive && w.source.read(spectrum[:], offset+5+int64(len(components))) != nil {
+		return
+	}
+	for n := 0; n < len(components); n += 2 { // of each the identifier, the tables
+		missing, ok := w.missing[components[n]]
+		for k := int(spectrum[0]); ok && k <= min(int(spectrum[1]), len(missing)-1); k++ {
+			missing[k] = spectrum[2] & 0xf
+		}
+	}
+}
+
+// list reads the count at offset, and as many entries of size bytes. It is empty if they are not there.
+func (w *jpegWalk) list(offset int64, size int) []byte {
+	var count [1]byte
+	if w.source.read(count[:], offset) != nil {
+		return nil
+	}
+	entries := make([]byte, size*int(count[0]))
+	if w.source.read(entries, offset+1) != nil {
+		return nil
+	}
+	return entries
+}
+
+// hasAllScans reports whether the scans up to here have every bit of every component.
+func (w *jpegWalk) hasAllScans() bool {
+	for _, missing := range w.missing {
+		if *missing != (coefficients{}) {
+			return false
+		}
+	}
+	return len(w.missing) > 0
 }
 
 // end returns the error for an end marker in this place.
@@ -206,6 +270,28 @@ type Frame struct {
 
 // Sampling is how many blocks of 8 x 8 samples a component has in each unit of the frame.
 type Sampling struct{ Horizontal, Vertical int }
+
+// DecodedBytes returns what Go's decoder allocates for the pixels, in bytes: one for each sample, four more for its coefficient
+// if the frame is progressive, and the pixels that it makes of four components. Those that it makes of RGB are not counted.
+func (f Frame) DecodedBytes() int64 {
+	components := f.Components
+	if len(components) == 1 { // its sampling means nothing
+		components = []Sampling{{Horizontal: 1, Vertical: 1}}
+	}
+	across, down := 8*components[0].Horizontal, 8*components[0].Vertical
+	units := int64((f.Width+across-1)/across) * int64((f.Height+down-1)/down)
+	var bytes int64
+	for _, c := range components {
+		bytes += 64 * units * int64(c.Horizontal*c.Vertical)
+	}
+	if f.Progressive {
+		bytes *= 5
+	}
+	if len(components) == maxComponents {
+		bytes += 4 * int64(f.Width) * int64(f.Height)
+	}
+	return bytes
+}
 
 // JPEGFrame reads the frame header of a JPEG and nothing behind it: the beginning of a file is
 // enough. Errors are those of Inspect.

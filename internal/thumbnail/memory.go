@@ -22,7 +22,10 @@ func (p *picture) memory() int64 {
 	width, height := int64(p.config.Width), int64(p.config.Height)
 	switch p.format {
 	case "jpeg":
-		return jpegMemory(p.frame, p.config.ColorModel == color.RGBAModel)
+		if p.config.ColorModel == color.RGBAModel {
+			return p.frame.DecodedBytes() + 4*width*height
+		}
+		return p.frame.DecodedBytes()
 	case "png":
 		return pngMemory(p.config, p.interlaced())
 	case "gif":
@@ -34,29 +37,6 @@ func (p *picture) memory() int64 {
 	default:
 		return bytesPerPixel(p.config.ColorModel) * width * (height + 1)
 	}
-}
-
-// jpegMemory is one byte for each sample, four more for its coefficient where they come little by little,
-// and the pixels that are made of the samples if those are not in the usual colours.
-func jpegMemory(f imagefile.Frame, isRGB bool) int64 {
-	components := f.Components
-	if len(components) == 1 { // its sampling means nothing
-		components = []imagefile.Sampling{{Horizontal: 1, Vertical: 1}}
-	}
-	across, down := 8*components[0].Horizontal, 8*components[0].Vertical
-	units := int64((f.Width+across-1)/across) * int64((f.Height+down-1)/down)
-	var samples int64
-	for _, c := range components {
-		samples += 64 * units * int64(c.Horizontal*c.Vertical)
-	}
-	memory := samples
-	if f.Progressive {
-		memory += 4 * samples
-	}
-	if isRGB || len(components) == 4 {
-		memory += 4 * int64(f.Width) * int64(f.Height)
-	}
-	return memory
 }
 
 // pngMemory is the pixels and two rows, and the same again where they come in passes, each of which is a picture.

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"image"
+	"image/color/palette"
+	"image/gif"
 	"image/jpeg"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,39 +24,55 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 )
 
-// C1 of the list of faults: a JPEG whose writer left out the end marker is stored when the host sends the same bytes twice.
+// C1 of the list of faults: an image whose writer left out the end marker is stored when the host sends the same bytes twice, and a
+// cut is not stored.
 func TestImageWithoutItsEndMarker(t *testing.T) {
 	t.Parallel()
-	var whole bytes.Buffer
-	if err := jpeg.Encode(&whole, image.NewRGBA(image.Rect(0, 0, 40, 30)), nil); err != nil {
-		t.Fatal(err)
-	}
-	file := whole.Bytes()[:whole.Len()-2]
+	baseline, arithmetic := withoutEnd(noisyJPEG(t), 2), withoutEnd(testFile(t, "arithmetic.jpg"), 2)
+	progressive, moving := withoutEnd(testFile(t, "progressive.jpg"), 2), withoutEnd(animation(t), 1)
+	lastScan := bytes.LastIndex(progressive, []byte{0xff, 0xc4})
 	rows := []struct {
 		name       string
 		first      []byte
 		second     []byte // what the host sends from the second request on
+		chunked    bool   // the host does not announce a length
+		announced  int    // length that it announces instead of the right one
 		want       event.Reason
 		wantStored bool
 	}{
-		{name: "same bytes", first: file, second: file, wantStored: true},
-		{name: "other bytes", first: file, second: whole.Bytes(), want: event.ReasonTruncated},
-		{name: "half, twice", first: file[:len(file)*9/10], second: file[:len(file)*9/10], want: event.ReasonTruncated},
+		{name: "C1 baseline JPEG", first: baseline, second: baseline, wantStored: true},
+		{name: "C1 baseline JPEG without a length", first: baseline, second: baseline, chunked: true, wantStored: true},
+		{name: "C1 other bytes", first: baseline, second: noisyJPEG(t), want: event.ReasonTruncated},
+		{name: "C1 nine tenths, twice", first: baseline[:len(baseline)*9/10], second: baseline[:len(baseline)*9/10], want: event.ReasonTruncated},
+		{name: "C1 whole, announced longer", first: baseline, second: baseline, announced: len(baseline) + 2, want: event.ReasonTruncated},
+		{name: "C1 progressive JPEG", first: progressive, second: progressive, wantStored: true},
+		{name: "C1 progressive JPEG, nine tenths", first: progressive[:len(progressive)*9/10], second: progressive[:len(progressive)*9/10], want: event.ReasonTruncated},
+		{name: "C1 progressive JPEG, last scan missing", first: progressive[:lastScan], second: progressive[:lastScan], want: event.ReasonTruncated},
+		{name: "C1 arithmetic JPEG", first: arithmetic, second: arithmetic, wantStored: true},
+		{name: "C1 arithmetic JPEG without a length", first: arithmetic, second: arithmetic, chunked: true, want: event.ReasonTruncated},
+		{name: "C1 GIF", first: moving, second: moving, wantStored: true},
+		{name: "C1 GIF without a length", first: moving, second: moving, chunked: true, want: event.ReasonTruncated},
+		{name: "C1 GIF, half", first: moving[:len(moving)/2], second: moving[:len(moving)/2], want: event.ReasonTruncated},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			var requests atomic.Int64
 			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				body := row.first
 				if requests.Add(1) > 1 {
-					_, _ = w.Write(row.second)
-					return
+					body = row.second
 				}
-				_, _ = w.Write(row.first)
+				w.Header().Set("Content-Length", strconv.Itoa(max(len(body), row.announced)))
+				if row.chunked {
+					w.Header().Del("Content-Length")
+					_ = http.NewResponseController(w).Flush()
+				}
+				_, _ = w.Write(body)
 			}))
 			defer host.Close()
 			fx := newFixture(t, download.Config{})
-			outcome, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a.jpg"}`), 1))
+			outcome, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a"}`), 1))
 			if row.wantStored {
 				if err != nil || len(outcome.Artifacts) != 2 || outcome.Detail == "" {
 					t.Errorf("outcome = %+v, error %v; want an image, a manifest and a note", outcome, err)
@@ -66,6 +85,47 @@ func TestImageWithoutItsEndMarker(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutEnd returns the file without its last bytes.
+func withoutEnd(file []byte, marker int) []byte {
+	return file[:len(file)-marker]
+}
+
+func testFile(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "imagefile", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func noisyJPEG(t *testing.T) []byte {
+	t.Helper()
+	picture := image.NewRGBA(image.Rect(0, 0, 40, 30))
+	for n := range picture.Pix {
+		picture.Pix[n] = byte(n * n)
+	}
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, picture, nil); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// animation is a GIF of two images.
+func animation(t *testing.T) []byte {
+	t.Helper()
+	frame := image.NewPaletted(image.Rect(0, 0, 40, 30), palette.Plan9)
+	for n := range frame.Pix {
+		frame.Pix[n] = byte(n * n)
+	}
+	var file bytes.Buffer
+	if err := gif.EncodeAll(&file, &gif.GIF{Image: []*image.Paletted{frame, frame}, Delay: []int{1, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
 }
 
 // B1 of the list of faults: a result that its host does not have yet is stored when it has.

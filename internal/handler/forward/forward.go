@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -36,6 +37,7 @@ type Handler struct {
 	artifacts handler.Artifacts
 	spools    blobstore.Bucket // for fetched images; nil in mode event
 	redact    func(body []byte) ([]byte, error)
+	decoding  sync.Mutex // held while an image is decoded to see whether it is complete
 }
 
 // New makes the handler for the target of the step that deps names. It does not connect.
