@@ -121,7 +121,7 @@ func (r *running) signalUntilItEnds(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// listening is the variable that tells commands the address of the receiver.
+// listening is the variable with the address of the receiver, for commands.
 func (r *running) listening() string { return "RECEIVER_LISTEN_ADDR=" + r.address }
 
 func (r *running) tokenFile() string { return filepath.Join(r.folder, "data", "webhook-token") }

@@ -270,7 +270,7 @@ func getJSON(t *testing.T, address string, into any) {
 	}
 }
 
-// The response of a proxy does not tell whether the receiver got the request, so it is not sent again.
+// The response of a proxy does not show whether the receiver got the request, so it is not sent again.
 func TestSubmitDoesNotRetryAfterProxy(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64

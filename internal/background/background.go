@@ -143,7 +143,7 @@ func Backoff(initial, limit time.Duration, failures int) time.Duration {
 // Jitter returns the pause plus up to an eighth of it at random, so that those who failed together do not return together.
 func Jitter(pause time.Duration) time.Duration { return pause + rand.N(pause/8+1) }
 
-// Signal tells a test that something happened, so that the test waits instead of polling. The zero value has no listener, as in
+// Signal reports to a test that something happened, so that the test waits instead of polling. The zero value has no listener, as in
 // the program, and Send does nothing then.
 type Signal struct{ listener chan struct{} }
 

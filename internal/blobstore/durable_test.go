@@ -74,7 +74,7 @@ func TestPutNamesNoFileThatCannotBeSynced(t *testing.T) {
 	failed := false
 	blobstore.Watch(bucket, func(string, string) error {
 		if failed {
-			return nil // the kernel tells once
+			return nil // the kernel reports it once
 		}
 		failed = true
 		return syscall.EIO

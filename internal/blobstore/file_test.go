@@ -206,7 +206,7 @@ func TestFilesAreForOwnerAndGroup(t *testing.T) {
 	}
 }
 
-func TestPutTellsFoldersAndFilesApart(t *testing.T) {
+func TestPutDistinguishesFoldersAndFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	bucket := openBucket(t, folder)

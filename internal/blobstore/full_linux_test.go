@@ -84,7 +84,7 @@ func fillSpool(ctx context.Context, bucket blobstore.Bucket) error {
 }
 
 // fillNames stores objects until there is no room for another name, and goes on
-// once somebody has made room.
+// once there is room again.
 func fillNames(ctx context.Context, bucket blobstore.Bucket) error {
 	for i := range 20 {
 		err := store(ctx, bucket, fmt.Sprintf("a/%d", i))

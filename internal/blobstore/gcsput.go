@@ -46,7 +46,7 @@ func (s *gcsService) create(ctx context.Context, name string, c content) error {
 
 // upload is the request; generation 0 stands for no object.
 func (s *gcsService) upload(ctx context.Context, metadata string, c content) (*http.Request, error) {
-	boundary := rand.Text() // a stranger who wrote the content could put a known one into it
+	boundary := rand.Text() // content from outside could contain a known one
 	head := fmt.Sprintf("--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n%s\r\n--%s\r\nContent-Type: %s\r\n\r\n",
 		boundary, metadata, boundary, orBinary(c.mediaType))
 	tail := fmt.Sprintf("\r\n--%s--\r\n", boundary)

@@ -16,7 +16,7 @@ func newIdentityError(sources string, err error) *identityError {
 // Error names the sources and the reason.
 func (e *identityError) Error() string { return "no credentials in " + e.sources + ": " + e.reason }
 
-// NonRetriable tells Azure's library not to ask again at once.
+// NonRetriable stops Azure's library from an immediate retry.
 func (e *identityError) NonRetriable() {}
 
 // reason returns the text of an error without the URL that was asked, whose query can hold a token.

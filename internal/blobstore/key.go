@@ -44,7 +44,7 @@ func faultOf(segment string) string {
 		return "it has a segment " + segment
 	case len(segment) > maxSegmentBytes:
 		return fmt.Sprintf("it has a segment of %d bytes, at most %d are allowed", len(segment), maxSegmentBytes)
-	// Some file systems do not tell .Spool from .spool.
+	// Some file systems do not distinguish .Spool and .spool.
 	case strings.HasPrefix(strings.ToLower(segment), spoolsName):
 		return "names that start with " + spoolsName + " are reserved"
 	}

@@ -14,7 +14,7 @@ import (
 // a signed URL. What the context's end causes is the context's error.
 type service interface {
 	// create stores content under a name that is free, or nothing. errTaken says that
-	// the name is not free, errBusy that somebody else is just about to take it.
+	// the name is not free, errBusy that another writer is about to take it.
 	create(ctx context.Context, name string, c content) error
 	// describe says what is under a name, or returns ErrNotFound.
 	describe(ctx context.Context, name string) (description, error)
@@ -34,7 +34,7 @@ type description struct {
 
 var (
 	errTaken    = errors.New("the name is taken")
-	errBusy     = errors.New("somebody else is writing under the name")
+	errBusy     = errors.New("another writer is using the name")
 	errVanished = errors.New("the name is taken, but nothing is found there")
 )
 

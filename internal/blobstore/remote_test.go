@@ -227,7 +227,7 @@ func TestObjectsSayWhatTheyAre(t *testing.T) {
 	})
 }
 
-// Somebody else stored an object, and it says no hash.
+// Another writer stored an object without a hash.
 func TestObjectsOfOthersAreCompared(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, address string) {

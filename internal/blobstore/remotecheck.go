@@ -11,7 +11,7 @@ import (
 )
 
 // checkName is the name of the object by which Check tries a bucket. CheckKey
-// reserves it, so that it never stands in anybody's way.
+// reserves it, so that it never conflicts with another object.
 const checkName = spoolsName + "-check"
 
 // What Check tries to store, one after the other. The first stays, so that no

@@ -104,7 +104,7 @@ func (s *Spool) sync() error {
 // seal refuses further writes, since the file is an object now, and takes away the spool's name for it.
 func (s *Spool) seal() {
 	s.failed = errStored
-	_ = s.unlink() // Close tries again and tells
+	_ = s.unlink() // Close tries again and reports the error
 }
 
 func (s *Spool) unlink() error {

@@ -24,8 +24,8 @@ const (
 )
 
 // spools is the folder of one open bucket's spools, .spool/<random name>. The
-// lock file in it is held as long as the bucket is open, so that who starts
-// later can tell what the living still need from what the dead left behind.
+// lock file in it is held as long as the bucket is open, so that a process
+// that starts later can distinguish folders in use from those that a crash left behind.
 type spools struct {
 	disk   *disk
 	folder string

@@ -373,8 +373,8 @@ func TestTLS(t *testing.T) {
 	client := newClient(t, server.URL+"/base/", deepimage.Config{}, deepimage.WithRootCAs(roots))
 	got, err := client.Result(t.Context(), "job")
 	checkStatus(t, got, err, deepimage.JobStatus{Job: "job", State: deepimage.Complete, ResultURL: "https://x.test/a.png"})
-	stranger := newClient(t, server.URL, deepimage.Config{})
-	if _, err := stranger.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable {
+	other := newClient(t, server.URL, deepimage.Config{})
+	if _, err := other.Result(t.Context(), "job"); deepimage.KindOf(err) != deepimage.KindUnavailable {
 		t.Errorf("Result() from an untrusted server = %v, want kind %s", err, deepimage.KindUnavailable)
 	}
 }

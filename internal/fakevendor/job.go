@@ -60,7 +60,7 @@ type JobOptions struct {
 	Data    json.RawMessage // echoed as data; nil is a small request
 }
 
-// Job is a finished job: what a callback tells of, and what its images must turn out to be.
+// Job is a finished job: the content of its callback, and what its images must be.
 type Job struct {
 	ID        string
 	ResultURL string // of the first image

@@ -99,7 +99,7 @@ func (c condition) isRest(header http.Header, length int64) bool {
 }
 
 // tail is the end of what was received, as a ring: the byte at an offset of the file is at that offset modulo the ring's
-// length. A rest that begins with the same bytes is of the same file, as far as anyone can tell.
+// length. A rest that begins with the same bytes is taken to be of the same file.
 type tail []byte
 
 // newTail returns a tail for a file of total bytes.

@@ -182,7 +182,7 @@ func (f Filter) step(c *conditions) string {
 // hint names the partial index of steps with a reason. After ANALYZE, SQLite would use the index of all steps of the handler instead.
 func (f Filter) hint(kind database.Kind) string {
 	if kind == database.SQLite && f.Handler != "" && (f.Reason != "" || failed(f.State)) {
-		return " INDEXED BY steps_trouble"
+		return " INDEXED BY steps_failure"
 	}
 	return ""
 }

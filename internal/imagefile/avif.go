@@ -291,7 +291,7 @@ func avifExtent(s *source, ispe box) (dimensions, error) {
 // checkExtents checks that the data of every item (iloc) is within the file, or within idat.
 func (i *avifItems) checkExtents(s *source) error {
 	if i.places.kind == "" {
-		return nil // there is nothing to tell by
+		return nil // the file does not say where its items are
 	}
 	content, err := s.content(i.places)
 	if err != nil {

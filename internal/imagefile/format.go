@@ -2,7 +2,7 @@ package imagefile
 
 import "bytes"
 
-// headBytes is how much of a file is enough to tell its format.
+// headBytes is how much of a file is enough to detect its format.
 const headBytes = 16
 
 // format is one kind of image: how it begins, and how its headers are read.

@@ -14,7 +14,7 @@ const (
 )
 
 // inspectPNG reads IHDR, which has to be the first chunk, and walks the chunks to IEND. The
-// checksums of the chunks that decoders insist on have to be right.
+// checksums of the chunks that decoders verify must be right.
 func inspectPNG(s *source) (dimensions, error) {
 	var head [pngSignature + pngChunk + pngHeader]byte
 	if err := s.read(head[:], 0); err != nil {

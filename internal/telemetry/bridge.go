@@ -55,8 +55,8 @@ func NewStandard(logger zerolog.Logger, level zerolog.Level) *log.Logger {
 	return log.New(lineWriter{logger: logger, level: level}, "", 0)
 }
 
-// TakeOverStandard sends what is written to the standard logger of package log, as
-// net/http does of strangers' servers, through logger at one level. It changes that
+// TakeOverStandard sends what is written to the standard logger of package log, such as
+// messages of net/http about bad responses, through logger at one level. It changes that
 // global, so only a program does it, once.
 func TakeOverStandard(logger zerolog.Logger, level zerolog.Level) {
 	log.SetFlags(0)

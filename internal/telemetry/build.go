@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// What a release build tells the linker, as in
+// Variables that a release build sets with the linker, as in
 //
 //	-ldflags "-X github.com/deepimage-receiver/receiver/internal/telemetry.version=1.2.3"
 //

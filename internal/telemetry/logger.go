@@ -1,5 +1,5 @@
-// Package telemetry is how the receiver tells what it does: its logger, and
-// bridges to it for libraries that log in other ways.
+// Package telemetry makes the logger, bridges to it for libraries with other loggers,
+// and the version of the build.
 package telemetry
 
 import (

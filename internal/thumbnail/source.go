@@ -60,8 +60,8 @@ func (s *source) check() error {
 	return s.failure
 }
 
-// opening is the beginning of a file, as much as somebody looks at of it. It is kept, so that the
-// file can be read from its beginning thereafter, though it cannot be read twice.
+// opening is the part of a file that was read so far. It is kept, so that a file that can be read once
+// can still be read from its beginning.
 type opening struct {
 	source *source
 	chunks [][]byte // all of the same capacity, all but the last full

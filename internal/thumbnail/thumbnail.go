@@ -78,7 +78,7 @@ func (m *Maker) Get(ctx context.Context, sum string, open Open) (content []byte,
 	return content, typeOf(content), nil
 }
 
-// inTurn makes a thumbnail and keeps it, unless somebody did while this one waited.
+// inTurn makes a thumbnail and caches it, unless another call did while this one waited.
 func (m *Maker) inTurn(ctx context.Context, sum string, open Open) ([]byte, error) {
 	select {
 	case m.turn <- struct{}{}:
@@ -125,7 +125,7 @@ func makeWithin(file *source) ([]byte, error) {
 	return encode(upright(shrink(large), orientation))
 }
 
-// pixelsOf decodes a picture, if that does not take too much. A panic of a decoder, which reads a stranger's file, is an error.
+// pixelsOf decodes a picture, if that does not take too much. A panic of a decoder is an error, because the file is untrusted.
 func pixelsOf(file *source) (pixels image.Image, orientation int, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

@@ -61,7 +61,7 @@ func TestAPIFaults(t *testing.T) {
 		"refuse":  {fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 418, Message: "no"}, 418, `{"message":"no"}`, [2]string{}},
 		"say":     {fakevendortest.APIFault{Kind: fakevendortest.ReportStatus, Message: "predicting"}, 200, `{"status":"predicting","job":"J","result_url":""}`, [2]string{}},
 		"limit":   {fakevendortest.APIFault{Kind: fakevendortest.Limit}, 429, `{"message":"Too many requests","code":"TOO_MANY_REQUESTS"}`, [2]string{"Retry-After", ""}},
-		"patient": {fakevendortest.APIFault{Kind: fakevendortest.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
+		"wait":    {fakevendortest.APIFault{Kind: fakevendortest.Limit, RetryAfter: 7 * time.Second}, 429, "", [2]string{"Retry-After", "7"}},
 		"gateway": {fakevendortest.APIFault{Kind: fakevendortest.Gateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}},
 		"page":    {fakevendortest.APIFault{Kind: fakevendortest.Gateway, Status: 404}, 404, "", [2]string{}},
 		"cut":     {fakevendortest.APIFault{Kind: fakevendortest.Truncate}, 200, "", [2]string{"Content-Type", "application/json"}},

@@ -81,7 +81,7 @@ func subject(
 	}
 }
 
-// effects tells the files, and when each was written.
+// effects returns the files, and when each was written.
 func (h *fixture) effects(t *testing.T) map[string]string {
 	t.Helper()
 	effects := h.files(t)

@@ -95,7 +95,7 @@ func (s *target) the(t testing.TB) call {
 	return calls[0]
 }
 
-// effects tells the bodies by webhook-id, as a system sees them that knows what it had already.
+// effects returns the bodies by webhook-id, as a system that ignores duplicates sees them.
 func (s *target) effects(*testing.T) map[string]string {
 	effects := map[string]string{}
 	for _, c := range s.got() {
@@ -238,7 +238,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// document is the JSON that tells of an event.
+// document is the JSON about an event.
 type document struct {
 	ID         string
 	Job        string

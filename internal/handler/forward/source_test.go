@@ -159,7 +159,7 @@ func TestHTTP2(t *testing.T) {
 	fx, target := newFixture(t, zerolog.Nop()), &target{}
 	target.Server = httptest.NewUnstartedServer(target)
 	target.EnableHTTP2 = true
-	target.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of the certificate that is refused
+	target.Config.ErrorLog = log.New(io.Discard, "", 0) // it reports the refused certificate
 	target.StartTLS()
 	t.Cleanup(target.Close)
 	roots := x509.NewCertPool()

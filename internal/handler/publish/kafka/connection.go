@@ -18,12 +18,12 @@ const (
 // connection is a client of the cluster that has logged in once. It reconnects to the brokers itself.
 type connection struct {
 	*kgo.Client
-	target  target
-	suspect atomic.Bool // a message timed out
+	target target
+	broken atomic.Bool // a message timed out
 }
 
 // Alive reports whether no message has timed out.
-func (c *connection) Alive() bool { return !c.suspect.Load() }
+func (c *connection) Alive() bool { return !c.broken.Load() }
 
 // connect makes a client and pings one broker, login included.
 func (t target) connect(ctx context.Context) (*connection, error) {

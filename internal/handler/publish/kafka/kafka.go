@@ -39,7 +39,7 @@ func (c *connection) Publish(ctx context.Context, message broker.Message) error 
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		c.suspect.Store(true) // a new connection reports what is wrong with the cluster
+		c.broken.Store(true) // a new connection reports what is wrong with the cluster
 	}
 	return c.target.failure(ctx, message, err)
 }

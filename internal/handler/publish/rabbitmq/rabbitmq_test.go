@@ -78,7 +78,7 @@ func TestFailures(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		t.Parallel()
 		own := newVhost(t, "", ".*", nil)
-		address := strings.Replace(own.address(own.listen, "routing_key="+queue), "user:", "somebody:", 1)
+		address := strings.Replace(own.address(own.listen, "routing_key="+queue), "user:", "other:", 1)
 		brokertest.Fails(t, address, event.ReasonAuth)
 	})
 	t.Run("no vhost", func(t *testing.T) {

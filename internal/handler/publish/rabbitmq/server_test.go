@@ -24,7 +24,7 @@ import (
 const maxMessage = 64 << 10
 
 // debianProgram is where Debian and its relatives put the server; the one on the path
-// there insists on a user of its own.
+// there requires its own user.
 const debianProgram = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 // program is the server, which need not be there.
