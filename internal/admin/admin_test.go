@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/api"
 	"github.com/deepimage-receiver/receiver/api/apitest"
@@ -126,6 +128,19 @@ func TestCrossOriginRequestsAreRefused(t *testing.T) {
 		{name: "cross-origin change, old browser", method: "POST", path: "/logout", change: withHeader("Origin", "http://localhost:3000"), want: 403},
 		{name: "same-origin change", method: "POST", path: "/logout", change: withHeader("Sec-Fetch-Site", "same-origin"), want: 303},
 		{name: "same-origin change, old browser", method: "POST", path: "/logout", change: withHeader("Origin", "http://127.0.0.1:8081"), want: 303},
+		{name: "D6 cross-site read", method: "GET", path: "/openapi.yaml", change: fetched("cross-site", "no-cors", "script"), want: 403},
+		{name: "D6 cross-site read by a script", method: "GET", path: "/api/v1/events", change: fetched("cross-site", "cors", "empty"), want: 403},
+		{name: "D6 read from another port", method: "GET", path: "/debug/pprof/trace?seconds=1", change: fetched("same-site", "no-cors", "image"), want: 403},
+		{name: "D6 cross-site HEAD", method: "HEAD", path: "/openapi.yaml", change: fetched("cross-site", "no-cors", "empty"), want: 403},
+		{name: "D6 cross-site event stream", method: "GET", path: "/api/v1/stream", change: fetched("cross-site", "cors", "empty"), want: 403},
+		{name: "D6 cross-site frame", method: "GET", path: "/debug/pprof/", change: fetched("cross-site", "navigate", "iframe"), want: 403},
+		{name: "D6 unknown site", method: "GET", path: "/openapi.yaml", change: fetched("elsewhere", "no-cors", "empty"), want: 403},
+		{name: "D6 cross-origin read, old browser", method: "GET", path: "/openapi.yaml", change: withHeader("Origin", "http://localhost:3000"), want: 403},
+		{name: "D6 link on another site", method: "GET", path: "/openapi.yaml", change: fetched("cross-site", "navigate", "document"), want: 200},
+		{name: "D6 link on another site, no destination", method: "GET", path: "/openapi.yaml", change: fetched("cross-site", "navigate", ""), want: 200},
+		{name: "D6 script of our page", method: "GET", path: "/openapi.yaml", change: fetched("same-origin", "cors", "empty"), want: 200},
+		{name: "D6 address bar", method: "GET", path: "/openapi.yaml", change: fetched("none", "navigate", "document"), want: 200},
+		{name: "D6 navigation that changes", method: "POST", path: "/logout", change: fetched("cross-site", "navigate", "document"), want: 403},
 		{name: "cross-site login", token: adminToken, method: "POST", path: "/login", change: withHeader("Sec-Fetch-Site", "cross-site"), want: 403},
 	}
 	handlers := map[string]http.Handler{"": router(t, ""), adminToken: router(t, adminToken)}
@@ -149,11 +164,58 @@ func TestCrossOriginRequestsAreRefused(t *testing.T) {
 	}
 }
 
+// fetched sets the headers by which a browser describes a request.
+func fetched(site, mode, destination string) func(*http.Request) {
+	return func(r *http.Request) {
+		for name, value := range map[string]string{"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": destination} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+	}
+}
+
+func TestProfileDuration(t *testing.T) {
+	t.Parallel()
+	handler := router(t, "")
+	for _, row := range []struct {
+		name, path string
+		want       int
+	}{
+		{name: "D6 trace of a day", path: "trace?seconds=100000", want: 400},
+		{name: "D6 trace just too long", path: "trace?seconds=60.5", want: 400},
+		{name: "D6 profile", path: "profile?seconds=61", want: 400},
+		{name: "D6 delta of the heap", path: "heap?seconds=61", want: 400},
+		{name: "D6 delta of goroutines", path: "goroutine?debug=1&seconds=3600", want: 400},
+		{name: "D6 two values", path: "trace?seconds=0.01&seconds=61", want: 400},
+		{name: "D6 infinite", path: "trace?seconds=Inf", want: 400},
+		{name: "D6 no number", path: "trace?seconds=NaN", want: 400},
+		{name: "D6 overflow", path: "profile?seconds=9223372036854775808", want: 400},
+		{name: "D6 text", path: "profile?seconds=long", want: 400},
+		{name: "D6 negative", path: "profile?seconds=-1", want: 400},
+		{name: "D6 short trace", path: "trace?seconds=0.01", want: 200},
+		{name: "D6 no duration", path: "goroutine?debug=1", want: 200},
+		{name: "D6 list", path: "", want: 200},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			response := ask(handler, "GET", "/debug/pprof/"+row.path, func(r *http.Request) { *r = *r.WithContext(ctx) })
+			if response.StatusCode != row.want || ctx.Err() != nil {
+				t.Errorf("%s: status = %d, error %v; want %d at once", row.path, response.StatusCode, ctx.Err(), row.want)
+			}
+		})
+	}
+}
+
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	basic := func(user, password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(user, password) }
 	}
+	handler := router(t, adminToken)
+	session := logIn(handler, adminToken, "/").Cookies()[0]
 	const forged = "receiver_session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	rows := []struct {
 		name, path string
@@ -164,6 +226,10 @@ func TestAuthentication(t *testing.T) {
 		{name: "Basic, any user", path: "/openapi.yaml", change: basic("any-user", adminToken), want: 200},
 		{name: "Basic, no user", path: "/openapi.yaml", change: basic("", adminToken), want: 200},
 		{name: "no token", path: "/openapi.yaml", want: 401},
+		{name: "D7 session and a wrong token", path: "/openapi.yaml", change: func(r *http.Request) {
+			r.AddCookie(session)
+			r.SetBasicAuth("admin", "a password of another service")
+		}, want: 200},
 		{name: "no token, page", path: "/", change: withHeader("Accept", "text/html"), want: 303},
 		{name: "no token, unknown page", path: "/nothing", want: 401},
 		{name: "wrong token", path: "/openapi.yaml", change: withHeader("Authorization", "Bearer admin-token-9876543210"), want: 401},
@@ -176,7 +242,6 @@ func TestAuthentication(t *testing.T) {
 		{name: "the login page is public", path: "/login", want: 200},
 		{name: "assets do not lead elsewhere", path: "/assets/..%2fapi%2fv1%2fstats", want: 404},
 	}
-	handler := router(t, adminToken)
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -35,14 +35,14 @@ func newAuth(token secret.Value, ended *SessionStore) *auth {
 // required reports whether a token or a session is needed.
 func (a *auth) required() bool { return len(a.tokens) > 0 }
 
-// check returns nil if the token is right. A client IP with too many failures is refused without a look at the token.
+// check returns nil if the token is right, whatever the client IP sent before. The wrong tokens of a client IP are limited.
 func (a *auth) check(r *http.Request, token string) error {
+	if a.tokens.Match(token) {
+		return nil
+	}
 	client := problem.RequestInfoFrom(r.Context()).Client
 	if wait := a.limit.Wait(client, time.Now()); wait > 0 {
 		return &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many wrong tokens from your address. Try again later.", RetryAfter: wait}
-	}
-	if a.tokens.Match(token) {
-		return nil
 	}
 	a.limit.Charge(client, time.Now())
 	return &problem.Error{Code: problem.CodeUnauthorized, Detail: "The token is wrong."}
@@ -61,7 +61,7 @@ func (a *Admin) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		token := tokenOf(r)
-		if token == "" {
+		if _, ok := a.auth.sessions.read(r, time.Now()); token == "" || ok && !a.auth.tokens.Match(token) {
 			a.serveSession(w, r, next)
 			return
 		}
@@ -90,7 +90,7 @@ func (a *Admin) serveSession(w http.ResponseWriter, r *http.Request, next http.H
 
 // isStillAuthenticated reports whether a request that was served would be served again. Streams check it now and then.
 func (a *Admin) isStillAuthenticated(r *http.Request) bool {
-	if !a.auth.required() || tokenOf(r) != "" {
+	if !a.auth.required() || a.auth.tokens.Match(tokenOf(r)) {
 		return true
 	}
 	ok, err := a.auth.sessions.isValid(r)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// After too many wrong tokens a client IP is refused for a while, also with the right token. Its sessions stay valid.
+// After too many wrong tokens the other wrong ones of a client IP are refused for a while. D7: the right token and sessions stay valid.
 func TestWrongTokensAreLimited(t *testing.T) {
 	t.Parallel()
 	handler := router(t, adminToken)
@@ -19,9 +19,14 @@ func TestWrongTokensAreLimited(t *testing.T) {
 	if codes[http.StatusUnauthorized] > 11 || codes[http.StatusTooManyRequests] < 29 {
 		t.Errorf("statuses = %v, want at most 11 of 401 and at least 29 of 429", codes)
 	}
-	answer := logIn(handler, adminToken, "/")
-	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("right token: status = %d, Retry-After = %q; want 429 and a time", answer.StatusCode, answer.Header.Get("Retry-After"))
+	if answer := logIn(handler, adminToken, "/"); answer.StatusCode != http.StatusSeeOther || len(answer.Cookies()) != 1 {
+		t.Errorf("D7 login with the right token: status = %d, %d cookies; want 303 and 1", answer.StatusCode, len(answer.Cookies()))
+	}
+	if answer := ask(handler, "GET", "/openapi.yaml", from("127.0.0.1", adminToken)); answer.StatusCode != http.StatusOK {
+		t.Errorf("D7 right token: status = %d, want 200", answer.StatusCode)
+	}
+	if answer := logIn(handler, "another guess", "/"); answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("wrong token: status = %d, Retry-After = %q; want 429 and a time", answer.StatusCode, answer.Header.Get("Retry-After"))
 	}
 	if answer := ask(handler, "GET", "/openapi.yaml", withHeader("Cookie", session.Name+"="+session.Value)); answer.StatusCode != http.StatusOK {
 		t.Errorf("session: status = %d, want 200", answer.StatusCode)

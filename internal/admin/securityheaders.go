@@ -28,12 +28,27 @@ func (a *Admin) secure(next http.Handler) http.Handler {
 			problem.Write(w, r, &problem.Error{
 				Code: problem.CodeMisdirected, Detail: "Without a token only loopback host names are served, such as localhost.",
 			})
-		case a.origins.Check(r) != nil:
+		case a.isCrossOrigin(r):
 			problem.Write(w, r, &problem.Error{Code: problem.CodeCrossOrigin, Detail: "Requests from pages of other sites are refused."})
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isCrossOrigin reports whether the page of another origin made a browser send the request. Such a page may only lead the browser
+// to a page of ours, but not load anything, because even reading has costs.
+func (a *Admin) isCrossOrigin(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return a.origins.Check(r) != nil
+	}
+	destination := r.Header.Get("Sec-Fetch-Dest")
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && (destination == "" || destination == "document") {
+		return false
+	}
+	strict := *r
+	strict.Method = http.MethodPost // Check accepts all requests that only read
+	return a.origins.Check(&strict) != nil
 }
 
 // serves reports whether requests for a host are served. Without a token only loopback names are, against DNS rebinding: a page
