@@ -50,7 +50,7 @@ func Classify(err error) Failure {
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return Failure{Class: systemClass(err), Text: systemText(number), Cause: number}
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return Failure{Class: ClassBroken, Text: "closed the connection too early", Cause: io.ErrUnexpectedEOF}
 	}
 	return protocolFailure(err)

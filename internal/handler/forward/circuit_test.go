@@ -112,7 +112,7 @@ func TestDeferredCallsAreSpread(t *testing.T) {
 // A target that rejects a call works, and a source that fails says nothing about the target.
 func TestCircuitCountsOnlyFailuresOfTheTarget(t *testing.T) {
 	t.Parallel()
-	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(404, ""))
+	fx, target := newFixture(t, zerolog.Nop()), newTarget(t, always(422, ""))
 	config := to(target.URL)
 	config.Mode, config.CircuitFailures = "raw", 1
 	h := fx.open(t, config)

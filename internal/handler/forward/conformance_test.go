@@ -88,15 +88,13 @@ func subject(t *testing.T, mode string, environment handlertest.Environment) han
 		Good:    []event.Event{with("good", fakevendortest.JobOptions{}), with("good", fakevendortest.JobOptions{Format: fakevendortest.WebP})},
 		Failing: map[string]event.Event{},
 		Permanent: map[string]event.Event{
-			"refused":      with("refused", fakevendortest.JobOptions{}),
-			"unauthorized": with("unauthorized", fakevendortest.JobOptions{}),
-			"redirect":     with("redirect", fakevendortest.JobOptions{}),
+			"refused": with("refused", fakevendortest.JobOptions{}),
 		},
 		Hanging: with("hanging", fakevendortest.JobOptions{}),
 		Reached: reached,
 		Effects: target.effects,
 	}
-	for _, kind := range []string{"server-error", "unavailable", "too-many", "cut", "gone"} {
+	for _, kind := range []string{"server-error", "unavailable", "too-many", "cut", "gone", "unauthorized", "redirect"} {
 		made.Failing[kind] = with(kind, fakevendortest.JobOptions{})
 	}
 	if mode != "event" {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -29,6 +31,7 @@ type Handler struct {
 	signer    signer
 	transport *http.Transport
 	circuit   *circuit
+	worked    atomic.Bool // the target has accepted an event
 	limiter   *rate.Limiter
 	redactor  redactor
 
@@ -101,7 +104,11 @@ func (h *Handler) send(ctx context.Context, e event.Event) (handler.Outcome, err
 	if err := h.waitForRate(ctx); err != nil {
 		return handler.Outcome{}, err
 	}
-	return h.post(ctx, e, message)
+	outcome, reused, err := h.post(ctx, e, message)
+	if reused {
+		outcome, _, err = h.post(ctx, e, message)
+	}
+	return outcome, err
 }
 
 // sourceError is a failure before the request was complete. It says nothing about the health of the target.
@@ -122,25 +129,31 @@ func (h *Handler) waitForRate(ctx context.Context) error {
 	}
 }
 
-// post sends the message and returns what the response means.
-func (h *Handler) post(ctx context.Context, e event.Event, m *message) (handler.Outcome, error) {
+// post sends the message and returns what the response means. reused reports that nothing came back on a connection that was
+// idle before: the target may have closed it, which says nothing about the next one.
+func (h *Handler) post(ctx context.Context, e event.Event, m *message) (outcome handler.Outcome, reused bool, err error) {
 	call := newCall(ctx, m, h.config.Timeout)
 	defer call.close()
-	request, err := h.request(call.ctx, e, m, call.body)
+	var wasIdle atomic.Bool
+	traced := httptrace.WithClientTrace(call.ctx, &httptrace.ClientTrace{
+		GotConn: func(connection httptrace.GotConnInfo) { wasIdle.Store(connection.Reused) },
+	})
+	request, err := h.request(traced, e, m, call.body)
 	if err != nil {
 		_ = call.body.Close()
-		return handler.Outcome{}, err
+		return handler.Outcome{}, false, err
 	}
 	response, err := h.transport.RoundTrip(request)
 	if err != nil {
-		return handler.Outcome{}, h.callFailure(call, err)
+		return handler.Outcome{}, wasIdle.Load() && call.ctx.Err() == nil && call.body.failure() == nil, h.callFailure(call, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	content := call.read(response.Body)
 	if err := call.body.failure(); err != nil { // the response came early: the target cannot have the whole message
-		return handler.Outcome{}, h.callFailure(call, err)
+		return handler.Outcome{}, false, h.callFailure(call, err)
 	}
-	return h.outcome(response, content)
+	outcome, err = h.outcome(response, content)
+	return outcome, false, err
 }
 
 // request returns the signed request.

@@ -144,13 +144,14 @@ func TestStatuses(t *testing.T) {
 	fx := newFixture(t, zerolog.Nop())
 	e, _ := fx.event(t, fakevendortest.JobOptions{})
 	for status, want := range map[int]handler.Error{
-		300: {Action: event.ActionFail, Reason: event.ReasonOther},
-		301: {Action: event.ActionFail, Reason: event.ReasonOther},
-		308: {Action: event.ActionFail, Reason: event.ReasonOther},
+		300: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonOther},
+		301: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonOther},
+		308: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonOther},
 		400: {Action: event.ActionFail, Reason: event.ReasonOther},
-		401: {Action: event.ActionFail, Reason: event.ReasonAuth},
-		403: {Action: event.ActionFail, Reason: event.ReasonAuth},
-		404: {Action: event.ActionFail, Reason: event.ReasonOther},
+		401: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonAuth},
+		403: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonAuth},
+		404: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonOther},
+		405: {Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonOther},
 		408: {Action: event.ActionRetry, Reason: event.ReasonTimeout},
 		410: {Action: event.ActionDisable, Reason: event.ReasonOther},
 		413: {Action: event.ActionFail, Reason: event.ReasonTooLarge},
@@ -172,8 +173,8 @@ func TestStatuses(t *testing.T) {
 				return
 			}
 			got := handlertest.WantError(t, err, want.Action, want.Reason)
-			if got.Delay != 0 {
-				t.Errorf("delay = %s, want none", got.Delay)
+			if got.Delay != 0 || got.Cause != want.Cause {
+				t.Errorf("delay = %s, cause = %q, want none, %q", got.Delay, got.Cause, want.Cause)
 			}
 			if code := fmt.Sprint(status); !strings.Contains(got.Error(), code) {
 				t.Errorf("error = %q, want the status %s in it", got, code)
