@@ -254,7 +254,7 @@ func testCounts(t *testing.T, api *adminAPI) {
 		}
 	}
 	if bytes.Contains(metrics, []byte(token)) {
-		t.Error("the token is in the metrics")
+		t.Error("metrics contain the token, want them without")
 	}
 }
 

@@ -256,7 +256,7 @@ func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 		t.Errorf("%d files, want %d: %v", len(files), 2*len(examples), files)
 	}
 	if strings.Contains(r.log.String(), token) {
-		t.Error("the token is in the log")
+		t.Error("log contains the token, want it without")
 	}
 }
 

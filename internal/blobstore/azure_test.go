@@ -51,7 +51,7 @@ func makeContainer(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusCreated && answer.StatusCode != http.StatusConflict {
-		t.Fatalf("the container cannot be made: %s", answer.Status)
+		t.Fatalf("creation of the container: status = %s, want 201 or 409", answer.Status)
 	}
 }
 

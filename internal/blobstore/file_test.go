@@ -121,14 +121,14 @@ func TestOpenFindsTheFolder(t *testing.T) {
 			t.Errorf("put into %s: %v", address, err)
 		}
 		if got := bucket.URL("k%ey"); got != plain+"/k%25ey" {
-			t.Errorf("URL is %s, below %s", got, plain)
+			t.Errorf("URL = %s, want %s/k%%25ey", got, plain)
 		}
 		if err := bucket.Close(); err != nil {
 			t.Errorf("close %s: %v", address, err)
 		}
 	}
 	if got := files(t, folder); !slices.Equal(got, []string{"k%ey"}) {
-		t.Errorf("files %v", got)
+		t.Errorf("files = %v, want k%%ey", got)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestOpenRefuses(t *testing.T) {
 			bucket, err := blobstore.Open(t.Context(), test.address)
 			if err == nil {
 				_ = bucket.Close()
-				t.Fatal("it was opened")
+				t.Fatal("Open: error = nil, want one")
 			}
 			if !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("says %q, want %q in it", err, test.says)
@@ -248,15 +248,15 @@ func TestSymbolicLinksDoNotLeadOutside(t *testing.T) {
 	bucket := openBucket(t, folder)
 	for _, key := range []string{"folder/new", "folder/below/new", "folder/file", "file", "dangling"} {
 		if err := put(t, bucket, key, "content"); err == nil {
-			t.Errorf("%s was stored", key)
+			t.Errorf("Put of %s: error = nil, want one", key)
 		}
 		if object, err := bucket.Open(t.Context(), key); err == nil {
 			_ = object.Close()
-			t.Errorf("%s was opened", key)
+			t.Errorf("Open of %s: error = nil, want one", key)
 		}
 	}
 	if got := files(t, outside); !slices.Equal(got, []string{"file"}) {
-		t.Errorf("outside there is %v", got)
+		t.Errorf("files outside = %v, want file", got)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestOpenRefusesSpoolsThatLeadOutside(t *testing.T) {
 	}
 	if bucket, err := blobstore.Open(t.Context(), fileURL(t, folder)); err == nil {
 		_ = bucket.Close()
-		t.Error("it was opened")
+		t.Error("Open: error = nil, want one")
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 		t.Errorf("outside there is %v, error %v", entries, err)
@@ -293,7 +293,7 @@ func TestCloseRemovesSpools(t *testing.T) {
 		t.Errorf("close the spool: %v", err)
 	}
 	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
-		t.Errorf("left are %v", got)
+		t.Errorf("files = %v, want key", got)
 	}
 }
 
@@ -306,18 +306,18 @@ func TestOpenRemovesWhatTheDeadLeft(t *testing.T) {
 	first := openBucket(t, folder)
 	spool := spoolOf(t, first, "alive")
 	if got := files(t, folder); len(got) != 2 {
-		t.Fatalf("while both live there are %v", got)
+		t.Fatalf("files of two open buckets = %v, want 2", got)
 	}
 	kill()
 	openBucket(t, folder)
 	if got := files(t, folder); len(got) != 1 {
-		t.Errorf("after one was killed there are %v", got)
+		t.Errorf("files after one process died = %v, want 1", got)
 	}
 	if err := first.Put(t.Context(), "key", spool, blobstore.Attributes{}); err != nil {
 		t.Errorf("put what is alive: %v", err)
 	}
 	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
-		t.Errorf("in the end there are %v", got)
+		t.Errorf("files = %v, want key", got)
 	}
 }
 
@@ -363,7 +363,7 @@ func TestOpenAfterACrashInPut(t *testing.T) {
 	}
 	bucket := openBucket(t, folder)
 	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
-		t.Errorf("there are %v", got)
+		t.Errorf("files = %v, want key", got)
 	}
 	if err := put(t, bucket, "key", "content"); err != nil {
 		t.Errorf("put again: %v", err)
@@ -394,7 +394,7 @@ func TestOpenAtTheSameTime(t *testing.T) {
 		}
 	}
 	if got := files(t, folder); !slices.Equal(got, []string{"key"}) {
-		t.Errorf("there are %v", got)
+		t.Errorf("files = %v, want key", got)
 	}
 }
 
@@ -404,7 +404,7 @@ func FuzzCheckKey(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key string) {
 		if blobstore.CheckKey(key) == nil && (!filepath.IsLocal(key) || !fs.ValidPath(key)) {
-			t.Errorf("%q is allowed, but may lead elsewhere", key)
+			t.Errorf("CheckKey(%q) = nil, want an error", key)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func TestBucketSurvivesAFullDisk(t *testing.T) {
 		t.Skipf("this system allows no name spaces: %v", err)
 	}
 	if err != nil {
-		t.Errorf("%v: %s", err, output)
+		t.Errorf("child process: error = %v, want none; output: %s", err, output)
 	}
 }
 

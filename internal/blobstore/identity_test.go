@@ -101,7 +101,7 @@ func TestS3Credentials(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(seen) != 1 || !strings.Contains(seen[0], "Credential=ME/") || !strings.Contains(seen[0], "/us-east-1/s3/") {
-				t.Errorf("Authorization = %q", seen)
+				t.Errorf("Authorization = %q, want one of ME in us-east-1", seen)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestS3RegionOfTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(seen, "/eu-west-9/s3/") {
-		t.Errorf("Authorization = %q", seen)
+		t.Errorf("Authorization = %q, want the region eu-west-9", seen)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestWrongCredentials(t *testing.T) {
 				}
 				for cause := err; cause != nil; cause = errors.Unwrap(cause) {
 					if strings.Contains(cause.Error(), strings.TrimRight(secret, "=")) {
-						t.Errorf("the secret is shown: %v", cause)
+						t.Errorf("error = %v, want it without the secret", cause)
 					}
 				}
 			}
@@ -310,7 +310,7 @@ func TestGoogleServiceAccount(t *testing.T) {
 		}
 	}
 	if !strings.Contains(g.stored, `"name":"2026/key"`) || !strings.Contains(g.stored, "\r\n\r\ncontent\r\n--") || g.tokens != 1 {
-		t.Errorf("stored was %q, with %d tokens", g.stored, g.tokens)
+		t.Errorf("stored = %q with %d tokens, want 2026/key with its content and 1 token", g.stored, g.tokens)
 	}
 	link, err := bucket.SignedURL(t.Context(), "key", time.Hour)
 	if err != nil || !strings.HasPrefix(link, g.URL+"/images/2026/key?X-Goog-Algorithm=") {

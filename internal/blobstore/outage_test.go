@@ -50,11 +50,11 @@ func TestServiceThatStaysAwayIsAnError(t *testing.T) {
 		}
 		for _, known := range []error{blobstore.ErrKey, blobstore.ErrConflict, blobstore.ErrFull, blobstore.ErrNotFound} {
 			if errors.Is(err, known) {
-				t.Errorf("an outage is taken for %v", known)
+				t.Errorf("error of an outage = %v, want none of the known errors", known)
 			}
 		}
 		if got := asked.Load(); got < 2 || got > maxSends {
-			t.Errorf("the service was asked %d times", got)
+			t.Errorf("requests = %d, want 2 to %d", got, maxSends)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestLostAnswerIsNoConflict(t *testing.T) {
 				t.Errorf("put: %v", err)
 			}
 			if !lost.Load() {
-				t.Error("no answer was lost")
+				t.Error("lost answers = 0, want 1")
 			}
 			holds(t, bucket, key, "content")
 		}
@@ -113,7 +113,7 @@ func TestStalledServiceIsGivenUp(t *testing.T) {
 			t.Errorf("put: %v", err)
 		}
 		if waited := time.Since(began); waited > 30*time.Second {
-			t.Errorf("that took %s", waited)
+			t.Errorf("duration = %s, want at most 30 s", waited)
 		}
 	})
 }
@@ -178,7 +178,7 @@ func TestContextEndsTheWaiting(t *testing.T) {
 			err := call(ctx)
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 10*time.Second {
-				t.Errorf("%s: %v after %s", name, err, time.Since(began))
+				t.Errorf("%s: error = %v after %s, want context.DeadlineExceeded within 10 s", name, err, time.Since(began))
 			}
 		}
 	})

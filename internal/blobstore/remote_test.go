@@ -155,7 +155,7 @@ func TestSpoolThatChangesMakesNoObject(t *testing.T) {
 		bucket := openRemote(t, front, blobstore.WithoutRetries())
 		spool = spoolOf(t, bucket, strings.Repeat("x", 8*large))
 		if err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{}); err == nil {
-			t.Error("it was stored")
+			t.Error("Put: error = nil, want one")
 		}
 		holds(t, openRemote(t, address), "key", "")
 	})
@@ -180,7 +180,7 @@ func TestCancelledUploadLeavesNothing(t *testing.T) {
 			t.Errorf("put: %v", err)
 		}
 		if waited := time.Since(began); waited > 10*time.Second {
-			t.Errorf("it went on for %s", waited)
+			t.Errorf("duration = %s, want at most 10 s", waited)
 		}
 		holds(t, openRemote(t, address), "key", "")
 		if err := bucket.Put(t.Context(), "key", spool, blobstore.Attributes{}); err != nil {
@@ -222,7 +222,7 @@ func TestObjectsSayWhatTheyAre(t *testing.T) {
 		}
 		holds(t, bucket, "a.png", "pixels")
 		if got := header.Get("Content-Type"); got != "image/png" {
-			t.Errorf("the object says it is %q", got)
+			t.Errorf("Content-Type = %q, want image/png", got)
 		}
 	})
 }
@@ -280,13 +280,13 @@ func TestSpoolsOfObjectStoresAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := files(t, folder); len(got) != 1 {
-		t.Errorf("before it is closed there are %v", got)
+		t.Errorf("files while the bucket is open = %v, want 1", got)
 	}
 	if err := errors.Join(bucket.Close(), left.Close()); err != nil {
 		t.Error(err)
 	}
 	if got := files(t, folder); len(got) != 0 {
-		t.Errorf("left are %v", got)
+		t.Errorf("files after Close = %v, want none", got)
 	}
 }
 

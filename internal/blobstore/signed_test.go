@@ -51,7 +51,7 @@ func TestSignedURL(t *testing.T) {
 		}
 		for _, expiry := range []time.Duration{0, -time.Hour, time.Millisecond, 8 * 24 * time.Hour} {
 			if link, err := bucket.SignedURL(t.Context(), key, expiry); err == nil {
-				t.Errorf("for %s: %s", expiry, link)
+				t.Errorf("SignedURL for %s = %s, want an error", expiry, link)
 			}
 		}
 		if _, err := bucket.SignedURL(t.Context(), "../x", time.Hour); !errors.Is(err, blobstore.ErrKey) {

@@ -15,7 +15,7 @@ func row(t *testing.T, name string) config.Variable {
 			return v
 		}
 	}
-	t.Fatalf("no variable %s", name)
+	t.Fatalf("variables lack %s, want it", name)
 	return config.Variable{}
 }
 

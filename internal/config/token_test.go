@@ -88,7 +88,7 @@ func TestStartsAtTheSameTimeAgreeOnOneToken(t *testing.T) {
 	made := 0
 	for _, tokens := range got {
 		if len(tokens.List) != 1 || tokens.List[0] != got[0].List[0] {
-			t.Fatal("starts have different tokens")
+			t.Fatal("tokens of concurrent starts differ, want the same")
 		}
 		if tokens.Made {
 			made++

@@ -126,10 +126,10 @@ func TestPrefixesContain(t *testing.T) {
 		})
 	}
 	if (configtypes.Prefixes{}).Contains(netip.MustParseAddr("10.0.0.1")) {
-		t.Error("no network contains an address")
+		t.Error("empty Prefixes contain 10.0.0.1, want none")
 	}
 	if prefixes.Contains(netip.Addr{}) {
-		t.Error("the zero address is contained")
+		t.Error("Contains(zero address) = true, want false")
 	}
 }
 
@@ -158,7 +158,7 @@ func TestIsLoopback(t *testing.T) {
 		"": false, "0.0.0.0": false, "localhost.example.com": false, "[::1]": false, "10.0.0.1": false, "rebound.test": false,
 	} {
 		if got := configtypes.IsLoopback(host); got != want {
-			t.Errorf("%q is %t", host, got)
+			t.Errorf("IsLoopback(%q) = %t, want %t", host, got, want)
 		}
 	}
 }

@@ -253,7 +253,7 @@ func TestWriterThatFails(t *testing.T) {
 			err := newClient(t, atHome()).Get(t.Context(), fetch.Request{URL: server.URL, MaxBytes: 1000}, row.w)
 			failed(t, err, fetch.KindWrite)
 			if !errors.Is(err, row.want) {
-				t.Errorf("%v is not %v", err, row.want)
+				t.Errorf("error = %v, want %v", err, row.want)
 			}
 		})
 	}

@@ -132,7 +132,7 @@ func named(t testing.TB, name string) []byte {
 			return sample.data
 		}
 	}
-	t.Fatalf("no sample %s", name)
+	t.Fatalf("samples lack %s, want it", name)
 	return nil
 }
 

@@ -31,10 +31,10 @@ func TestSecretsAreNeverShown(t *testing.T) {
 			t.Parallel()
 			for form, text := range everyForm(t, shown) {
 				if strings.Contains(text, "hunter2") {
-					t.Errorf("%s shows it: %s", form, text)
+					t.Errorf("%s = %s, want it without the secret", form, text)
 				}
 				if !strings.Contains(text, secret.Placeholder) {
-					t.Errorf("%s has no placeholder: %s", form, text)
+					t.Errorf("%s = %s, want the placeholder in it", form, text)
 				}
 			}
 		})
@@ -68,7 +68,7 @@ func TestReveal(t *testing.T) {
 		t.Errorf("got %d bytes, want the %d of the secret", len(decoded.Reveal()), len(hidden))
 	}
 	if !secret.New("").IsZero() {
-		t.Error("the empty secret is not zero")
+		t.Error("IsZero of the empty secret = false, want true")
 	}
 }
 

@@ -17,13 +17,13 @@ func TestSlogLinesKeepLevelFieldsAndOneTime(t *testing.T) {
 
 	fields := decode(t, out.Bytes())
 	if fields["level"] != "error" || fields["message"] != "job failed" || fields["job.id"] != 7.0 {
-		t.Errorf("line is %s", out)
+		t.Errorf("line = %s, want level error, message job failed, job.id 7", out)
 	}
 	if !strings.Contains(out.String(), `component":"queue"`) {
-		t.Errorf("the logger's own field is missing: %s", out)
+		t.Errorf("line = %s, want the field component", out)
 	}
 	if strings.Count(out.String(), `"time"`) != 1 {
-		t.Errorf("line has not exactly one time: %s", out)
+		t.Errorf("line = %s, want one time", out)
 	}
 }
 
@@ -64,11 +64,11 @@ func TestStandardLoggerWritesOneBoundedLineForEachCall(t *testing.T) {
 
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 2 {
-		t.Fatalf("%d lines:\n%s", len(lines), out)
+		t.Fatalf("lines = %d, want 2:\n%s", len(lines), out)
 	}
 	first := decode(t, []byte(lines[0]))
 	if first["level"] != "warn" || first["message"] != "http: panic serving\nstack" {
-		t.Errorf("first line is %s", lines[0])
+		t.Errorf("first line = %s, want level warn and the stack", lines[0])
 	}
 	message, _ := decode(t, []byte(lines[1]))["message"].(string)
 	if len(message) > 4200 || !strings.HasSuffix(message, "ä…") {
@@ -81,6 +81,6 @@ func TestStandardLoggerKeepsToTheLevel(t *testing.T) {
 	log, out := newLogger(t, "warn", "json")
 	telemetry.NewStandard(log, zerolog.DebugLevel).Print("noise")
 	if out.Len() != 0 {
-		t.Errorf("wrote %s", out)
+		t.Errorf("output = %s, want none", out)
 	}
 }

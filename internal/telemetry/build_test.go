@@ -18,7 +18,7 @@ func TestCurrentLeavesNothingEmpty(t *testing.T) {
 		"version": info.Version, "commit": info.Commit, "date": info.Date, "go": info.Go, "platform": info.Platform,
 	} {
 		if text == "" {
-			t.Errorf("%s is empty", name)
+			t.Errorf("%s = \"\", want a value", name)
 		}
 	}
 	if want := runtime.GOOS + "/" + runtime.GOARCH; info.Platform != want {
@@ -35,7 +35,7 @@ func TestLinkerSetsBuild(t *testing.T) {
 	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", ldflags, "-o", binary, "./testdata/show")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, output)
+		t.Fatalf("build: error = %v, want none\n%s", err, output)
 	}
 	output, err := exec.CommandContext(t.Context(), binary).Output()
 	if err != nil {

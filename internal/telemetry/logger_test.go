@@ -42,17 +42,17 @@ func TestJSONLineHasUTCTimeWithMilliseconds(t *testing.T) {
 	fields := decode(t, out.Bytes())
 	stamp, _ := fields["time"].(string)
 	if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`).MatchString(stamp) {
-		t.Fatalf("time is %q", stamp)
+		t.Fatalf("time = %q, want UTC with milliseconds", stamp)
 	}
 	logged, err := time.Parse(time.RFC3339Nano, stamp)
 	if err != nil || logged.Before(before) || logged.After(time.Now()) {
-		t.Errorf("time %q is not now (%v)", stamp, err)
+		t.Errorf("time = %q (%v), want now", stamp, err)
 	}
 	if fields["message"] != "step finished" || fields["job"] != "42" || fields["level"] != "info" {
-		t.Errorf("line is %s", out)
+		t.Errorf("line = %s, want level info, message step finished, job 42", out)
 	}
 	if strings.Count(out.String(), `"time"`) != 1 {
-		t.Errorf("line has more than one time: %s", out)
+		t.Errorf("line = %s, want one time", out)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestWrongConfigIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := telemetry.NewLogger(&bytes.Buffer{}, config); err == nil {
-				t.Error("accepted")
+				t.Error("error = nil, want one")
 			}
 		})
 	}
@@ -113,7 +113,7 @@ func TestConsoleLinesAreAlignedAndPlain(t *testing.T) {
 		`error step failed                error="disk is full" handler=download`,
 	}
 	if len(lines) != len(want) {
-		t.Fatalf("%d lines:\n%s", len(lines), out)
+		t.Fatalf("lines = %d, want %d:\n%s", len(lines), len(want), out)
 	}
 	clock := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3} `)
 	for i, line := range lines {
@@ -128,7 +128,7 @@ func TestConsoleQuotesWhatATerminalWouldObey(t *testing.T) {
 	log, out := newLogger(t, "info", "console")
 	log.Info().Str("host", "a\x1b[2Jb").Msg("x\x1b]0;title\ay\nz")
 	if strings.ContainsAny(out.String(), "\x1b\a") || strings.Count(out.String(), "\n") != 1 {
-		t.Errorf("control characters reach the terminal: %q", out)
+		t.Errorf("output = %q, want one line without control characters", out)
 	}
 }
 

@@ -58,10 +58,10 @@ func TestAutoIsConsoleOnATerminal(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(line, "slow") || strings.HasPrefix(line, "{") {
-				t.Errorf("line is %q", line)
+				t.Errorf("line = %q, want the console format", line)
 			}
 			if got := strings.Contains(line, "\x1b[33mwarn"); got != row.colour {
-				t.Errorf("line is %q, coloured: %t", line, got)
+				t.Errorf("colour of %q = %t, want %t", line, got, row.colour)
 			}
 		})
 	}

@@ -65,9 +65,9 @@ func TestMakeHoldsItsBudget(t *testing.T) {
 			t.Logf("%d MiB, error %v", took/mebibyte, err)
 			switch {
 			case row.fits && took > thumbnail.MaxMemory+mebibyte: // and the thumbnail
-				t.Errorf("took %d MiB", took/mebibyte)
+				t.Errorf("memory = %d MiB, want at most %d MiB", took/mebibyte, thumbnail.MaxMemory/mebibyte+1)
 			case row.fits && took < 8*mebibyte:
-				t.Error("it was not decoded")
+				t.Errorf("memory = %d MiB, want at least 8 MiB", took/mebibyte)
 			case !row.fits && (took > mebibyte || !errors.Is(err, thumbnail.ErrUnfit)):
 				t.Errorf("took %d MiB, error %v", took/mebibyte, err)
 			}
@@ -118,7 +118,7 @@ func TestMemoryIsEnough(t *testing.T) {
 			took := allocated(func() { _, err = thumbnail.Make(t.Context(), bytes.NewReader(file)) })
 			t.Logf("thought %d MiB, took %d MiB, error %v", thought/mebibyte, took/mebibyte, err)
 			if took > thought+thought/slack+fixed {
-				t.Errorf("thought %d MiB, took %d MiB", thought/mebibyte, took/mebibyte)
+				t.Errorf("memory = %d MiB, want at most the estimate of %d MiB", took/mebibyte, thought/mebibyte)
 			}
 		})
 	}

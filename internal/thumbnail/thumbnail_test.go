@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -138,7 +137,7 @@ func FuzzMake(f *testing.F) {
 		}
 		config, _, err := image.DecodeConfig(bytes.NewReader(made))
 		if err != nil || config.Width > thumbnail.Side || config.Height > thumbnail.Side {
-			t.Error(fmt.Sprint(config.Width, " x ", config.Height, ", error ", err))
+			t.Errorf("size = %d x %d, error %v, want at most %d x %d", config.Width, config.Height, err, thumbnail.Side, thumbnail.Side)
 		}
 	})
 }

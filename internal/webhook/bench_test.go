@@ -65,7 +65,7 @@ func benchmark(b *testing.B, handler http.Handler, where string) {
 		answer.status = http.StatusOK
 		handler.ServeHTTP(answer, request)
 		if answer.status != http.StatusOK {
-			b.Fatalf("answered %d", answer.status)
+			b.Fatalf("status = %d, want 200", answer.status)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func TestSectionA(t *testing.T) {
 						return
 					}
 				}
-				t.Fatalf("got no rejection with the body %q", want)
+				t.Fatalf("rejections = none with the body, want one with %q", want)
 			}
 			for _, e := range events {
 				if e.Job != job {

@@ -136,7 +136,7 @@ func spoolReads(t *testing.T, s suite) {
 	}
 	sum := sha256.Sum256([]byte("one two"))
 	if spool.Size() != 7 || spool.SHA256() != hex.EncodeToString(sum[:]) {
-		t.Errorf("%d bytes of %s", spool.Size(), spool.SHA256())
+		t.Errorf("spool = %d bytes with hash %s, want 7 bytes with hash %x", spool.Size(), spool.SHA256(), sum)
 	}
 	got, err := io.ReadAll(io.NewSectionReader(spool, 4, spool.Size()))
 	if err != nil || string(got) != "two" {
@@ -195,7 +195,7 @@ func differentRace(t *testing.T, s suite) {
 	for i, err := range s.race(t, always("new/folder/key"), content) {
 		switch {
 		case err == nil && winner >= 0:
-			t.Errorf("both %d and %d won", winner, i)
+			t.Errorf("writers %d and %d succeeded, want one", winner, i)
 		case err == nil:
 			winner = i
 		case !errors.Is(err, blobstore.ErrConflict):
@@ -289,10 +289,10 @@ func storedOnce(t *testing.T, s suite) {
 		t.Fatal(err)
 	}
 	if err := s.put("other", spool); err == nil {
-		t.Error("it was stored again")
+		t.Error("second Put of a spool: error = nil, want one")
 	}
 	if n, err := io.WriteString(spool, "more"); err == nil || n != 0 {
-		t.Errorf("wrote %d bytes into the object", n)
+		t.Errorf("write after Put = %d bytes, error %v, want 0 and an error", n, err)
 	}
 	got := make([]byte, spool.Size())
 	if _, err := spool.ReadAt(got, 0); err != nil || !bytes.Equal(got, []byte("content")) {
@@ -310,10 +310,10 @@ func closedSpool(t *testing.T, s suite) {
 		}
 	}
 	if err := s.put("key", spool); err == nil {
-		t.Error("it was stored")
+		t.Error("Put: error = nil, want one")
 	}
 	if _, err := io.WriteString(spool, "more"); err == nil {
-		t.Error("it was written to")
+		t.Error("write: error = nil, want one")
 	}
 	s.expectNothing(t, "key")
 }
@@ -322,7 +322,7 @@ func contradiction(t *testing.T, s suite) {
 	spool := s.spool(t, "content")
 	err := s.bucket.Put(s.ctx, "key", spool, blobstore.Attributes{SHA256: strings.Repeat("0", 64)})
 	if err == nil {
-		t.Error("it was stored")
+		t.Error("Put: error = nil, want one")
 	}
 	s.expectNothing(t, "key")
 }
@@ -330,7 +330,7 @@ func contradiction(t *testing.T, s suite) {
 func foreignSpool(t *testing.T, s suite, other blobstore.Bucket) {
 	spool := s.spool(t, "content")
 	if err := other.Put(s.ctx, "key", spool, blobstore.Attributes{}); err == nil {
-		t.Error("it was stored")
+		t.Error("Put: error = nil, want one")
 	}
 }
 
@@ -347,7 +347,7 @@ func largeObject(t *testing.T, s suite) {
 	}
 	runtime.ReadMemStats(&after)
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > largeMemory {
-		t.Errorf("allocated %d bytes for an object of %d", allocated, largeBytes)
+		t.Errorf("allocated %d bytes for an object of %d, want at most %d", allocated, largeBytes, largeMemory)
 	}
 	object, err := s.bucket.Open(s.ctx, "large")
 	if err != nil {

@@ -205,7 +205,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s = %q, want %q", row.header[0], response.Header.Get(row.header[0]), row.header[1])
 			}
 			if row.length != nil && int64(len(body)) != row.length(want.Bytes) {
-				t.Errorf("%d of %d bytes", len(body), want.Bytes)
+				t.Errorf("body = %d bytes of %d, want %d", len(body), want.Bytes, row.length(want.Bytes))
 			}
 			_, body, err = ask(t, want.URL, nil)
 			if err != nil || digest(body) != want.SHA256 {
