@@ -109,3 +109,13 @@ type Conflict struct {
 
 // Error returns the sentence.
 func (c *Conflict) Error() string { return c.Name + " " + c.Text }
+
+// IsLoopback says whether a host, a name or an address without brackets, is this machine and nothing else. What a name other
+// than localhost resolves to may change, so it is not.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
@@ -104,3 +105,68 @@ func (c *Client) Close() error {
 
 // now returns the time with its monotonic reading.
 func now() time.Time { return time.Now().UTC() }
+
+// State is the state of a job.
+type State string
+
+// The states. Only Pending is not final.
+const (
+	// Complete: the image is ready at JobStatus.ResultURL.
+	Complete State = "complete"
+	// Failed: the vendor could not make the image; JobStatus.Message may say why.
+	Failed State = "failed"
+	// Deleted: the job was complete, and the vendor has deleted its images.
+	Deleted State = "deleted"
+	// Unknown: the account of the key has no such job.
+	Unknown State = "unknown"
+	// Pending: the job is not ready, or complete without a URL; ask again. Every status that is not documented counts as Pending.
+	Pending State = "pending"
+)
+
+// JobStatus is what the API reports about a job.
+type JobStatus struct {
+	Job       string
+	State     State
+	ResultURL string    // of a Complete job, never empty; mostly https, but any scheme, such as storage:
+	Message   string    // the vendor's reason for a Failed job, sanitized; may be ""
+	Status    string    // the vendor's own status of a Pending job, such as in_progress, sanitized
+	Asked     time.Time // when the API was asked; earlier than the call for a cached status
+}
+
+// IsFinal reports whether the state cannot change any more. A Complete job can still get a new URL.
+func (s JobStatus) IsFinal() bool { return s.State != Pending }
+
+// inFlight counts the calls under way. They do not end with the caller that began them, only with the client.
+type inFlight struct {
+	ctx    context.Context // of every call
+	cancel context.CancelFunc
+
+	mutex  sync.Mutex
+	closed bool
+	calls  sync.WaitGroup
+}
+
+func newInFlight() *inFlight {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &inFlight{ctx: ctx, cancel: cancel}
+}
+
+// begin counts a call and returns true, or false after close. The caller calls calls.Done at the end.
+func (f *inFlight) begin() bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.closed {
+		return false
+	}
+	f.calls.Add(1)
+	return true
+}
+
+// close cancels all calls and waits for their end.
+func (f *inFlight) close() {
+	f.mutex.Lock()
+	f.closed = true
+	f.mutex.Unlock()
+	f.cancel()
+	f.calls.Wait()
+}

@@ -2,7 +2,15 @@
 // connection, the classification of errors.
 package broker
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
+)
 
 // ContentType is the media type of every message: a CloudEvent in structured mode, as JSON.
 const ContentType = "application/cloudevents+json"
@@ -27,3 +35,59 @@ type Broker interface {
 	// Close closes all connections. It must not be called during Publish.
 	Close() error
 }
+
+// maxQuotedBytes bounds the part of a broker's text that is quoted.
+const maxQuotedBytes = 300
+
+// ConnectionFailed reports that there is no connection to the broker, or that it ended. The reason depends on err; what
+// describes the failure and precedes it in the text.
+func ConnectionFailed(what string, err error) error {
+	reason := event.ReasonServerError
+	switch network := httpclient.Classify(err); {
+	case network.Class == httpclient.ClassTimeout:
+		reason = event.ReasonTimeout
+	case network.IsUnreachable():
+		reason = event.ReasonUnreachable
+	}
+	return handler.Outage(reason, fmt.Errorf("%s: %w", what, err))
+}
+
+// Unacknowledged reports that ctx ended before the broker acknowledged the message. The broker may have stored it: the
+// next attempt sends it again with the same id.
+func Unacknowledged(ctx context.Context, name string) error {
+	return ConnectionFailed("the attempt ended before "+name+" acknowledged the message", ctx.Err())
+}
+
+// Refused reports that the broker rejects the credentials, or that they lack a permission.
+func Refused(format string, values ...any) error {
+	return handler.Outage(event.ReasonAuth, fmt.Errorf(format, values...))
+}
+
+// Missing reports that the topic, queue or stream does not exist, and how to create it.
+func Missing(format string, values ...any) error {
+	return handler.Outage(event.ReasonOther, fmt.Errorf(format, values...))
+}
+
+// TooLarge reports that the broker never accepts a message of this size.
+func TooLarge(message Message, format string, values ...any) error {
+	return handler.Fail(event.ReasonTooLarge,
+		fmt.Errorf("the message has %d bytes, and "+format, append([]any{len(message.Body)}, values...)...))
+}
+
+// Failed reports that the broker responded and did not store the message.
+func Failed(format string, values ...any) error {
+	return handler.Outage(event.ReasonServerError, fmt.Errorf(format, values...))
+}
+
+// Full reports that the queue or stream has no room for messages. A message that fits now and then does not change that.
+func Full(format string, values ...any) error {
+	return handler.OutageOfStep(event.ReasonServerError, fmt.Errorf(format, values...))
+}
+
+// Throttled reports that the broker asks to send fewer messages.
+func Throttled(format string, values ...any) error {
+	return handler.OutageOfStep(event.ReasonRateLimited, fmt.Errorf(format, values...))
+}
+
+// Quote returns a broker's text for an error: one line of bounded length.
+func Quote(text string) string { return sanitize.Line(text, maxQuotedBytes) }
