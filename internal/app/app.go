@@ -158,6 +158,9 @@ func (a *App) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.arrangeSteps(ctx); err != nil {
+		return err
+	}
 	unattended, err := a.work.Workflow.Unattended(ctx, a.stepNames())
 	if err != nil {
 		return err

@@ -219,3 +219,30 @@ func await(t *testing.T, r *receiver, what string, ok func() bool) {
 		}
 	}
 }
+
+// A bad target delays neither publish nor the other targets, also of events that an earlier version stored.
+func TestHandlersDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		bad := newForwardTarget(t)
+		bad.fails.Store(true)
+		c := forwarding(t, configuration(t, place), bad)
+		published := newForwardTarget(t) // stands for a broker
+		own := *c.Handlers[1].Config.(*forward.Config)
+		own.URLs = secret.List{secret.New("late=" + published.URL)}
+		c.HandlerNames = append(c.HandlerNames, "later")
+		c.Handlers = append(c.Handlers, config.Handler{Definition: handler.Define("later", forward.New), Config: &own})
+		r := start(t, c)
+		job, err := v.NewJob(fakevendortest.JobOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := post(t, client, r.webhook(), v.Callback(job, r.webhook())).ID
+		await(t, r, "E3 the handler after a bad target has the event", func() bool { return published.has() == 1 })
+		details := r.reaches(t, id, event.Retrying)
+		if len(details.Steps) != 3 || details.Steps[0].Handler != "download" || details.Steps[0].State != event.Done {
+			t.Errorf("steps = %+v, want 3, with a download that is done", details.Steps)
+		}
+	})
+}

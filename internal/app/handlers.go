@@ -28,13 +28,24 @@ func (a *App) queues() []queue.HandlerQueue {
 	return queues
 }
 
-// plan are the stages of an event: the steps of one handler run in one stage.
+// plan are the stages of an event: the steps of a handler run in the stage after those of the handlers that it needs.
 func (a *App) plan() (stages [][]handler.Step) {
 	for _, step := range a.before() {
 		stages = append(stages, []handler.Step{{Name: step.Name, Limits: step.Limits}})
 	}
+	first, stageOf := len(stages), map[string]int{}
 	for _, h := range a.config.Handlers {
-		stages = append(stages, h.Steps())
+		stage := first
+		for _, name := range h.Needs() {
+			if needed, ok := stageOf[name]; ok {
+				stage = max(stage, needed+1)
+			}
+		}
+		stageOf[h.Definition.Name] = stage
+		if stage == len(stages) {
+			stages = append(stages, nil)
+		}
+		stages[stage] = append(stages[stage], h.Steps()...)
 	}
 	for _, step := range a.after() {
 		stages = append(stages, []handler.Step{{Name: step.Name, Limits: step.Limits}})
@@ -53,6 +64,26 @@ func (a *App) stages() [][]string {
 		stages = append(stages, names)
 	}
 	return stages
+}
+
+// arrangeSteps lets unfinished events of an earlier configuration or version wait for no more than their handlers need.
+func (a *App) arrangeSteps(ctx context.Context) error {
+	for _, h := range a.config.Handlers {
+		needs := h.Needs()
+		if len(needs) == 0 {
+			continue
+		}
+		for _, step := range h.Steps() {
+			events, err := a.work.Workflow.Arrange(ctx, step.Name, needs)
+			if err != nil {
+				return err
+			}
+			if events > 0 {
+				a.log.Info().Str("handler", step.Name).Int("events", events).Msg("waiting steps moved to an earlier stage")
+			}
+		}
+	}
+	return nil
 }
 
 func (a *App) stepNames() []string { return slices.Concat(a.stages()...) }

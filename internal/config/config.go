@@ -32,7 +32,7 @@ const prefix = "RECEIVER_"
 type Config struct {
 	DataDir         string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of the databases, images and the generated token, unless other variables name other places"`
 	WebhookTokens   secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"generated at the first start, stored in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
-	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"handlers that run for each event, in this order"`
+	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"handlers that run for each event; forward and publish wait for a download that is named before them, and not for each other"`
 	PublicURL       string           `envconfig:"PUBLIC_URL" desc:"public https URL of the receiver, such as https://hooks.example.com"`
 	MinFreeBytes    configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"free bytes on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
 	Verify          Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"verify every job with Deep Image and use its result link: auto if DEEPIMAGE_API_KEY is set, required fails the start without it"`
@@ -66,6 +66,9 @@ type Handler struct {
 
 // Steps returns the steps of an event for the handler.
 func (h Handler) Steps() []handler.Step { return h.Definition.Steps(h.Config) }
+
+// Needs returns the names of the handlers that this one waits for.
+func (h Handler) Needs() []string { return h.Definition.Needs(h.Config) }
 
 // StepNames returns the names of all steps in the order of the handlers.
 func (c Config) StepNames() []string {

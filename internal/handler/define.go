@@ -49,6 +49,14 @@ func (d Definition) Steps(config Config) []Step {
 	return []Step{{Name: d.Name, Limits: config.Limits()}}
 }
 
+// Needs returns the names of the handlers that this one waits for.
+func (d Definition) Needs(config Config) []string {
+	if dependent, ok := config.(Dependent); ok {
+		return dependent.Needs()
+	}
+	return nil
+}
+
 // Close closes h if it is an io.Closer.
 func Close(h Handler) error {
 	if closer, ok := h.(io.Closer); ok {

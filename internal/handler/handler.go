@@ -60,6 +60,16 @@ type Targeted interface {
 	Steps() []Step
 }
 
+// Download is the name of the handler that stores the images, for the handlers that need it.
+const Download = "download"
+
+// Dependent is implemented by the Config of a handler that uses what others achieve. Its steps begin when those of the
+// handlers that it needs are done. Apart from that handlers do not wait for each other.
+type Dependent interface {
+	// Needs returns the names of handlers. Those that are not enabled, or come later in RECEIVER_HANDLERS, are ignored.
+	Needs() []string
+}
+
 // ImageKeeper is implemented by the Config of a handler that keeps the images. Only then may they be deleted at the
 // vendor.
 type ImageKeeper interface {

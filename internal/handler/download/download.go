@@ -18,7 +18,7 @@ import (
 )
 
 // Name is the name of the handler and of its step.
-const Name = "download"
+const Name = handler.Download
 
 // Handler stores images. It is safe for concurrent use.
 type Handler struct {

@@ -40,6 +40,9 @@ const transferTime = 30 * time.Minute
 // KeepsImages reports whether the targets get the images and not only their URLs.
 func (c Config) KeepsImages() bool { return c.Mode != ModeEvent }
 
+// Needs returns the handler whose images are sent or linked.
+func (c Config) Needs() []string { return []string{handler.Download} }
+
 // Limits returns the bounds of each target. Waiting for the rate limit does not count as time of the target.
 func (c Config) Limits() handler.Limits {
 	limits := handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout + c.longestWait()}

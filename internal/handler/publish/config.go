@@ -20,6 +20,9 @@ type Config struct {
 	Concurrency int           `envconfig:"CONCURRENCY" default:"16" range:"1..1024" desc:"maximum number of events published at the same time"`
 }
 
+// Needs returns the handler whose images are named in the message.
+func (c Config) Needs() []string { return []string{handler.Download} }
+
 // Limits returns the bounds of the step.
 func (c Config) Limits() handler.Limits {
 	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}
