@@ -49,7 +49,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.`,
 	}
 	root.AddCommand(
 		newServe(), newDemo(), newSend(), newCheck(), newEnv(), newEvents(), newRejections(), newTargets(), newSubmit(), newJobs(),
-		newMigrate(), newHealthcheck(), newVersion(),
+		newMigrate(), newBackup(), newRestore(), newVerify(), newHealthcheck(), newVersion(),
 	)
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd()

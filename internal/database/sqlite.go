@@ -136,3 +136,48 @@ func dsn(path, mode string, pragmas []string) string {
 	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": pragmas}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
+
+// CopySQLite writes a compact copy of an existing file, as it is at one moment, to target, which must not exist. Another process
+// may write the file. The copy is checked, but not synced.
+func CopySQLite(ctx context.Context, path, target string) (err error) {
+	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)"}), 1)
+	if err != nil {
+		return fmt.Errorf("database: open %s for reading: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if err := create(target); err != nil {
+		return fmt.Errorf("database: create %s: %w", target, err)
+	}
+	if _, err := source.ExecContext(ctx, "VACUUM INTO $1", target); err != nil {
+		return fmt.Errorf("database: copy %s: %w", path, damaged(err))
+	}
+	problems, err := Integrity(ctx, target)
+	if err == nil && len(problems) > 0 {
+		err = fmt.Errorf("database: the copy of %s: %w: %s", path, ErrDamaged, problems[0])
+	}
+	return err
+}
+
+// Integrity reads a whole file and returns what is wrong with its structure, at most 100 sentences of SQLite.
+func Integrity(ctx context.Context, path string) (problems []string, err error) {
+	file, err := OpenSQLiteReadOnly(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	rows, err := Query(ctx, file, "PRAGMA integrity_check")
+	if err == nil {
+		err = rows.ForEach(func() error {
+			var text string
+			err := rows.Scan(&text)
+			if text != "ok" {
+				problems = append(problems, text)
+			}
+			return err
+		})
+	}
+	if isDamaged(err) {
+		return append(problems, err.Error()), nil
+	}
+	return problems, Wrap("database: integrity of "+path, err)
+}

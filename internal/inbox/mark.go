@@ -44,3 +44,13 @@ func lastNumber(ctx context.Context, connection *sql.Conn) (last int64, err erro
 	}
 	return last, nil
 }
+
+// RequeueEvents has single events relayed again, by their sequence numbers. No Inbox is open on the file.
+func RequeueEvents(ctx context.Context, db *database.DB, sequences []int64) error {
+	for _, sequence := range sequences {
+		if _, err := db.Writer.ExecContext(ctx, "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq = $1 ON CONFLICT DO NOTHING", sequence); err != nil {
+			return fmt.Errorf("inbox: requeue %d: %w", sequence, err)
+		}
+	}
+	return nil
+}
