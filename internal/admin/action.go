@@ -32,7 +32,7 @@ func (a *Admin) action(do func(http.ResponseWriter, *http.Request) (result, erro
 			a.show(w, r, "problem", view{}, err)
 		default:
 			values := url.Values{"did": {string(done.notice)}, "n": {strconv.Itoa(done.count)}}
-			http.Redirect(w, r, done.page+"?"+values.Encode(), http.StatusSeeOther)
+			a.redirect(w, r, done.page+"?"+values.Encode())
 		}
 	}
 }

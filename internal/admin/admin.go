@@ -82,7 +82,7 @@ func New(config Config, deps Deps) (*Admin, error) {
 	a.auth = newAuth(config.Token, deps.Sessions)
 	a.stats = newStatsCache(a.countStats)
 	var err error
-	if a.pages, err = newPages(a.hasThumbnail); err != nil {
+	if a.pages, err = newPages(config.basePath(), a.hasThumbnail); err != nil {
 		return nil, err
 	}
 	a.streams = newStreams(a.changeToken, a.stats.isStale, deps.Log)

@@ -84,7 +84,7 @@ func (a *Admin) serveSession(w http.ResponseWriter, r *http.Request, next http.H
 	case ok:
 		next.ServeHTTP(w, r)
 	default:
-		challenge(w, r)
+		a.challenge(w, r)
 	}
 }
 
@@ -98,14 +98,14 @@ func (a *Admin) isStillAuthenticated(r *http.Request) bool {
 }
 
 // challenge redirects a browser to the login page, and answers other clients with 401.
-func challenge(w http.ResponseWriter, r *http.Request) {
+func (a *Admin) challenge(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("HX-Request") != "" {
-		w.Header().Set("HX-Redirect", loginPath)
+		w.Header().Set("HX-Redirect", a.config.basePath()+loginPath)
 		problem.Write(w, r, &problem.Error{Code: problem.CodeUnauthorized, Detail: "Your session has ended. Log in again."})
 		return
 	}
 	if wantsPage(r) {
-		http.Redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		a.redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()))
 		return
 	}
 	setChallenge(w)

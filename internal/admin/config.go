@@ -11,8 +11,9 @@ import (
 
 // Config is the address and the token of the admin listener.
 type Config struct {
-	Addr  string       `envconfig:"ADDR" default:"127.0.0.1:8081" desc:"address of the admin listener with the dashboard, host:port; other than loopback it needs ADMIN_TOKEN"`
-	Token secret.Value `envconfig:"TOKEN" unset:"no token, only for loopback addresses" desc:"token for the admin listener, of at least 16 characters, as Bearer or as the password of Basic"`
+	Addr     string       `envconfig:"ADDR" default:"127.0.0.1:8081" desc:"address of the admin listener with the dashboard, host:port; other than loopback it needs ADMIN_TOKEN"`
+	BasePath string       `envconfig:"BASE_PATH" unset:"none" desc:"path under which a proxy serves the admin listener, such as /receiver; it may remove the path from requests or keep it"`
+	Token    secret.Value `envconfig:"TOKEN" unset:"no token, only for loopback addresses" desc:"token for the admin listener, of at least 16 characters, as Bearer or as the password of Basic"`
 }
 
 // minTokenLength and maxTokenLength bound the token, in characters.
@@ -29,6 +30,9 @@ func (c Config) Validate() error {
 	}
 	if err != nil {
 		return &configtypes.Conflict{Name: "ADDR", Text: "must be an address such as 127.0.0.1:8081"}
+	}
+	if fault := c.basePathFault(); fault != "" {
+		return &configtypes.Conflict{Name: "BASE_PATH", Text: fault}
 	}
 	token := c.Token.Reveal()
 	switch {

@@ -43,6 +43,6 @@ func (*Admin) showSpecification(w http.ResponseWriter, r *http.Request) {
 }
 
 // redirectToSpecification answers GET /api.
-func (*Admin) redirectToSpecification(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, "/openapi.yaml", http.StatusFound)
+func (a *Admin) redirectToSpecification(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, a.config.basePath()+"/openapi.yaml", http.StatusFound)
 }

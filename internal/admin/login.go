@@ -19,7 +19,7 @@ func (a *Admin) showLogin(w http.ResponseWriter, r *http.Request) {
 		loggedIn = ok && err == nil
 	}
 	if loggedIn {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		a.redirect(w, r, "/")
 		return
 	}
 	a.show(w, r, "login", view{Title: "Log in", Section: "login", Body: localPath(r.URL.Query().Get("next"))}, nil)
@@ -38,10 +38,9 @@ func (a *Admin) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.auth.required() {
-		http.SetCookie(w, newCookie(r, a.auth.sessions.create(time.Now().Add(sessionLifetime))))
+		http.SetCookie(w, a.newCookie(r, a.auth.sessions.create(time.Now().Add(sessionLifetime))))
 	}
-	//nolint:gosec // localPath returns paths of this listener only
-	http.Redirect(w, r, localPath(r.PostForm.Get("next")), http.StatusSeeOther)
+	a.redirect(w, r, localPath(r.PostForm.Get("next")))
 }
 
 // localPath returns next if it is a path of this listener, and otherwise "/".
@@ -60,6 +59,6 @@ func (a *Admin) logout(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.SetCookie(w, newCookie(r, ""))
-	http.Redirect(w, r, loginPath, http.StatusSeeOther)
+	http.SetCookie(w, a.newCookie(r, ""))
+	a.redirect(w, r, loginPath)
 }

@@ -27,7 +27,7 @@ var assetFiles embed.FS
 type view struct {
 	Title    string
 	Section  string           // in the navigation
-	Path     string           // of the page, with its query
+	Path     string           // of the page within the listener, with its query
 	Live     bool             // the page updates itself
 	Did      notice           // the last action
 	Notice   string           // what it did
@@ -38,6 +38,7 @@ type view struct {
 
 // pages are the templates, each with the frame, and the assets.
 type pages struct {
+	base      string // path before all links
 	templates map[string]*template.Template
 	assets    map[string]asset
 }
@@ -48,8 +49,8 @@ type asset struct {
 	version   string // changes with the content
 }
 
-func newPages(thumb func(Artifact) bool) (*pages, error) {
-	p := &pages{templates: map[string]*template.Template{}, assets: map[string]asset{}}
+func newPages(base string, thumb func(Artifact) bool) (*pages, error) {
+	p := &pages{base: base, templates: map[string]*template.Template{}, assets: map[string]asset{}}
 	if err := p.loadAssets(); err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (p *pages) loadAssets() error {
 
 // address is the URL of an asset. It changes with the content.
 func (p *pages) address(name string) string {
-	return assetsPath + name + "?v=" + p.assets[name].version
+	return p.base + assetsPath + name + "?v=" + p.assets[name].version
 }
 
 // showAsset answers GET /assets/{name}.

@@ -111,7 +111,7 @@ func (a *Admin) pageRoutes() []route {
 
 // Mount adds the routes and their middleware to a router. GET routes answer HEAD as well.
 func (a *Admin) Mount(router chi.Router) {
-	router.Use(a.secure, a.authenticate)
+	router.Use(a.removeBasePath, a.secure, a.authenticate)
 	router.NotFound(a.notFound)
 	for _, routes := range [][]route{a.apiRoutes(), a.actionRoutes(), a.pageRoutes()} {
 		for _, route := range routes {

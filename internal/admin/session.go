@@ -93,13 +93,13 @@ func (s *sessions) end(r *http.Request) error {
 }
 
 // newCookie returns the cookie with a session; an empty value deletes it.
-func newCookie(r *http.Request, value string) *http.Cookie {
+func (a *Admin) newCookie(r *http.Request, value string) *http.Cookie {
 	age := int(sessionLifetime.Seconds())
 	if value == "" {
 		age = -1
 	}
 	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: sessionCookie, Value: value, Path: a.config.basePath() + "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: isSecure(r),
 	}
 }

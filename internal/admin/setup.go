@@ -110,7 +110,7 @@ func (a *Admin) sendTestEvent(w http.ResponseWriter, r *http.Request) {
 		a.show(w, r, "problem", view{Section: "setup"}, err)
 		return
 	}
-	http.Redirect(w, r, eventPath(id), http.StatusSeeOther)
+	a.redirect(w, r, eventPath(id))
 }
 
 // postTestEvent sends a callback to the public listener of this process.

@@ -49,7 +49,7 @@ func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error
 	extendDeadline(http.NewResponseController(w), wait+submissionTimeout)
 	submitted, err := a.submit(r.Context(), request, wait)
 	if err == nil && isAPI(r) {
-		w.Header().Set("Location", "/api/v1/jobs/"+submitted.ID)
+		w.Header().Set("Location", a.config.basePath()+"/api/v1/jobs/"+submitted.ID)
 	}
 	return result{status: http.StatusCreated, body: submitted, page: "/jobs", notice: noticeSubmitted, count: 1}, err
 }

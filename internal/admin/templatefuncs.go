@@ -19,6 +19,7 @@ import (
 // templateFuncs are the functions of the templates; thumb reports whether an artifact can have a thumbnail.
 func (p *pages) templateFuncs(thumb func(Artifact) bool) template.FuncMap {
 	return template.FuncMap{
+		"base":     func() string { return p.base },
 		"asset":    p.address,
 		"ago":      humanize.Time,
 		"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },

@@ -59,6 +59,31 @@ func TestInvalidURL(t *testing.T) {
 	}
 }
 
+func TestURLWithPath(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, path, want string }{
+		{name: "E10 base path", path: "/tools/receiver", want: "/tools/receiver/api/v1/targets"},
+		{name: "E10 base path with a slash", path: "/tools/receiver/", want: "/tools/receiver/api/v1/targets"},
+		{name: "E10 none", want: "/api/v1/targets"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			paths := make(chan string, 1)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				paths <- r.URL.Path
+				_, _ = io.WriteString(w, `{"targets":[]}`)
+			}))
+			t.Cleanup(server.Close)
+			if _, err := open(t, adminclient.Options{URL: server.URL + row.path}).Targets(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-paths; got != row.want {
+				t.Errorf("path = %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
 func TestErrorTypes(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
