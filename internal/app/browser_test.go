@@ -101,27 +101,56 @@ type browser struct {
 // open opens a tab for the dashboard of a receiver.
 func (c *chromium) open(t *testing.T, r *receiver) *browser {
 	t.Helper()
+	b := c.attach(t, r, c.window(t, c.profile(t)))
+	b.do(emulation.SetFocusEmulationEnabled(true))
+	return b
+}
+
+// attach returns the tab with an id.
+func (c *chromium) attach(t *testing.T, r *receiver, id target.ID) *browser {
+	t.Helper()
 	b := &browser{t: t, base: "http://" + r.AdminAddr().String(), axe: c.axe, shots: os.Getenv(screenshotsVariable)}
-	tab, closeTab := chromedp.NewContext(c.ctx, chromedp.WithTargetID(c.window(t)))
+	tab, closeTab := chromedp.NewContext(c.ctx, chromedp.WithTargetID(id))
 	t.Cleanup(closeTab)
 	limited, stop := context.WithTimeout(tab, 4*testkit.Timeout)
 	t.Cleanup(stop)
 	b.ctx = limited
 	chromedp.ListenTarget(tab, b.record)
-	b.do(network.Enable(), log.Enable(), runtime.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.EmulateViewport(1280, 900))
+	b.do(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1280, 900))
 	return b
 }
 
-// window opens a window whose tab shares nothing with others.
-func (c *chromium) window(t *testing.T) target.ID {
+// process is the context of commands for the process.
+func (c *chromium) process() context.Context {
+	return cdp.WithExecutor(c.ctx, chromedp.FromContext(c.ctx).Browser)
+}
+
+// profile makes a profile, which shares nothing with others.
+func (c *chromium) profile(t *testing.T) cdp.BrowserContextID {
 	t.Helper()
-	process := cdp.WithExecutor(c.ctx, chromedp.FromContext(c.ctx).Browser)
-	profile, err := target.CreateBrowserContext().WithDisposeOnDetach(true).Do(process)
+	id, err := target.CreateBrowserContext().WithDisposeOnDetach(true).Do(c.process())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(process) })
-	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(process)
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(id).Do(c.process()) })
+	return id
+}
+
+// window opens a window of a profile.
+func (c *chromium) window(t *testing.T, profile cdp.BrowserContextID) target.ID {
+	t.Helper()
+	return c.create(t, target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true))
+}
+
+// tab opens a tab in the window of a profile.
+func (c *chromium) tab(t *testing.T, profile cdp.BrowserContextID) target.ID {
+	t.Helper()
+	return c.create(t, target.CreateTarget("about:blank").WithBrowserContextID(profile))
+}
+
+func (c *chromium) create(t *testing.T, request *target.CreateTargetParams) target.ID {
+	t.Helper()
+	id, err := request.Do(c.process())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -30,6 +31,7 @@ func TestDashboard(t *testing.T) {
 		{name: "quarantined events are verified and released", test: testQuarantinePages},
 		{name: "filtered events are replayed", test: testBulkReplayPages},
 		{name: "an event appears live and its image loads", test: testLivePages},
+		{name: "E9 hidden tabs close their stream", test: testHiddenTabs},
 		{name: "a dead event is replayed", test: testReplayPage},
 		{name: "a target is down, another is disabled and enabled", test: testTargetsOnOverview},
 		{name: "jobs are submitted and tracked", test: testJobsPage},
@@ -159,6 +161,31 @@ func testLivePages(t *testing.T, c *chromium) {
 	d.open("/events/" + string(first))
 	d.await(`document.querySelector(".view .toolarge")?.textContent === "No preview of 1.1 MP" && !document.querySelector(".view img")`)
 	d.takeFaults() // status 404
+}
+
+// A browser opens six connections to a server. Each of seven tabs is live while it is shown, and shows what happened while it was not.
+func testHiddenTabs(t *testing.T, c *chromium) {
+	const number = 7
+	d := openDashboard(t, c, nil)
+	profile := c.profile(t)
+	tabs := []*browser{c.attach(t, d.receiver, c.window(t, profile))}
+	for n := range number {
+		if n > 0 {
+			tabs = append(tabs, c.attach(t, d.receiver, c.tab(t, profile)))
+		}
+		tabs[n].do(page.BringToFront())
+		tabs[n].open("/events")
+		tabs[n].await(`document.querySelector("[data-live].up")`)
+	}
+	for _, tab := range tabs[:number-1] {
+		tab.await("document.hidden")
+	}
+	id, _ := d.send(fakevendortest.JobOptions{Width: 80, Height: 60})
+	for _, tab := range tabs {
+		tab.do(page.BringToFront())
+		tab.await(`!document.hidden && document.querySelector("tbody a[href='/events/` + string(id) + `']")`)
+		tab.wantNoFaults()
+	}
 }
 
 func testReplayPage(t *testing.T, c *chromium) {

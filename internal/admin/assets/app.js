@@ -51,6 +51,51 @@ for (const picture of [...document.images]) { // those that failed before this s
   if (picture.complete && picture.naturalWidth === 0) replaceMissing(picture);
 }
 
+// A browser opens only six connections to a server, so a hidden page closes its stream. It opens it again when the page is
+// shown; the first message then updates the page. HTMX uses the result like an EventSource.
+htmx.createEventSource = (address) => {
+  const listeners = [];
+  let source = null;
+  const stream = {
+    readyState: EventSource.CONNECTING,
+    addEventListener(type, listener) {
+      listeners.push([type, listener]);
+      source?.addEventListener(type, listener);
+    },
+    removeEventListener(type, listener) {
+      const n = listeners.findIndex(([t, l]) => t === type && l === listener);
+      if (n >= 0) listeners.splice(n, 1);
+      source?.removeEventListener(type, listener);
+    },
+    close() {
+      disconnect();
+      document.removeEventListener("visibilitychange", follow);
+      stream.readyState = EventSource.CLOSED;
+    },
+  };
+  function disconnect() {
+    source?.close();
+    source = null;
+  }
+  function connect() {
+    source = new EventSource(address);
+    source.onopen = (event) => stream.onopen?.(event);
+    source.onerror = (event) => {
+      stream.readyState = event.target.readyState;
+      if (stream.readyState === EventSource.CLOSED) stream.close(); // HTMX makes another one
+      stream.onerror?.(event);
+    };
+    for (const [type, listener] of listeners) source.addEventListener(type, listener);
+  }
+  function follow() {
+    if (document.hidden) disconnect();
+    else if (!source) connect();
+  }
+  document.addEventListener("visibilitychange", follow);
+  follow();
+  return stream;
+};
+
 function showLive(up) {
   for (const sign of document.querySelectorAll("[data-live]")) {
     sign.textContent = up ? "Live" : "Disconnected, retrying";
