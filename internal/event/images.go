@@ -2,6 +2,7 @@ package event
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -11,14 +12,14 @@ const MaxResults = 100
 
 // Images returns the URLs of images: result_url first, then those in results in the order of the body, each URL once.
 // A URL is absolute, http or https, with a host, and has at most MaxURLBytes; others, such as storage://, are
-// ignored. Images returns at most MaxResults; omitted is the number of the others.
+// ignored. White space around it and stray percent signs are allowed. Images returns at most MaxResults; omitted is the number of the others.
 //
 // The shape of results is not documented. A string is a URL. An object with a URL in its members result_url or url is
 // one image; its other members describe it. Arrays, and objects without such a member, are lists of any of these.
 func (e Event) Images() (images []Result, omitted int) {
 	found := []Result{}
-	if isAddress(e.ResultURL) {
-		found = append(found, Result{URL: e.ResultURL, Pointer: "/result_url"})
+	if address, ok := addressOf(e.ResultURL); ok {
+		found = append(found, Result{URL: address, Pointer: "/result_url"})
 	}
 	if len(e.Results) > 0 {
 		search := search{found: found}
@@ -83,14 +84,24 @@ func (s *search) address() error {
 		return err
 	}
 	text, err := unquote(written)
-	if err == nil && isAddress(text) {
+	if address, ok := addressOf(text); err == nil && ok {
 		pointer := "/results" + string(s.decoder.StackPointer())
-		s.found = append(s.found, Result{URL: text, Pointer: pointer})
+		s.found = append(s.found, Result{URL: address, Pointer: pointer})
 	}
 	return err
 }
 
-// isAddress reports whether text is an absolute http or https URL with a host.
+// addressOf returns a text that is an absolute http or https URL with a host, without white space around it and with
+// percent signs that encode nothing encoded.
+func addressOf(text string) (string, bool) {
+	text = strings.TrimSpace(text)
+	if !isAddress(text) {
+		text = encodePercent(text)
+	}
+	return text, isAddress(text)
+}
+
+// isAddress reports whether text is an absolute http or https URL with a host. The digest depends on it.
 func isAddress(text string) bool {
 	if text == "" || len(text) > MaxURLBytes {
 		return false
@@ -98,6 +109,20 @@ func isAddress(text string) bool {
 	address, err := url.Parse(text)
 	return err == nil && (address.Scheme == "https" || address.Scheme == "http") && address.Hostname() != ""
 }
+
+// encodePercent encodes each percent sign that no two hexadecimal digits follow.
+func encodePercent(text string) string {
+	var encoded strings.Builder
+	for i := range len(text) {
+		encoded.WriteByte(text[i])
+		if text[i] == '%' && (i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2])) {
+			encoded.WriteString("25")
+		}
+	}
+	return encoded.String()
+}
+
+func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 // unique returns the first result of each URL.
 func unique(results []Result) []Result {

@@ -20,6 +20,11 @@ func TestImages(t *testing.T) {
 		{"empty", `"result_url":"","results":[]`, nil},
 		{"storage", `"result_url":"storage://shop/a.png","results":["storage://shop/b.png"]`, nil},
 		{"address", `"result_url":"https://a/1"`, list("https://a/1", "/result_url")},
+		{"B7 white space around the address", `"result_url":" \n\thttps://a/1 \r\n","results":["\u00a0https://a/2 "]`, list("https://a/1", "/result_url", "https://a/2", "/results/0")},
+		{"B7 stray percent signs", `"result_url":"https://a/50%.png?x=100%","results":["https://a/%zz%20%"]`, list("https://a/50%25.png?x=100%25", "/result_url", "https://a/%25zz%20%25", "/results/0")},
+		{"B7 raw blank and umlaut", `"result_url":"https://a/Grüße 1.png?q=ü x"`, list("https://a/Grüße 1.png?q=ü x", "/result_url")},
+		{"B7 international host", `"result_url":"https://bücher.example/1"`, list("https://bücher.example/1", "/result_url")},
+		{"control character inside", `"result_url":"https://a/1\n2"`, nil},
 		{"plain http, other case", `"result_url":"HTTP://A/1"`, list("HTTP://A/1", "/result_url")},
 		{"text", `"results":"https://a/1"`, list("https://a/1", "/results")},
 		{
@@ -78,7 +83,7 @@ func TestImagesTakesOnlyAddresses(t *testing.T) {
 	for _, text := range []string{
 		"x", "/a.png", "//a/b.png", "https:", "https://", "https:///a.png", "https:a/b.png", "https:/a/b", "http://:80/a", "https://?a", "https://#a",
 		"ftp://a/b", "file:///etc/passwd", "data:image/png;base64,AAAA", "base64,AAAA", "storage://a/b", "javascript:alert(1)", "blob:https://a/b",
-		" https://a/b", "https://a/b\\n", "https://a b/c", "https://a/\\u0000", "https://a/%zz", "https://a:x/b", "https://[::1/b", "httpss://a/b",
+		"https://a b/c", "https://a/\\u0000", "https://a:x/b", "https://[::1/b", "httpss://a/b",
 		"https://a/" + strings.Repeat("x", event.MaxURLBytes),
 	} {
 		e := decoded(t, `"results":["`+text+`"]`)
