@@ -166,6 +166,21 @@ func TestPublicURLHasNoSlashAtItsEnd(t *testing.T) {
 	}
 }
 
+func TestContact(t *testing.T) {
+	for _, row := range []struct{ name, public, contact, want string }{
+		{name: "B4 host of the public URL", public: "https://hooks.example.com/deep/", want: "https://hooks.example.com"},
+		{name: "B4 own contact", public: "https://hooks.example.com", contact: "ops@example.com", want: "ops@example.com"},
+		{name: "B4 neither"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := mustLoad(t, map[string]string{"RECEIVER_PUBLIC_URL": row.public, "RECEIVER_FETCH_CONTACT": row.contact})
+			if c.Fetch.Contact != row.want {
+				t.Errorf("contact = %q, want %q", c.Fetch.Contact, row.want)
+			}
+		})
+	}
+}
+
 func TestServiceLinksOfKubernetesAreAccepted(t *testing.T) {
 	mustLoad(t, map[string]string{
 		"RECEIVER_SERVICE_HOST":                "10.96.0.7",

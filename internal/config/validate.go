@@ -141,6 +141,8 @@ func (c *Config) validatePublicURL(errs *ValidationErrors) {
 		errs.add(name, "must begin with https://, because every callback carries a token; http:// is allowed for loopback only")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		errs.add(name, "must be a URL without user, query and fragment")
+	case c.Fetch.Contact == "":
+		c.Fetch.Contact = u.Scheme + "://" + u.Host
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 }

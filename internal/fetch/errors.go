@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
@@ -24,6 +26,7 @@ const (
 	KindStatus         Kind = "status"           // the status is an error
 	KindEncoding       Kind = "encoding"         // the rest of a file is compressed, though its beginning was not
 	KindUnreachable    Kind = "unreachable"      // DNS, connect or TLS failed
+	KindProxy          Kind = "proxy"            // the proxy is not reachable or refuses
 	KindNetwork        Kind = "network"          // the connection broke, or the server does not speak HTTP
 	KindWrite          Kind = "write"            // w failed
 	KindCancelled      Kind = "cancelled"        // by the caller
@@ -35,10 +38,12 @@ type Error struct {
 	Kind       Kind
 	Status     int           // of the response, for KindStatus
 	RetryAfter time.Duration // from the response, for KindStatus; 0 without one, at most a day
+	Body       []byte        // the beginning of the response's body, for KindStatus; may hold secrets
 	Text       string
 	Err        error // of the context, the system or w; may be nil
 
 	broken bool // the connection broke: a new one may continue the transfer
+	http2  bool // HTTP/2 itself failed
 }
 
 // Error returns the text.
@@ -65,12 +70,18 @@ func brokenf(kind Kind, cause error, format string, values ...any) *Error {
 
 // failure returns the meaning of a transport's error. That error is not wrapped: it can quote what the server sent, and
 // so our query. The cause of ctx, which is that of the attempt, distinguishes a stall from the caller's end.
-func failure(ctx context.Context, host string, err error) *Error {
+func (c *Client) failure(ctx context.Context, target *url.URL, err error) *Error {
+	host := target.Hostname()
 	if ctx.Err() != nil {
 		return interruption(ctx, host)
 	}
 	if blocked, ok := errors.AsType[*blockedError](err); ok {
 		return failf(KindBlockedAddress, "the host %s resolves to the address %s, which is not public", host, blocked.addr)
+	}
+	if c.proxy != "" {
+		if failed := proxyFailure(c.proxy, host, err); failed != nil {
+			return failed
+		}
 	}
 	failed := httpclient.Classify(err)
 	kind := KindNetwork
@@ -80,7 +91,19 @@ func failure(ctx context.Context, host string, err error) *Error {
 	case failed.IsUnreachable():
 		kind = KindUnreachable
 	}
-	return brokenf(kind, failed.Cause, "the host %s %s", host, failed.Text)
+	hint := ""
+	if c.unused != "" && isNoConnection(failed, err) {
+		hint = fmt.Sprintf("; %s is set, but results are fetched through the proxy of RECEIVER_FETCH_PROXY_URL only", c.unused)
+	}
+	broken := brokenf(kind, failed.Cause, "the host %s %s%s", host, failed.Text, hint)
+	broken.http2 = httpclient.IsHTTP2Failure(err)
+	return broken
+}
+
+// isNoConnection reports whether the name could not be resolved or no address could be connected to.
+func isNoConnection(failed httpclient.Failure, err error) bool {
+	operation, ok := errors.AsType[*net.OpError](err)
+	return failed.Class == httpclient.ClassDNS || failed.Class == httpclient.ClassConnect || ok && operation.Op == "dial"
 }
 
 // interruption returns why the context of an attempt ended.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -28,7 +29,9 @@ type Client struct {
 	rules     rules
 	limits    limits
 	userAgent string
-	transport *http.Transport
+	protocols *protocols
+	proxy     string    // host and port of the proxy; "" without one
+	unused    string    // variable of the environment that names a proxy which is not used; "" for none
 	buffers   sync.Pool // of *[bufferBytes]byte
 }
 
@@ -39,6 +42,7 @@ type options struct {
 	roots    *x509.CertPool
 	resolver *net.Resolver
 	limits   limits
+	proxy    *url.URL // nil for none
 }
 
 // WithRootCAs replaces the system's certificate authorities.
@@ -56,25 +60,37 @@ func New(config Config, choices ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := options{limits: limits}
+	proxy, err := config.proxy()
+	if err != nil {
+		return nil, err
+	}
+	chosen := options{limits: limits, proxy: proxy}
 	for _, choose := range choices {
 		choose(&chosen)
 	}
-	return &Client{
+	guard := newGuard(config.AllowedCIDRs)
+	client := &Client{
 		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
 		limits:    chosen.limits,
-		userAgent: httpclient.UserAgent(),
-		transport: newTransport(newGuard(config.AllowedCIDRs), chosen),
-	}, nil
+		userAgent: config.userAgent(),
+		protocols: newProtocols(func() *http.Transport { return newTransport(guard, chosen) }),
+	}
+	if proxy != nil {
+		client.proxy, client.rules.proxied = config.ProxyAddress(), guard
+	} else {
+		client.unused = EnvironmentProxy()
+	}
+	return client, nil
 }
 
-// newTransport returns a transport that dials every connection through the guard. It never uses a proxy of the
-// environment: the guard would see the proxy's address only.
-func newTransport(g *guard, chosen options) *http.Transport {
-	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver}
+// newTransport returns a transport that dials every connection through the guard, or through the proxy of the configuration.
+// It never uses a proxy of the environment: the guard would see the proxy's address only.
+func newTransport(guard *guard, chosen options) *http.Transport {
 	transport := httpclient.NewTransport(chosen.roots)
-	transport.Proxy = nil
-	transport.DialContext = g.dialContext(dialer)
+	transport.DialContext = newDialer(guard, chosen.limits.dial, chosen.resolver).dial
+	if chosen.proxy != nil {
+		useProxy(transport, chosen)
+	}
 	transport.TLSHandshakeTimeout = chosen.limits.handshake
 	transport.ResponseHeaderTimeout = chosen.limits.header
 	transport.MaxIdleConns = 32
@@ -101,6 +117,6 @@ func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 
 // Close closes idle connections.
 func (c *Client) Close() error {
-	c.transport.CloseIdleConnections()
+	c.protocols.CloseIdleConnections()
 	return nil
 }

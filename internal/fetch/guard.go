@@ -2,11 +2,8 @@ package fetch
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -32,7 +29,7 @@ func newGuard(allowed configtypes.Prefixes) *guard {
 }
 
 // control is the dialer's hook before it connects to an address.
-func (g *guard) control(ctx context.Context, network, address string, _ syscall.RawConn) error {
+func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	addrPort, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") {
 		return &blockedError{}
@@ -40,27 +37,7 @@ func (g *guard) control(ctx context.Context, network, address string, _ syscall.
 	if !g.permits(addrPort.Addr()) {
 		return &blockedError{addr: addrPort.Addr()}
 	}
-	if permitted, ok := ctx.Value(permittedKey{}).(*atomic.Bool); ok {
-		permitted.Store(true)
-	}
 	return nil
-}
-
-// permittedKey is the context key of an *atomic.Bool that control sets when it permits an address.
-type permittedKey struct{}
-
-// dialContext returns a dial function for a transport. A host is blocked only if all its addresses are: if one was permitted
-// and could not be connected to, the host is unreachable.
-func (g *guard) dialContext(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer.ControlContext = g.control
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		var permitted atomic.Bool
-		conn, err := dialer.DialContext(context.WithValue(ctx, permittedKey{}, &permitted), network, address)
-		if _, blocked := errors.AsType[*blockedError](err); blocked && permitted.Load() {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EHOSTUNREACH}
-		}
-		return conn, err
-	}
 }
 
 // permits reports whether addr may be dialled. An address of a NAT64 gateway counts as the IPv4 address in it, which must be

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 const maxHostBytes = 253 // of a name, RFC 1035
@@ -20,20 +23,40 @@ type host struct {
 	addr netip.Addr // valid for an address
 }
 
-// parseHost parses a host without port and brackets. International names must be in their xn-- form. It returns
-// errHostNumber for notations that some resolvers accept as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1.
+// parseHost parses a host without port and brackets. An international name becomes its xn-- form. It returns errHostNumber for
+// notations that some resolvers accept as an IPv4 address: 2130706433, 0x7f.1, 0177.0.0.1.
 func parseHost(text string) (host, error) {
 	text = strings.TrimSuffix(text, ".")
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return parseAddress(addr)
 	}
-	if !isHostName(text) {
+	text, err := toASCII(text)
+	if err != nil || !isHostName(text) {
 		return host{}, errNoHost
 	}
 	if endsInNumber(text) {
 		return host{}, errHostNumber
 	}
 	return host{name: strings.ToLower(text)}, nil
+}
+
+// HostName returns a host as DNS and the rules know it: in ASCII and lower case, without a final dot.
+func HostName(text string) (string, error) {
+	parsed, err := parseHost(text)
+	return parsed.name, err
+}
+
+// toASCII returns a host name with international labels in their xn-- form. Other names stay as they are. It refuses letters that
+// stand for dots or for digits of an address.
+func toASCII(name string) (string, error) {
+	if !strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return name, nil
+	}
+	ascii, err := idna.Lookup.ToASCII(name)
+	if err != nil || strings.Count(ascii, ".") != strings.Count(name, ".") || endsInNumber(ascii) {
+		return "", errNoHost
+	}
+	return ascii, nil
 }
 
 // parseAddress refuses zones, which name a local interface.

@@ -14,7 +14,7 @@ func (c *Client) follow(ctx context.Context, target *url.URL, condition conditio
 	for redirects := 0; ; redirects++ {
 		response, err := c.request(ctx, target, condition)
 		if err != nil {
-			return nil, failure(ctx, target.Hostname(), err)
+			return nil, c.failure(ctx, target, err)
 		}
 		if !isRedirect(response.StatusCode) {
 			return response, nil
@@ -36,7 +36,9 @@ func (c *Client) request(ctx context.Context, target *url.URL, condition conditi
 		"Accept-Encoding": {"identity"},
 	}}
 	condition.add(request.Header)
-	return c.transport.RoundTrip(request.WithContext(ctx))
+	response, err := c.protocols.of(target.Host).RoundTrip(request.WithContext(ctx))
+	c.protocols.failed(target.Host, err)
+	return response, err
 }
 
 func isRedirect(status int) bool {
@@ -54,7 +56,7 @@ func (r rules) redirect(from *url.URL, location string) (*url.URL, error) {
 	if location == "" || len(location) > maxURLBytes {
 		return nil, failf(KindRedirects, "the host %s redirects without a usable Location", from.Hostname())
 	}
-	target, err := from.Parse(location)
+	target, err := from.Parse(encodeOnce(location))
 	if err != nil {
 		return nil, failf(KindRedirects, "the host %s redirects to a malformed URL", from.Hostname())
 	}

@@ -41,6 +41,18 @@ func statusFailure(response *http.Response) error {
 	return failed
 }
 
+// readHead returns the beginning of the body of an error. What cannot be read in time is left out.
+func readHead(response *http.Response, guard *stallGuard) []byte {
+	timer := time.AfterFunc(guard.limits.errorBody, guard.end)
+	defer timer.Stop()
+	var body io.Reader = response.Body
+	if isGzip(response.Header) {
+		body = &gunzip{body: bufio.NewReader(body)}
+	}
+	head, _, _ := httpclient.ReadAtMost(body, headBytes)
+	return head
+}
+
 // isGzip reports whether the body claims to be compressed with gzip. Other codings are ignored: servers name many over plain
 // bytes, such as aws-chunked, and the first bytes of the file decide what it is.
 func isGzip(header http.Header) bool {

@@ -15,6 +15,7 @@ import (
 type rules struct {
 	hosts     hosts
 	plainHTTP bool
+	proxied   *guard // for what can be decided without DNS, when a proxy connects; nil without a proxy
 }
 
 // parse parses a URL and applies the rules. It accepts white space around the URL and characters that should be encoded.
@@ -108,8 +109,20 @@ func (r rules) admitHost(text string) (host, error) {
 		return host{}, failf(KindInvalidURL, "the host %.100q of the URL is not a host name", text)
 	case !r.hosts.contains(named):
 		return host{}, failf(KindHostNotAllowed, "the host %s is not on the list of allowed hosts", named.name)
+	case r.proxied != nil && r.isLocal(named):
+		return host{}, failf(KindBlockedAddress, "the host %s is not public", named.name)
 	}
 	return named, nil
+}
+
+// isLocal reports whether a host is surely not public: an address that the guard refuses, or localhost. Only the proxy learns
+// the address of any other name.
+func (r rules) isLocal(named host) bool {
+	if named.addr.IsValid() {
+		return !r.proxied.permits(named.addr)
+	}
+	_, listed := r.hosts.names[named.name]
+	return !listed && (named.name == "localhost" || strings.HasSuffix(named.name, ".localhost"))
 }
 
 func authority(named host, port string) string {

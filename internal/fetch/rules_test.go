@@ -9,6 +9,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"golang.org/x/net/idna"
 )
 
 func TestAllowedHosts(t *testing.T) {
@@ -50,7 +51,15 @@ func TestAllowedHosts(t *testing.T) {
 		"IPv6 address listed in brackets":     {list: "[2606:4700::1]", url: "https://[2606:4700::1]/"},
 		"IPv6 address with a zone":            {list: "fe80::1", url: "https://[fe80::1%25eth0]/", want: fetch.KindInvalidURL},
 		"punycode":                            {list: "xn--bcher-kva.example", url: "https://xn--bcher-kva.example/"},
-		"international name not in ASCII":     {list: "*", url: "https://bücher.example/", want: fetch.KindInvalidURL},
+		"B7 international name, any":          {list: "*", url: "https://bücher.example/"},
+		"B7 international name in both":       {list: "Bücher.example", url: "https://bÜcher.example/x.png"},
+		"B7 international name in the list":   {list: "bücher.example", url: "https://xn--bcher-kva.example/x.png"},
+		"B7 international name in the URL":    {list: "XN--bcher-kva.example", url: "https://bücher.example:8443/x.png"},
+		"B7 international name, decomposed":   {list: "bücher.example", url: "https://bu\u0308cher.example/x.png"},
+		"B7 international name, encoded":      {list: "bücher.example", url: "https://b%C3%BCcher.example/x.png"},
+		"B7 below an international name":      {list: "*.bücher.example", url: "https://bilder.xn--bcher-kva.example/x.png"},
+		"B7 another international name":       {list: "bücher.example", url: "https://bucher.example/x.png", want: fetch.KindHostNotAllowed},
+		"B7 joiner in a name":                 {list: "*", url: "https://a\u200db.example/", want: fetch.KindInvalidURL},
 		"look-alike digits":                   {list: "*", url: "https://１２７.０.０.１/", want: fetch.KindInvalidURL},
 		"ideographic dot":                     {list: "*", url: "https://deep-image。ai/", want: fetch.KindInvalidURL},
 		"double dot":                          {list: "*", url: "https://a..example/", want: fetch.KindInvalidURL},
@@ -80,36 +89,37 @@ func TestAllowedHosts(t *testing.T) {
 func TestURLs(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct{ url, want string }{
-		"as it came":           {url: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+", want: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+"},
-		"host normalised":      {url: "HTTPS://A.Test.:8443/x", want: "https://a.test:8443/x"},
-		"fragment dropped":     {url: "https://a.test/x#y", want: "https://a.test/x"},
-		"empty port dropped":   {url: "https://a.test:/x", want: "https://a.test/x"},
-		"odd path kept":        {url: "https://a.test//../x y", want: "https://a.test//../x%20y"},
-		"http where allowed":   {url: "http://a.test/x", want: "http://a.test/x"},
-		"IPv6":                 {url: "https://[::FFFF:127.0.0.1]/x", want: "https://127.0.0.1/x"},
-		"blanks around it":     {url: " \n\thttps://a.test/x.png \r\n", want: "https://a.test/x.png"},
-		"lone percent sign":    {url: "https://a.test/50%.png?x=100%", want: "https://a.test/50%25.png?x=100%25"},
-		"umlauts and blanks":   {url: "https://a.test/Grüße 1.png?q=ü x", want: "https://a.test/Gr%C3%BC%C3%9Fe%201.png?q=%C3%BC%20x"},
-		"encoded stays so":     {url: "https://a.test/%c3%bc%20%2F?q=%41+", want: "https://a.test/%c3%bc%20%2F?q=%41+"},
-		"no scheme":            {url: "a.test/x.png"},
-		"path only":            {url: "/x.png"},
-		"empty":                {url: ""},
-		"other scheme":         {url: "ftp://a.test/x"},
-		"file":                 {url: "file:///etc/passwd"},
-		"storage of a request": {url: "storage://name/path"},
-		"no host":              {url: "https:///x"},
-		"port without host":    {url: "https://:443/x"},
-		"opaque":               {url: "https:a.test/x"},
-		"credentials":          {url: "https://user:hidden@a.test/x"},
-		"empty credentials":    {url: "https://@a.test/x"},
-		"backslash":            {url: `https://a.test\@evil.example/`},
-		"port zero":            {url: "https://a.test:0/x"},
-		"port too high":        {url: "https://a.test:65536/x"},
-		"line break":           {url: "https://a.test/x\r\nX-Evil: 1"},
-		"null byte":            {url: "https://a.test\x00.example/"},
-		"space in host":        {url: "https://a .test/"},
-		"percent in host":      {url: "https://%61.test/"},
-		"too long":             {url: "https://a.test/" + strings.Repeat("x", 8<<10)},
+		"as it came":            {url: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+", want: "https://a.test/d/x%2Fy.png?X-Amz-Signature=a%2Bb&q=%7E+"},
+		"host normalised":       {url: "HTTPS://A.Test.:8443/x", want: "https://a.test:8443/x"},
+		"fragment dropped":      {url: "https://a.test/x#y", want: "https://a.test/x"},
+		"empty port dropped":    {url: "https://a.test:/x", want: "https://a.test/x"},
+		"odd path kept":         {url: "https://a.test//../x y", want: "https://a.test//../x%20y"},
+		"http where allowed":    {url: "http://a.test/x", want: "http://a.test/x"},
+		"IPv6":                  {url: "https://[::FFFF:127.0.0.1]/x", want: "https://127.0.0.1/x"},
+		"blanks around it":      {url: " \n\thttps://a.test/x.png \r\n", want: "https://a.test/x.png"},
+		"lone percent sign":     {url: "https://a.test/50%.png?x=100%", want: "https://a.test/50%25.png?x=100%25"},
+		"umlauts and blanks":    {url: "https://a.test/Grüße 1.png?q=ü x", want: "https://a.test/Gr%C3%BC%C3%9Fe%201.png?q=%C3%BC%20x"},
+		"B7 international host": {url: "https://bücher.test/x", want: "https://xn--bcher-kva.test/x"},
+		"encoded stays so":      {url: "https://a.test/%c3%bc%20%2F?q=%41+", want: "https://a.test/%c3%bc%20%2F?q=%41+"},
+		"no scheme":             {url: "a.test/x.png"},
+		"path only":             {url: "/x.png"},
+		"empty":                 {url: ""},
+		"other scheme":          {url: "ftp://a.test/x"},
+		"file":                  {url: "file:///etc/passwd"},
+		"storage of a request":  {url: "storage://name/path"},
+		"no host":               {url: "https:///x"},
+		"port without host":     {url: "https://:443/x"},
+		"opaque":                {url: "https:a.test/x"},
+		"credentials":           {url: "https://user:hidden@a.test/x"},
+		"empty credentials":     {url: "https://@a.test/x"},
+		"backslash":             {url: `https://a.test\@evil.example/`},
+		"port zero":             {url: "https://a.test:0/x"},
+		"port too high":         {url: "https://a.test:65536/x"},
+		"line break":            {url: "https://a.test/x\r\nX-Evil: 1"},
+		"null byte":             {url: "https://a.test\x00.example/"},
+		"space in host":         {url: "https://a .test/"},
+		"percent in host":       {url: "https://%61.test/"},
+		"too long":              {url: "https://a.test/" + strings.Repeat("x", 8<<10)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,7 +146,7 @@ func TestNewRefusesInvalidHosts(t *testing.T) {
 	t.Parallel()
 	for _, item := range []string{
 		"", " ", "https://a.example", "a.example/x", "a.example:443", "*foo.example", "a.*.example", "**", "*.", "*.*", ".a.example",
-		"a..example", "bücher.example", "10.0.0.0/8", "*.10.0.0.1", "2130706433", "0x7f.1", "fe80::1%eth0", "a b", "a,b",
+		"a..example", "b\u200dc.example", "10.0.0.0/8", "*.10.0.0.1", "2130706433", "0x7f.1", "fe80::1%eth0", "a b", "a,b",
 	} {
 		t.Run(item, func(t *testing.T) {
 			t.Parallel()
@@ -180,6 +190,9 @@ func FuzzHostPattern(f *testing.F) {
 // allows is an independent definition of a pattern.
 func allows(pattern, host string) bool {
 	pattern = strings.ToLower(strings.TrimSuffix(pattern, "."))
+	if ascii, err := idna.Lookup.ToASCII(strings.TrimPrefix(pattern, "*.")); err == nil && ascii != "" {
+		pattern = pattern[:len(pattern)-len(strings.TrimPrefix(pattern, "*."))] + ascii
+	}
 	wanted, errWanted := netip.ParseAddr(strings.Trim(pattern, "[]"))
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return errWanted == nil && wanted.Unmap() == addr

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // unknown is the length of a file that the server does not announce, as in http.Response.
@@ -55,11 +56,11 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 }
 
-// resumable reports whether a new connection may get the rest. A stall counts as a broken connection, because a dead path
-// looks like one. A slow server and an unusable response do not.
+// resumable reports whether a new connection may get the rest, or the whole file if HTTP/2 failed before its first byte. A stall
+// counts as a broken connection, because a dead path looks like one. A slow server and an unusable response do not.
 func (t *transfer) resumable(err error) bool {
 	failed, ok := errors.AsType[*Error](err)
-	return ok && failed.broken && t.validator != "" && t.resumed < maxResumes
+	return ok && failed.broken && (t.validator != "" || failed.http2 && t.written == 0) && t.resumed < maxResumes
 }
 
 // attempt gets the file, or its rest, over one connection.
@@ -73,9 +74,19 @@ func (t *transfer) attempt(ctx context.Context) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if err := t.accept(response, wanted); err != nil {
+		if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == KindStatus {
+			failed.Body = readHead(response, guard)
+			if t.client.proxy != "" && failed.Status == http.StatusProxyAuthRequired {
+				failed.Kind = KindProxy
+			}
+		}
 		return err
 	}
-	return t.copy(response, guard)
+	err = t.copy(response, guard)
+	if err == nil {
+		t.client.protocols.worked(response)
+	}
+	return err
 }
 
 // wanted requests the rest of the file, with the last bytes that were written once more. Servers send the same ETag for other
@@ -145,6 +156,7 @@ func (t *transfer) copy(response *http.Response, guard *stallGuard) error {
 		case errors.Is(err, io.EOF):
 			return t.end()
 		case err != nil:
+			t.client.protocols.failed(response.Request.URL.Host, err)
 			return t.bodyFailure(guard, err)
 		}
 	}
@@ -210,11 +222,13 @@ func (t *transfer) bodyFailure(guard *stallGuard, err error) error {
 	case system:
 		return t.cutOff(KindNetwork, number)
 	default:
-		return t.cutOff(KindNetwork, nil)
+		failed := t.cutOff(KindNetwork, nil)
+		failed.http2 = httpclient.IsHTTP2Failure(err)
+		return failed
 	}
 }
 
-func (t *transfer) cutOff(kind Kind, cause error) error {
+func (t *transfer) cutOff(kind Kind, cause error) *Error {
 	if t.total == unknown {
 		return brokenf(kind, cause, "the host %s closed the connection after %d bytes", t.host, t.written)
 	}

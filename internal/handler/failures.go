@@ -35,7 +35,9 @@ func FetchFailure(err error, limit string) error {
 	case fetch.KindTooLarge:
 		return Fail(event.ReasonTooLarge, Advise(failed, limit+" is the limit"))
 	case fetch.KindStatus:
-		return resultStatus(failed)
+		return resultStatus(quoteBody(failed))
+	case fetch.KindProxy:
+		return Outage(event.ReasonUnreachable, Advise(failed, "RECEIVER_FETCH_PROXY_URL is the proxy"))
 	case fetch.KindTruncated:
 		return Retry(event.ReasonTruncated, failed)
 	case fetch.KindTimeout:
@@ -49,6 +51,16 @@ func FetchFailure(err error, limit string) error {
 	default:
 		return Retry(event.ReasonOther, failed)
 	}
+}
+
+// quoteBody appends the beginning of a text that came with an error status.
+func quoteBody(failed *fetch.Error) *fetch.Error {
+	if len(failed.Body) == 0 || !isText(imagefile.Describe(failed.Body)) {
+		return failed
+	}
+	quoted := *failed
+	quoted.Text += ": " + excerpt(failed.Body)
+	return &quoted
 }
 
 // resultStatus classifies the status of the host of a result. Object stores respond 403 for objects that have expired

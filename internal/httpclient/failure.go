@@ -7,9 +7,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
+
+const maxIssuerBytes = 100 // of a name that is shown
 
 // Class is the stage at which a call failed.
 type Class string
@@ -24,7 +29,8 @@ const (
 	ClassProtocol Class = "protocol" // the response is not HTTP
 )
 
-// Failure describes an error of an http.Transport without quoting what either side sent.
+// Failure describes an error of an http.Transport. It quotes nothing of a request or a response, only the name of the issuer of a
+// certificate.
 type Failure struct {
 	Class Class
 	Text  string // continues a sentence that begins with the host: "refused the connection"
@@ -45,7 +51,7 @@ func Classify(err error) Failure {
 		return Failure{Class: ClassDNS, Text: lookupText(lookup)}
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return Failure{Class: ClassTLS, Text: certificateText(certificate.Err)}
+		return Failure{Class: ClassTLS, Text: certificateText(certificate)}
 	}
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return Failure{Class: systemClass(err), Text: systemText(number), Cause: number}
@@ -63,24 +69,48 @@ func lookupText(err *net.DNSError) string {
 	return "could not be looked up in DNS"
 }
 
-func certificateText(err error) string {
-	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return unknownAuthorityText(unknown.Cert)
+func certificateText(failed *tls.CertificateVerificationError) string {
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](failed.Err); ok {
+		chain := failed.UnverifiedCertificates
+		if len(chain) == 0 && unknown.Cert != nil {
+			chain = []*x509.Certificate{unknown.Cert}
+		}
+		return unknownAuthorityText(chain)
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	if _, ok := errors.AsType[x509.HostnameError](failed.Err); ok {
 		return "has a certificate for another host"
 	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](failed.Err); ok && invalid.Reason == x509.Expired {
 		return "has a certificate that has expired or is not valid yet"
 	}
 	return "has a certificate that is not valid"
 }
 
-func unknownAuthorityText(certificate *x509.Certificate) string {
-	if certificate != nil && bytes.Equal(certificate.RawIssuer, certificate.RawSubject) {
-		return "has a self-signed certificate"
+// authorityAdvice is for a certificate of an authority that the system does not know.
+const authorityAdvice = "SSL_CERT_FILE or SSL_CERT_DIR names the certificates of a private authority"
+
+// unknownAuthorityText tells a chain without its intermediate certificates from one of a private authority. chain is what the
+// server sent. A certificate of a public authority names the place of its issuer's certificate, a private one rarely does.
+func unknownAuthorityText(chain []*x509.Certificate) string {
+	if len(chain) == 0 {
+		return "has a certificate of an unknown issuer; " + authorityAdvice
 	}
-	return "has a certificate of an unknown issuer; the server may not send its intermediate certificate"
+	first, last := chain[0], chain[len(chain)-1]
+	issuer := strconv.Quote(sanitize.Line(last.Issuer.CommonName, maxIssuerBytes))
+	switch {
+	case isSelfIssued(first):
+		return "has a self-signed certificate; " + authorityAdvice
+	case isSelfIssued(last):
+		return "has a certificate of the unknown authority " + issuer + "; " + authorityAdvice
+	case len(last.IssuingCertificateURL) > 0:
+		return "does not send the intermediate certificate of its issuer " + issuer + ": its operator must add it"
+	default:
+		return "has a certificate of the unknown issuer " + issuer + "; the server may not send its intermediate certificate, or " + authorityAdvice
+	}
+}
+
+func isSelfIssued(certificate *x509.Certificate) bool {
+	return bytes.Equal(certificate.RawIssuer, certificate.RawSubject)
 }
 
 // systemClass distinguishes a connection that was never made from one that broke.
@@ -105,9 +135,22 @@ func systemText(number syscall.Errno) string {
 	}
 }
 
+// IsHTTP2Failure reports whether err is of HTTP/2 itself: a stream was reset or the connection broke its rules. The standard
+// library does not export these errors; their texts begin alike.
+func IsHTTP2Failure(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, "stream error: stream ID") || strings.Contains(text, "connection error: ") || strings.Contains(text, "http2: ")
+}
+
 // protocolFailure is for a server that does not follow TLS or HTTP. A TLS alert is a number on the wire and
 // a fixed text here.
 func protocolFailure(err error) Failure {
+	if IsHTTP2Failure(err) {
+		return Failure{Class: ClassBroken, Text: "broke the HTTP/2 stream"}
+	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		return Failure{Class: ClassTLS, Text: "ended the TLS handshake: " + alert.Err.Error()}
 	}

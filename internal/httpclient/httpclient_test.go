@@ -2,11 +2,17 @@ package httpclient_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -145,6 +151,92 @@ func TestClassifyUnknownAuthority(t *testing.T) {
 	if selfSigned, intermediate := text("a", "a"), text("b", "a"); selfSigned == intermediate {
 		t.Errorf("text = %q for both, want a self-signed certificate distinguished from a missing intermediate", selfSigned)
 	}
+}
+
+// TestUntrustedChains asks servers with real chains, none of which is trusted.
+func TestUntrustedChains(t *testing.T) {
+	t.Parallel()
+	root := issue(t, "Root", nil, "")
+	intermediate := issue(t, "Middle", root, "")
+	texts := map[string]string{}
+	for _, row := range []struct {
+		name   string
+		chain  []*tls.Certificate
+		issuer string // in the text
+		advice bool   // to name a private authority
+	}{
+		{name: "B7 self-signed", chain: []*tls.Certificate{issue(t, "", nil, "")}, advice: true},
+		{name: "B7 intermediate missing, of a public authority", chain: []*tls.Certificate{issue(t, "", intermediate, "http://ca.test/middle.crt")}, issuer: "Middle"},
+		{name: "B7 intermediate missing, or a private authority", chain: []*tls.Certificate{issue(t, "", intermediate, "")}, issuer: "Middle", advice: true},
+		{name: "E19 private authority", chain: []*tls.Certificate{issue(t, "", intermediate, ""), intermediate, root}, issuer: "Root", advice: true},
+		{name: "E19 private authority with its root alone", chain: []*tls.Certificate{issue(t, "", root, ""), root}, issuer: "Root", advice: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			served := *row.chain[0]
+			served.Certificate = nil
+			for _, certificate := range row.chain {
+				served.Certificate = append(served.Certificate, certificate.Certificate[0])
+			}
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{served}}
+			server.StartTLS()
+			defer server.Close()
+			transport := httpclient.NewTransport(x509.NewCertPool())
+			defer transport.CloseIdleConnections()
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = transport.RoundTrip(request) //nolint:bodyclose // there is no response
+			if err == nil {
+				t.Fatal("RoundTrip() = no error, want one")
+			}
+			got := httpclient.Classify(err)
+			if got.Class != httpclient.ClassTLS || !strings.Contains(got.Text, row.issuer) || strings.Contains(got.Text, "SSL_CERT_FILE") != row.advice {
+				t.Errorf("Classify() = %s, %q, want %s, the issuer %q in the text, and SSL_CERT_FILE = %t", got.Class, got.Text, httpclient.ClassTLS, row.issuer, row.advice)
+			}
+			texts[got.Text] = row.name
+		})
+	}
+	if len(texts) != 4 {
+		t.Errorf("texts = %v, want 4: the last two rows are one case", texts)
+	}
+}
+
+// issue returns a certificate: of an authority if it has a name, and of 127.0.0.1 otherwise. Without an issuer it signs itself.
+// place is where the issuer's certificate is.
+func issue(t *testing.T, name string, issuer *tls.Certificate, place string) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true, IsCA: name != "", KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if name == "" {
+		template.Subject.CommonName, template.IPAddresses = "host", []net.IP{net.IPv4(127, 0, 0, 1)}
+	} else {
+		template.KeyUsage |= x509.KeyUsageCertSign
+	}
+	if place != "" {
+		template.IssuingCertificateURL = []string{place}
+	}
+	parent, signer := template, any(key)
+	if issuer != nil {
+		parent, signer = issuer.Leaf, issuer.PrivateKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 func TestTransport(t *testing.T) {

@@ -1,6 +1,10 @@
 package preflight
 
-import "context"
+import (
+	"context"
+
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+)
 
 // NewResult returns the result of a check for an error.
 func NewResult(check, subject, text string, err error) Result {
@@ -20,3 +24,6 @@ func CheckListenAddress(ctx context.Context, address string) Result {
 
 // CheckHost checks a host pattern.
 func CheckHost(ctx context.Context, pattern string) Result { return checkHost(ctx, pattern) }
+
+// CheckFetch checks the way to the hosts of results.
+func CheckFetch(ctx context.Context, c fetch.Config) []Result { return checkFetch(ctx, c) }

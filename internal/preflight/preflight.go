@@ -42,7 +42,7 @@ func Run(ctx context.Context, c config.Config) []Result {
 	results = append(results, checkToken(c), checkListenAddress(ctx, c.HTTP.ListenAddr))
 	results = append(results, checkDeepImage(ctx, c)...)
 	results = append(results, checkHandlers(ctx, c)...)
-	return append(results, checkHosts(ctx, c.Fetch.AllowedHosts)...)
+	return append(results, checkFetch(ctx, c.Fetch)...)
 }
 
 // Failed counts the results with status Fail.

@@ -215,15 +215,18 @@ func TestTextInsteadOfAnImage(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				_, _ = w.Write([]byte(row.body))
-			}))
-			defer host.Close()
-			fx := newFixture(t, download.Config{})
-			_, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a.png"}`), 1))
-			got := handlertest.WantError(t, err, event.ActionRetry, event.ReasonWrongType)
-			if detail := got.Error(); !strings.Contains(detail, row.want) || strings.Contains(detail, "s3cret") || strings.Contains(detail, "\x1b") {
-				t.Errorf("detail = %q, want %s in it, no secret and no control character", detail, row.want)
+			for status, reason := range map[int]event.Reason{http.StatusOK: event.ReasonWrongType, http.StatusBadGateway: event.ReasonServerError} {
+				host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(status)
+					_, _ = w.Write([]byte(row.body))
+				}))
+				defer host.Close()
+				fx := newFixture(t, download.Config{})
+				_, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a.png"}`), 1))
+				got := handlertest.WantError(t, err, event.ActionRetry, reason)
+				if detail := got.Error(); !strings.Contains(detail, row.want) || strings.Contains(detail, "s3cret") || strings.Contains(detail, "\x1b") {
+					t.Errorf("status %d: detail = %q, want %s in it, no secret and no control character", status, detail, row.want)
+				}
 			}
 		})
 	}
