@@ -89,7 +89,7 @@ func certificateText(failed *tls.CertificateVerificationError) string {
 // authorityAdvice is for a certificate of an authority that the system does not know.
 const authorityAdvice = "SSL_CERT_FILE or SSL_CERT_DIR names the certificates of a private authority"
 
-// unknownAuthorityText tells a chain without its intermediate certificates from one of a private authority. chain is what the
+// unknownAuthorityText distinguishes a chain without its intermediate certificates from one of a private authority. chain is what the
 // server sent. A certificate of a public authority names the place of its issuer's certificate, a private one rarely does.
 func unknownAuthorityText(chain []*x509.Certificate) string {
 	if len(chain) == 0 {
