@@ -52,7 +52,12 @@ func (a *App) before() []executor.Step {
 	if !a.config.Verifies() {
 		return nil
 	}
-	return []executor.Step{{Name: verification.VerifyStep, Handler: verification.NewVerify(a.vendor), Limits: a.callLimits()}}
+	verify := verification.NewVerify(a.vendor, a.isTracked, a.config.DeepImage.UnknownGrace)
+	return []executor.Step{{Name: verification.VerifyStep, Handler: verify, Limits: a.callLimits()}}
+}
+
+func (a *App) isTracked(ctx context.Context, job string) (bool, error) {
+	return a.work.Jobs.IsTracked(ctx, job)
 }
 
 // after are the steps after those of the handlers.

@@ -30,6 +30,7 @@ func trusting(t testing.TB, place *databasetest.Place, v *fakevendortest.Vendor)
 func trust(c *config.Config, v *fakevendortest.Vendor) {
 	c.DeepImage.APIKey, c.DeepImage.URL = secret.New(v.APIKey()), v.APIURL()
 	c.DeepImage.CallsPerSecond, c.DeepImage.UnknownPerMinute = 1000, 10_000
+	c.DeepImage.UnknownGrace = 50 * time.Millisecond // an invented job is quarantined soon
 }
 
 // withAPIFault returns the options of a job whose API calls fail.
@@ -85,6 +86,38 @@ func TestCallbacksAreVerified(t *testing.T) {
 				}
 				if (row.state == event.Done) != !h.Event.Verified.IsZero() || h.Event.Source.String() != "127.0.0.1" {
 					t.Errorf("event = %+v, want verified %t, from 127.0.0.1", h.Event, row.state == event.Done)
+				}
+			})
+		}
+	})
+}
+
+// A8: the API does not have a job for seconds after its callback.
+func TestUnknownJobIsNotKnownYet(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		for name, grace := range map[string]time.Duration{"A8 not tracked": 2 * time.Minute, "A8 tracked": time.Millisecond} {
+			t.Run(name, func(t *testing.T) {
+				v, client := vendor(t), newClient(t)
+				c := trusting(t, place, v)
+				c.DeepImage.UnknownGrace = grace
+				r := start(t, c)
+				defer r.stop()
+				job := newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged})
+				if name == "A8 tracked" {
+					r.track(t, client, job.ID)
+				}
+				a := post(t, client, r.webhook(), v.Callback(job, r.webhook()))
+				h := r.reaches(t, a.ID, event.Retrying, event.Quarantined)
+				if step := h.Steps[0]; step.State != event.Retrying || step.Reason != event.ReasonNotVerified || step.Tries != 0 {
+					t.Errorf("step = %+v, want retrying as not_verified at no cost", step)
+				}
+				if err := v.SetState(job.ID, fakevendortest.Complete); err != nil {
+					t.Fatal(err)
+				}
+				r.reaches(t, a.ID, event.Done)
+				if n := v.Looks(job.ID); n != 2 {
+					t.Errorf("%d lookups, want 2", n)
 				}
 			})
 		}

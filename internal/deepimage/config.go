@@ -21,8 +21,9 @@ type Config struct {
 	CallsPerSecond   float64       `envconfig:"CALLS_PER_SECOND" default:"10" range:"0.1..1000" desc:"average rate limit of API calls per second"`
 	Concurrency      int           `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"concurrent lookups, and as many concurrent submissions"`
 	CacheTime        time.Duration `envconfig:"CACHE_TIME" default:"1m" range:"1s..1h" desc:"time for which a final job status is cached"`
-	PendingCacheTime time.Duration `envconfig:"PENDING_CACHE_TIME" default:"2s" range:"100ms..1m" desc:"time for which a pending job status is cached; at most CACHE_TIME"`
+	PendingCacheTime time.Duration `envconfig:"PENDING_CACHE_TIME" default:"2s" range:"100ms..1m" desc:"time for which the status of a pending or unknown job is cached; at most CACHE_TIME"`
 	UnknownPerMinute int           `envconfig:"UNKNOWN_PER_MINUTE" default:"10" range:"1..10000" desc:"lookups of unknown jobs per minute that callbacks from one client IP may cause"`
+	UnknownGrace     time.Duration `envconfig:"UNKNOWN_GRACE" default:"2m" range:"1s..1h" desc:"time after a callback in which its job may still be unknown to Deep Image and is looked up again, before the event is quarantined"`
 }
 
 // MaxRequestBytes bounds a submission (documented). The vendor repeats the request in the callback.

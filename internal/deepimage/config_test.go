@@ -18,7 +18,7 @@ func TestDefaults(t *testing.T) {
 	got := withDefaults(t, deepimage.Config{CacheTime: time.Second})
 	want := deepimage.Config{
 		URL: "https://deep-image.ai/rest_api", Timeout: 15 * time.Second, SubmitTimeout: 2 * time.Minute, CallsPerSecond: 10, Concurrency: 8,
-		CacheTime: time.Second, PendingCacheTime: time.Second, UnknownPerMinute: 10,
+		CacheTime: time.Second, PendingCacheTime: time.Second, UnknownPerMinute: 10, UnknownGrace: 2 * time.Minute,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("WithDefaults() = %+v, want %+v", got, want)

@@ -109,7 +109,7 @@ func now() time.Time { return time.Now().UTC() }
 // State is the state of a job.
 type State string
 
-// The states. Only Pending is not final.
+// The states. Only Pending and Unknown are not final.
 const (
 	// Complete: the image is ready at JobStatus.ResultURL.
 	Complete State = "complete"
@@ -117,7 +117,7 @@ const (
 	Failed State = "failed"
 	// Deleted: the job was complete, and the vendor has deleted its images.
 	Deleted State = "deleted"
-	// Unknown: the account of the key has no such job.
+	// Unknown: the account of the key has no such job, or not yet: the API may answer so for seconds after the callback.
 	Unknown State = "unknown"
 	// Pending: the job is not ready, or complete without a URL; ask again. Every status that is not documented counts as Pending.
 	Pending State = "pending"
@@ -134,7 +134,7 @@ type JobStatus struct {
 }
 
 // IsFinal reports whether the state cannot change any more. A Complete job can still get a new URL.
-func (s JobStatus) IsFinal() bool { return s.State != Pending }
+func (s JobStatus) IsFinal() bool { return s.State != Pending && s.State != Unknown }
 
 // inFlight counts the calls under way. They do not end with the caller that began them, only with the client.
 type inFlight struct {

@@ -194,7 +194,7 @@ func TestCache(t *testing.T) {
 		status := deepimage.JobStatus{Job: string(state), State: state, Asked: now}
 		cache.Put(status)
 		keeps := time.Minute
-		if state == deepimage.Pending {
+		if state == deepimage.Pending || state == deepimage.Unknown {
 			keeps = time.Second
 		}
 		if got, found := cache.Get(status.Job, now.Add(keeps-1)); !found || got != status {

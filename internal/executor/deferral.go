@@ -21,6 +21,9 @@ const (
 	// deferralPending is how many steps of a name may wait for a worker before others stay deferred: if the target fails again,
 	// no more than these are deferred anew.
 	deferralPending = 500
+	// recheckInterval is the time for each quarantined event that is verified again by itself. It bounds the calls that forged
+	// callbacks cost the vendor's API: one a second in each process, whatever the number of the events.
+	recheckInterval = time.Second
 	// minDeferrals is how often a step is deferred before isAlone doubts the outage.
 	minDeferrals = 3
 )
@@ -30,6 +33,8 @@ const (
 type deferral struct {
 	work  Work
 	names []string
+
+	rechecked time.Time // when quarantined events were last looked for
 
 	mutex   sync.Mutex
 	answers map[string]bool // names whose target answered at the latest attempt
@@ -98,5 +103,19 @@ func (d *deferral) resumeAll(ctx context.Context) (time.Duration, error) {
 			pause = deferralBusyInterval
 		}
 	}
-	return pause, errors.Join(failures...)
+	return pause, errors.Join(append(failures, d.recheck(ctx))...)
+}
+
+// recheck makes at most one quarantined step of each name run again, once in each recheckInterval.
+func (d *deferral) recheck(ctx context.Context) error {
+	if time.Since(d.rechecked) < recheckInterval {
+		return nil
+	}
+	d.rechecked = time.Now()
+	var failures []error
+	for _, name := range d.names {
+		_, err := d.work.Recheck(ctx, name, 1)
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
 }

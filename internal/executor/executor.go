@@ -27,6 +27,7 @@ type Work interface {
 	Begin(ctx context.Context, job queue.Job) (workflow.Attempt, error)
 	Finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error)
 	Resume(ctx context.Context, handler string, all bool, limit int) (int, error)
+	Recheck(ctx context.Context, handler string, limit int) (int, error)
 }
 
 // Bodies returns the stored bodies of events.

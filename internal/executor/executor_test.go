@@ -301,3 +301,28 @@ func TestStopInterrupts(t *testing.T) {
 		}
 	})
 }
+
+// A8: a quarantined event is verified again by itself, also more often than the maximum of attempts.
+func TestQuarantineIsRechecked(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		const unknown = 4
+		p := build(t, place, oneTry, testkit.Timeout, []string{"verify"}, func(_ context.Context, n int, _ event.Event) (handler.Outcome, error) {
+			if n <= unknown {
+				return handler.Outcome{}, handler.Quarantine(event.ReasonNotVerified, errors.New("unknown"))
+			}
+			return handler.Outcome{}, nil
+		})
+		p.start(t)
+		id := p.accept(t, "job-1")
+		for n := range unknown {
+			testkit.WaitFor(t, "quarantined again", func() (history.Details, error) { return p.work.History.Load(t.Context(), id) },
+				func(h history.Details) bool {
+					return h.Event.State == event.Quarantined && len(h.Steps[0].Attempts) == n+1
+				})
+			_, err := p.work.DB.Writer.ExecContext(t.Context(), "UPDATE steps SET next_at = 0 WHERE event_id = $1 AND next_at IS NOT NULL", id)
+			must(t, err)
+		}
+		p.await(t, id, event.Done)
+	})
+}

@@ -15,7 +15,7 @@ func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 	for _, artifact := range result.Artifacts {
 		bytes += artifact.Bytes
 	}
-	severity := level(result)
+	severity := level(result, attempt.Age < minRecheckDelay)
 	if result.Action == event.ActionDefer && result.Cause != event.CauseNone && x.warnings.allow(attempt.Handler, result.Reason, time.Now()) {
 		severity = zerolog.WarnLevel
 	}
@@ -78,14 +78,14 @@ func (w *warnings) allow(handler string, reason event.Reason, now time.Time) boo
 }
 
 // level returns the level of a result. It is low for a deferred step: there may be thousands, and warnings limits those
-// that show an outage.
-func level(result workflow.Result) zerolog.Level {
+// that show an outage. So it is for an event that was quarantined before, which isFirst denies.
+func level(result workflow.Result, isFirst bool) zerolog.Level {
 	switch {
 	case result.Action == event.ActionDefer:
 		return zerolog.DebugLevel
 	case result.State == event.Dead || result.Action == event.ActionDisable:
 		return zerolog.ErrorLevel
-	case result.State == event.Retrying || result.State == event.Quarantined:
+	case result.State == event.Retrying, result.State == event.Quarantined && isFirst:
 		return zerolog.WarnLevel
 	default:
 		return zerolog.InfoLevel

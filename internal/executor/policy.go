@@ -57,6 +57,9 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 		return result
 	case event.ActionQuarantine:
 		result.State = event.Quarantined
+		if attempt.Age < recheckPeriod {
+			result.NextAt = now.Add(recheckDelay(attempt.Age, random))
+		}
 		return result
 	case event.ActionDisable: // due as soon as a person enables the target
 	case event.ActionDefer:
@@ -79,6 +82,19 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 	}
 	result.State, result.NextAt = event.Retrying, now.Add(delay)
 	return result
+}
+
+// A quarantined event is verified again by itself: minRecheckDelay after its quarantine began, then with pauses that grow with
+// its age, and for the last time when recheckPeriod is over. That is seven times.
+const (
+	minRecheckDelay = 5 * time.Minute
+	recheckPeriod   = 24 * time.Hour
+)
+
+// recheckDelay returns the delay before a step of this age, which is below recheckPeriod, is verified again.
+func recheckDelay(age time.Duration, random float64) time.Duration {
+	delay := max(2*age, minRecheckDelay)
+	return min(delay+fraction(delay/8, random), recheckPeriod-age)
 }
 
 // free returns how many earlier attempts of a step did not count.

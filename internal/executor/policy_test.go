@@ -101,7 +101,18 @@ func TestDecide(t *testing.T) {
 			name: "defer for a negative delay", err: handler.Defer(-time.Hour, event.CauseNone, event.ReasonServerError, broken),
 			want: workflow.Result{State: event.Retrying, Action: event.ActionDefer, Reason: event.ReasonServerError, NextAt: now},
 		},
-		{name: "quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken), want: workflow.Result{State: event.Quarantined, Action: event.ActionQuarantine, Reason: event.ReasonNotVerified}},
+		{
+			name: "A8 quarantine", err: handler.Quarantine(event.ReasonNotVerified, broken),
+			want: workflow.Result{State: event.Quarantined, Action: event.ActionQuarantine, Reason: event.ReasonNotVerified, NextAt: now.Add(5 * time.Minute)},
+		},
+		{
+			name: "A8 quarantine, rechecked", age: 6 * time.Hour, err: handler.Quarantine(event.ReasonNotVerified, broken),
+			want: workflow.Result{State: event.Quarantined, Action: event.ActionQuarantine, Reason: event.ReasonNotVerified, NextAt: now.Add(12 * time.Hour)},
+		},
+		{
+			name: "A8 quarantine, after a day", age: 24 * time.Hour, err: handler.Quarantine(event.ReasonNotVerified, broken),
+			want: workflow.Result{State: event.Quarantined, Action: event.ActionQuarantine, Reason: event.ReasonNotVerified},
+		},
 		{name: "fail", err: handler.Fail(event.ReasonTooLarge, broken), want: workflow.Result{State: event.Dead, Action: event.ActionFail, Reason: event.ReasonTooLarge}},
 		{name: "deleted at the vendor", err: handler.FailDeleted(event.ReasonExpired, broken), want: workflow.Result{State: event.Dead, Action: event.ActionFail, Cause: event.CauseDeleted, Reason: event.ReasonExpired}},
 		{
@@ -167,6 +178,27 @@ func TestBackoffNeverOverflows(t *testing.T) {
 					t.Fatalf("backoff = %s after %d attempts, want %s to %s", got, attempts, config.MinDelay/2, config.MaxDelay)
 				}
 			}
+		}
+	}
+}
+
+// An invented job costs seven lookups on the day after its quarantine began.
+func TestRechecksOfADay(t *testing.T) {
+	t.Parallel()
+	for _, random := range []float64{0, 0.999} {
+		now := time.Now()
+		rechecks, age := 0, time.Duration(0)
+		for {
+			got := executor.Decide(executor.Config{}, workflow.Attempt{Number: 1, Tries: 1, Age: age}, handler.Outcome{},
+				handler.Quarantine(event.ReasonNotVerified, errors.New("unknown")), now, random)
+			if got.NextAt.IsZero() {
+				break
+			}
+			age += got.NextAt.Sub(now)
+			rechecks++
+		}
+		if want := 24 * time.Hour; rechecks < 5 || rechecks > 7 || age != want {
+			t.Errorf("%d rechecks in %s, want 5 to 7 in %s", rechecks, age, want)
 		}
 	}
 }

@@ -33,6 +33,26 @@ func want(t *testing.T, err error, want handler.Error) {
 	}
 }
 
+// A8: while the event is minutes old, the API may not have its job yet.
+func TestRenewalOfAnUnknownJob(t *testing.T) {
+	t.Parallel()
+	refresh := func(context.Context, string) (string, error) {
+		return "", handler.Fail(event.ReasonExpired, fmt.Errorf("%w, so no", handler.ErrUnknownJob))
+	}
+	for _, row := range []struct {
+		name string
+		age  time.Duration
+		want event.Action
+	}{
+		{name: "A8 new", age: time.Second, want: event.ActionHold},
+		{name: "A8 old", age: time.Hour, want: event.ActionFail},
+	} {
+		e := event.Event{Job: "job", Received: time.Now().Add(-row.age)}
+		_, err := handler.NewRenewal(refresh, e).Missing(t.Context(), e)
+		want(t, err, handler.Error{Action: row.want, Reason: event.ReasonExpired})
+	}
+}
+
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

@@ -5,6 +5,7 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
@@ -84,6 +85,9 @@ type Artifacts interface {
 	// Link returns a URL under which anyone can read the artifact for a limited time, or "" if the bucket has none.
 	Link(ctx context.Context, artifact event.Artifact) (string, error)
 }
+
+// ErrUnknownJob is in the error of Refresh for a job that the vendor does not know, or not yet.
+var ErrUnknownJob = errors.New("the Deep Image API does not know the job")
 
 // Refresh returns the result URL of a job as the vendor reports it. The URL may be one that cannot be fetched, such as
 // storage://. The error is classified: an outage of the API defers, a failed job fails.

@@ -165,7 +165,9 @@ const keyAdvice = "with RECEIVER_DEEPIMAGE_API_KEY the receiver asks Deep Image 
 func (r *Renewal) current(ctx context.Context) (string, error) {
 	if !r.asked {
 		r.asked = true
-		r.url, r.err = r.refresh(ctx, r.job)
+		if r.url, r.err = r.refresh(ctx, r.job); errors.Is(r.err, ErrUnknownJob) {
+			r.err = r.missing(r.err)
+		}
 	}
 	return r.url, r.err
 }

@@ -127,6 +127,12 @@ func useTokens(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) e
 	return nil
 }
 
+// IsTracked reports whether a job is tracked by its id at Deep Image, whatever its state.
+func (s *Store) IsTracked(ctx context.Context, job string) (tracked bool, err error) {
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs WHERE job = $1)", job).Scan(&tracked)
+	return tracked, database.Wrap("jobs: is tracked", err)
+}
+
 // Find returns a tracked job by its id at Deep Image or by its ID, or ErrNotFound.
 func (s *Store) Find(ctx context.Context, id string) (Job, error) {
 	list, err := queryJobs(ctx, s.writer.DB.Reader, "WHERE job = $1 OR id = $1 ORDER BY id LIMIT 1", id)

@@ -3,6 +3,7 @@ package verification
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -23,7 +24,7 @@ func Refresh(vendor Vendor) handler.Refresh {
 		case deepimage.Complete:
 			return found.ResultURL, nil
 		case deepimage.Unknown:
-			return "", handler.Fail(event.ReasonExpired, errors.New("the Deep Image API does not know the job, so there is no fresh address"))
+			return "", handler.Fail(event.ReasonExpired, fmt.Errorf("%w, so there is no fresh address", handler.ErrUnknownJob))
 		case deepimage.Failed:
 			return "", failed(found)
 		case deepimage.Deleted:

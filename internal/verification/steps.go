@@ -12,10 +12,20 @@ import (
 
 // Verify is the first step of an event: it asks the vendor about the job. The event continues with the result URL that the
 // vendor reports. It fetches nothing.
-type Verify struct{ vendor Vendor }
+type Verify struct {
+	vendor  Vendor
+	tracked Tracked
+	grace   time.Duration
+}
 
-// NewVerify returns the step.
-func NewVerify(vendor Vendor) *Verify { return &Verify{vendor} }
+// Tracked reports whether the completion of a job is expected.
+type Tracked func(ctx context.Context, job string) (bool, error)
+
+// NewVerify returns the step. A job may be unknown to the API for the time grace after its callback, and for trackedGrace if it
+// is tracked.
+func NewVerify(vendor Vendor, tracked Tracked, grace time.Duration) *Verify {
+	return &Verify{vendor: vendor, tracked: tracked, grace: grace}
+}
 
 // Limits returns the bounds of a step whose API calls have this concurrency and timeout.
 func Limits(concurrency int, timeout time.Duration) handler.Limits {
@@ -23,8 +33,8 @@ func Limits(concurrency int, timeout time.Duration) handler.Limits {
 	return handler.Limits{Concurrency: concurrency, Timeout: timeout + waiting}
 }
 
-// Handle asks the vendor about the job. Only a job that the vendor does not know quarantines the event; a failure of the
-// API never does.
+// Handle asks the vendor about the job. Only a job that the vendor does not know, also after some time, quarantines the
+// event; a failure of the API never does.
 func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
 	job, err := v.vendor.Result(ctx, e.Job, lookup(e)...)
 	if err != nil {
@@ -34,8 +44,7 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	case deepimage.Complete:
 		return handler.Outcome{VerifiedURL: job.ResultURL, Detail: "Deep Image knows the job."}, nil
 	case deepimage.Unknown:
-		return handler.Outcome{}, handler.Quarantine(event.ReasonNotVerified, errors.New(
-			"the Deep Image API does not know the job in the account of the key; verify the event again or release it"))
+		return handler.Outcome{}, v.unknown(ctx, e)
 	case deepimage.Failed:
 		return handler.Outcome{}, failed(job)
 	case deepimage.Deleted:
@@ -43,6 +52,35 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	default:
 		return handler.Outcome{}, pending(job)
 	}
+}
+
+// unknown defers the step while the API may not have the job yet, and then quarantines the event. A person who asks gets the
+// answer at once. Jobs of others may be invented, so theirs is the short time: six lookups with the default of two minutes.
+func (v *Verify) unknown(ctx context.Context, e event.Event) error {
+	grace := v.grace
+	age := max(time.Since(e.Received), 0)
+	if !e.Recheck && age < trackedGrace {
+		tracked, err := v.tracked(ctx, e.Job)
+		if err != nil {
+			return handler.OutageOfStep(event.ReasonStorage, errors.New("the store did not answer whether the job is tracked"))
+		}
+		if tracked {
+			grace = trackedGrace
+		}
+	}
+	if e.Recheck || age >= grace {
+		return handler.Quarantine(event.ReasonNotVerified, errors.New(
+			"the Deep Image API does not know the job in the account of the key; verify the event again or release it"))
+	}
+	return handler.Defer(unknownPause(age, grace, e.Attempt), event.CauseStep, event.ReasonNotVerified,
+		errors.New("the Deep Image API does not know the job yet"))
+}
+
+// unknownPause returns the pause before the next lookup of an unknown job: twice the age of the event, but no longer than the
+// rest of grace and maxUnknownPause. Attempts lengthen it where the clock went back and the age says nothing.
+func unknownPause(age, grace time.Duration, attempt int) time.Duration {
+	pause := max(2*age, time.Duration(min(max(attempt, 1), 20))*minUnknownPause)
+	return min(pause, max(grace-age, 0), maxUnknownPause)
 }
 
 // lookup returns how the job is looked up. A lookup for a callback counts against the limit of its source. A person who

@@ -34,6 +34,10 @@ const (
 	maxOutageDelay = time.Minute
 	// maxStepDelay is the limit for a source that named too many unknown jobs: its callbacks must not keep the API busy.
 	maxStepDelay = 15 * time.Minute
+	// A job that the API does not know is looked up again after these pauses, for trackedGrace if it is tracked.
+	minUnknownPause = 3 * time.Second
+	maxUnknownPause = time.Hour
+	trackedGrace    = 24 * time.Hour
 )
 
 // deferred classifies a failed API call. It says nothing about the job, so the step is deferred at no cost, whatever the

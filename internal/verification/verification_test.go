@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
@@ -27,6 +28,11 @@ func (v vendor) Result(context.Context, string, ...deepimage.LookupOption) (deep
 }
 
 func (v vendor) Delete(context.Context, string) error { return v.err }
+
+// newVerify returns the step with a short grace, and without tracked jobs.
+func newVerify(v verification.Vendor) *verification.Verify {
+	return verification.NewVerify(v, func(context.Context, string) (bool, error) { return false, nil }, time.Minute)
+}
 
 // check compares action, cause and reason of an error; the zero value stands for no error.
 func check(t *testing.T, call string, err error, want handler.Error) {
@@ -61,7 +67,7 @@ func TestAPIFailuresDefer(t *testing.T) {
 			t.Parallel()
 			failing := vendor{err: &deepimage.Error{Kind: row.kind, After: requested, Text: "unavailable"}}
 			e := event.Event{Job: "job-1", Attempt: 1, Source: netip.MustParseAddr("203.0.113.1")}
-			_, verify := verification.NewVerify(failing).Handle(t.Context(), e)
+			_, verify := newVerify(failing).Handle(t.Context(), e)
 			_, remove := verification.NewDelete(failing).Handle(t.Context(), e)
 			_, refresh := verification.Refresh(failing)(t.Context(), "job-1")
 			check(t, "verify", verify, handler.Error{Action: event.ActionDefer, Cause: row.cause, Reason: row.reason})
@@ -86,7 +92,7 @@ func TestRefusedDeletionFails(t *testing.T) {
 // The delays of a lasting outage grow up to a bound.
 func TestDelaysGrow(t *testing.T) {
 	t.Parallel()
-	failing := verification.NewVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindUnavailable}})
+	failing := newVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindUnavailable}})
 	for attempt, most := range map[int]time.Duration{0: 3 * time.Second, 1: 3 * time.Second, 4: 20 * time.Second, 1000: 75 * time.Second} {
 		_, err := failing.Handle(t.Context(), event.Event{Attempt: attempt})
 		if got := handler.Classify(err).Delay; got < most/2 || got > most {
@@ -99,7 +105,7 @@ func TestCancellationIsNoOutage(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := verification.NewVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindCancelled}}).Handle(ctx, event.Event{})
+	_, err := newVerify(vendor{err: &deepimage.Error{Kind: deepimage.KindCancelled}}).Handle(ctx, event.Event{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want %v", err, context.Canceled)
 	}
@@ -145,7 +151,7 @@ func TestJobStates(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			v := vendor{jobStatus: deepimage.JobStatus{State: row.state, Status: row.status, ResultURL: address}}
-			outcome, err := verification.NewVerify(v).Handle(t.Context(), event.Event{})
+			outcome, err := newVerify(v).Handle(t.Context(), event.Event{})
 			check(t, "verify", err, row.verify)
 			wantURL := address
 			if row.verify.Action != "" {
@@ -161,4 +167,71 @@ func TestJobStates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A job that the API does not know is not known yet, for a while. The lookups of an invented job are few.
+func TestUnknownJobs(t *testing.T) {
+	t.Parallel()
+	deferred := handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonNotVerified}
+	quarantined := handler.Error{Action: event.ActionQuarantine, Reason: event.ReasonNotVerified}
+	rows := []struct {
+		name    string
+		age     time.Duration
+		tracked bool
+		err     error // of the store of tracked jobs
+		recheck bool
+		want    handler.Error
+		most    time.Duration // longest pause
+	}{
+		{name: "A8 at once", want: deferred, most: 4 * time.Second},
+		{name: "A8 after a minute", age: time.Minute, want: deferred, most: 61 * time.Second},
+		{name: "A8 the last time in the grace", age: 119 * time.Second, want: deferred, most: time.Second},
+		{name: "A8 after the grace", age: 2 * time.Minute, want: quarantined},
+		{name: "A8 tracked job, after the grace", age: 2 * time.Minute, tracked: true, want: deferred, most: 5 * time.Minute},
+		{name: "A8 tracked job, after hours", age: 20 * time.Hour, tracked: true, want: deferred, most: time.Hour},
+		{name: "A8 tracked job, after a day", age: 24 * time.Hour, tracked: true, want: quarantined},
+		{name: "A8 a person asks", tracked: true, recheck: true, want: quarantined},
+		{
+			name: "A8 the store is down", age: time.Hour, err: errors.New("down"),
+			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage},
+		},
+		{name: "A8 the clock went back", age: -6 * time.Hour, want: deferred, most: 4 * time.Second},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				unknown := vendor{jobStatus: deepimage.JobStatus{State: deepimage.Unknown}}
+				tracked := func(context.Context, string) (bool, error) { return row.tracked, row.err }
+				e := event.Event{Job: "job-1", Attempt: 1, Received: time.Now().Add(-row.age), Recheck: row.recheck}
+				_, err := verification.NewVerify(unknown, tracked, 2*time.Minute).Handle(t.Context(), e)
+				check(t, "verify", err, row.want)
+				if got := handler.Classify(err).Delay; got > row.most {
+					t.Errorf("delay = %s, want at most %s", got, row.most)
+				}
+			})
+		})
+	}
+}
+
+// An invented job costs six lookups before its event is quarantined.
+func TestLookupsOfAnInventedJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := event.Event{Job: "job-1", Received: time.Now()}
+		verify := verification.NewVerify(vendor{jobStatus: deepimage.JobStatus{State: deepimage.Unknown}},
+			func(context.Context, string) (bool, error) { return false, nil }, 2*time.Minute)
+		for {
+			e.Attempt++
+			_, err := verify.Handle(t.Context(), e)
+			failure := handler.Classify(err)
+			if failure.Action == event.ActionQuarantine {
+				break
+			}
+			time.Sleep(failure.Delay)
+		}
+		if want, got := 2*time.Minute, time.Since(e.Received); e.Attempt > 6 || got != want {
+			t.Errorf("quarantined after %d lookups and %s, want at most 6 and %s", e.Attempt, got, want)
+		}
+	})
 }

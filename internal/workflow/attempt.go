@@ -132,7 +132,7 @@ type Result struct {
 	Cause     event.Cause  // refines Action
 	Reason    event.Reason
 	Detail    string    // a sentence for a person
-	NextAt    time.Time // of the next attempt, with Retrying
+	NextAt    time.Time // of the next attempt, with Retrying; with Quarantined, of Recheck, or zero for never
 	Artifacts []event.Artifact
 
 	ResultURL   string // the result URL that the vendor reported without a verification
@@ -229,7 +229,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	now := time.Now().UnixMicro()
 	var next, deferred any
 	var pause int64 // in which the step does not age; Resume adds it for deferred steps
-	if r.State == event.Retrying {
+	if r.State == event.Retrying || r.State == event.Quarantined && !r.NextAt.IsZero() {
 		next = r.NextAt.UnixMicro()
 	}
 	switch {

@@ -116,7 +116,7 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 	if err := requestRecheck(ctx, tx, id); err != nil {
 		return err
 	}
-	rows, err := database.Query(ctx, tx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, reason = '', detail = '', changed_at = $1
+	rows, err := database.Query(ctx, tx, `UPDATE steps SET state = 'pending', tries = 0, since = $1, next_at = NULL, reason = '', detail = '', changed_at = $1
 		WHERE event_id = $2 AND state = 'quarantined' RETURNING handler`, now, string(id))
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 }
 
 func (s *Store) release(ctx context.Context, tx *sql.Tx, id event.ID) error {
-	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', reason = '', detail = $1, changed_at = $2
+	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', next_at = NULL, reason = '', detail = $1, changed_at = $2
 		WHERE event_id = $3 AND state = 'quarantined'`, releasedDetail, time.Now().UnixMicro(), string(id))
 	if err != nil {
 		return err

@@ -153,3 +153,44 @@ func TestDeferredByRateLimit(t *testing.T) {
 		}
 	})
 }
+
+// A8: quarantined steps are verified again when their time has come, after all others, and their age continues.
+func TestRecheck(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := workflowtest.Open(t, place)
+		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3))
+		for n, due := range []time.Duration{-time.Second, time.Hour, 0} {
+			result := quarantine
+			if due != 0 {
+				result.NextAt = time.Now().Add(due)
+			}
+			s.Finish(t, s.Begin(t, n+1, "download"), result)
+		}
+		recheck := func(want int) {
+			t.Helper()
+			if n, err := s.Workflow.Recheck(t.Context(), "download", 10); n != want || err != nil {
+				t.Errorf("Recheck = %d, error %v; want %d", n, err, want)
+			}
+		}
+		before := countJobs(t, s.DB, "download")
+		recheck(1)
+		recheck(0)
+		checkStates(t, s, 1, "pending pending waiting")
+		checkStates(t, s, 2, "quarantined quarantined waiting")
+		checkStates(t, s, 3, "quarantined quarantined waiting")
+		checkJobs(t, s, "download", before+1)
+		attempt := s.Begin(t, 1, "download")
+		if attempt.Recheck || attempt.Tries != 1 || attempt.Number != 2 || attempt.Age <= 0 {
+			t.Errorf("attempt = %+v, want number 2, 1 try, an age, no recheck by a person", attempt)
+		}
+		// What a person does ends it.
+		if err := s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(2).ID); err != nil {
+			t.Fatal(err)
+		}
+		attempt = s.Begin(t, 2, "download")
+		if attempt.Age > time.Minute || !attempt.Recheck {
+			t.Errorf("attempt = %+v, want a new age and recheck", attempt)
+		}
+	})
+}
