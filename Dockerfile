@@ -42,8 +42,8 @@ LABEL org.opencontainers.image.title="Deep Image webhook receiver" \
       org.opencontainers.image.created="${DATE}"
 
 COPY --from=build /out/receiver /receiver
-# The user of the image (65532, nonroot) owns the data folder.
-COPY --from=build --chown=65532:65532 --chmod=0750 /out/data /data
+# The user of the image (65532, nonroot) owns the data folder. Platforms that choose the UID, such as OpenShift, run it with group 0.
+COPY --from=build --chown=65532:0 --chmod=0770 /out/data /data
 
 # Only /data is written; the root may be read-only.
 ENV RECEIVER_DATA_DIR=/data

@@ -10,12 +10,13 @@ import (
 	"os"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/executor"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
@@ -39,6 +40,7 @@ type App struct {
 	config     config.Config
 	log        zerolog.Logger
 	disk       *disk
+	folder     *dataFolder // nil with Postgres
 	inbox      *inbox.Inbox
 	work       *WorkStores
 	queue      *queue.Queue
@@ -56,12 +58,16 @@ type App struct {
 
 	adminServer  *httpserver.Server
 	adminAddress net.Addr
-	done         chan struct{} // closed when one of the listeners has stopped
+	done         chan struct{} // closed when one of the listeners has stopped, or the data folder is lost
+	lost         chan error    // receives why the data folder is lost
+	failed       error         // what lost received; valid when done is closed
+
+	imageFolders []string // of buckets that are folders
 }
 
 // New opens and migrates the stores and builds the components. Nothing runs before Start; Stop releases everything.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
-	a := &App{config: c, log: log, artifacts: artifactStores{}, done: make(chan struct{})}
+	a := &App{config: c, log: log, artifacts: artifactStores{}, done: make(chan struct{}), lost: make(chan error, 1)}
 	for _, build := range []func(context.Context) error{a.buildVendor, a.buildStores, a.buildWork, a.buildPublic, a.buildAdmin} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
@@ -76,6 +82,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.add("stores", stores.close)
+	a.folder = stores.folder
 	if err := a.watchDisk(); err != nil {
 		return err
 	}
@@ -110,11 +117,19 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 // watchDisk checks the disks with files of this process.
 func (a *App) watchDisk() error {
 	if err := os.MkdirAll(a.config.DataDir, 0o750); err != nil {
-		return fmt.Errorf("app: data folder: %w", err)
+		return fmt.Errorf("app: data folder: %w", filesystem.Explain(a.config.DataDir, err))
 	}
 	paths := []string{a.config.DataDir}
 	if !a.config.Database.IsPostgres() && a.config.DatabaseFolder() != a.config.DataDir {
 		paths = append(paths, a.config.DatabaseFolder())
+	}
+	for _, path := range paths {
+		err := filesystem.SyncFolder(path)
+		if errors.Is(err, filesystem.ErrNoFolderSync) {
+			a.log.Warn().Err(err).Str("folder", path).Msg("folder sync not supported, a crash can lose names of files")
+		} else if err != nil {
+			return fmt.Errorf("app: data folder: %w", filesystem.Explain(path, err))
+		}
 	}
 	a.disk = &disk{begun: time.Now().Add(-diskCheckInterval), paths: paths, minFree: uint64(a.config.MinFreeBytes)}
 	return nil
@@ -130,21 +145,21 @@ func (a *App) buildPublic(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server, err = httpserver.New(a.config.HTTP, httpserver.Deps{
-		Log:     a.log,
-		Webhook: endpoint,
-		Checks: []httpserver.Check{
-			{Name: "store", Run: a.inbox.Probe},
-			{Name: "disk", Run: func(context.Context) error { return a.disk.check() }},
-		},
-	})
+	checks := []httpserver.Check{
+		{Name: "store", Run: a.inbox.Probe},
+		{Name: "disk", Run: func(context.Context) error { return a.disk.check() }},
+	}
+	for _, folder := range a.imageFolders { // callbacks are accepted without it
+		checks = append(checks, httpserver.Check{Name: "images", Run: newFolderCheck(folder, uint64(a.config.MinFreeBytes)).run, Optional: true})
+	}
+	a.server, err = httpserver.New(a.config.HTTP, httpserver.Deps{Log: a.log, Webhook: endpoint, Checks: checks})
 	return err
 }
 
 // ready returns why callbacks cannot be accepted now, or nil.
 func (a *App) ready() error {
 	if err := a.disk.check(); err != nil {
-		return problem.Unavailable("The disk is full.", err)
+		return a.disk.unavailable(err)
 	}
 	return nil
 }
@@ -171,6 +186,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.queue.Start(ctx, a.executor.Run); err != nil {
 		return err
 	}
+	a.keepLock()
 	a.executor.Start()
 	a.relay.Start()
 	a.cleanups.add("listeners and workers", a.stopWorking)
@@ -210,13 +226,39 @@ func (a *App) stopAdmin(ctx context.Context) error {
 	return nil // running downloads are cut off
 }
 
-// watchListeners ends when one of the listeners has stopped.
+// watchListeners ends when one of the listeners has stopped, or the data folder is lost.
 func (a *App) watchListeners() {
 	select {
 	case <-a.server.Done():
 	case <-a.adminServer.Done():
+	case a.failed = <-a.lost:
 	}
 	close(a.done)
+}
+
+// lockInterval is how often the lock of the data folder is looked at.
+const lockInterval = 5 * time.Second
+
+// keepLock makes the lock file of the data folder again when it is removed. If another receiver has it by then, this one stops.
+func (a *App) keepLock() {
+	if a.folder == nil {
+		return
+	}
+	service := background.New("app", background.Loop{
+		Pass: background.Every(lockInterval, func(context.Context) error {
+			err := a.folder.restoreLock()
+			if errors.Is(err, ErrInUse) {
+				select {
+				case a.lost <- fmt.Errorf("app: data folder: %w", err):
+				default: // it was lost before
+				}
+			}
+			return err
+		}),
+		Failed: func(err error) { a.log.Error().Err(err).Msg("checking the lock of the data folder failed") },
+	})
+	service.Start()
+	a.cleanups.add("lock check", service.Stop)
 }
 
 // stopWorking stops the public listener and the workers at the same time. What still runs shortly before the deadline is cut off.
@@ -255,12 +297,12 @@ func (a *App) Addr() net.Addr { return a.address }
 // AdminAddr is the address of the admin listener, from Start on.
 func (a *App) AdminAddr() net.Addr { return a.adminAddress }
 
-// Done is closed when one of the listeners has stopped, by Stop or by a failure.
+// Done is closed when one of the listeners has stopped, by Stop or by a failure, or the data folder is lost.
 func (a *App) Done() <-chan struct{} { return a.done }
 
-// Err returns, once Done is closed, why a listener failed; nil after Stop.
+// Err returns, once Done is closed, why a listener failed or the data folder is lost; nil after Stop.
 func (a *App) Err() error {
-	var failures []error
+	failures := []error{a.failed}
 	for _, server := range []*httpserver.Server{a.server, a.adminServer} {
 		select {
 		case <-server.Done():

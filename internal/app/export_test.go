@@ -1,15 +1,52 @@
 package app
 
 import (
-	"github.com/deepimage-receiver/receiver/internal/admin"
-	"golang.org/x/sys/unix"
-)
+	"context"
+	"errors"
 
-// Space is the space that stat counts.
-func Space(stat *unix.Statfs_t) (free, total uint64, known bool) { return space(stat) }
+	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/gofrs/flock"
+)
 
 // MeasureDisk returns the usage of the disk at path, and an error if it has less than minFree bytes left.
 func MeasureDisk(path string, minFree uint64) ([]admin.Disk, error) {
 	d := &disk{paths: []string{path}, minFree: minFree}
 	return d.usage(), d.measure()
 }
+
+// Unavailable returns the detail of the answer to a callback that is refused because of a folder.
+func Unavailable(path string, minFree uint64) string {
+	d := &disk{paths: []string{path}, minFree: minFree}
+	err := d.measure()
+	if err == nil {
+		return ""
+	}
+	if answer, ok := errors.AsType[*problem.Error](d.unavailable(err)); ok {
+		return answer.Detail
+	}
+	return err.Error()
+}
+
+// CheckFolder checks a folder of images.
+func CheckFolder(ctx context.Context, path string, minFree uint64) error {
+	return newFolderCheck(path, minFree).run(ctx)
+}
+
+// DataFolder exports dataFolder.
+type DataFolder struct{ *dataFolder }
+
+// OpenDataFolder exports openDataFolder.
+func OpenDataFolder(path string) (DataFolder, error) {
+	folder, err := openDataFolder(path)
+	return DataFolder{folder}, err
+}
+
+// RestoreLock exports restoreLock.
+func (d DataFolder) RestoreLock() error { return d.restoreLock() }
+
+// Close exports close.
+func (d DataFolder) Close() error { return d.close() }
+
+// LockFile exports lockFile.
+func LockFile(folder string) (*flock.Flock, error) { return lockFile(folder) }

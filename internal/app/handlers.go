@@ -133,6 +133,9 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 		a.artifacts[step.Name] = artifacts
 		err = a.checkBucket(ctx, step.Name, made)
 	}
+	if keeper, ok := made.(interface{ Folder() string }); ok && keeper.Folder() != "" {
+		a.imageFolders = append(a.imageFolders, keeper.Folder())
+	}
 	return made, err
 }
 

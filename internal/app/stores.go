@@ -9,6 +9,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/schema"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
@@ -22,6 +23,7 @@ type stores struct {
 	queue    *database.DB
 	versions []Migration
 	match    relay.Match // how the two files of SQLite belong together
+	folder   *dataFolder // of the files of SQLite; nil with Postgres
 	cleanups cleanups
 }
 
@@ -62,25 +64,24 @@ func openFound(ctx context.Context, c config.Config) (*stores, error) {
 }
 
 func (s *stores) openFiles(ctx context.Context, c config.Config) error {
-	folder, err := s.openFolder(ctx, c)
-	if err != nil {
+	if err := s.openFolder(ctx, c); err != nil {
 		return err
 	}
 	if err := s.migrate(ctx, s.inbox, s.work); err != nil {
 		return err
 	}
+	var err error
 	if s.match, err = relay.MatchStores(ctx, s.inbox, s.work); err != nil {
 		return err
 	}
-	return folder.sync()
+	return s.folder.sync()
 }
 
 func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
 	if err := checkFilesExist(c); err != nil {
 		return err
 	}
-	_, err := s.openFolder(ctx, c)
-	return err
+	return s.openFolder(ctx, c)
 }
 
 // checkFilesExist returns an error that wraps fs.ErrNotExist if a SQLite file of the receiver is missing.
@@ -94,22 +95,21 @@ func checkFilesExist(c config.Config) error {
 }
 
 // openFolder locks the data folder and opens the files in it.
-func (s *stores) openFolder(ctx context.Context, c config.Config) (*dataFolder, error) {
-	folder, err := openDataFolder(c.DatabaseFolder())
-	if err != nil {
-		return nil, err
+func (s *stores) openFolder(ctx context.Context, c config.Config) (err error) {
+	if s.folder, err = openDataFolder(c.DatabaseFolder()); err != nil {
+		return err
 	}
-	s.cleanups.addClose("data folder", folder.close)
+	s.cleanups.addClose("data folder", s.folder.close)
 	if s.inbox, err = database.OpenSQLite(ctx, c.InboxFile()); err != nil {
-		return nil, err
+		return filesystem.Explain(s.folder.path, err)
 	}
 	s.cleanups.addClose("inbox file", s.inbox.Close)
 	if s.work, err = database.OpenSQLite(ctx, c.WorkFile()); err != nil {
-		return nil, err
+		return filesystem.Explain(s.folder.path, err)
 	}
 	s.cleanups.addClose("work file", s.work.Close)
 	s.queue = s.work
-	return folder, nil
+	return nil
 }
 
 func (s *stores) openServer(ctx context.Context, c config.Config) error {

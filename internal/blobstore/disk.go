@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 )
 
 // disk is a folder whose names cannot lead outside of it. Tests replace the calls that durability depends on.
@@ -17,12 +18,13 @@ type disk struct {
 	rename func(oldname, newname string) error // moves a file to another name, unless it is taken
 	sync   func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
 
+	modes  modes
 	warn   func(error) // nil for no warnings
 	warned sync.Once
 }
 
 func newDisk(root *os.Root) *disk {
-	rename := func(oldname, newname string) error { return renameNoReplace(root, oldname, newname) }
+	rename := func(oldname, newname string) error { return renameNew(root, oldname, newname) }
 	return &disk{Root: root, link: root.Link, rename: rename, sync: (*os.File).Sync}
 }
 
@@ -32,8 +34,8 @@ func (d *disk) syncFolder(name string) error {
 	if err != nil {
 		return err
 	}
-	err = d.sync(folder)
-	if lacksFolderSync(err) {
+	err = filesystem.SyncOpenFolder(folder, d.sync)
+	if errors.Is(err, filesystem.ErrNoFolderSync) {
 		refused := err
 		d.warned.Do(func() {
 			if d.warn != nil {
@@ -43,11 +45,6 @@ func (d *disk) syncFolder(name string) error {
 		err = nil
 	}
 	return errors.Join(err, folder.Close())
-}
-
-// lacksFolderSync reports whether a file system refuses to sync folders at all.
-func lacksFolderSync(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
 // OpenFile is that of the root.
@@ -64,19 +61,23 @@ func (d *disk) full(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	root, failed := d.Open(".")
-	if failed != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	var stat unix.Statfs_t
-	if unix.Fstatfs(int(root.Fd()), &stat) != nil || !lacksInodes(&stat) {
+	if space, failed := filesystem.SpaceAt(d.Name()); failed != nil || !space.NoInodes || space.Free == 0 {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoInodes, err)
 }
 
-// lacksInodes reports whether a file system that counts inodes has free blocks, but no free inode.
-func lacksInodes(stat *unix.Statfs_t) bool {
-	return stat.Files > 0 && stat.Ffree == 0 && stat.Bavail > 0
+// renameNew moves a file to a name that must be free.
+func renameNew(root *os.Root, oldname, newname string) error {
+	from, err := root.Open(path.Dir(oldname))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	to, err := root.Open(path.Dir(newname))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }()
+	return filesystem.RenameNewAt(int(from.Fd()), path.Base(oldname), int(to.Fd()), path.Base(newname))
 }

@@ -15,11 +15,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 )
 
 // The group may read, so that a web server or a backup can be let in; others
 // may not, because results are their owner's pictures. Only this package reads
-// what is not checked yet. The umask can take away more.
+// what is not checked yet. The umask can take away more. See WithModes.
 const (
 	filePermissions   = 0o640
 	folderPermissions = 0o750
@@ -29,20 +31,28 @@ const (
 // fileBucket keeps objects as files below a folder. All names go through disk,
 // so no symbolic link leads outside.
 type fileBucket struct {
-	path      string                     // absolute
-	warn      func(error)                // nil for no warnings
+	path      string // absolute
+	options   options
 	current   atomic.Pointer[openFolder] // what is at the path, as far as is known
 	reopening sync.Mutex
 }
 
-func openFileBucket(ctx context.Context, path string, warn func(error)) (Bucket, error) {
-	folder, err := newOpenFolder(ctx, path, warn)
+func openFileBucket(ctx context.Context, path string, chosen options) (Bucket, error) {
+	folder, err := newOpenFolder(ctx, path, chosen)
 	if err != nil {
 		return nil, err
 	}
-	b := &fileBucket{path: path, warn: warn}
+	b := &fileBucket{path: path, options: chosen}
 	b.current.Store(folder)
 	return b, nil
+}
+
+// Folder returns the path of a bucket that is a folder, or "".
+func Folder(bucket Bucket) string {
+	if b, ok := bucket.(*fileBucket); ok {
+		return b.path
+	}
+	return ""
 }
 
 // folder returns the folder at the bucket's path. If it is another one than before, such as after a remount, it is opened.
@@ -56,7 +66,7 @@ func (b *fileBucket) folder(ctx context.Context) (*openFolder, error) {
 	if old.isAt(b.path) {
 		return old, nil
 	}
-	folder, err := newOpenFolder(ctx, b.path, b.warn)
+	folder, err := newOpenFolder(ctx, b.path, b.options)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +84,8 @@ func (b *fileBucket) Spool(ctx context.Context) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return folder.spools.spool()
+	spool, err := folder.spools.spool()
+	return spool, filesystem.Explain(b.path, err)
 }
 
 // Put syncs the spooled file, renames it to key and syncs the folder. It
@@ -97,7 +108,7 @@ func (b *fileBucket) Put(ctx context.Context, key string, spool *Spool, attribut
 		return err
 	}
 	if err := folder.place(ctx, key, spool); err != nil {
-		return explain(key, err)
+		return explain(key, filesystem.Explain(b.path, err))
 	}
 	if !folder.isAt(b.path) {
 		return explain(key, errReplaced)
@@ -134,23 +145,13 @@ func (f *openFolder) place(ctx context.Context, key string, spool *Spool) error 
 // name renames the spooled file to its key, and never replaces what has that name.
 func (f *openFolder) name(ctx context.Context, spooled, key string) error {
 	err := f.disk.link(spooled, key)
-	if lacksLinks(err) {
+	if filesystem.LacksLinks(err) {
 		err = f.disk.rename(spooled, key)
-		if lacksNoReplace(err) {
+		if filesystem.LacksNoReplace(err) {
 			err = renameLocked(ctx, f.disk, spooled, key)
 		}
 	}
 	return f.disk.full(err)
-}
-
-// lacksLinks says that the file system knows no hard links.
-func lacksLinks(err error) bool {
-	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
-}
-
-// lacksNoReplace reports whether the file system knows no rename that replaces nothing.
-func lacksNoReplace(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // renameLocked is the last resort: a lock keeps every other receiver from taking the key between the look and the rename. An
@@ -260,7 +261,7 @@ func (b *fileBucket) Check(ctx context.Context) error {
 		err = errors.Join(folder.disk.syncFolder(path.Dir(stored)), folder.disk.Remove(stored))
 	}
 	if err != nil {
-		err = failure("check the bucket's folder", err)
+		err = failure("check the bucket's folder", filesystem.Explain(b.path, err))
 	}
 	return errors.Join(err, spool.Close())
 }

@@ -501,3 +501,57 @@ func TestCloseAfterTheFolderIsReplaced(t *testing.T) {
 		t.Errorf("files in the old folder = %v, want none", got)
 	}
 }
+
+// C10: the modes are those that are set, whatever the umask, of files and of folders that are made; the default ones otherwise.
+func TestModes(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name                     string
+		file, folder             fs.FileMode
+		wantFile, wantFolder     fs.FileMode
+		withoutLinks, withoutAll bool
+	}{
+		{name: "C10 defaults", wantFile: 0o640, wantFolder: fs.ModeDir | 0o750},
+		{name: "C10 for a web server", file: 0o644, folder: 0o755, wantFile: 0o644, wantFolder: fs.ModeDir | 0o755},
+		{name: "C10 beyond the umask", file: 0o664, folder: 0o775, wantFile: 0o664, wantFolder: fs.ModeDir | 0o775},
+		{name: "C10 group of the folder", file: 0o660, folder: fs.ModeSetgid | 0o770, wantFile: 0o660, wantFolder: fs.ModeDir | fs.ModeSetgid | 0o770},
+		{name: "C10 for the owner alone", file: 0o600, folder: 0o700, wantFile: 0o600, wantFolder: fs.ModeDir | 0o700},
+		{name: "C10 without links", file: 0o664, folder: 0o775, wantFile: 0o664, wantFolder: fs.ModeDir | 0o775, withoutLinks: true},
+		{name: "C10 without renames", file: 0o664, folder: 0o775, wantFile: 0o664, wantFolder: fs.ModeDir | 0o775, withoutAll: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			folder := filepath.Join(t.TempDir(), "images")
+			bucket, err := blobstore.Open(t.Context(), "file://"+folder, blobstore.WithModes(row.file, row.folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = bucket.Close() })
+			if row.withoutLinks {
+				bucket = blobstore.WithoutLinks(bucket)
+			}
+			if row.withoutAll {
+				bucket = blobstore.WithoutRenames(bucket)
+			}
+			spool, err := bucket.Spool(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := spool.Write([]byte("content")); err != nil {
+				t.Fatal(err)
+			}
+			if err := bucket.Put(t.Context(), "a/b/c.png", spool, blobstore.Attributes{}); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range map[string]fs.FileMode{"": row.wantFolder, "a": row.wantFolder, "a/b": row.wantFolder, "a/b/c.png": row.wantFile} {
+				info, err := os.Stat(filepath.Join(folder, name))
+				if err != nil || info.Mode() != want {
+					t.Errorf("mode of %q = %v, %v, want %v", name, info.Mode(), err, want)
+				}
+			}
+			if err := spool.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -17,7 +17,7 @@ func fileURL(absolute string) string {
 type fileFolder string
 
 func (f fileFolder) open(ctx context.Context, chosen options) (Bucket, error) {
-	return openFileBucket(ctx, string(f), chosen.warn)
+	return openFileBucket(ctx, string(f), chosen)
 }
 
 // parseFile returns the folder that a file URL names. The host is empty or

@@ -43,6 +43,9 @@ func (f *folders) makeAbove(ctx context.Context, key string) error {
 func (f *folders) makeOne(folder string) error {
 	err := f.disk.Mkdir(folder, folderPermissions)
 	exists := errors.Is(err, fs.ErrExist)
+	if err == nil && f.disk.modes.folder != 0 {
+		err = f.disk.Chmod(folder, f.disk.modes.folder)
+	}
 	if err != nil && !exists {
 		return err
 	}
@@ -73,7 +76,7 @@ func (f *folders) remember(folder string) {
 }
 
 // makeRoot opens an absolute folder, after it has made what is missing of it.
-func makeRoot(folder string) (*os.Root, error) {
+func makeRoot(folder string, modes modes) (*os.Root, error) {
 	existing := folder
 	_, err := os.Stat(existing)
 	for errors.Is(err, fs.ErrNotExist) {
@@ -83,14 +86,14 @@ func makeRoot(folder string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := makeBelow(existing, folder); err != nil {
+	if err := makeBelow(existing, folder, modes); err != nil {
 		return nil, err
 	}
 	return os.OpenRoot(folder)
 }
 
 // makeBelow makes the missing folders between an existing one and another below it.
-func makeBelow(existing, folder string) error {
+func makeBelow(existing, folder string, modes modes) error {
 	root, err := os.OpenRoot(existing)
 	if err != nil {
 		return err
@@ -101,14 +104,7 @@ func makeBelow(existing, folder string) error {
 		return err
 	}
 	inside := path.Join(filepath.ToSlash(relative), "inside")
-	return newFolders(newDisk(root)).makeAbove(context.Background(), inside)
-}
-
-// SyncFolder makes the names in a folder durable, if its file system can do that.
-func SyncFolder(path string) error {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(newDisk(root).syncFolder("."), root.Close())
+	disk := newDisk(root)
+	disk.modes = modes
+	return newFolders(disk).makeAbove(context.Background(), inside)
 }

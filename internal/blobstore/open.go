@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"time"
 )
@@ -69,6 +70,7 @@ type options struct {
 	roots       *x509.CertPool // certificate authorities; nil for the system's
 	limits      limits
 	warn        func(error) // nil for no warnings
+	modes       modes
 }
 
 // WithWarnings sets what is called once if the file system of a bucket refuses to sync folders: a crash of the machine can
@@ -76,6 +78,15 @@ type options struct {
 func WithWarnings(warn func(error)) Option {
 	return func(o *options) { o.warn = warn }
 }
+
+// WithModes sets the permissions of the files and folders of a bucket that is a folder, whatever the umask. Zero leaves the
+// defaults, from which the umask can take away.
+func WithModes(file, folder fs.FileMode) Option {
+	return func(o *options) { o.modes = modes{file: file, folder: folder} }
+}
+
+// modes are the permissions that files and folders get, whatever the umask; 0 for the defaults.
+type modes struct{ file, folder fs.FileMode }
 
 // WithSpoolFolder sets the local folder for content on its way to an object store. It is created if it is missing. Several
 // buckets and processes may share it. A bucket that is a folder spools in itself.

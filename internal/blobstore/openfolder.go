@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 )
 
 // openFolder is the folder of a file bucket while it is open. Another folder can take its place at the bucket's path.
@@ -16,20 +18,20 @@ type openFolder struct {
 }
 
 // newOpenFolder opens the folder at an absolute path, and makes it if it is missing.
-func newOpenFolder(ctx context.Context, path string, warn func(error)) (*openFolder, error) {
-	root, err := makeRoot(path)
+func newOpenFolder(ctx context.Context, path string, chosen options) (*openFolder, error) {
+	root, err := makeRoot(path, chosen.modes)
 	if err != nil {
-		return nil, failure("open the bucket's folder", err)
+		return nil, failure("open the bucket's folder", filesystem.Explain(path, err))
 	}
 	info, err := root.Stat(".")
 	if err != nil {
 		return nil, errors.Join(failure("open the bucket's folder", err), root.Close())
 	}
 	disk := newDisk(root)
-	disk.warn = warn
+	disk.warn, disk.modes = chosen.warn, chosen.modes
 	spools, err := openSpools(ctx, disk)
 	if err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(filesystem.Explain(path, err), root.Close())
 	}
 	return &openFolder{disk: disk, info: info, folders: newFolders(disk), spools: spools}, nil
 }

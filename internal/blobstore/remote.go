@@ -63,7 +63,7 @@ func openRemoteBucket(ctx context.Context, s service, a address, chosen options)
 	if chosen.spoolFolder == "" {
 		return nil, fmt.Errorf("blobstore: a bucket at %s:// needs a local folder to spool in", a.scheme)
 	}
-	root, err := makeRoot(chosen.spoolFolder)
+	root, err := makeRoot(chosen.spoolFolder, modes{})
 	if err != nil {
 		return nil, failure("open the folder for spools", err)
 	}

@@ -31,7 +31,13 @@ func newSpool(disk *disk, name string) (*Spool, error) {
 	if err != nil {
 		return nil, failure("make a spool", err)
 	}
-	return &Spool{disk: disk, name: name, file: file, sum: sha256.New()}, nil
+	spool := &Spool{disk: disk, name: name, file: file, sum: sha256.New()}
+	if disk.modes.file != 0 {
+		if err := file.Chmod(disk.modes.file); err != nil {
+			return nil, errors.Join(failure("set the mode of a spool", err), spool.Close())
+		}
+	}
+	return spool, nil
 }
 
 // Write appends p. After a failure every further Write, and Put, returns the same

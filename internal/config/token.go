@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -45,11 +45,11 @@ func (c Config) EnsureTokens() (Tokens, error) {
 		return tokens, err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
-		return Tokens{}, fmt.Errorf("make the data folder: %w", err)
+		return Tokens{}, fmt.Errorf("make the data folder: %w", filesystem.Explain(c.DataDir, err))
 	}
 	err = makeToken(c.TokenFile())
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return Tokens{}, fmt.Errorf("store the webhook token: %w", err)
+		return Tokens{}, fmt.Errorf("store the webhook token: %w", filesystem.Explain(c.DataDir, err))
 	}
 	tokens, readErr := c.Tokens()
 	tokens.Made = err == nil
@@ -59,7 +59,7 @@ func (c Config) EnsureTokens() (Tokens, error) {
 func readToken(path string) (Tokens, error) {
 	text, err := readBounded(path, maxTokenFile)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("webhook token: %w", err)
+		return Tokens{}, fmt.Errorf("webhook token: %w", filesystem.Explain(path, err))
 	}
 	if err := checkToken(text); err != nil {
 		return Tokens{}, fmt.Errorf("webhook token: the token in the file %s %w", path, err)
@@ -86,20 +86,23 @@ func ReadToken(path string) (secret.Value, error) {
 }
 
 // makeToken writes a new token to path. The error is fs.ErrExist if there is one. The file gets its name when its content
-// is on disk.
+// is on disk. Whether its folder can be synced is reported by who starts on it.
 func makeToken(path string) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), tokenFileName+".*.tmp") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
-	if err := writeToken(file); err != nil {
+	err = writeToken(file)
+	if err == nil {
+		err = filesystem.Name(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	if err := filesystem.SyncFolder(filepath.Dir(path)); !errors.Is(err, filesystem.ErrNoFolderSync) {
 		return err
 	}
-	if err := os.Link(file.Name(), path); err != nil {
-		return err
-	}
-	return blobstore.SyncFolder(filepath.Dir(path))
+	return nil
 }
 
 func writeToken(file *os.File) error {

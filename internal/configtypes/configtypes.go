@@ -5,8 +5,10 @@ package configtypes
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -27,6 +29,35 @@ func (s *Size) Decode(text string) error {
 
 // String writes the size with a binary unit.
 func (s Size) String() string { return humanize.IBytes(uint64(max(s, 0))) }
+
+// Mode is the permission bits of files or folders, written in octal digits, as in 0640. Zero stands for none given.
+type Mode uint32
+
+// maxMode has the bits for set-group-id and for owner, group and others.
+const maxMode = 0o2777
+
+// Decode reads a mode.
+func (m *Mode) Decode(text string) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(text), "0o"), 8, 32)
+	if err != nil || n == 0 || n > maxMode {
+		return errors.New("is not a mode in octal digits such as 0640 or 0750")
+	}
+	*m = Mode(n)
+	return nil
+}
+
+// String writes the mode in octal digits.
+func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
+
+// FileMode returns the mode as package os has it.
+func (m Mode) FileMode() fs.FileMode {
+	const setGroup = 0o2000
+	mode := fs.FileMode(m) & fs.ModePerm
+	if m&setGroup != 0 {
+		mode |= fs.ModeSetgid
+	}
+	return mode
+}
 
 // List is a comma-separated list; spaces around an item are dropped, an empty item is refused.
 type List []string

@@ -1,6 +1,7 @@
 package configtypes_test
 
 import (
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -159,6 +160,31 @@ func TestIsLoopback(t *testing.T) {
 	} {
 		if got := configtypes.IsLoopback(host); got != want {
 			t.Errorf("IsLoopback(%q) = %t, want %t", host, got, want)
+		}
+	}
+}
+
+func TestMode(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		text    string
+		want    fs.FileMode
+		wantErr bool
+	}{
+		{text: "0640", want: 0o640},
+		{text: "644", want: 0o644},
+		{text: "0o755", want: 0o755},
+		{text: " 2750 ", want: fs.ModeSetgid | 0o750},
+		{text: "0", wantErr: true},
+		{text: "0888", wantErr: true},
+		{text: "rw-r-----", wantErr: true},
+		{text: "4755", wantErr: true},
+		{text: "-640", wantErr: true},
+		{text: "100640", wantErr: true},
+	} {
+		var mode configtypes.Mode
+		if err := mode.Decode(row.text); (err != nil) != row.wantErr || mode.FileMode() != row.want {
+			t.Errorf("Decode(%q) = %v, %v, want %v, error: %t", row.text, mode.FileMode(), err, row.want, row.wantErr)
 		}
 	}
 }

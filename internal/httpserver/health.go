@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ const (
 type Check struct {
 	Name string                          // lower case, such as store
 	Run  func(ctx context.Context) error // returns when ctx is done
+	// Optional makes a failure a warning: callbacks are accepted without what is checked.
+	Optional bool
 }
 
 // readiness runs the checks for one request at a time and caches the result for checkValidFor.
@@ -30,46 +33,53 @@ type readiness struct {
 	mutex  chan struct{} // a mutex whose wait ends with a context
 	ran    time.Time     // guarded by mutex
 	failed []string      // guarded by mutex: names of the failed checks
+	warned []string      // guarded by mutex: names of the optional ones that failed
 }
 
 func newReadiness(checks []Check, log zerolog.Logger) *readiness {
 	return &readiness{checks: checks, log: log, mutex: make(chan struct{}, 1)}
 }
 
-// failures returns the names of the failed checks. ctx bounds the wait for other callers; the
+// failures returns the names of the failed checks, and of the optional ones that failed. ctx bounds the wait for other callers; the
 // checks have their own deadline because their result is shared.
-func (c *readiness) failures(ctx context.Context) ([]string, error) {
+func (c *readiness) failures(ctx context.Context) (failed, warned []string, err error) {
 	select {
 	case c.mutex <- struct{}{}:
 		defer func() { <-c.mutex }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 	if c.ran.IsZero() || time.Since(c.ran) >= checkValidFor {
 		c.run(ctx)
 	}
-	return c.failed, nil
+	return c.failed, c.warned, nil
 }
 
 func (c *readiness) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
-	var failed []string
+	var failed, warned []string
 	for _, check := range c.checks {
-		if err := check.Run(ctx); err != nil {
+		err := check.Run(ctx)
+		switch {
+		case err == nil:
+		case check.Optional:
+			warned = append(warned, check.Name)
+			c.logFailure(check.Name, err, len(c.warned) > 0)
+		default:
 			failed = append(failed, check.Name)
-			c.logFailure(check.Name, err)
+			c.logFailure(check.Name, err, len(c.failed) > 0)
 		}
 	}
-	if len(failed) == 0 && len(c.failed) > 0 {
+	if len(failed)+len(warned) == 0 && len(c.failed)+len(c.warned) > 0 {
 		c.log.Info().Msg("readiness checks passed again")
 	}
-	c.failed, c.ran = failed, time.Now()
+	c.failed, c.warned, c.ran = failed, warned, time.Now()
 }
 
-// logFailure logs a failed check, unless the receiver was not ready before.
-func (c *readiness) logFailure(name string, err error) {
-	if len(c.failed) == 0 {
+// logFailure logs a failed check, unless one of its kind had failed before.
+func (c *readiness) logFailure(name string, err error, before bool) {
+	if !before {
 		c.log.Warn().Str("check", name).Str("error", sanitize.Clip(err.Error(), maxCause)).Msg("readiness check failed")
 	}
 }
@@ -82,26 +92,30 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
 	defer cancel()
-	failed, err := s.readiness.failures(ctx)
+	failed, warned, err := s.readiness.failures(ctx)
 	switch {
 	case err != nil:
 		problem.Write(w, r, problem.Unavailable("Not ready: the checks timed out.", err))
 	case len(failed) > 0:
 		problem.Write(w, r, problem.Unavailable("Not ready: "+strings.Join(failed, ", ")+".", nil))
 	default:
-		writeJSON(w, s.readiness.passed)
+		writeJSON(w, func(b []byte) []byte { return s.readiness.passed(b, warned) })
 	}
 }
 
 // passed appends the answer of a ready receiver.
-func (c *readiness) passed(b []byte) []byte {
+func (c *readiness) passed(b []byte, warned []string) []byte {
 	b = append(b, `{"status":"ready","checks":{`...)
 	for i, check := range c.checks {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = strconv.AppendQuote(b, check.Name)
-		b = append(b, `:"ok"`...)
+		if slices.Contains(warned, check.Name) {
+			b = append(b, `:"warning"`...)
+		} else {
+			b = append(b, `:"ok"`...)
+		}
 	}
 	return append(b, "}}\n"...)
 }

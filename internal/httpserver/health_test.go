@@ -164,3 +164,20 @@ func TestReadyOutlivesAClientThatGoesAway(t *testing.T) {
 		}
 	}
 }
+
+// C9: what is optional is a warning: the receiver accepts callbacks without it.
+func TestOptionalChecksWarn(t *testing.T) {
+	t.Parallel()
+	lines := make(logLines, 16)
+	fail := func(context.Context) error { return errors.New("no inodes left") }
+	h := handler(t, lines, httpserver.Check{Name: "store", Run: pass}, httpserver.Check{Name: "images", Run: fail, Optional: true})
+	answer := ready(h)
+	want := `{"status":"ready","checks":{"store":"ok","images":"warning"}}` + "\n"
+	if answer.Code != http.StatusOK || answer.Body.String() != want {
+		t.Errorf("response = %d %s, want 200 %s", answer.Code, answer.Body, want)
+	}
+	close(lines)
+	if line := <-lines; line["message"] != "readiness check failed" || line["check"] != "images" {
+		t.Errorf("log line = %v, want one about images", line)
+	}
+}

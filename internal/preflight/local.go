@@ -7,54 +7,96 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/dustin/go-humanize"
-	"golang.org/x/sys/unix"
 )
 
 // serverTimeout bounds the wait for a database server's answer.
 const serverTimeout = 10 * time.Second
 
 // checkFolders checks the data folder, and the folder of the SQLite files if that is another one.
-func checkFolders(c config.Config) []Result {
+func checkFolders(ctx context.Context, c config.Config) []Result {
 	folders := []string{c.DataDir}
 	if !c.Database.IsPostgres() && c.DatabaseFolder() != c.DataDir {
 		folders = append(folders, c.DatabaseFolder())
 	}
 	var results []Result
 	for _, folder := range folders {
-		results = append(results, result("folder", folder, folder+" is writable", writeFile(folder)), checkDisk(folder, uint64(c.MinFreeBytes)))
+		holdsStores := !c.Database.IsPostgres() && folder == c.DatabaseFolder()
+		results = append(results, checkFolder(ctx, folder, holdsStores), checkDisk(folder, uint64(c.MinFreeBytes)))
 	}
 	return results
 }
 
-// writeFile creates the folder if it is missing, writes a file in it and removes the file.
-func writeFile(folder string) error {
+// checkFolder does in a folder what a receiver does there: it makes it if it is missing, and in a folder inside, which it removes again,
+// it writes a file, links it under another name, syncs the folder, and writes a SQLite file if stores belong there.
+func checkFolder(ctx context.Context, folder string, holdsStores bool) Result {
+	const check = "folder"
+	err := useFolder(ctx, folder, holdsStores)
+	if errors.Is(err, filesystem.ErrNoFolderSync) {
+		return Result{check, folder, Warn, folder + " is writable, but a crash of the machine can lose new files: " + err.Error()}
+	}
+	return result(check, folder, folder+" is writable", filesystem.Explain(folder, err))
+}
+
+func useFolder(ctx context.Context, folder string, holdsStores bool) (err error) {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(folder, ".check-*")
+	inside, err := os.MkdirTemp(folder, ".check-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(inside)) }()
+	written := filepath.Join(inside, "written")
+	if err := writeFile(written); err != nil {
+		return err
+	}
+	if err := filesystem.Name(written, filepath.Join(inside, "named")); err != nil {
+		return err
+	}
+	if holdsStores {
+		store, err := database.OpenSQLite(ctx, filepath.Join(inside, "store.db"))
+		if err != nil {
+			return err
+		}
+		if err := store.Close(); err != nil {
+			return err
+		}
+	}
+	return filesystem.SyncFolder(inside)
+}
+
+// writeFile writes and syncs a new file.
+func writeFile(name string) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString("receiver check\n")
-	return errors.Join(err, file.Sync(), file.Close(), os.Remove(file.Name()))
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // checkDisk compares the free space at path with the required number of bytes.
 func checkDisk(path string, required uint64) Result {
 	const check = "disk"
-	var stat unix.Statfs_t
-	if err := unix.Statfs(path, &stat); err != nil {
-		return Result{check, path, Fail, fmt.Sprintf("read the free space of %s: %s", path, err)}
+	space, err := filesystem.SpaceAt(path)
+	switch {
+	case err != nil:
+		return Result{check, path, Fail, err.Error()}
+	case space.NoInodes:
+		return Result{check, path, Warn, "the file system of " + path + " has no inodes left: it can hold no more files"}
+	case !space.Known:
+		return Result{check, path, OK, "the file system of " + path + " does not count its free space"}
 	}
-	free := stat.Bavail * uint64(stat.Bsize)
-	text := fmt.Sprintf("%s free at %s, RECEIVER_MIN_FREE_BYTES requires %s", humanize.IBytes(free), path, humanize.IBytes(required))
-	if free < required {
+	text := fmt.Sprintf("%s free at %s, RECEIVER_MIN_FREE_BYTES requires %s", humanize.IBytes(space.Free), path, humanize.IBytes(required))
+	if space.Free < required {
 		return Result{check, path, Fail, text}
 	}
 	return Result{check, path, OK, text}

@@ -37,7 +37,7 @@ type Result struct {
 func Run(ctx context.Context, c config.Config) []Result {
 	steps := c.StepNames()
 	results := []Result{{"configuration", "", OK, "handlers: " + strings.Join(steps, ", ")}}
-	results = append(results, checkFolders(c)...)
+	results = append(results, checkFolders(ctx, c)...)
 	results = append(results, checkStores(ctx, c)...)
 	results = append(results, checkToken(c), checkListenAddress(ctx, c.HTTP.ListenAddr))
 	results = append(results, checkDeepImage(ctx, c)...)

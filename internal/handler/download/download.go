@@ -46,7 +46,8 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	warn := func(err error) {
 		deps.Log.Warn().Err(err).Msg("folder sync not supported, a crash can lose names of images")
 	}
-	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder), blobstore.WithWarnings(warn))
+	bucket, err := blobstore.Open(ctx, address, blobstore.WithSpoolFolder(deps.SpoolFolder), blobstore.WithWarnings(warn),
+		blobstore.WithModes(config.FileMode.FileMode(), config.FolderMode.FileMode()))
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +59,9 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 
 // Check returns an error if the bucket does not accept images.
 func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
+
+// Folder returns the folder in which images are stored, or "" if they are not in a folder.
+func (h *Handler) Folder() string { return blobstore.Folder(h.bucket) }
 
 // Close closes the bucket. It must not be called during Handle.
 func (h *Handler) Close() error { return h.bucket.Close() }

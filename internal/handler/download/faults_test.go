@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -227,6 +228,35 @@ func TestTextInsteadOfAnImage(t *testing.T) {
 				if detail := got.Error(); !strings.Contains(detail, row.want) || strings.Contains(detail, "s3cret") || strings.Contains(detail, "\x1b") {
 					t.Errorf("status %d: detail = %q, want %s in it, no secret and no control character", status, detail, row.want)
 				}
+			}
+		})
+	}
+}
+
+// C10 of the list of faults: modes let the owner in and others not write.
+func TestModesAreValidated(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name         string
+		file, folder configtypes.Mode
+		want         string // variable; "" for none
+	}{
+		{name: "C10 none"},
+		{name: "C10 for a web server", file: 0o644, folder: 0o755},
+		{name: "C10 group with set-group-id", file: 0o660, folder: 0o2770},
+		{name: "C10 owner cannot write", file: 0o440, want: "FILE_MODE"},
+		{name: "C10 owner cannot read", file: 0o240, want: "FILE_MODE"},
+		{name: "C10 world-writable", file: 0o666, want: "FILE_MODE"},
+		{name: "C10 executable", file: 0o755, want: "FILE_MODE"},
+		{name: "C10 owner cannot enter", folder: 0o650, want: "FOLDER_MODE"},
+		{name: "C10 world-writable folder", folder: 0o777, want: "FOLDER_MODE"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			err := download.Config{FileMode: row.file, FolderMode: row.folder}.Validate()
+			conflict, ok := errors.AsType[*configtypes.Conflict](err)
+			if row.want == "" && err != nil || row.want != "" && (!ok || conflict.Name != row.want) {
+				t.Errorf("error = %v, want one about %q", err, row.want)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package app
+package filesystem
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package app
+package filesystem
 
 import "golang.org/x/sys/unix"
 
