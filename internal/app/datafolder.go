@@ -107,7 +107,7 @@ func (d *dataFolder) restoreLock() error {
 
 // sync syncs the folder, so that the names of new files survive a crash.
 func (d *dataFolder) sync() error {
-	if err := filesystem.SyncFolder(d.path); err != nil && !errors.Is(err, filesystem.ErrNoFolderSync) {
+	if err := filesystem.TrySyncFolder(d.path); err != nil {
 		return fmt.Errorf("app: data folder: %w", err)
 	}
 	return nil

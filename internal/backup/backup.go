@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 )
 
 // Names in the folder of a backup.
@@ -112,7 +112,7 @@ func Restore(ctx context.Context, folder string, to Files) (Manifest, error) {
 		if err := os.Rename(path+unfinished, path); err != nil {
 			return manifest, fmt.Errorf("backup: %w", err)
 		}
-		if err := blobstore.SyncFolder(filepath.Dir(path)); err != nil {
+		if err := filesystem.TrySyncFolder(filepath.Dir(path)); err != nil {
 			return manifest, fmt.Errorf("backup: %w", err)
 		}
 	}
@@ -215,7 +215,7 @@ func writeManifest(folder string, manifest Manifest) error {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err == nil {
-		err = errors.Join(blobstore.SyncFolder(folder), blobstore.SyncFolder(filepath.Dir(folder)))
+		err = errors.Join(filesystem.TrySyncFolder(folder), filesystem.TrySyncFolder(filepath.Dir(folder)))
 	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)

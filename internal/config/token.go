@@ -99,10 +99,7 @@ func makeToken(path string) (err error) {
 	if err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
-	if err := filesystem.SyncFolder(filepath.Dir(path)); !errors.Is(err, filesystem.ErrNoFolderSync) {
-		return err
-	}
-	return nil
+	return filesystem.TrySyncFolder(filepath.Dir(path))
 }
 
 func writeToken(file *os.File) error {

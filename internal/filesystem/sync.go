@@ -22,6 +22,14 @@ func SyncFolder(path string) error {
 	return errors.Join(SyncOpenFolder(folder, (*os.File).Sync), folder.Close())
 }
 
+// TrySyncFolder is SyncFolder where a file system that cannot sync folders is good enough.
+func TrySyncFolder(path string) error {
+	if err := SyncFolder(path); !errors.Is(err, ErrNoFolderSync) {
+		return err
+	}
+	return nil
+}
+
 // SyncOpenFolder is SyncFolder for an open folder. It calls sync.
 func SyncOpenFolder(folder *os.File, sync func(*os.File) error) error {
 	err := sync(folder)
