@@ -175,7 +175,8 @@ func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 		}{
 			{name: "another result", url: own, body: `{"job":"` + got.Job + `","result_url":"https://deep-image.ai/other.png"}`, code: 401},
 			{name: "another job", url: own, body: `{"job":"c0ffee","result_url":"https://deep-image.ai/other.png"}`, code: 401},
-			{name: "not an event", url: own, body: `{"jab":"c0ffee"}`, code: 422},
+			{name: "D5 not an event", url: own, body: `{"jab":"c0ffee"}`, code: 401},
+			{name: "D5 malformed", url: own, body: `{`, code: 401},
 			{name: "unknown token", url: s.url("/webhooks/deep-image/job-ABCDEFGHIJKLMNOPQRSTUVWXYZ"), body: `{"job":"c0ffee"}`, code: 401},
 			{name: "the same body", url: own, body: string(first.body), code: 200, status: "duplicate"},
 			{name: "token for all jobs", url: s.webhook(), body: `{"job":"c0ffee"}`, code: 200, status: "accepted"},
@@ -186,6 +187,10 @@ func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 			}
 		}
 		s.checkTokenIsSecret(t, id, first)
+		var rejected struct{ Rejections []struct{ Seq int } }
+		if s.ask(t, s.client, http.MethodGet, "/api/v1/rejections", "", &rejected); len(rejected.Rejections) != 0 {
+			t.Errorf("D5: %d rejections are kept, want none", len(rejected.Rejections))
+		}
 	})
 }
 

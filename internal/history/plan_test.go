@@ -160,7 +160,7 @@ func planned(s *workflowtest.Stores) map[string]func(context.Context) error {
 			}
 			return err
 		},
-		"token of a job": func(ctx context.Context) error { _, err := s.Jobs.HasToken(ctx, jobs.TokenHash{1}); return err },
+		"token of a job": func(ctx context.Context) error { _, _, err := s.Jobs.FindToken(ctx, jobs.TokenHash{1}); return err },
 		"due":            func(ctx context.Context) error { _, err := s.Jobs.AcquireDue(ctx, time.Minute, 50); return err },
 	}
 	states := []event.Status{"", event.Done, event.Dead, event.Retrying, event.Pending, event.Running, event.Quarantined}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -72,10 +73,13 @@ func (s *Store) SetJob(ctx context.Context, id, job string, first, horizon time.
 	return named, nil
 }
 
-// HasToken reports whether there is a job with this token.
-func (s *Store) HasToken(ctx context.Context, token TokenHash) (found bool, err error) {
-	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM tracked_jobs WHERE token_hash = $1)", token[:]).Scan(&found)
-	return found, database.Wrap("jobs: has token", err)
+// FindToken reports whether there is a job with this token, and whether an event has used the token.
+func (s *Store) FindToken(ctx context.Context, token TokenHash) (found, used bool, err error) {
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT token_digest IS NOT NULL FROM tracked_jobs WHERE token_hash = $1", token[:]).Scan(&used)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	return err == nil, used, database.Wrap("jobs: find token", err)
 }
 
 // AcceptsToken reports whether UseToken would accept the token now. It only reads, so it does not wait for a writer.

@@ -77,8 +77,8 @@ func TestTokenIsValidForOneEventOfOneJob(t *testing.T) {
 			}
 		}
 		for hash, want := range map[jobs.TokenHash]bool{token: true, unknown: false} {
-			if got, err := s.Jobs.HasToken(t.Context(), hash); err != nil || got != want {
-				t.Errorf("HasToken = %t, error %v; want %t", got, err, want)
+			if found, used, err := s.Jobs.FindToken(t.Context(), hash); err != nil || found != want || used != want {
+				t.Errorf("FindToken = %t, used %t, error %v; want %t, %[4]t", found, used, err, want)
 			}
 		}
 	})

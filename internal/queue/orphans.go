@@ -7,6 +7,8 @@ package queue
 //	The receiver with SQLite was killed      Reclaim, at its next start         at once
 //	A replica was killed, paused or cut off  the scan of any other replica, by  after Lease plus a third of it: 30 s to 40 s
 //	                                         the heartbeat that is missing
+//	The leader of River was killed           the same scan: it ends the         as planned; the new leader moves snoozed jobs
+//	                                         leadership                         to the queue within a second
 //	A replica stopped before its jobs ended  like a dead one: Stop deletes      after Lease, from the start of the attempt on,
 //	                                         its heartbeat                      plus a third of it
 //	The database refused the end of a job,   the scan of the same process,      after confirmAfter plus one scan: 20 s to 40 s
@@ -77,6 +79,9 @@ func (o *orphans) scan(ctx context.Context) error {
 	}
 	if o.database.Kind != database.Postgres {
 		return nil
+	}
+	if err := o.replaceLeader(ctx); err != nil {
+		return fmt.Errorf("queue: leader: %w", err)
 	}
 	for {
 		n, err := o.reassign(ctx)
@@ -172,6 +177,18 @@ func (o *orphans) reassign(ctx context.Context) (n int, err error) {
 		return err
 	})
 	return n, err
+}
+
+// replaceLeader ends the leadership of a replica without a heartbeat, and announces it as River does when a leader resigns: the
+// others elect a new one at once. River itself waits up to 21 seconds, in which no job that was snoozed runs.
+func (o *orphans) replaceLeader(ctx context.Context) error {
+	_, err := o.database.Pool.Exec(ctx, `WITH ended AS (
+			DELETE FROM river_leader WHERE elected_at < now() - $1::interval
+			AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.id = leader_id AND seen_at > now() - $1::interval)
+			RETURNING leader_id)
+		SELECT pg_notify(current_schema() || '.river_leadership', json_build_object('leader_id', leader_id, 'action', 'resigned')::text)
+		FROM ended`, o.lease)
+	return err
 }
 
 // Reclaim makes the jobs available that an earlier process was working on when it died, and takes over its leadership of River.

@@ -286,6 +286,28 @@ func TestDeadReplicaIsReplaced(t *testing.T) {
 	other.stop(t)
 }
 
+// F11: the leader of River is dead. Its leadership ends with its lease, long before River ends it.
+func TestDeadLeaderIsReplaced(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.Postgres)
+	q := open(t, place, 1)
+	q.exec(t, "INSERT INTO replicas (id, seen_at) VALUES ('dead', now())")
+	q.exec(t, "INSERT INTO river_leader (leader_id, elected_at, expires_at) VALUES ('dead', now() - interval '1 hour', now() + interval '1 hour')")
+	got := make(chan event.ID, 1)
+	begun := time.Now()
+	q.start(t, record(got))
+	testkit.Eventually(t, "leader", q.ReplicaID(), func() (leader string) {
+		_ = q.db.Reader.QueryRowContext(t.Context(), "SELECT leader_id FROM river_leader").Scan(&leader) // none for a moment
+		return leader
+	})
+	if took := time.Since(begun); took < lease/2 {
+		t.Errorf("leader was replaced after %s, want the end of its lease of %s", took, lease)
+	} else {
+		t.Logf("leader was replaced after %s with a lease of %s", took, lease)
+	}
+	q.stop(t)
+}
+
 // TestLongJobStays has a job that takes longer than the lease, on a replica with a heartbeat.
 func TestLongJobStays(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ type Store interface {
 
 // Tokens holds the tokens of tracked jobs.
 type Tokens interface {
-	HasToken(ctx context.Context, token jobs.TokenHash) (bool, error)
+	FindToken(ctx context.Context, token jobs.TokenHash) (found, used bool, err error)
 	AcceptsToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest) (bool, error)
 	UseToken(ctx context.Context, token jobs.TokenHash, job string, digest event.Digest, first time.Time) (bool, error)
 }

@@ -60,9 +60,9 @@ func (s *fakeStore) SetDetail(context.Context, string, string) error {
 	return nil
 }
 
-func (s *fakeStore) HasToken(_ context.Context, token jobs.TokenHash) (bool, error) {
-	s.record("has token")
-	return token == s.lastToken, s.tokenErr
+func (s *fakeStore) FindToken(_ context.Context, token jobs.TokenHash) (found, used bool, err error) {
+	s.record("find token")
+	return token == s.lastToken, false, s.tokenErr
 }
 
 func (s *fakeStore) AcceptsToken(context.Context, jobs.TokenHash, string, event.Digest) (bool, error) {
@@ -263,7 +263,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-func TestKnown(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
 	store, vendor := &fakeStore{}, &fakeVendor{}
 	submitter := newSubmitter(store, vendor)
@@ -283,9 +283,9 @@ func TestKnown(t *testing.T) {
 		{name: "empty"},
 	} {
 		before := len(store.calls)
-		got, err := submitter.Known(t.Context(), row.token)
+		got, _, err := submitter.Find(t.Context(), row.token)
 		if got != row.want || err != nil {
-			t.Errorf("%s: Known = %t, error %v; want %t", row.name, got, err, row.want)
+			t.Errorf("%s: Find = %t, error %v; want %t", row.name, got, err, row.want)
 		}
 		if asked := len(store.calls) > before; asked != row.asks {
 			t.Errorf("%s: lookup in the store: %t, want %t", row.name, asked, row.asks)

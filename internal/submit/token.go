@@ -30,10 +30,10 @@ func newToken() string { return tokenPrefix + rand.Text() }
 // hashOf needs no salt, because a token has 128 random bits.
 func hashOf(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
 
-// Known reports whether the token of a callback belongs to a submitted job.
-func (s *Submitter) Known(ctx context.Context, token string) (bool, error) {
+// Find reports whether the token of a callback belongs to a submitted job, and whether an event has used it.
+func (s *Submitter) Find(ctx context.Context, token string) (known, used bool, err error) {
 	if len(token) != tokenLength || !strings.HasPrefix(token, tokenPrefix) {
-		return false, nil
+		return false, false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -41,9 +41,9 @@ func (s *Submitter) Known(ctx context.Context, token string) (bool, error) {
 	case s.lookups <- struct{}{}:
 		defer func() { <-s.lookups }()
 	case <-ctx.Done():
-		return false, fmt.Errorf("submit: token: %w", ctx.Err())
+		return false, false, fmt.Errorf("submit: token: %w", ctx.Err())
 	}
-	return s.Store.HasToken(ctx, hashOf(token))
+	return s.Store.FindToken(ctx, hashOf(token))
 }
 
 // Use marks a known token as used by the event of a callback. It returns false if the token belongs to another job, or if

@@ -11,39 +11,44 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// authorize checks the token of r in constant time. It returns the token if it is a job token, "" if it is one of
-// Deps.Tokens. An empty token never matches.
-func (e *Endpoint) authorize(r *http.Request) (jobToken string, err error) {
+// jobToken is the token of a callback of one job; the zero value is one of Deps.Tokens.
+type jobToken struct {
+	text string
+	used bool // by an event
+}
+
+// authorize checks the token of r in constant time and returns it if it is a job token. An empty token never matches.
+func (e *Endpoint) authorize(r *http.Request) (jobToken, error) {
 	token := presentedToken(r)
 	if token == "" {
-		return "", unauthorized()
+		return jobToken{}, unauthorized()
 	}
 	if e.deps.Tokens.Match(token) {
-		return "", nil
+		return jobToken{}, nil
 	}
 	if e.deps.JobTokens == nil {
-		return "", unauthorized()
+		return jobToken{}, unauthorized()
 	}
 	ctx, cancel := e.storeContext(r.Context())
 	defer cancel()
-	switch known, err := e.deps.JobTokens.Known(ctx, token); {
+	switch known, used, err := e.deps.JobTokens.Find(ctx, token); {
 	case err != nil:
-		return "", unavailable(err, "The token lookup failed.")
+		return jobToken{}, unavailable(err, "The token lookup failed.")
 	case !known:
-		return "", unauthorized()
+		return jobToken{}, unauthorized()
 	default:
-		return token, nil
+		return jobToken{text: token, used: used}, nil
 	}
 }
 
-// useJobToken marks jobToken as used for received. It returns nil if jobToken is "".
-func (e *Endpoint) useJobToken(ctx context.Context, jobToken string, received *event.Event) error {
-	if jobToken == "" {
+// useJobToken marks a job token as used for received. It returns nil for one of Deps.Tokens.
+func (e *Endpoint) useJobToken(ctx context.Context, token jobToken, received *event.Event) error {
+	if token.text == "" {
 		return nil
 	}
 	ctx, cancel := e.storeContext(ctx)
 	defer cancel()
-	if !e.deps.JobTokens.Use(ctx, jobToken, received) {
+	if !e.deps.JobTokens.Use(ctx, token.text, received) {
 		return unauthorized()
 	}
 	return nil

@@ -25,8 +25,8 @@ type Inbox interface {
 
 // JobTokens are tokens for the callback of a single job each.
 type JobTokens interface {
-	// Known reports whether token exists.
-	Known(ctx context.Context, token string) (bool, error)
+	// Find reports whether token exists, and whether it is used up: then only the event that used it may use it.
+	Find(ctx context.Context, token string) (known, used bool, err error)
 	// Use marks token as used for e and sets e.Token. It returns false if the token belongs to another job or was used for
 	// another event.
 	Use(ctx context.Context, token string, e *event.Event) bool
@@ -81,7 +81,7 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	if err := e.deps.Ready(); err != nil {
 		return "", receipt, unavailable(err, "The receiver is not ready for callbacks.")
 	}
-	jobToken, err := e.authorize(r)
+	token, err := e.authorize(r)
 	if err != nil {
 		return "", receipt, err
 	}
@@ -89,15 +89,15 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	defer body.release()
 	received := time.Now().UTC().Truncate(time.Microsecond)
 	if err != nil {
-		return "", receipt, e.reject(r.Context(), body.bytes, received, err)
+		return "", receipt, e.reject(r.Context(), token, body.bytes, received, err)
 	}
 	decoded, err := event.Decode(body.bytes)
 	if err != nil {
-		return "", receipt, e.reject(r.Context(), body.bytes, received, err)
+		return "", receipt, e.reject(r.Context(), token, body.bytes, received, err)
 	}
 	decoded.Received, decoded.Origin = received, event.OriginCallback
 	decoded.Source = problem.RequestInfoFrom(r.Context()).Client
-	if err := e.useJobToken(r.Context(), jobToken, &decoded); err != nil {
+	if err := e.useJobToken(r.Context(), token, &decoded); err != nil {
 		return "", receipt, err
 	}
 	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
@@ -119,8 +119,9 @@ func (e *Endpoint) accept(ctx context.Context, received event.Event) (event.Rece
 	return receipt, nil
 }
 
-// reject stores a body that is not an event, if cause is about what is in it, and returns the answer to the sender.
-func (e *Endpoint) reject(ctx context.Context, body []byte, received time.Time, cause error) error {
+// reject stores a body that is not an event, if cause is about what is in it, and returns the answer to the sender. With a
+// job token that is used up it stores nothing: the body cannot be the event of the token.
+func (e *Endpoint) reject(ctx context.Context, token jobToken, body []byte, received time.Time, cause error) error {
 	refusal := problem.Of(cause)
 	rejection := event.Rejection{Received: received, Detail: refusal.Detail, Body: body}
 	switch refusal.Code {
@@ -134,6 +135,9 @@ func (e *Endpoint) reject(ctx context.Context, body []byte, received time.Time, 
 		return problem.Unavailable("The body could not be read.", cause)
 	default:
 		return refusal
+	}
+	if token.used {
+		return unauthorized()
 	}
 	ctx, cancel := e.storeContext(ctx)
 	defer cancel()
