@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
@@ -124,22 +125,10 @@ func (s *Submission) submit(ctx, submitting context.Context, i Image) Submitted 
 			return result
 		}
 		s.Waiting(err)
-		if !sleep(submitting, delay) {
+		if background.Sleep(submitting, delay) != nil {
 			result.Err = fmt.Errorf("not submitted: %w", context.Cause(submitting))
 			return result
 		}
-	}
-}
-
-// sleep returns false when the context ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -226,7 +215,7 @@ func (s *Submission) follow(ctx context.Context, result *Submitted) {
 			result.Err = errors.New("still running; the receiver will store the result when it arrives")
 			return
 		}
-		sleep(ctx, delay)
+		_ = background.Sleep(ctx, delay) // the next poll fails if the context ended
 	}
 }
 

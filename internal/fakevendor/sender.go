@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/background"
 )
 
 const (
@@ -97,20 +99,8 @@ func (v *Vendor) DeliverJob(ctx context.Context, webhook string, attempts int, j
 		if d.Err == nil && !d.Answer.Accepted() {
 			d.Err = fmt.Errorf("fakevendor: the receiver answered %d", d.Answer.Status)
 		}
-		if d.Err == nil || d.Attempts >= attempts || !Sleep(ctx, max(pause, d.Answer.RetryAfter)) {
+		if d.Err == nil || d.Attempts >= attempts || background.Sleep(ctx, max(pause, d.Answer.RetryAfter)) != nil {
 			return d
 		}
-	}
-}
-
-// Sleep returns false when the context ends first.
-func Sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor"
 )
 
@@ -55,7 +56,7 @@ func (v *Vendor) deliverFrom(ctx context.Context, webhook string, plan Plan, n i
 	begun := time.Now()
 	for _, d := range order {
 		if left := time.Until(begun.Add(d.Late)); d.Late > 0 && left > 0 {
-			_ = fakevendor.Sleep(ctx, left) // the send says that the context ended
+			_ = background.Sleep(ctx, left) // the send says that the context ended
 		}
 		slots <- struct{}{}
 		sending.Go(func() {

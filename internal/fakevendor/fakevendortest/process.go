@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/deepimage-receiver/receiver/internal/fakevendor"
+	"github.com/deepimage-receiver/receiver/internal/background"
 )
 
 const (
@@ -108,7 +108,7 @@ func (v *Vendor) process(created *job, number int, webhook string) <-chan struct
 func (v *Vendor) proceed(created *job) bool {
 	steps := []State{InProgress, Predicting, orDefault(v.options.Processing.End, Complete)}
 	for _, state := range steps {
-		if !fakevendor.Sleep(v.base, v.options.Processing.Time/time.Duration(len(steps))) {
+		if background.Sleep(v.base, v.options.Processing.Time/time.Duration(len(steps))) != nil {
 			return false
 		}
 		created.become(state)

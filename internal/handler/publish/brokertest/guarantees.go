@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
@@ -102,15 +103,7 @@ func retryUntilDone(t *testing.T, made *publish.Handler, e event.Event) {
 		if strings.Contains(err.Error(), Password) {
 			t.Errorf("error = %v, want no password in it", err)
 		}
-		pause(t, 20*time.Millisecond)
-	}
-}
-
-func pause(t *testing.T, duration time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(duration):
-	case <-t.Context().Done():
+		_ = background.Sleep(t.Context(), 20*time.Millisecond)
 	}
 }
 
@@ -138,7 +131,7 @@ func SurvivesRestart(t *testing.T, subject Restart) {
 		whileStopping := publishEach()
 		subject.Stop(t)
 		whileDown := publishEach()
-		pause(t, 50*time.Millisecond)
+		_ = background.Sleep(t.Context(), 50*time.Millisecond)
 		whileStarting := publishEach()
 		subject.Start(t)
 		whileStopping()

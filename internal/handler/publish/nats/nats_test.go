@@ -1,12 +1,12 @@
 package nats_test
 
 import (
-	"net"
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler/handlertest"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/brokertest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -48,21 +48,11 @@ func TestNextServerIsTried(t *testing.T) {
 	t.Parallel()
 	running := newServer(t, nil)
 	running.addStream(t, jetstream.StreamConfig{})
-	unused := freeAddress(t)
+	unused := testkit.FreeAddress(t)
 	made := brokertest.NewHandler(t, address(unused+","+running.listen+","+unused))
 	if _, err := made.Handle(t.Context(), brokertest.Event(t, "job", "s3cret")); err != nil {
 		t.Error(err)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func TestFailures(t *testing.T) {
