@@ -17,8 +17,11 @@ type result struct {
 	count  int // number in the notice
 }
 
+// actionFunc changes something and returns what the client sees.
+type actionFunc = func(http.ResponseWriter, *http.Request) (result, error)
+
 // action serves do to both clients of the API and the forms of the pages.
-func (a *Admin) action(do func(http.ResponseWriter, *http.Request) (result, error)) http.HandlerFunc {
+func (a *Admin) action(do actionFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		done, err := do(w, r)
 		err = storeFailure(err)

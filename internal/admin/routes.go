@@ -67,18 +67,18 @@ func (a *Admin) apiRoutes() []route {
 
 // actionRoutes change something. Clients of the API and the forms of the pages share the handlers.
 func (a *Admin) actionRoutes() (routes []route) {
-	add := func(pattern string, do func(http.ResponseWriter, *http.Request) (result, error), limits route) {
+	add := func(pattern string, do actionFunc, limits route) {
 		for _, prefix := range []string{"/api/v1", ""} {
 			limits.method, limits.pattern, limits.handler = post, prefix+pattern, a.action(do)
 			routes = append(routes, limits)
 		}
 	}
 	add("/events/{id}/replay", a.replayEvent, route{})
-	add("/events/{id}/verify", a.verifyEvent, route{})
-	add("/events/{id}/release", a.releaseEvent, route{})
+	add("/events/{id}/verify", a.releaseEvent(actionVerify), route{})
+	add("/events/{id}/release", a.releaseEvent(actionRelease), route{})
 	add("/replays", a.replayMany, route{})
-	add("/quarantine/verify", a.verifyAll, route{timeout: noTimeout})
-	add("/quarantine/release", a.releaseAll, route{timeout: noTimeout})
+	add("/quarantine/verify", a.releaseAll(actionVerify), route{timeout: noTimeout})
+	add("/quarantine/release", a.releaseAll(actionRelease), route{timeout: noTimeout})
 	add("/rejections/{id}/accept", a.acceptRejection, route{})
 	add("/rejections/{id}/delete", a.deleteRejection, route{})
 	add("/targets/{name}/enable", a.enableTarget, route{})

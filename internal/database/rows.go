@@ -25,7 +25,7 @@ type Refusal interface {
 type refusal string
 
 // Refuse returns a Refusal with this text.
-func Refuse(text string) error {
+func Refuse(text string) Refusal {
 	r := refusal(text)
 	return &r
 }

@@ -16,9 +16,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrNotFound means that there is no such tracked job.
-var ErrNotFound = database.ErrNotFound
-
 // Store reads and writes tracked jobs. It is safe for use by many goroutines.
 type Store struct{ writer *database.Writer }
 
@@ -39,20 +36,17 @@ const (
 	Lost       State = "lost"       // neither callback nor result before the horizon
 )
 
-// Origin is how a job came to be tracked.
-type Origin string
-
-// The origins.
+// How a job came to be tracked.
 const (
-	Registered Origin = "registered" // submitted elsewhere, and registered with the receiver
-	Submitted  Origin = "submitted"  // submitted by the receiver
+	registered = "registered" // submitted elsewhere, and registered with the receiver
+	submitted  = "submitted"  // submitted by the receiver
 )
 
 // Job is a tracked job.
 type Job struct {
-	ID       string    `json:"id"`  // of the row, a UUID
-	Job      string    `json:"job"` // id at Deep Image; "" while it is unknown
-	Origin   Origin    `json:"origin"`
+	ID       string    `json:"id"`     // of the row, a UUID
+	Job      string    `json:"job"`    // id at Deep Image; "" while it is unknown
+	Origin   string    `json:"origin"` // registered or submitted
 	State    State     `json:"state"`
 	Created  time.Time `json:"created_at"`
 	NextAt   time.Time `json:"next_at,omitzero"` // of the next request to the API
@@ -116,7 +110,7 @@ func register(ctx context.Context, tx *sql.Tx, ids []string, first, horizon time
 		if err != nil {
 			return err
 		}
-		insert.Add(id.String(), job, string(Registered), string(Waiting), time.Now().UnixMicro(), first.UnixMicro(), horizon.UnixMicro())
+		insert.Add(id.String(), job, registered, string(Waiting), time.Now().UnixMicro(), first.UnixMicro(), horizon.UnixMicro())
 	}
 	return insert.Run(ctx, tx, nil)
 }

@@ -27,7 +27,7 @@ func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time)
 	err = s.writer.Write(ctx, "jobs: prepare", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tracked_jobs (id, token_hash, origin, state, created_at, next_at, horizon_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
-			id.String(), token[:], string(Submitted), string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro())
+			id.String(), token[:], submitted, string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -137,11 +137,11 @@ func (s *Store) IsTracked(ctx context.Context, job string) (tracked bool, err er
 	return tracked, database.Wrap("jobs: is tracked", err)
 }
 
-// Find returns a tracked job by its id at Deep Image or by its ID, or ErrNotFound.
+// Find returns a tracked job by its id at Deep Image or by its ID, or database.ErrNotFound.
 func (s *Store) Find(ctx context.Context, id string) (Job, error) {
 	list, err := queryJobs(ctx, s.writer.DB.Reader, "WHERE job = $1 OR id = $1 ORDER BY id LIMIT 1", id)
 	if err == nil && len(list) == 0 {
-		err = ErrNotFound
+		err = database.ErrNotFound
 	}
 	if err != nil {
 		return Job{}, database.Wrap("jobs: find", err)
@@ -155,7 +155,7 @@ func findJob(ctx context.Context, from database.Querier, id string) (Job, error)
 		return Job{}, err
 	}
 	if len(list) == 0 {
-		return Job{}, ErrNotFound
+		return Job{}, database.ErrNotFound
 	}
 	return list[0], nil
 }

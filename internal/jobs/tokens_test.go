@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
@@ -16,7 +17,7 @@ func prepare(t *testing.T, s *workflowtest.Stores, token string) (jobs.Job, jobs
 	t.Helper()
 	hash := sha256.Sum256([]byte(token))
 	prepared, err := s.Jobs.Prepare(t.Context(), hash, time.Now().Add(time.Hour))
-	if err != nil || prepared.State != jobs.Submitting || prepared.Origin != jobs.Submitted || prepared.Job != "" || prepared.NextAt != prepared.Horizon {
+	if err != nil || prepared.State != jobs.Submitting || prepared.Origin != "submitted" || prepared.Job != "" || prepared.NextAt != prepared.Horizon {
 		t.Fatalf("Prepare = %+v, error %v; want a submitting job without an id whose next time is its horizon", prepared, err)
 	}
 	return prepared, hash
@@ -187,7 +188,7 @@ func TestForget(t *testing.T) {
 		}
 		prepared, token := prepare(t, s, "a")
 		forget(prepared.ID)
-		if _, err := s.Jobs.Find(t.Context(), prepared.ID); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := s.Jobs.Find(t.Context(), prepared.ID); !errors.Is(err, database.ErrNotFound) {
 			t.Errorf("Find of a forgotten job: error = %v, want ErrNotFound", err)
 		}
 		if useToken(t, s, token, "job-1", 1) {

@@ -36,7 +36,7 @@ type Inbox interface {
 
 // Workflow is where events go.
 type Workflow interface {
-	Add(ctx context.Context, take workflow.Take, stages [][]string) (int, error)
+	Add(ctx context.Context, take func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error), stages [][]string) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 

@@ -26,15 +26,15 @@ type InboxEntry struct {
 	Token    []byte // SHA-256 of the token of a submitted job; nil if the callback did not carry one
 }
 
-// Take returns the events that are to be added. It runs in the transaction that adds
+// takeEntries returns the events that are to be added. It runs in the transaction that adds
 // them, so that claiming them in the same database is part of it.
-type Take func(ctx context.Context, tx *sql.Tx) ([]InboxEntry, error)
+type takeEntries = func(ctx context.Context, tx *sql.Tx) ([]InboxEntry, error)
 
 // Add adds the events that take returns, each with one step per handler, and returns their number. stages are handlers
 // in the order in which they run: the steps of the first stage are pending and have their queue jobs, those
 // of a later one wait until all before are done. An event that exists already is not changed, so that
 // adding it again after a crash is safe.
-func (s *Store) Add(ctx context.Context, take Take, stages [][]string) (taken int, err error) {
+func (s *Store) Add(ctx context.Context, take takeEntries, stages [][]string) (taken int, err error) {
 	err = s.writer.Write(ctx, "workflow: add", func(ctx context.Context, tx *sql.Tx) error {
 		entries, err := take(ctx, tx)
 		if taken = len(entries); err != nil || taken == 0 {

@@ -108,19 +108,16 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err e
 }
 
 // NotYetError means that the next attempt of a step is due later.
-type NotYetError struct{ After time.Duration }
-
-// Refused makes it a database.Refusal.
-func (*NotYetError) Refused() {}
-
-// Error returns the text with the delay.
-func (e *NotYetError) Error() string { return "the step is due in " + e.After.String() }
+type NotYetError struct {
+	database.Refusal
+	After time.Duration
+}
 
 // checkDue returns a *NotYetError if next is later than now. It tolerates the inaccuracy of clocks and queues.
 func checkDue(next, now time.Time) error {
 	const slack = 100 * time.Millisecond
 	if after := next.Sub(now); !next.IsZero() && after > slack {
-		return &NotYetError{After: after}
+		return &NotYetError{errNotYet, after}
 	}
 	return nil
 }

@@ -15,20 +15,15 @@ const maxReleased = 500
 // releasedDetail is the detail of a step that was released.
 const releasedDetail = "Released by a person, without verification."
 
-// VerifyAgain makes the verification of a quarantined event pending again. It returns ErrNotFound if there is no such event, and
-// ErrFinished if it is not quarantined.
-func (s *Store) VerifyAgain(ctx context.Context, id event.ID) error {
-	return s.changeOne(ctx, "verify again", id, s.verifyAgain)
+// Release lets a quarantined event continue without verification, or with verify makes its verification pending again. It returns
+// ErrNotFound if there is no such event, and ErrFinished if it is not quarantined.
+func (s *Store) Release(ctx context.Context, id event.ID, verify bool) error {
+	return s.changeOne(ctx, id, s.changeOf(verify))
 }
 
-// Release lets a quarantined event continue without verification. It returns the errors of VerifyAgain.
-func (s *Store) Release(ctx context.Context, id event.ID) error {
-	return s.changeOne(ctx, "release", id, s.release)
-}
-
-// VerifyAllAgain calls VerifyAgain for every quarantined event and returns their number.
-func (s *Store) VerifyAllAgain(ctx context.Context) (int, error) {
-	return s.changeAll(ctx, "verify all again", s.verifyAgain)
+// ReleaseAll calls Release for every quarantined event and returns their number.
+func (s *Store) ReleaseAll(ctx context.Context, verify bool) (int, error) {
+	return s.changeAll(ctx, s.changeOf(verify))
 }
 
 // Quarantined returns the number of quarantined events.
@@ -37,17 +32,19 @@ func (s *Store) Quarantined(ctx context.Context) (n int, err error) {
 	return n, database.Wrap("workflow: quarantined", err)
 }
 
-// ReleaseAll calls Release for every quarantined event and returns their number.
-func (s *Store) ReleaseAll(ctx context.Context) (int, error) {
-	return s.changeAll(ctx, "release all", s.release)
-}
-
 // change changes a quarantined event.
 type change func(ctx context.Context, tx *sql.Tx, id event.ID) error
 
+func (s *Store) changeOf(verify bool) change {
+	if verify {
+		return s.verifyAgain
+	}
+	return s.release
+}
+
 // changeOne calls do for an event if it is quarantined.
-func (s *Store) changeOne(ctx context.Context, name string, id event.ID, do change) error {
-	return s.writer.WriteRow(ctx, "workflow: "+name, "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) changeOne(ctx context.Context, id event.ID, do change) error {
+	return s.writer.WriteRow(ctx, "workflow: release", "events", string(id), func(ctx context.Context, tx *sql.Tx) error {
 		var quarantined int
 		err := tx.QueryRowContext(ctx, `SELECT count(CASE WHEN steps.state = 'quarantined' THEN 1 END)
 			FROM events LEFT JOIN steps ON event_id = id WHERE id = $1 GROUP BY id`, string(id)).Scan(&quarantined)
@@ -63,13 +60,13 @@ func (s *Store) changeOne(ctx context.Context, name string, id event.ID, do chan
 
 // changeAll calls do for every event that is quarantined when it begins, in the order of their ids. An event that is quarantined again
 // meanwhile is not changed twice.
-func (s *Store) changeAll(ctx context.Context, name string, do change) (count int, err error) {
+func (s *Store) changeAll(ctx context.Context, do change) (count int, err error) {
 	begun := time.Now().UnixMicro()
 	var last event.ID
 	for {
 		n := 0
 		after := last
-		err := s.writer.Write(ctx, "workflow: "+name, func(ctx context.Context, tx *sql.Tx) error {
+		err := s.writer.Write(ctx, "workflow: release all", func(ctx context.Context, tx *sql.Tx) error {
 			ids, err := s.quarantined(ctx, tx, after, begun)
 			if err != nil {
 				return err

@@ -37,15 +37,15 @@ func TestReleaseFromQuarantine(t *testing.T) {
 		}
 		checkStates(t, s, 1, "quarantined quarantined waiting")
 		for want, err := range map[error]error{
-			workflow.ErrNotFound: s.Workflow.Release(t.Context(), "unknown"),
-			workflow.ErrFinished: s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(4).ID),
+			workflow.ErrNotFound: s.Workflow.Release(t.Context(), "unknown", false),
+			workflow.ErrFinished: s.Workflow.Release(t.Context(), workflowtest.Entry(4).ID, true),
 		} {
 			if !errors.Is(err, want) {
 				t.Errorf("error = %v, want %v", err, want)
 			}
 		}
 		before := countJobs(t, s.DB, "download")
-		if err := s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(1).ID); err != nil {
+		if err := s.Workflow.Release(t.Context(), workflowtest.Entry(1).ID, true); err != nil {
 			t.Fatal(err)
 		}
 		checkStates(t, s, 1, "pending pending waiting")
@@ -53,13 +53,13 @@ func TestReleaseFromQuarantine(t *testing.T) {
 		if attempt := s.Begin(t, 1, "download"); !attempt.Recheck || attempt.Tries != 1 || attempt.Number != 2 {
 			t.Errorf("attempt = %+v, want number 2, 1 try, with recheck", attempt)
 		}
-		if n, err := s.Workflow.ReleaseAll(t.Context()); n != 2 || err != nil {
+		if n, err := s.Workflow.ReleaseAll(t.Context(), false); n != 2 || err != nil {
 			t.Errorf("ReleaseAll = %d, error %v; want 2", n, err)
 		}
 		checkStates(t, s, 2, "pending skipped pending")
 		checkJobs(t, s, "forward", 2)
-		if n, err := s.Workflow.VerifyAllAgain(t.Context()); n != 0 || err != nil {
-			t.Errorf("VerifyAllAgain = %d, error %v; want 0", n, err)
+		if n, err := s.Workflow.ReleaseAll(t.Context(), true); n != 0 || err != nil {
+			t.Errorf("ReleaseAll with verify = %d, error %v; want 0", n, err)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestRecheck(t *testing.T) {
 			t.Errorf("attempt = %+v, want number 2, 1 try, an age, no recheck by a person", attempt)
 		}
 		// What a person does ends it.
-		if err := s.Workflow.VerifyAgain(t.Context(), workflowtest.Entry(2).ID); err != nil {
+		if err := s.Workflow.Release(t.Context(), workflowtest.Entry(2).ID, true); err != nil {
 			t.Fatal(err)
 		}
 		attempt = s.Begin(t, 2, "download")

@@ -15,11 +15,11 @@ type Replay struct {
 	Handler  string   // "" for all
 	Finished bool     // also steps that are done or skipped
 	Late     bool     // with a lower priority than new events
-	Progress Progress // of the bulk replay; nil if it is none
+	Progress progress // of the bulk replay; nil if it is none
 }
 
-// Progress records how far a bulk replay has come, in the transaction that replays an event.
-type Progress interface {
+// progress records how far a bulk replay has come, in the transaction that replays an event.
+type progress interface {
 	// Lock returns ErrStale if another process has the bulk replay. No process can acquire it until the transaction ends.
 	Lock(ctx context.Context, tx *sql.Tx) error
 	// Advance records that so many steps of an event were replayed.

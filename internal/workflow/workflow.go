@@ -21,6 +21,8 @@ var (
 	ErrStale = database.Refuse("another attempt has taken over")
 	// ErrDeferred means that a step has been deferred, because its target is disabled.
 	ErrDeferred = database.Refuse("the step is deferred")
+
+	errNotYet = database.Refuse("the step is due later")
 )
 
 // Queue inserts jobs in the transaction that makes their steps pending.
@@ -28,18 +30,18 @@ type Queue interface {
 	Insert(ctx context.Context, tx *sql.Tx, jobs []queue.Job) error
 }
 
-// OnAdd is called in the transaction that adds entries, after their steps are inserted.
-type OnAdd func(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error
+// addHook is called in the transaction that adds entries, after their steps are inserted.
+type addHook = func(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error
 
 // Store reads and writes the state of events and steps. It is safe for use by many goroutines.
 type Store struct {
 	writer *database.Writer
 	queue  Queue
-	onAdd  OnAdd
+	onAdd  addHook
 }
 
 // New returns a Store that writes with writer. queue and onAdd may be nil where nothing is added or begun.
-func New(writer *database.Writer, queue Queue, onAdd OnAdd) *Store {
+func New(writer *database.Writer, queue Queue, onAdd addHook) *Store {
 	return &Store{writer: writer, queue: queue, onAdd: onAdd}
 }
 

@@ -64,7 +64,7 @@ func Entry(n int) workflow.InboxEntry {
 }
 
 // Take returns entries, as the relay takes them from the inbox.
-func Take(entries ...workflow.InboxEntry) workflow.Take {
+func Take(entries ...workflow.InboxEntry) func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) {
 	return func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return entries, nil }
 }
 
