@@ -20,7 +20,8 @@ const (
 // Token and Artifacts. Body, Data and Results share the memory of body, which must not be changed afterwards.
 //
 // Decode is strict about job, result_url and results. In data and unknown members it accepts any bytes in strings,
-// words such as NaN, duplicate names and any depth, and a byte order mark before the body. It lists them in Event.Defects.
+// words such as NaN, duplicate names and any depth, and a byte order mark before the body. Their grammar may be broken if their
+// brackets and quotation marks show where they end. It lists all that in Event.Defects.
 //
 // Decode fails with a *MalformedError if body is not JSON or a strict member cannot be read without doubt: it
 // occurs twice, has a duplicate name, invalid UTF-8 or an unpaired surrogate, or exceeds MaxDepth or MaxTokens.

@@ -34,6 +34,8 @@ type lexer struct {
 	open    []bool // open brackets, true for an object
 	defects []Defect
 	out     *repairer // nil unless a repaired copy is wanted
+	outer   int       // levels of brackets around the text
+	broken  bool      // the last value of members has the extent that its brackets and quotation marks say, and is not JSON
 }
 
 // newLexer returns a lexer behind the byte order mark of text, if it has one.
@@ -69,11 +71,11 @@ func (l *lexer) members(member func(name, value []byte, at int) error) error {
 			return l.fail(DefectSyntax)
 		}
 		l.space()
-		start := l.pos
-		if err := l.value(); err != nil {
+		value, err := l.memberValue(name)
+		if err != nil {
 			return err
 		}
-		if err := member(name, l.text[start:l.pos], at); err != nil {
+		if err := member(name, value, at); err != nil {
 			return err
 		}
 		if l.space(); l.take('}') {
@@ -83,6 +85,65 @@ func (l *lexer) members(member func(name, value []byte, at int) error) error {
 			return l.fail(DefectSyntax)
 		}
 	}
+}
+
+// memberValue reads the value of a member of the outermost object. Where it is opaque, its grammar may be broken.
+func (l *lexer) memberValue(name []byte) ([]byte, error) {
+	start, defects := l.pos, len(l.defects)
+	err := l.value()
+	end := l.pos
+	l.broken = false
+	if err == nil {
+		if l.space(); l.starts(',') || l.starts('}') || !isOpaque(name) {
+			return l.text[start:end], nil
+		}
+		err = l.fail(DefectSyntax) // something follows the value
+	}
+	if end = extent(l.text, start); !isOpaque(name) || end < 0 {
+		return nil, err
+	}
+	if failed, ok := errors.AsType[*MalformedError](err); ok {
+		l.defects = l.defects[:defects]
+		l.note(failed.Kind, int(failed.Offset))
+	}
+	l.open, l.pos, l.broken = l.open[:0], end, true
+	return bytes.TrimRight(l.text[start:end], whiteSpace), nil
+}
+
+// isOpaque reports whether the receiver acts upon the member with this name.
+func isOpaque(name []byte) bool {
+	return !isName(name, "job") && !isName(name, "result_url") && !isName(name, "results")
+}
+
+// extent returns the end of the value at start, which is not JSON: the comma or the bracket that ends it outside of its own
+// brackets and quotation marks. It is -1 if they do not match.
+func extent(text []byte, start int) int {
+	var open []byte // closing brackets that are expected
+	for at := start; at < len(text); at++ {
+		switch c := text[at]; {
+		case c == '"':
+			length := quotedLength(text[at:])
+			if length < 0 {
+				return -1
+			}
+			at += length - 1
+		case (c == '{' || c == '[') && len(open) < maxLenientDepth:
+			open = append(open, c+2) // the closing bracket in ASCII
+		case c == '{', c == '[':
+			return -1
+		case len(open) == 0 && (c == ',' || c == '}'):
+			if len(bytes.TrimLeft(text[start:at], whiteSpace)) == 0 {
+				return -1
+			}
+			return at
+		case c == '}', c == ']':
+			if len(open) == 0 || open[len(open)-1] != c {
+				return -1
+			}
+			open = open[:len(open)-1]
+		}
+	}
+	return -1
 }
 
 // end expects the end of the text.
@@ -174,7 +235,7 @@ func (l *lexer) separator(c byte) (next grammar, err error) {
 
 // close reads a closing bracket.
 func (l *lexer) close(c byte) (next grammar, err error) {
-	l.out.end(c, len(l.open))
+	l.out.end(c, l.depth())
 	l.open = l.open[:len(l.open)-1]
 	l.pos++
 	return wantCommaOrEnd, nil
@@ -185,12 +246,12 @@ func (l *lexer) begin(c byte) (next grammar, err error) {
 	if len(l.open) == maxLenientDepth {
 		return 0, l.fail(DefectTooDeep)
 	}
-	if len(l.open) == MaxDepth-1 {
+	if l.depth() == MaxDepth-1 {
 		l.note(DefectTooDeep, l.pos)
 	}
 	l.open = append(l.open, c == '{')
 	l.pos++
-	l.out.begin(c, len(l.open))
+	l.out.begin(c, l.depth())
 	if c == '{' {
 		return wantNameOrEnd, nil
 	}
@@ -200,24 +261,36 @@ func (l *lexer) begin(c byte) (next grammar, err error) {
 // quoted reads a string.
 func (l *lexer) quoted() error {
 	start := l.pos
-	for next := start + 1; ; {
-		i := bytes.IndexByte(l.text[next:], '"')
+	length := quotedLength(l.text[start:])
+	if length < 0 {
+		l.pos = len(l.text)
+		return l.fail(DefectCut)
+	}
+	l.pos = start + length
+	if kind, at, _ := stringDefect(l.text[start+1:l.pos-1], 0); kind != "" {
+		l.note(kind, start+1+at)
+	}
+	l.out.scalar(l.text[start:l.pos], l.depth())
+	return nil
+}
+
+// quotedLength returns the length of the string at the beginning of text, with its quotation marks, or -1 if it does not end.
+func quotedLength(text []byte) int {
+	for next := 1; ; {
+		i := bytes.IndexByte(text[next:], '"')
 		if i < 0 {
-			l.pos = len(l.text)
-			return l.fail(DefectCut)
+			return -1
 		}
 		next += i + 1
-		content := l.text[start+1 : next-1]
+		content := text[1 : next-1]
 		if escapes := len(content) - len(bytes.TrimRight(content, `\`)); escapes%2 == 0 {
-			l.pos = next
-			if kind, at, _ := stringDefect(content, 0); kind != "" {
-				l.note(kind, start+1+at)
-			}
-			l.out.scalar(l.text[start:next], len(l.open))
-			return nil
+			return next
 		}
 	}
 }
+
+// depth returns the number of levels of brackets around the position.
+func (l *lexer) depth() int { return l.outer + len(l.open) }
 
 // literal reads a number or a word.
 func (l *lexer) literal() error {
@@ -233,7 +306,7 @@ func (l *lexer) literal() error {
 		l.note(DefectLiteral, start)
 		written, _ = jsontext.AppendQuote(nil, written) // ASCII only
 	}
-	l.out.scalar(written, len(l.open))
+	l.out.scalar(written, l.depth())
 	return nil
 }
 

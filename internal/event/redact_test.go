@@ -23,6 +23,8 @@ func TestRedact(t *testing.T) {
 		},
 		{"webhooks as text", `{"Webhook_URL":"T0KEN","web\u0068ooks":"T0KEN"}`, `{"Webhook_URL":"[redacted]","webhooks":"[redacted]"}`},
 		{"secret within webhooks", `{"webhooks":{"token":{"a":"T0KEN"}}}`, `{"webhooks":{"token":"[redacted]"}}`},
+		{"A1 members that are not JSON", `{"job":"j","data":{"webhooks":"T0KEN",},"x":it's T0KEN,"y":[1]}`, `{"job":"j","data":"[not JSON, 21 bytes]","x":"[not JSON, 10 bytes]","y":[1]}`},
+		{"A1 comma too many", `{"webhooks":{"a":"T0KEN"},"a":[1,2,]}`, `{"webhooks":{"a":"[redacted]"},"a":"[not JSON, 6 bytes]"}`},
 		{
 			"names that say secret", `{"api_key":"T0KEN","X-API-Key":"T0KEN","accessKeyId":"T0KEN","password":{"a":["T0KEN"]},"Authorization":"T0KEN","client_secret":7,"auth":"T0KEN"}`,
 			`{"api_key":"[redacted]","X-API-Key":"[redacted]","accessKeyId":"[redacted]","password":"[redacted]","Authorization":"[redacted]","client_secret":"[redacted]","auth":"[redacted]"}`,

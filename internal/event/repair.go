@@ -7,20 +7,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// repair returns a copy of text that is JSON. Invalid parts of strings become replacement characters, other
-// literals become strings, levels beyond MaxDepth are left out. It fails if the grammar of text is not that of JSON.
+// repair returns a copy of text that is JSON. Invalid parts of strings become replacement characters, other literals become
+// strings, levels beyond MaxDepth are left out, and opaque members that are not JSON become a NotJSON. It fails if the grammar
+// of text itself is not that of JSON.
 func repair(text []byte) ([]byte, error) {
+	out := newRepairer()
 	l := newLexer(text)
-	l.out = newRepairer()
 	l.space()
-	if err := l.value(); err != nil {
-		return nil, err
+	var err error
+	if l.starts('{') {
+		err = out.members(l)
+	} else {
+		err = out.value(text[l.pos:], 0)
 	}
-	if l.space(); l.pos < len(l.text) {
-		return nil, l.fail(DefectTrailing)
-	}
-	return l.out.copied.Bytes(), nil
+	return out.copied.Bytes(), err
 }
+
+// NotJSON returns the JSON string that stands for length bytes of an opaque member that are not JSON.
+func NotJSON(length int) []byte { return fmt.Appendf(nil, `"[not JSON, %d bytes]"`, length) }
 
 // repairer writes the copy of repair. A nil repairer writes nothing.
 type repairer struct {
@@ -31,6 +35,30 @@ type repairer struct {
 func newRepairer() *repairer {
 	copied := &bytes.Buffer{}
 	return &repairer{copied: copied, encoder: jsontext.NewEncoder(copied, jsontext.AllowDuplicateNames(true))}
+}
+
+// members copies an object.
+func (r *repairer) members(l *lexer) error {
+	r.write(jsontext.BeginObject)
+	err := l.members(func(name, value []byte, _ int) error {
+		r.scalar(name, 1)
+		if l.broken {
+			r.scalar(NotJSON(len(value)), 1)
+			return nil
+		}
+		return r.value(value, 1)
+	})
+	r.write(jsontext.EndObject)
+	return err
+}
+
+// value copies a value within outer levels of brackets.
+func (r *repairer) value(text []byte, outer int) error {
+	l := &lexer{text: text, out: r, outer: outer}
+	if err := l.value(); err != nil {
+		return err
+	}
+	return l.end()
 }
 
 // begin writes an opening bracket at a depth from 1.

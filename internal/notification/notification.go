@@ -4,6 +4,7 @@ package notification
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,7 +43,7 @@ type Artifact struct {
 }
 
 // New returns the document of an event. Link is empty: a sender that has a signed URL sets it. redact redacts the data, as
-// handler.Deps.Redact does; New returns its error.
+// handler.Deps.Redact does; New returns its error. Data that is not JSON becomes an event.NotJSON.
 func New(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error) {
 	made := Event{
 		ID: e.ID, Job: e.Job, ReceivedAt: e.Received.UTC(),
@@ -52,6 +53,9 @@ func New(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error)
 		return made, nil
 	}
 	data, err := redact(e.Data)
+	if _, ok := errors.AsType[*event.MalformedError](err); ok { // it is opaque: the receiver accepts it as it is
+		data, err = event.NotJSON(len(e.Data)), nil
+	}
 	if err != nil {
 		return Event{}, fmt.Errorf("notification: redact the data: %w", err)
 	}

@@ -117,3 +117,22 @@ func TestRedactError(t *testing.T) {
 		t.Errorf("data = %s, error = %v, want none, %v", made.Data, err, refusal)
 	}
 }
+
+// A1: data that is not JSON is accepted, and does not keep an event from being sent.
+func TestDataThatIsNotJSON(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, data, want string }{
+		{name: "A1 template", data: `{{data}}`, want: `"[not JSON, 8 bytes]"`},
+		{name: "A1 comma too many", data: `{"a":[1,],"b":2}`, want: `{"a":"[not JSON, 4 bytes]","b":2}`},
+		{name: "A1 text", data: `it's`, want: `"[not JSON, 4 bytes]"`},
+		{name: "A1 NaN", data: `NaN`, want: `"NaN"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			made, err := notification.New(event.Event{Data: []byte(row.data)}, event.Redact)
+			if err != nil || string(made.Data) != row.want {
+				t.Errorf("data = %s, error %v, want %s", made.Data, err, row.want)
+			}
+		})
+	}
+}
