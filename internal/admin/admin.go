@@ -107,8 +107,8 @@ func storeFailure(err error) error {
 		return conflict("The event is not quarantined.")
 	case errors.Is(err, event.ErrBacklogFull):
 		return problem.Unavailable("Too many events are waiting.", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return problem.Unavailable("The store did not answer in time.", err)
+	case database.IsUnavailable(err):
+		return problem.Unavailable("The database is not available. The receiver continues by itself when it is back.", err)
 	default:
 		return err
 	}

@@ -99,7 +99,7 @@ func openFailure(err error) error {
 	if errors.Is(err, blobstore.ErrNotFound) {
 		return &problem.Error{Code: problem.CodeNotFound, Detail: "The file was deleted, or its handler is not configured.", Err: err}
 	}
-	return err
+	return problem.Unavailable("The file cannot be read now. The server log has the cause under the request id.", err)
 }
 
 // deadlineWriter writes a response of any length: each part has a deadline, the whole has none.

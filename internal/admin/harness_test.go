@@ -40,7 +40,11 @@ type stores struct {
 
 func openStores(t *testing.T) *stores {
 	t.Helper()
-	place := databasetest.NewPlace(t, database.SQLite)
+	return openStoresAt(t, databasetest.NewPlace(t, database.SQLite))
+}
+
+func openStoresAt(t *testing.T, place *databasetest.Place) *stores {
+	t.Helper()
 	found := &stores{Stores: workflowtest.Open(t, place)}
 	opened := place.Open(t)
 	if _, err := inbox.Migrate(t.Context(), opened.Inbox); err != nil {

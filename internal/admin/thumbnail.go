@@ -39,7 +39,7 @@ func (a *Admin) showThumbnail(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, &problem.Error{Code: problem.CodeNotFound, Detail: "The file has no thumbnail.", Err: err})
 		return
 	case err != nil:
-		problem.Write(w, r, storeFailure(openFailure(err)))
+		problem.Write(w, r, openFailure(err))
 		return
 	}
 	setUntrustedHeaders(w.Header())

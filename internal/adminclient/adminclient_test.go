@@ -84,6 +84,21 @@ func TestURLWithPath(t *testing.T) {
 	}
 }
 
+// E11: the sentence of a failed command has the request id, by which the server's log is searched.
+func TestErrorHasTheRequestID(t *testing.T) {
+	t.Parallel()
+	const id = "4ZQ3YPHD6SUXWTHUJ7SR4MHAQB"
+	client := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(problem.WithRequestInfo(r.Context(), &problem.RequestInfo{ID: id}))
+		problem.Write(w, r, problem.Unavailable("The database is not available.", nil))
+	})
+	_, err := client.Targets(t.Context())
+	failed, ok := errors.AsType[*adminclient.StatusError](err)
+	if !ok || failed.Status != http.StatusServiceUnavailable || !strings.Contains(err.Error(), id) {
+		t.Errorf("error = %v, want status 503 and request id %s", err, id)
+	}
+}
+
 func TestErrorTypes(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -24,6 +25,7 @@ const (
 	requestTimeout   = 30 * time.Second
 	maxResponseBytes = 64 << 20 // the payload of an event may be long
 	maxIdle          = 16       // idle connections
+	maxRequestID     = 64       // bytes
 )
 
 // Offline answers requests of the admin API from the store, without a receiver.
@@ -215,11 +217,17 @@ func (c *Client) decode(r response, result any) error {
 }
 
 func statusError(r response) error {
-	var problem struct{ Detail string }
+	var problem struct {
+		Detail    string
+		RequestID string `json:"request_id"`
+	}
 	_ = json.Unmarshal(r.content, &problem) // a proxy's response has no detail
 	text := "the receiver answered " + r.status
 	if problem.Detail != "" {
 		text += ": " + problem.Detail
+	}
+	if r.code >= http.StatusInternalServerError && problem.RequestID != "" {
+		text += " The request id is " + sanitize.Line(problem.RequestID, maxRequestID) + "."
 	}
 	switch r.code {
 	case http.StatusBadRequest:
