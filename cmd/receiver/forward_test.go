@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -48,6 +50,16 @@ func answering(status int64) *atomic.Int64 {
 	return made
 }
 
+// lines writes a file with these lines.
+func lines(t *testing.T, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lines")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestSendToForward(t *testing.T) {
 	t.Parallel()
 	good, verified := endpoint(t, answering(200))
@@ -67,6 +79,18 @@ func TestSendToForward(t *testing.T) {
 		{
 			name: "one of two", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + bad + ",b=" + good},
 			code: 1, want: `forward-a  failed  .*400.*thanks.*\nforward-b  ok  .*\n`,
+		},
+		{
+			name: "E7 comma and query in an address", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good + "?to=1,2,b=" + good + "?x=y"},
+			want: `forward-a  ok  .*\nforward-b  ok  .*\n`,
+		},
+		{
+			name: "E7 one address a line in a file", env: []string{signed, "RECEIVER_FORWARD_URLS_FILE=" + lines(t, "a="+good+"?next=1,https://x.test", "b="+good)},
+			want: `forward-a  ok  .*\nforward-b  ok  .*\n`,
+		},
+		{
+			name: "E7 comma in a header", env: []string{signed, "RECEIVER_FORWARD_HEADERS=X-Groups: a, b,X-Other: c"}, args: "--url " + good,
+			want: `\S+  ok  .*\n`,
 		},
 		{name: "not signed", args: "--url " + good, code: 1, want: `\S+  failed  .*401.*\n`},
 		{name: "connection refused", args: "--url http://127.0.0.1:1/", code: 1, want: `\S+  failed  .*127\.0\.0\.1:1.*\n`},

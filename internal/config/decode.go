@@ -3,12 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strconv"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
+	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/kelseyhightower/envconfig"
 )
 
@@ -28,6 +30,12 @@ func (v variable) setDefault() (fault string) {
 // decode sets the variable from the environment with envconfig. Each variable is decoded by itself, because envconfig stops
 // at the first error, and with its full name in the tag, because envconfig would also accept the name without the prefix.
 func (v variable) decode() (fault string) {
+	if list, ok := reflect.TypeAssert[*secret.List](v.field.Addr()); ok && v.itemStart() != nil {
+		if err := list.DecodeItems(os.Getenv(v.name), v.itemStart()); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
 	spec := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: "Value",
 		Type: v.field.Type(),

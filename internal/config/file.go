@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/kelseyhightower/envconfig"
 )
 
@@ -33,7 +34,11 @@ func (v variable) readFile(path string) (fault string) {
 	if !ok {
 		return "cannot be read from a file"
 	}
-	if err := decoder.Decode(content); err != nil {
+	decode := decoder.Decode
+	if list, ok := decoder.(*secret.List); ok && v.itemStart() != nil {
+		decode = func(text string) error { return list.DecodeItems(text, v.itemStart()) }
+	}
+	if err := decode(content); err != nil {
 		return fmt.Sprintf("names the file %s, which %s", quote(path), err)
 	}
 	return ""

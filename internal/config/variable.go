@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/secret"
@@ -42,6 +43,14 @@ func (v variable) isSecret() bool {
 	default:
 		return false
 	}
+}
+
+// itemStart returns the pattern with which each item of a list begins whose items may contain commas; nil for other variables.
+func (v variable) itemStart() *regexp.Regexp {
+	if pattern := v.tag.Get("item"); pattern != "" {
+		return regexp.MustCompile("^(?:" + pattern + ")")
+	}
+	return nil
 }
 
 // names returns the names under which the variable can be set.

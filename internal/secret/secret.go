@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -53,6 +54,37 @@ func (l *List) Decode(text string) error {
 	}
 	*l = list
 	return nil
+}
+
+// DecodeItems reads a list whose items may contain commas. Of several lines each is an item. In a single line a comma separates only
+// where start matches the beginning of what follows it.
+func (l *List) DecodeItems(text string, start *regexp.Regexp) error {
+	items := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
+	if len(items) == 1 {
+		items = splitItems(items[0], start)
+	}
+	var list List
+	for _, item := range items {
+		if item = strings.TrimSpace(item); item == "" {
+			return errors.New("has an empty item")
+		}
+		list = append(list, New(item))
+	}
+	*l = list
+	return nil
+}
+
+func splitItems(line string, start *regexp.Regexp) (items []string) {
+	begin := 0
+	for i := range len(line) {
+		if line[i] != ',' {
+			continue
+		}
+		if found := start.FindStringIndex(strings.TrimLeft(line[i+1:], " \t")); found != nil && found[0] == 0 {
+			items, begin = append(items, line[begin:i]), i+1
+		}
+	}
+	return append(items, line[begin:])
 }
 
 // Match reports whether presented is one of the list. It takes the same time

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +106,38 @@ func TestListDecode(t *testing.T) {
 				if list[i].Reveal() != want {
 					t.Errorf("item %d is %q, want %q", i, list[i].Reveal(), want)
 				}
+			}
+		})
+	}
+}
+
+func TestListDecodeItems(t *testing.T) {
+	t.Parallel()
+	start := regexp.MustCompile(`^(?:[a-z]+=)?https?://`)
+	for _, row := range []struct {
+		name  string
+		text  string
+		items []string // nil when the text must be refused
+	}{
+		{name: "E7 comma in an address", text: "https://a.test/?x=1,2", items: []string{"https://a.test/?x=1,2"}},
+		{name: "E7 commas in and between addresses", text: "https://a.test/?x=1,,2,, http://b.test/,c=https://c.test", items: []string{"https://a.test/?x=1,,2,", "http://b.test/", "c=https://c.test"}},
+		{name: "E7 lines", text: "https://a.test/?x=1,2\r\nhttps://b.test/?to=1,https://c.test\n\n", items: []string{"https://a.test/?x=1,2", "https://b.test/?to=1,https://c.test"}},
+		{name: "E7 no address", text: "a,b", items: []string{"a,b"}},
+		{name: "E7 comma at the end", text: "https://a.test/,", items: []string{"https://a.test/,"}},
+		{name: "E7 empty", text: "", items: nil},
+		{name: "E7 comma first", text: ",https://a.test", items: nil},
+		{name: "E7 blank line", text: "https://a.test\n\nhttps://b.test", items: nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var list secret.List
+			err := list.DecodeItems(row.text, start)
+			var got []string
+			for _, item := range list {
+				got = append(got, item.Reveal())
+			}
+			if (err != nil) != (row.items == nil) || !slices.Equal(got, row.items) {
+				t.Errorf("items = %q, error %v; want %q", got, err, row.items)
 			}
 		})
 	}
