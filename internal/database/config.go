@@ -13,6 +13,7 @@ import (
 type Config struct {
 	URL              secret.Value  `envconfig:"URL" unset:"sqlite:// and DATA_DIR" desc:"database of the events: sqlite:// and a folder for inbox.db and work.db; or postgres://user:password@host/database with options of libpq, such as sslmode and sslrootcert"`
 	DirectURL        secret.Value  `envconfig:"DIRECT_URL" unset:"DATABASE_URL" desc:"direct URL of the same Postgres database, if DATABASE_URL leads through a pooler such as PgBouncer; for listening workers and for migrations"`
+	AcceptFsyncOff   bool          `envconfig:"ACCEPT_FSYNC_OFF" default:"false" desc:"accept a Postgres server with fsync = off, such as Neon, whose storage syncs by itself; with any other server a crash loses events that were acknowledged"`
 	MaxConnections   int           `envconfig:"MAX_CONNECTIONS" default:"24" range:"12..1000" desc:"maximum number of connections of this process to Postgres: a quarter for accepting, a quarter for the queue, half for the rest"`
 	StatementTimeout time.Duration `envconfig:"STATEMENT_TIMEOUT" default:"30s" range:"1s..10m" desc:"time after which Postgres cancels a statement; through a pooler the setting of the role applies"`
 }

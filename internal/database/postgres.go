@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -84,9 +85,13 @@ func openPostgres(ctx context.Context, config Config, pooled bool, connections i
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	if err := await(ctx, pool); err != nil {
+	err = config.await(ctx, pool)
+	if behindPooler := pooled && !config.DirectURL.IsZero(); err == nil && !behindPooler {
+		err = config.findPooler(ctx, pool)
+	}
+	if err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("database: %w", err)
+		return nil, fmt.Errorf("database: %w", config.explain(err))
 	}
 	db := stdlib.OpenDBFromPool(pool)
 	db.SetMaxIdleConns(0) // the pool below keeps them
@@ -153,13 +158,13 @@ func setUnlessGiven(parameters, defaults map[string]string) {
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // await checks the server as soon as it is reachable.
-func await(ctx context.Context, pool *pgxpool.Pool) error {
+func (c Config) await(ctx context.Context, pool *pgxpool.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	timer := time.NewTimer(startPause)
 	defer timer.Stop()
 	for {
-		err := checkServer(ctx, pool)
+		err := c.checkServer(ctx, pool)
 		if err == nil || !isUnreachable(err) {
 			return err
 		}
@@ -187,7 +192,7 @@ func isUnreachable(err error) bool {
 }
 
 // checkServer returns an error if the server is too old or does not sync commits.
-func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
+func (c Config) checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	var version int
 	var synchronous, fsync string
 	// reset_val is the setting of the server and the URL, before keepSynchronous.
@@ -199,10 +204,11 @@ func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	case version/10000 < OldestPostgres:
 		return fmt.Errorf("the server is Postgres %d; %d is the oldest that is supported", version/10000, OldestPostgres)
 	case synchronous == "off":
-		return errors.New("the server has synchronous_commit = off, so it would acknowledge commits before they are synced; " +
-			"set it for the role: ALTER ROLE ... SET synchronous_commit = on")
-	case fsync == "off":
-		return errors.New("the server has fsync = off, so it would acknowledge commits before they are synced; turn it on")
+		return &serverRefusal{ErrNotSynced, "the server has synchronous_commit = off, so it would acknowledge commits before they are synced; " +
+			"set it for the role: ALTER ROLE ... SET synchronous_commit = on"}
+	case fsync == "off" && !c.AcceptFsyncOff:
+		return &serverRefusal{ErrNotSynced, "the server has fsync = off, so a crash can lose commits that it acknowledged; turn it on. " +
+			"Only for a server whose storage syncs by itself, such as Neon, set RECEIVER_DATABASE_ACCEPT_FSYNC_OFF=true"}
 	}
 	return nil
 }
@@ -210,7 +216,7 @@ func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 // CheckServer connects as a receiver would, with and without the pooler, and describes the server and the versions of the stores'
 // schemas. It changes nothing.
 func CheckServer(ctx context.Context, config Config, stores ...string) (string, error) {
-	const connections = 1
+	const connections = probes
 	var text string
 	for _, pooled := range []bool{false, true} {
 		db, err := openPostgres(ctx, config, pooled, connections, config.StatementTimeout)
@@ -218,6 +224,10 @@ func CheckServer(ctx context.Context, config Config, stores ...string) (string, 
 			return "", err
 		}
 		text, err = describe(ctx, db, stores)
+		if config.AcceptFsyncOff {
+			text += "; a server with fsync = off is accepted"
+		}
+		err = config.explain(err)
 		if err := errors.Join(err, db.Close()); err != nil {
 			return "", fmt.Errorf("database: %w", err)
 		}
@@ -234,6 +244,7 @@ func describe(ctx context.Context, db *DB, stores []string) (string, error) {
 		return "", err
 	}
 	var text strings.Builder
+	isNew := false
 	text.WriteString("Postgres " + version + " answers; schema versions:")
 	for _, store := range stores {
 		found, err := Version(ctx, db.Reader, Postgres, store)
@@ -241,6 +252,10 @@ func describe(ctx context.Context, db *DB, stores []string) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&text, " %s %d", store, found)
+		isNew = isNew || found == 0
+	}
+	if isNew {
+		return text.String(), checkRights(ctx, db.Pool)
 	}
 	return text.String(), nil
 }
@@ -251,7 +266,7 @@ const migrationLock = 0x7265636569766572
 // MigrateServer calls migrate under a lock: replicas that start together wait for each other. Statements
 // of migrate have no timeout.
 func MigrateServer(ctx context.Context, config Config, migrate func(ctx context.Context, db *DB) error) (err error) {
-	const connections = 3 // one for the lock, and spares for goose and River
+	const connections = probes // one for the lock, and spares for goose and River
 	db, err := openPostgres(ctx, config, false, connections, 0)
 	if err != nil {
 		return err
@@ -265,5 +280,8 @@ func MigrateServer(ctx context.Context, config Config, migrate func(ctx context.
 	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
 		return fmt.Errorf("database: wait for other migrations: %w", err)
 	}
-	return migrate(ctx, db)
+	if err := migrate(ctx, db); err != nil {
+		return cmp.Or(checkRights(ctx, db.Pool), config.explain(err))
+	}
+	return nil
 }

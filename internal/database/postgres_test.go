@@ -7,8 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql/driver"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/url"
@@ -23,6 +26,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestServerSettingsAreInForce(t *testing.T) {
@@ -129,6 +133,158 @@ func TestOpenServerRefuses(t *testing.T) {
 				t.Errorf("OpenServer took %s, want less than 20 s", time.Since(begun))
 			}
 		})
+	}
+}
+
+// A server that would lose acknowledged commits is refused, unless the person who runs the receiver accepts it.
+func TestFsyncOff(t *testing.T) {
+	t.Parallel()
+	databasetest.NeedPostgres(t)
+	server, err := databasetest.StartServer(t.Context(), "fsync=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	for _, row := range []struct {
+		name     string
+		accepted bool
+		want     error
+	}{
+		{name: "E7 fsync off", want: database.ErrNotSynced},
+		{name: "E7 fsync off, accepted", accepted: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			config := databasetest.ConfigOf(server.URL("postgres"))
+			config.AcceptFsyncOff = row.accepted
+			_, checked := database.CheckServer(t.Context(), config)
+			opened, err := database.OpenServer(t.Context(), config)
+			if err == nil {
+				_ = opened.Close()
+			}
+			if !errors.Is(err, row.want) || !errors.Is(checked, row.want) {
+				t.Errorf("OpenServer = %v, CheckServer = %v; want %v", err, checked, row.want)
+			}
+		})
+	}
+}
+
+// Without a direct URL a pooler is refused by serve and by check, whatever its mode and settings are.
+func TestPoolerIsRefused(t *testing.T) {
+	t.Parallel()
+	const ignored = "ignore_startup_parameters = extra_float_digits,statement_timeout,idle_in_transaction_session_timeout," +
+		"tcp_keepalives_idle,tcp_keepalives_interval,tcp_keepalives_count"
+	for _, row := range []struct {
+		name   string
+		lines  []string
+		direct bool // the direct URL leads through the pooler
+		works  bool
+	}{
+		{name: "E17 transaction mode"},
+		{name: "E17 session mode", lines: []string{"pool_mode = session"}},
+		{name: "E17 statement mode", lines: []string{"pool_mode = statement"}},
+		{name: "E17 transaction mode, parameters ignored", lines: []string{ignored}},
+		{name: "E17 transaction mode, parameters ignored, round robin", lines: []string{ignored, "server_round_robin = 1"}},
+		{name: "E17 direct URL through the pooler", direct: true},
+		{name: "E17 direct URL through the pooler, parameters ignored", lines: []string{ignored}, direct: true},
+		{name: "E17 session mode, parameters ignored", lines: []string{"pool_mode = session", "default_pool_size = 50", ignored}, works: true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			config := databasetest.PooledPlace(t, row.lines...).Config
+			config.DirectURL = secret.Value{}
+			if row.direct {
+				config.DirectURL = config.URL
+			}
+			_, checked := database.CheckServer(t.Context(), config)
+			migrated := database.MigrateServer(t.Context(), config, func(context.Context, *database.DB) error { return nil })
+			opened, err := database.OpenServer(t.Context(), config)
+			if err == nil {
+				_ = opened.Close()
+			}
+			for name, got := range map[string]error{"CheckServer": checked, "MigrateServer": migrated, "OpenServer": err} {
+				if row.works && got != nil || !row.works && (!errors.Is(got, database.ErrPooler) || !strings.Contains(got.Error(), "RECEIVER_DATABASE_DIRECT_URL")) {
+					t.Errorf("%s = %v, want success = %t, else a refusal that names the variable", name, got, row.works)
+				}
+			}
+		})
+	}
+}
+
+// Since Postgres 15 a role that does not own the database may not create tables.
+func TestRoleWithoutRights(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, statement string
+		want            error
+	}{
+		{name: "E7 no CREATE", statement: "REVOKE CREATE ON SCHEMA public FROM PUBLIC", want: database.ErrNoRights},
+		{name: "E7 neither CREATE nor USAGE", statement: "REVOKE ALL ON SCHEMA public FROM PUBLIC", want: database.ErrNoRights},
+		{name: "E7 granted", statement: "GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			config := databasetest.Postgres(t)
+			role := strings.ToLower("role-" + rand.Text())
+			owner, err := database.OpenServer(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = owner.Close() })
+			for _, statement := range []string{`CREATE ROLE "` + role + `" LOGIN`, row.statement} {
+				if _, err := owner.Work.Writer.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() {
+				if _, err := owner.Work.Writer.ExecContext(context.WithoutCancel(t.Context()), `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`); err != nil {
+					t.Error(err)
+				}
+			})
+			config.URL = secret.New(strings.Replace(config.URL.Reveal(), "receiver@", role+"@", 1))
+			_, checked := database.CheckServer(t.Context(), config, "test")
+			migrated := database.MigrateServer(t.Context(), config, func(ctx context.Context, db *database.DB) error {
+				_, err := db.Migrate(ctx, schema("00001"), "test")
+				return err
+			})
+			for name, got := range map[string]error{"CheckServer": checked, "MigrateServer": migrated} {
+				if !errors.Is(got, row.want) || got != nil && !strings.Contains(got.Error(), `TO "`+role+`"`) {
+					t.Errorf("%s = %v, want %v with the statement for the role", name, got, row.want)
+				}
+			}
+		})
+	}
+}
+
+func TestIsUnavailable(t *testing.T) {
+	t.Parallel()
+	postgres := func(code string) error { return fmt.Errorf("history: list: %w", &pgconn.PgError{Code: code}) }
+	for _, row := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{name: "E11 none"},
+		{name: "E11 shutdown", err: postgres("57P01"), want: true},
+		{name: "E11 starts", err: postgres("57P03"), want: true},
+		{name: "E11 statement cancelled", err: postgres("57014"), want: true},
+		{name: "E11 too many connections", err: postgres("53300"), want: true},
+		{name: "E11 disk full", err: postgres("53100"), want: true},
+		{name: "E11 read-only replica", err: postgres("25006"), want: true},
+		{name: "E11 connection failed", err: postgres("08006"), want: true},
+		{name: "E11 input and output", err: postgres("58030"), want: true},
+		{name: "E11 connection broken", err: fmt.Errorf("x: %w", io.ErrUnexpectedEOF), want: true},
+		{name: "E11 refused", err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}, want: true},
+		{name: "E11 bad connection", err: driver.ErrBadConn, want: true},
+		{name: "E11 too slow", err: context.DeadlineExceeded, want: true},
+		{name: "E11 missing table", err: postgres("42P01")},
+		{name: "E11 constraint", err: postgres("23505")},
+		{name: "E11 not found", err: database.ErrNotFound},
+		{name: "E11 client is gone", err: context.Canceled},
+	} {
+		if got := database.IsUnavailable(row.err); got != row.want {
+			t.Errorf("%s: IsUnavailable(%v) = %t, want %t", row.name, row.err, got, row.want)
+		}
 	}
 }
 

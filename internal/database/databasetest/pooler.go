@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +31,9 @@ server_lifetime = 2
 `
 
 // PooledPlace returns a new Postgres database behind PgBouncer in transaction mode. PgBouncer has fewer connections to the server than
-// the receiver has to PgBouncer, and replaces them often. Without PgBouncer the test is skipped, but in CI it fails.
-func PooledPlace(t testing.TB) *Place {
+// the receiver has to PgBouncer, and replaces them often. Settings are lines of its configuration that override others. Without PgBouncer
+// the test is skipped, but in CI it fails.
+func PooledPlace(t testing.TB, lines ...string) *Place {
 	t.Helper()
 	place := NewPlace(t, database.Postgres)
 	program := findPooler(t)
@@ -42,7 +44,7 @@ func PooledPlace(t testing.TB) *Place {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	settings := filepath.Join(folder, "pgbouncer.ini")
-	if err := os.WriteFile(settings, fmt.Appendf(nil, poolerSettings, server.folder, folder), 0o600); err != nil {
+	if err := os.WriteFile(settings, fmt.Appendf(nil, poolerSettings+strings.Join(lines, "\n")+"\n", server.folder, folder), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(server.account.own(folder), server.account.own(settings)); err != nil {
