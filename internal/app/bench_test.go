@@ -143,7 +143,12 @@ func (s *sender) send(n int64) error {
 	s.body = fmt.Appendf(s.body[:0], `{"job":"%08x-634e-11ee-a699-0242ac14000b","data":{"url":"https://deep-image.ai/api-example.png",`+
 		`"width":1000,"height":1000,"webhooks":{"complete":"https://hooks.example.com/webhooks/deep-image/REPLACE-ME"}},`+
 		`"result_url":"https://deep-image.ai/images/2023-10-05/1f48bcdb-0117-49aa-b9e3-c5df10680642.png","results":null}`, n)
-	s.request = fmt.Appendf(s.request[:0], "%s%d\r\n\r\n%s", s.head, len(s.body), s.body)
+	return s.post(s.body)
+}
+
+// post posts a callback and waits for its 200.
+func (s *sender) post(body []byte) error {
+	s.request = fmt.Appendf(s.request[:0], "%s%d\r\n\r\n%s", s.head, len(body), body)
 	if err := s.connection.SetDeadline(time.Now().Add(testkit.Timeout)); err != nil {
 		return err
 	}

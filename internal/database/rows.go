@@ -5,12 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 )
 
-// maxRows is how many rows one INSERT statement has at most.
-const maxRows = 500
+// maxRows is how many rows one INSERT statement has at most. Each has a power of two, so that there are few statements to prepare.
+const maxRows = 128
 
 // ErrNotFound is a refusal: there is no such row.
 var ErrNotFound = Refuse("not found")
@@ -98,7 +99,7 @@ func (i *Insert) Add(row ...any) { i.values = append(i.values, row...) }
 // Run inserts the rows. scan is called for every row that a statement returns; it may be nil if Suffix returns none.
 func (i *Insert) Run(ctx context.Context, tx *sql.Tx, scan func(*Rows) error) error {
 	for len(i.values) > 0 {
-		count := min(len(i.values)/i.Columns, maxRows)
+		count := min(1<<(bits.Len(uint(len(i.values)/i.Columns))-1), maxRows)
 		chunk := i.values[:count*i.Columns]
 		i.values = i.values[len(chunk):]
 		rows, err := Query(ctx, tx, "INSERT INTO "+i.Into+" VALUES "+Values(count, i.Columns)+i.Suffix, chunk...)

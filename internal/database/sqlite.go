@@ -9,8 +9,6 @@ import (
 	"os"
 	"runtime"
 	"time"
-
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
 // SQLite has one writer at a time. Writes of this process wait in the pool, in order, and not for
@@ -120,10 +118,11 @@ func OpenSQLiteReadOnly(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 func openFile(ctx context.Context, dsn string, connections int) (*sql.DB, error) {
-	pool, err := sql.Open("sqlite", dsn)
+	opener, err := newConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
+	pool := sql.OpenDB(opener)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections) // opening a connection is expensive
 	if err := pool.PingContext(ctx); err != nil {

@@ -1,7 +1,10 @@
 // Package lru provides a cache that evicts the least recently used entry.
 package lru
 
-import "container/list"
+import (
+	"container/list"
+	"iter"
+)
 
 // Cache holds a bounded number of entries. It is not safe for concurrent use.
 type Cache[K comparable, V any] struct {
@@ -30,18 +33,31 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	return c.entry(element).value, true
 }
 
-// Put sets the value of key, marks it as used and evicts another entry if there are too many.
-func (c *Cache[K, V]) Put(key K, value V) {
-	if element, ok := c.byKey[key]; ok {
+// Put sets the value of key and marks it as used. It returns the value of another entry that it has evicted, if any.
+func (c *Cache[K, V]) Put(key K, value V) (evicted V, ok bool) {
+	if element, found := c.byKey[key]; found {
 		c.order.MoveToFront(element)
 		c.entry(element).value = value
-		return
+		return evicted, false
 	}
 	c.byKey[key] = c.order.PushFront(&entry[K, V]{key, value})
-	if c.order.Len() > c.limit {
-		oldest := c.order.Back()
-		delete(c.byKey, c.entry(oldest).key)
-		c.order.Remove(oldest)
+	if c.order.Len() <= c.limit {
+		return evicted, false
+	}
+	oldest := c.entry(c.order.Back())
+	delete(c.byKey, oldest.key)
+	c.order.Remove(c.order.Back())
+	return oldest.value, true
+}
+
+// Values returns the values of all entries, the most recently used first.
+func (c *Cache[K, V]) Values() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for element := c.order.Front(); element != nil; element = element.Next() {
+			if !yield(c.entry(element).value) {
+				return
+			}
+		}
 	}
 }
 
