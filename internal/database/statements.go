@@ -20,10 +20,18 @@ const (
 // sqliteConnection is what each connection of the driver implements.
 type sqliteConnection interface {
 	driver.Conn
+	sqliteRunner
+	sqliteSession
+}
+
+type sqliteRunner interface {
 	driver.ConnBeginTx
 	driver.ConnPrepareContext
 	driver.ExecerContext
 	driver.QueryerContext
+}
+
+type sqliteSession interface {
 	driver.Pinger
 	driver.SessionResetter
 	driver.Validator

@@ -145,7 +145,7 @@ func cancelWhileReading(t *testing.T, connection *sql.Conn) {
 		t.Fatalf("first row: error %v, want one", err)
 	}
 	cancel()
-	for rows.Next() { //nolint:revive // until the cancellation has closed the rows
+	for rows.Next() { // until the cancellation has closed the rows
 	}
 	if err := rows.Err(); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want %v", err, context.Canceled)
