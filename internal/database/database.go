@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -30,7 +31,13 @@ type DB struct {
 	Pool *pgxpool.Pool
 	// Pooler is set where a pooler is in between, so that what is set for a session holds for no longer than a transaction.
 	Pooler bool
+
+	ended *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
 }
+
+// OnEnd sets what is called at the end of each transaction of Writer, in SQLite only: there one is open at a time. It must be quick.
+// Statements outside of transactions do not call it.
+func (db *DB) OnEnd(ended func(committed bool)) { db.ended.Store(&ended) }
 
 // Close closes the pools. In SQLite it writes the log back into the file first, so that a copy of the file alone has everything.
 func (db *DB) Close() error {

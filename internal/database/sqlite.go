@@ -39,7 +39,11 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("database: create %s: %w", path, err)
 	}
-	writer, err := openFile(ctx, dsn(path, "rwc", writerPragmas()), 1)
+	opener, err := newConnector(dsn(path, "rwc", writerPragmas()))
+	if err != nil {
+		return nil, fmt.Errorf("database: open %s: %w", path, err)
+	}
+	writer, err := openPool(ctx, opener, 1)
 	if err != nil {
 		return nil, fmt.Errorf("database: open %s: %w", path, damaged(err))
 	}
@@ -47,7 +51,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
 	}
-	db := &DB{Kind: SQLite, Writer: writer, Reader: reader}
+	db := &DB{Kind: SQLite, Writer: writer, Reader: reader, ended: opener.ended}
 	if err := quickCheck(ctx, reader); err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s: %w", path, damaged(err)), db.Close())
 	}
@@ -122,6 +126,10 @@ func openFile(ctx context.Context, dsn string, connections int) (*sql.DB, error)
 	if err != nil {
 		return nil, err
 	}
+	return openPool(ctx, opener, connections)
+}
+
+func openPool(ctx context.Context, opener connector, connections int) (*sql.DB, error) {
 	pool := sql.OpenDB(opener)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections) // opening a connection is expensive

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/lru"
 	"modernc.org/sqlite"
@@ -47,11 +48,15 @@ type sqliteStatement interface {
 var errDriver = errors.New("database: the SQLite driver lacks a method")
 
 // connector opens connections that keep their prepared statements.
-type connector struct{ driver.Connector }
+type connector struct {
+	driver.Connector
 
-func newConnector(dsn string) (driver.Connector, error) {
+	ended *atomic.Pointer[func(committed bool)] // called at the end of each transaction, unless it is nil
+}
+
+func newConnector(dsn string) (connector, error) {
 	inner, err := sqlite.NewConnector(dsn)
-	return connector{inner}, err
+	return connector{Connector: inner, ended: &atomic.Pointer[func(bool)]{}}, err
 }
 
 // Connect opens a connection.
@@ -64,13 +69,14 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errDriver, opened.Close())
 	}
-	return &connection{sqliteConnection: inner, statements: lru.New[string, *statement](maxStatements)}, nil
+	return &connection{sqliteConnection: inner, ended: c.ended, statements: lru.New[string, *statement](maxStatements)}, nil
 }
 
 // connection is a connection that prepares each statement once. database/sql never uses it from two goroutines at a time.
 type connection struct {
 	sqliteConnection
 
+	ended      *atomic.Pointer[func(committed bool)]
 	statements *lru.Cache[string, *statement]
 }
 
@@ -92,6 +98,41 @@ func (c *connection) Close() error {
 	}
 	c.statements = lru.New[string, *statement](maxStatements)
 	return c.sqliteConnection.Close()
+}
+
+// BeginTx begins a transaction.
+func (c *connection) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	inner, err := c.sqliteConnection.BeginTx(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return &transaction{inner, c.ended}, nil
+}
+
+// transaction reports its end.
+type transaction struct {
+	driver.Tx
+
+	ended *atomic.Pointer[func(committed bool)]
+}
+
+// Commit commits the transaction.
+func (t *transaction) Commit() error {
+	err := t.Tx.Commit()
+	t.report(err == nil)
+	return err
+}
+
+// Rollback rolls the transaction back.
+func (t *transaction) Rollback() error {
+	defer t.report(false)
+	return t.Tx.Rollback()
+}
+
+func (t *transaction) report(committed bool) {
+	if ended := t.ended.Load(); ended != nil {
+		(*ended)(committed)
+	}
 }
 
 // ExecContext runs a statement that returns no rows.

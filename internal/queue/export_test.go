@@ -8,8 +8,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 )
 
-// OpenPolling is Open in Postgres with another interval between two looks for jobs that no notice announced.
+// OpenPolling is Open with another interval between two looks for jobs that no notice announced.
 func OpenPolling(db *database.DB, config Config, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
+	if db.Kind == database.SQLite {
+		return openSQLite(db, queues, poll, log)
+	}
 	return openPostgres(db, config, queues, poll, log)
 }
 

@@ -48,10 +48,9 @@ type HandlerQueue struct {
 const (
 	// fetchCooldown is the shortest time between two looks for jobs. River's default of 100 ms would limit many workers.
 	fetchCooldown = 10 * time.Millisecond
-	// fetchPollInterval is the longest time between two looks for jobs, and so the delay of a job that was snoozed shortly. A
-	// look that finds nothing writes nothing. In Postgres notices announce new jobs, and many replicas look.
-	fetchPollInterval         = 250 * time.Millisecond
-	postgresFetchPollInterval = time.Second
+	// fetchPollInterval is the longest time between two looks for jobs: notices announce them, but one can be lost. In Postgres it
+	// is also the delay of a job that was snoozed shortly. A look that finds nothing writes nothing.
+	fetchPollInterval = time.Second
 	// finishedRetention is how long River keeps finished jobs. The history of the steps is in the work store.
 	finishedRetention = 10 * time.Minute
 	// stopMargin is the time that is left for Stop when it cancels running jobs.
@@ -70,6 +69,7 @@ type Queue struct {
 	worker    *worker
 	orphans   *orphans
 	heartbeat *heartbeat // nil in SQLite, where this process is the only one
+	notices   *notices   // nil in Postgres, which has its own
 }
 
 // inserter is the part of River's client that inserts jobs in a transaction of the work store.
@@ -88,23 +88,26 @@ type client interface {
 // on.
 func Open(db *database.DB, config Config, queues []HandlerQueue, log *slog.Logger) (*Queue, error) {
 	if db.Kind == database.Postgres {
-		return openPostgres(db, config, queues, postgresFetchPollInterval, log)
+		return openPostgres(db, config, queues, fetchPollInterval, log)
 	}
-	return openSQLite(db, queues, log)
+	return openSQLite(db, queues, fetchPollInterval, log)
 }
 
 // openSQLite returns a queue with one River client, which inserts jobs and runs them.
-func openSQLite(db *database.DB, queues []HandlerQueue, log *slog.Logger) (*Queue, error) {
+func openSQLite(db *database.DB, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
 	q := newQueue(db, log)
 	config, err := q.riverConfig(queues, log)
 	if err != nil {
 		return nil, err
 	}
-	client, err := river.NewClient(riversqlite.New(db.Writer), config)
+	config.FetchPollInterval = poll
+	announced := newNotices()
+	db.OnEnd(announced.end)
+	client, err := river.NewClient(&localDriver{riversqlite.New(db.Writer), announced}, config)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	q.inserter, q.client = client, client
+	q.inserter, q.client, q.notices = client, client, announced
 	return q, nil
 }
 
@@ -127,7 +130,6 @@ func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Con
 		Queues:            byHandler,
 		Workers:           workers,
 		FetchCooldown:     fetchCooldown,
-		FetchPollInterval: fetchPollInterval,
 		// The executor sets the deadline of each attempt. Without a timeout River's rescuer leaves jobs to the orphan scan.
 		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
@@ -144,6 +146,9 @@ func (q *Queue) Insert(ctx context.Context, tx *sql.Tx, jobs []Job) error {
 	}
 	if _, err := q.inserter.InsertManyFastTx(ctx, tx, insertions(jobs)); err != nil {
 		return fmt.Errorf("queue: insert: %w", err)
+	}
+	if q.notices != nil {
+		q.notices.announce(jobs)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -333,10 +334,10 @@ func TestLongJobStays(t *testing.T) {
 	other.stop(t)
 }
 
-// TestNoticesAnnounceJobs has a queue that polls once a day.
-func TestNoticesAnnounceJobs(t *testing.T) {
-	t.Parallel()
-	stores := databasetest.NewPlace(t, database.Postgres).Open(t)
+// openPatient returns a queue that looks for jobs once a day, unless a notice announces them.
+func openPatient(t *testing.T, place *databasetest.Place) *testQueue {
+	t.Helper()
+	stores := place.Open(t)
 	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
 		t.Fatal(err)
 	}
@@ -345,26 +346,110 @@ func TestNoticesAnnounceJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &testQueue{opened, stores.Work, stores.Queue}
-	got := make(chan event.ID, 10)
+	return &testQueue{opened, stores.Work, stores.Queue}
+}
+
+func TestNoticesAnnounceJobs(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		q := openPatient(t, place)
+		got := make(chan event.ID, 10)
+		q.start(t, record(got))
+		for listening := false; !listening; { // jobs that were inserted before the queue listens are found by polling
+			q.insert(t, "early")
+			select {
+			case <-got:
+				listening = true
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		for _, want := range []event.ID{"a", "b", "c"} {
+			q.insert(t, want)
+			id := event.ID("early")
+			for id == "early" {
+				id = testkit.Receive(t, "event of a job", got)
+			}
+			if id != want {
+				t.Errorf("event = %q, want %q", id, want)
+			}
+		}
+		q.stop(t)
+	})
+}
+
+// In SQLite every commit announces its jobs, however soon it follows another.
+func TestEveryCommitAnnouncesItsJobs(t *testing.T) {
+	t.Parallel()
+	q := openPatient(t, databasetest.NewPlace(t, database.SQLite))
+	got := make(chan event.ID, 1000)
 	q.start(t, record(got))
-	for listening := false; !listening; { // jobs that were inserted before the queue listens are found by polling
-		q.insert(t, "early")
-		select {
-		case <-got:
-			listening = true
-		case <-time.After(50 * time.Millisecond):
+	var want []event.ID
+	for n := range 100 {
+		id := event.ID(fmt.Sprintf("job-%03d", n))
+		q.insertIn(t, false, "rolled-back")
+		q.insert(t, id)
+		want = append(want, id)
+		if n%10 == 0 { // a gap, so that a job is inserted while no worker runs
+			if diff := cmp.Diff(want, receive(t, got, len(want))); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			want = nil
 		}
 	}
-	for _, want := range []event.ID{"a", "b", "c"} {
-		q.insert(t, want)
-		id := event.ID("early")
-		for id == "early" {
-			id = testkit.Receive(t, "event of a job", got)
-		}
-		if id != want {
-			t.Errorf("event = %q, want %q", id, want)
-		}
+	if diff := cmp.Diff(want, receive(t, got, len(want))); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	q.stop(t)
+	wantNoMore(t, got)
+	var unfinished int
+	err := q.db.Reader.QueryRowContext(t.Context(), "SELECT count(*) FROM river_job WHERE state <> 'completed' OR finalized_at IS NULL").Scan(&unfinished)
+	if err != nil || unfinished != 0 {
+		t.Errorf("unfinished jobs = %d, error %v; want 0", unfinished, err)
+	}
+}
+
+// In SQLite a job that was snoozed for less than River's scheduler takes is announced when it is due.
+func TestSnoozedJobIsAnnounced(t *testing.T) {
+	t.Parallel()
+	q := openPatient(t, databasetest.NewPlace(t, database.SQLite))
+	q.insert(t, "a", "b")
+	got := make(chan event.ID, 10)
+	var runs atomic.Int64
+	q.start(t, func(_ context.Context, job queue.Job) error {
+		if n := runs.Add(1); n <= 4 {
+			return &queue.Snooze{Duration: time.Duration(n) * 20 * time.Millisecond}
+		}
+		got <- job.Event
+		return nil
+	})
+	if diff := cmp.Diff([]event.ID{"a", "b"}, receive(t, got, 2)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	q.stop(t)
+}
+
+// The end of a job that another run has taken over is not recorded.
+func TestCompletionLeavesJobsThatDoNotRun(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		q := openPatient(t, place)
+		q.insert(t, "a", "taken-over")
+		ended := make(chan event.ID, 10)
+		q.start(t, func(_ context.Context, job queue.Job) error {
+			defer func() { ended <- job.Event }()
+			if job.Event == "taken-over" {
+				q.exec(t, "UPDATE river_job SET state = 'discarded', finalized_at = CURRENT_TIMESTAMP WHERE args ->> 'event' = 'taken-over'")
+			}
+			return nil
+		})
+		receive(t, ended, 2)
+		q.stop(t)
+		for id, want := range map[string]string{"a": "completed", "taken-over": "discarded"} {
+			var state string
+			err := q.db.Reader.QueryRowContext(t.Context(), "SELECT state FROM river_job WHERE args ->> 'event' = $1", id).Scan(&state)
+			if err != nil || state != want {
+				t.Errorf("state of the job of %q = %q, error %v; want %q", id, state, err, want)
+			}
+		}
+	})
 }
