@@ -126,10 +126,10 @@ func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Con
 		byHandler[each.Handler] = river.QueueConfig{MaxWorkers: each.Concurrency}
 	}
 	return &river.Config{
-		Logger:            log,
-		Queues:            byHandler,
-		Workers:           workers,
-		FetchCooldown:     fetchCooldown,
+		Logger:        log,
+		Queues:        byHandler,
+		Workers:       workers,
+		FetchCooldown: fetchCooldown,
 		// The executor sets the deadline of each attempt. Without a timeout River's rescuer leaves jobs to the orphan scan.
 		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
