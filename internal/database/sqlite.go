@@ -39,7 +39,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("database: create %s: %w", path, err)
 	}
-	opener, err := newConnector(dsn(path, "rwc", writerPragmas()))
+	opener, err := newWriterConnector(dsn(path, "rwc", writerPragmas()))
 	if err != nil {
 		return nil, fmt.Errorf("database: open %s: %w", path, err)
 	}

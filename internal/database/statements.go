@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -52,11 +53,21 @@ type connector struct {
 	driver.Connector
 
 	ended *atomic.Pointer[func(committed bool)] // called at the end of each transaction, unless it is nil
+	// limits finds limits that are parameters, unless it is nil. SQLite makes the plan for the value of such a limit and prepares the
+	// statement anew for each other value; not so if the limit is an expression.
+	limits *regexp.Regexp
 }
 
 func newConnector(dsn string) (connector, error) {
 	inner, err := sqlite.NewConnector(dsn)
 	return connector{Connector: inner, ended: &atomic.Pointer[func(bool)]{}}, err
+}
+
+// newWriterConnector is newConnector for statements with varying limits, such as River's, that need no plan for each.
+func newWriterConnector(dsn string) (connector, error) {
+	c, err := newConnector(dsn)
+	c.limits = regexp.MustCompile(`(?i)\bLIMIT\s+([?$@]\w+)`)
+	return c, err
 }
 
 // Connect opens a connection.
@@ -69,14 +80,22 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(errDriver, opened.Close())
 	}
-	return &connection{sqliteConnection: inner, ended: c.ended, statements: lru.New[string, *statement](maxStatements)}, nil
+	return &connection{sqliteConnection: inner, connector: c, statements: lru.New[string, *statement](maxStatements)}, nil
+}
+
+// rewrite turns the limits that are parameters into expressions.
+func (c connector) rewrite(query string) string {
+	if c.limits == nil {
+		return query
+	}
+	return c.limits.ReplaceAllString(query, "LIMIT ($1 + 0)")
 }
 
 // connection is a connection that prepares each statement once. database/sql never uses it from two goroutines at a time.
 type connection struct {
 	sqliteConnection
 
-	ended      *atomic.Pointer[func(committed bool)]
+	connector  connector
 	statements *lru.Cache[string, *statement]
 }
 
@@ -106,7 +125,7 @@ func (c *connection) BeginTx(ctx context.Context, options driver.TxOptions) (dri
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{inner, c.ended}, nil
+	return &transaction{inner, c.connector.ended}, nil
 }
 
 // transaction reports its end.
@@ -172,7 +191,7 @@ func (c *connection) acquire(ctx context.Context, query string) (*statement, err
 		found.inUse = true
 		return found, nil
 	}
-	prepared, err := c.PrepareContext(ctx, query)
+	prepared, err := c.PrepareContext(ctx, c.connector.rewrite(query))
 	if err != nil {
 		return nil, err
 	}

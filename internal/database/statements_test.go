@@ -185,6 +185,37 @@ func readAll(t *testing.T, connection *sql.Conn) string {
 	return text
 }
 
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	connection := statementConnection(t)
+	for _, row := range []struct {
+		query string
+		limit any
+		want  int
+	}{
+		{query: "SELECT n FROM rows LIMIT $1", limit: 2, want: 2},
+		{query: "SELECT n FROM rows LIMIT $1", limit: 1, want: 1},
+		{query: "SELECT n FROM rows limit ?1", limit: 0, want: 0},
+		{query: "SELECT n FROM rows LIMIT @limit", limit: sql.Named("limit", -1), want: 3},
+		{query: "SELECT n FROM (SELECT n FROM rows LIMIT $1) WHERE n < 3", limit: 3, want: 2},
+		{query: "SELECT n FROM rows ORDER BY n LIMIT $1 OFFSET 2", limit: 2, want: 1},
+		{query: "SELECT n FROM rows LIMIT $1 - 1", limit: 3, want: 2},
+	} {
+		rows, err := connection.QueryContext(t.Context(), row.query, row.limit)
+		if err != nil {
+			t.Errorf("%s: error %v", row.query, err)
+			continue
+		}
+		got := 0
+		for rows.Next() {
+			got++
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || got != row.want {
+			t.Errorf("%s with %v: rows = %d, error %v; want %d", row.query, row.limit, got, err, row.want)
+		}
+	}
+}
+
 // What one use of a statement has bound, the next one does not have.
 func TestStatementForgetsWhatWasBound(t *testing.T) {
 	t.Parallel()

@@ -334,8 +334,8 @@ func TestLongJobStays(t *testing.T) {
 	other.stop(t)
 }
 
-// openPatient returns a queue that looks for jobs once a day, unless a notice announces them.
-func openPatient(t *testing.T, place *databasetest.Place) *testQueue {
+// openRarelyPolling returns a queue that looks for jobs once a day, unless a notice announces them.
+func openRarelyPolling(t *testing.T, place *databasetest.Place) *testQueue {
 	t.Helper()
 	stores := place.Open(t)
 	if _, err := queue.Migrate(t.Context(), stores.Queue); err != nil {
@@ -352,7 +352,7 @@ func openPatient(t *testing.T, place *databasetest.Place) *testQueue {
 func TestNoticesAnnounceJobs(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := openPatient(t, place)
+		q := openRarelyPolling(t, place)
 		got := make(chan event.ID, 10)
 		q.start(t, record(got))
 		for listening := false; !listening; { // jobs that were inserted before the queue listens are found by polling
@@ -380,7 +380,7 @@ func TestNoticesAnnounceJobs(t *testing.T) {
 // In SQLite every commit announces its jobs, however soon it follows another.
 func TestEveryCommitAnnouncesItsJobs(t *testing.T) {
 	t.Parallel()
-	q := openPatient(t, databasetest.NewPlace(t, database.SQLite))
+	q := openRarelyPolling(t, databasetest.NewPlace(t, database.SQLite))
 	got := make(chan event.ID, 1000)
 	q.start(t, record(got))
 	var want []event.ID
@@ -411,7 +411,7 @@ func TestEveryCommitAnnouncesItsJobs(t *testing.T) {
 // In SQLite a job that was snoozed for less than River's scheduler takes is announced when it is due.
 func TestSnoozedJobIsAnnounced(t *testing.T) {
 	t.Parallel()
-	q := openPatient(t, databasetest.NewPlace(t, database.SQLite))
+	q := openRarelyPolling(t, databasetest.NewPlace(t, database.SQLite))
 	q.insert(t, "a", "b")
 	got := make(chan event.ID, 10)
 	var runs atomic.Int64
@@ -432,7 +432,7 @@ func TestSnoozedJobIsAnnounced(t *testing.T) {
 func TestCompletionLeavesJobsThatDoNotRun(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		q := openPatient(t, place)
+		q := openRarelyPolling(t, place)
 		q.insert(t, "a", "taken-over")
 		ended := make(chan event.ID, 10)
 		q.start(t, func(_ context.Context, job queue.Job) error {
