@@ -30,7 +30,7 @@ const (
 // The memory that Decode takes does not grow with body.
 func Decode(body []byte) (Event, error) {
 	d := &decoding{event: Event{Body: body}}
-	err := scan(body, checksNames(body), d.document)
+	err := scan(body, len(body) <= maxCheckedBytes && checksNames(body), d.document)
 	if strict, ok := errors.AsType[*MalformedError](err); ok {
 		d = &decoding{event: Event{Body: body}}
 		err = d.lenient(strict)
@@ -41,9 +41,7 @@ func Decode(body []byte) (Event, error) {
 	if len(d.faults) > 0 {
 		return Event{}, &InvalidError{Faults: d.faults}
 	}
-	if err := d.event.setDigests(); err != nil {
-		return Event{}, err
-	}
+	d.event.setDigests(d.tree)
 	return d.event, nil
 }
 
@@ -51,6 +49,7 @@ func Decode(body []byte) (Event, error) {
 type decoding struct {
 	event                         Event
 	hasJob, hasResult, hasResults bool
+	tree                          tree // of results
 	faults                        []Fault
 }
 
@@ -136,15 +135,12 @@ func (d *decoding) job(value jsontext.Value) error {
 		d.fault("/job", FaultType, "must be a string")
 		return scan(value, true, skipValue)
 	}
-	job, err := unquote(value)
+	job, err := d.shortText(value, MaxJobBytes, "/job")
 	if err != nil {
 		return err
 	}
 	if len(job) == 0 {
 		d.fault("/job", FaultEmpty, "must not be empty")
-	}
-	if len(job) > MaxJobBytes {
-		d.fault("/job", FaultTooLong, fmt.Sprintf("must be at most %d bytes", MaxJobBytes))
 	}
 	if strings.IndexFunc(job, unicode.IsControl) >= 0 { // they garble logs and screens
 		d.fault("/job", FaultControl, "must not contain control characters")
@@ -163,27 +159,47 @@ func (d *decoding) resultURL(value jsontext.Value) error {
 		d.fault("/result_url", FaultType, "must be a string or null")
 		return scan(value, true, skipValue)
 	}
-	address, err := unquote(value)
+	address, err := d.shortText(value, MaxURLBytes, "/result_url")
 	if err != nil {
 		return err
-	}
-	if len(address) > MaxURLBytes {
-		d.fault("/result_url", FaultTooLong, fmt.Sprintf("must be at most %d bytes", MaxURLBytes))
 	}
 	d.event.ResultURL = address
 	return nil
 }
 
+// shortText returns the text of a string that may have maxBytes, or the beginning of a much longer one, which is not copied.
+func (d *decoding) shortText(value jsontext.Value, maxBytes int, pointer string) (text string, err error) {
+	if len(value) <= maxWritten(maxBytes) {
+		if text, err = unquote(value); err != nil || len(text) <= maxBytes {
+			return text, err
+		}
+	} else {
+		if kind, at, _ := stringDefect(value[1:len(value)-1], 0); kind != "" {
+			return "", malformedAt(kind, int64(1+at), "")
+		}
+		text, _ = beginning(value)
+	}
+	d.fault(pointer, FaultTooLong, fmt.Sprintf("must be at most %d bytes", maxBytes))
+	return text, nil
+}
+
 // results reads the results; null means none. They have at most MaxTokens tokens, because their digest sorts names.
 func (d *decoding) results(value jsontext.Value) error {
-	err := scan(value, true, func(s *scanner) error {
+	checked := len(value) <= maxPooledBytes // the names of a longer text are compared without a copy
+	found := tree{text: value}
+	err := scan(value, checked, func(s *scanner) (err error) {
 		s.limit, s.outer = MaxTokens, 1
-		return skipValue(s)
+		found.root, err = s.tree()
+		return err
 	})
-	if err == nil && value.Kind() != 'n' {
-		d.event.Results = []byte(value)
+	if err != nil || value.Kind() == 'n' {
+		return err
 	}
-	return err
+	if at, repeated := found.sortNames(found.root); repeated {
+		return malformedAt(DefectDuplicateName, at, "")
+	}
+	d.event.Results, d.tree = []byte(value), found
+	return nil
 }
 
 func (d *decoding) checkJob() {
@@ -198,6 +214,9 @@ func (d *decoding) fault(pointer string, kind FaultKind, detail string) {
 
 // maxCheckedNames bounds the names of a text in which duplicates are found, because the search keeps them in memory.
 const maxCheckedNames = 2048
+
+// maxCheckedBytes bounds the length of a body in which duplicates are found.
+const maxCheckedBytes = 256 << 10
 
 // checksNames reports whether text has few enough names to search for duplicates.
 func checksNames(text []byte) bool { return bytes.Count(text, []byte{':'}) <= maxCheckedNames }

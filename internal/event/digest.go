@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Digest is the SHA-256 of the result of an event: result_url and results.
@@ -26,64 +24,28 @@ type Digest [sha256.Size]byte
 // String returns the digest as 64 lower-case hexadecimal digits.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// setDigests sets both digests. It fails only for results that are not JSON.
-func (e *Event) setDigests() error {
-	signed, err := digestOf(e.ResultURL, e.Results)
-	if err != nil {
-		return err
+// setDigests sets both digests. results are sorted; the zero tree stands for none.
+func (e *Event) setDigests(results tree) {
+	e.SignedDigest = digestOf(e.ResultURL, results, nil)
+	e.Digest = e.SignedDigest
+	if strings.Contains(e.ResultURL, "?") || bytes.Contains(e.Results, []byte("?")) || bytes.Contains(e.Results, []byte(`\u`)) { // a query
+		e.Digest = digestOf(withoutSignature(e.ResultURL), results, withoutSignature)
 	}
-	e.Digest, e.SignedDigest = signed, signed
-	plainURL, results := withoutSignature(e.ResultURL), withoutSignatures(e.Results)
-	if plainURL != e.ResultURL || !bytes.Equal(results, e.Results) {
-		e.Digest, err = digestOf(plainURL, results)
-	}
-	return err
 }
 
-// digestOf returns the digest. It fails only for results that are not JSON.
-func digestOf(resultURL string, results []byte) (Digest, error) {
+// digestOf returns the digest. plain changes strings, unless it is nil.
+func digestOf(resultURL string, results tree, plain func(string) string) Digest {
 	text := make([]byte, 0, 512) // fits a result_url without a heap allocation
 	text = binary.BigEndian.AppendUint64(text, uint64(len(resultURL)))
 	text = append(text, resultURL...)
-	if results == nil {
-		return sha256.Sum256(text), nil
+	if results.text == nil {
+		return sha256.Sum256(text)
 	}
-	text, err := jsontext.AppendFormat(text, results, jsontext.ReorderRawObjects(true),
-		jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
-	if err != nil {
-		return Digest{}, malformed(results, err)
-	}
-	return sha256.Sum256(text), nil
-}
-
-// withoutSignatures returns results with every string replaced by withoutSignature; results itself if no string changes.
-func withoutSignatures(results []byte) []byte {
-	if !bytes.Contains(results, []byte("?")) && !bytes.Contains(results, []byte(`\u`)) {
-		return results // no query
-	}
-	var copied bytes.Buffer
-	encoder, decoder := jsontext.NewEncoder(&copied), jsontext.NewDecoder(bytes.NewReader(results))
-	changed := false
-	for {
-		kind, length := decoder.StackIndex(decoder.StackDepth())
-		token, err := decoder.ReadToken()
-		if err != nil {
-			break // the end: Decode has read results before
-		}
-		if isName := kind == '{' && length%2 == 0; token.Kind() == '"' && !isName {
-			text := token.String()
-			plain := withoutSignature(text)
-			changed = changed || plain != text
-			token = jsontext.String(plain)
-		}
-		if err := encoder.WriteToken(token); err != nil {
-			return results
-		}
-	}
-	if !changed {
-		return results
-	}
-	return copied.Bytes()
+	hash := sha256.New()
+	c := &canonical{tree: results, to: hash, plain: plain}
+	c.write(text)
+	c.node(results.root)
+	return Digest(hash.Sum(nil))
 }
 
 // withoutSignature removes the parameters of a signature from an http or https URL, as S3, Google Cloud Storage, Azure Blob

@@ -23,7 +23,7 @@ func (e Event) Images() (images []Result, omitted int) {
 	}
 	if len(e.Results) > 0 {
 		search := search{found: found}
-		_ = scan(e.Results, true, search.results) // Decode has checked results; otherwise the images before the error count
+		_ = scan(e.Results, false, search.results) // Decode has checked results; otherwise the images before the error count
 		found = search.found
 	}
 	found = unique(found)
@@ -80,7 +80,7 @@ func (s *search) members() error {
 // address adds a string if it is a URL.
 func (s *search) address() error {
 	written, err := s.scalar()
-	if err != nil || len(written) > 6*MaxURLBytes+len(`""`) { // an escape sequence has at most six characters for one
+	if err != nil || len(written) > maxWritten(MaxURLBytes) {
 		return err
 	}
 	text, err := unquote(written)

@@ -31,11 +31,37 @@ func (e *lexerError) Unwrap() []error { return []error{&e.MalformedError, errLex
 type lexer struct {
 	text    []byte
 	pos     int
-	open    []bool // open brackets, true for an object
+	open    bits // open brackets, true for an object
 	defects []Defect
 	out     *repairer // nil unless a repaired copy is wanted
 	outer   int       // levels of brackets around the text
 	broken  bool      // the last value of members has the extent that its brackets and quotation marks say, and is not JSON
+}
+
+// bits is a stack of bits.
+type bits struct {
+	words  []uint64
+	length int
+}
+
+const wordBits = 64
+
+func (b *bits) push(bit bool) {
+	if b.length == wordBits*len(b.words) {
+		b.words = append(b.words, 0)
+	}
+	word, mask := &b.words[b.length/wordBits], uint64(1)<<(b.length%wordBits)
+	if *word &^= mask; bit {
+		*word |= mask
+	}
+	b.length++
+}
+
+func (b *bits) pop() { b.length-- }
+
+func (b *bits) top() bool {
+	last := b.length - 1
+	return b.words[last/wordBits]>>(last%wordBits)&1 == 1
 }
 
 // newLexer returns a lexer behind the byte order mark of text, if it has one.
@@ -106,7 +132,7 @@ func (l *lexer) memberValue(name []byte) ([]byte, error) {
 		l.defects = l.defects[:defects]
 		l.note(failed.Kind, int(failed.Offset))
 	}
-	l.open, l.pos, l.broken = l.open[:0], end, true
+	l.open.length, l.pos, l.broken = 0, end, true
 	return bytes.TrimRight(l.text[start:end], whiteSpace), nil
 }
 
@@ -118,7 +144,7 @@ func isOpaque(name []byte) bool {
 // extent returns the end of the value at start, which is not JSON: the comma or the bracket that ends it outside of its own
 // brackets and quotation marks. It is -1 if they do not match.
 func extent(text []byte, start int) int {
-	var open []byte // closing brackets that are expected
+	var open bits // brackets, true for an object
 	for at := start; at < len(text); at++ {
 		switch c := text[at]; {
 		case c == '"':
@@ -127,20 +153,20 @@ func extent(text []byte, start int) int {
 				return -1
 			}
 			at += length - 1
-		case (c == '{' || c == '[') && len(open) < maxLenientDepth:
-			open = append(open, c+2) // the closing bracket in ASCII
+		case (c == '{' || c == '[') && open.length < maxLenientDepth:
+			open.push(c == '{')
 		case c == '{', c == '[':
 			return -1
-		case len(open) == 0 && (c == ',' || c == '}'):
+		case open.length == 0 && (c == ',' || c == '}'):
 			if len(bytes.TrimLeft(text[start:at], whiteSpace)) == 0 {
 				return -1
 			}
 			return at
 		case c == '}', c == ']':
-			if len(open) == 0 || open[len(open)-1] != c {
+			if open.length == 0 || open.top() != (c == '}') {
 				return -1
 			}
-			open = open[:len(open)-1]
+			open.pop()
 		}
 	}
 	return -1
@@ -176,7 +202,7 @@ func (l *lexer) value() error {
 		if err != nil {
 			return err
 		}
-		if len(l.open) == 0 {
+		if l.open.length == 0 {
 			return nil
 		}
 		want = next
@@ -219,7 +245,7 @@ func (l *lexer) piece(want grammar, c byte) (next grammar, err error) {
 
 // separator reads a comma or a closing bracket.
 func (l *lexer) separator(c byte) (next grammar, err error) {
-	inObject := l.open[len(l.open)-1]
+	inObject := l.open.top()
 	switch {
 	case c == '}' && inObject, c == ']' && !inObject:
 		return l.close(c)
@@ -236,20 +262,20 @@ func (l *lexer) separator(c byte) (next grammar, err error) {
 // close reads a closing bracket.
 func (l *lexer) close(c byte) (next grammar, err error) {
 	l.out.end(c, l.depth())
-	l.open = l.open[:len(l.open)-1]
+	l.open.pop()
 	l.pos++
 	return wantCommaOrEnd, nil
 }
 
 // begin reads an opening bracket.
 func (l *lexer) begin(c byte) (next grammar, err error) {
-	if len(l.open) == maxLenientDepth {
+	if l.open.length == maxLenientDepth {
 		return 0, l.fail(DefectTooDeep)
 	}
 	if l.depth() == MaxDepth-1 {
 		l.note(DefectTooDeep, l.pos)
 	}
-	l.open = append(l.open, c == '{')
+	l.open.push(c == '{')
 	l.pos++
 	l.out.begin(c, l.depth())
 	if c == '{' {
@@ -290,7 +316,7 @@ func quotedLength(text []byte) int {
 }
 
 // depth returns the number of levels of brackets around the position.
-func (l *lexer) depth() int { return l.outer + len(l.open) }
+func (l *lexer) depth() int { return l.outer + l.open.length }
 
 // literal reads a number or a word.
 func (l *lexer) literal() error {

@@ -23,6 +23,12 @@ const (
 // maxNested is the number of levels of JSON texts within strings that are redacted as JSON.
 const maxNested = 2
 
+// maxRedactedBytes is the length of the longest copy. It fits every request of Deep Image, whose long strings are shortened.
+const maxRedactedBytes = 1 << 20
+
+// errOmitted reports a copy that would be too long.
+var errOmitted = errors.New("event: the redacted copy is too long")
+
 // Redact returns a copy of a JSON text, such as the body of a callback, without secrets. The copy is compact and keeps
 // the order of names.
 //
@@ -35,16 +41,25 @@ const maxNested = 2
 //   - Strings longer than 1 KiB, such as inline images, are shortened and followed by their length.
 //
 // Numbers stay as they are written. What Decode tolerates in data becomes valid JSON: replacement characters,
-// strings in place of other literals, numbered names in place of duplicates. Redact fails with a *MalformedError
-// if the grammar of the text is not that of JSON.
-func Redact(body []byte) ([]byte, error) { return redactJSON(body, 0) }
+// strings in place of other literals, numbered names in place of duplicates. In place of a copy of more than 1 MiB, Redact
+// returns a string with the length of the text. It fails with a *MalformedError if the grammar of the text is not that of JSON.
+func Redact(body []byte) ([]byte, error) {
+	redacted, err := redactJSON(body, 0)
+	if errors.Is(err, errOmitted) {
+		return fmt.Appendf(nil, `"[omitted: %d bytes]"`, len(body)), nil
+	}
+	return redacted, err
+}
 
 func redactJSON(text []byte, nested int) ([]byte, error) {
 	redacted, err := redactStrict(text, nested)
-	if err == nil {
-		return redacted, nil
+	if err == nil || errors.Is(err, errOmitted) {
+		return redacted, err
 	}
 	repaired, repairErr := repair(text)
+	if errors.Is(repairErr, errOmitted) {
+		return nil, repairErr
+	}
 	if repairErr != nil {
 		return nil, err
 	}
@@ -92,6 +107,9 @@ func (r *redaction) value() error {
 		if err != nil {
 			return err
 		}
+		if len(written) > maxRedactedBytes { // a number
+			return errOmitted
+		}
 		return r.encoder.WriteValue(written)
 	}
 }
@@ -122,10 +140,7 @@ func (r *redaction) members(value func() error) error {
 		return err
 	}
 	err := r.object(func(written jsontext.Value) error {
-		name, err := unquote(written)
-		if err != nil {
-			return err
-		}
+		name, _ := beginning(written)
 		if err := r.name(name, r.shown(written)); err != nil {
 			return err
 		}
@@ -175,7 +190,12 @@ func (r *redaction) elements(value func() error) error {
 	return r.write(jsontext.EndArray)
 }
 
-func (r *redaction) write(token jsontext.Token) error { return r.encoder.WriteToken(token) }
+func (r *redaction) write(token jsontext.Token) error {
+	if r.encoder.OutputOffset() > maxRedactedBytes {
+		return errOmitted
+	}
+	return r.encoder.WriteToken(token)
+}
 
 // shown returns the redacted text of a string.
 func (r *redaction) shown(written jsontext.Value) string {

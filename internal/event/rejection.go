@@ -75,7 +75,10 @@ func readMembers(body []byte) (job, resultURL string) {
 			if !isName(name, known) || value[0] != '"' {
 				continue
 			}
-			text, err := unquote(repairString(value))
+			text, err := "", error(nil)
+			if len(value) <= maxWritten(MaxURLBytes) { // a longer one is not valid
+				text, err = unquote(repairString(value))
+			}
 			if before, repeated := found[known]; err != nil || repeated && before != text {
 				text = ""
 			}

@@ -157,6 +157,9 @@ func unquote(written jsontext.Value) (string, error) {
 
 // isName reports whether the JSON string written is name.
 func isName(written jsontext.Value, name string) bool {
+	if len(written) > maxWritten(len(name)) {
+		return false
+	}
 	var space [64]byte
 	text, err := jsontext.AppendUnquote(space[:0], written)
 	return err == nil && string(text) == name

@@ -58,10 +58,15 @@ func (h *Handler) manifest(ctx context.Context, e event.Event, now []event.Artif
 	return artifact, err
 }
 
+// maxIndented is the length of the longest payload that is indented, because that can make it 64 times as long.
+const maxIndented = 64 << 10
+
 func (m manifest) encode(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
+	if len(m.Payload) <= maxIndented {
+		encoder.SetIndent("", "  ")
+	}
 	return encoder.Encode(m)
 }
 
