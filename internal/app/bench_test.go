@@ -23,6 +23,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/rs/zerolog"
@@ -209,7 +210,7 @@ func store(b *testing.B, kind database.Kind, batch int) webhook.Inbox {
 func listen(b *testing.B, behind webhook.Inbox) (url string) {
 	b.Helper()
 	c := configuration(b, databasetest.NewPlace(b, database.SQLite))
-	webhooks, err := webhook.New(c.Webhook, webhook.Deps{Inbox: behind, Tokens: c.WebhookTokens, Ready: func() error { return nil }})
+	webhooks, err := webhook.New(c.Webhook, webhook.Deps{Inbox: behind, Tokens: c.WebhookTokens, Memory: memory.New(256 << 20), Ready: func() error { return nil }})
 	if err != nil {
 		b.Fatal(err)
 	}

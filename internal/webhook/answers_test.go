@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
@@ -286,13 +287,14 @@ func TestNewRefuses(t *testing.T) {
 		{"empty token", []string{token, ""}, nil},
 		{"short token", []string{token, "fifteen-letters"}, nil},
 		{"no inbox", []string{token}, func(_ *webhook.Config, d *webhook.Deps) { d.Inbox = nil }},
+		{"no memory", []string{token}, func(_ *webhook.Config, d *webhook.Deps) { d.Memory = nil }},
 		{"no readiness", []string{token}, func(_ *webhook.Config, d *webhook.Deps) { d.Ready = nil }},
 		{"budget below the largest body", []string{token}, func(c *webhook.Config, _ *webhook.Deps) { c.InFlightBytes = c.MaxBodyBytes - 1 }},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			config, deps := good.webhook, webhook.Deps{Inbox: good.inbox, Ready: good.ready}
+			config, deps := good.webhook, webhook.Deps{Inbox: good.inbox, Memory: memory.New(1 << 20), Ready: good.ready}
 			for _, text := range row.tokens {
 				deps.Tokens = append(deps.Tokens, secret.New(text))
 			}

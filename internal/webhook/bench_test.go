@@ -9,6 +9,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/rs/zerolog"
@@ -36,7 +37,7 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 // BenchmarkCallback measures a callback without network and store: routing, token, body, JSON, response and access log.
 func BenchmarkCallback(b *testing.B) {
 	o := defaults()
-	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: noInbox{}, Tokens: secret.List{secret.New(token)}, Ready: o.ready})
+	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: noInbox{}, Tokens: secret.List{secret.New(token)}, Memory: memory.New(int64(o.webhook.InFlightBytes)), Ready: o.ready})
 	if err != nil {
 		b.Fatal(err)
 	}

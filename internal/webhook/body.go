@@ -1,111 +1,108 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
-	"sync/atomic"
 
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/sourcelimit"
 )
 
-// initialBytes is the memory that a body gets first. It fits the usual callback, and a client
-// that declares much and sends nothing costs no more.
+// initialBytes is the memory that a body gets first. It fits the usual callback. It is a part of what a connection takes, so the
+// budget does not count it, and a client that declares much and sends nothing costs no more.
 const initialBytes = 4 << 10
-
-// budget bounds the memory of all bodies in progress, in bytes.
-type budget struct{ free atomic.Int64 }
-
-func newBudget(bytes int64) *budget {
-	b := &budget{}
-	b.free.Store(bytes)
-	return b
-}
-
-// Acquire reserves n bytes. It returns false if fewer are free.
-func (b *budget) Acquire(n int64) bool {
-	if b.free.Add(-n) >= 0 {
-		return true
-	}
-	b.free.Add(n)
-	return false
-}
-
-// Release returns n bytes.
-func (b *budget) Release(n int64) { b.free.Add(n) }
 
 // body is a request body in memory that the budget counts.
 type body struct {
-	bytes    []byte
-	budget   *budget
-	acquired int64
+	bytes []byte
+	lease *memory.Lease
 }
 
 // release returns the memory to the budget. The bytes must not be used afterwards.
 func (b *body) release() {
-	b.budget.Release(b.acquired)
-	b.bytes, b.acquired = nil, 0
+	b.lease.Release()
+	b.bytes, b.lease = nil, nil
 }
 
 // readBody reads the body of a request into memory. It reads nothing if the declared length is
-// over MaxBodyBytes, and at most one byte more than MaxBodyBytes otherwise. The memory grows with
-// the bytes that arrive, not with the declared length. The caller releases the body, also after an error.
+// over MaxBodyBytes, and at most one byte more than MaxBodyBytes otherwise. It waits for memory in two steps, for a small body and for
+// all of a larger one. The caller releases the body, also after an error.
 func (e *Endpoint) readBody(r *http.Request) (*body, error) {
-	b := &body{budget: e.budget}
-	limit := int64(e.config.MaxBodyBytes)
+	b := &body{}
+	limit, reserved := int64(e.config.MaxBodyBytes), growing(int64(e.config.MaxBodyBytes))
 	if r.ContentLength > limit {
 		return b, tooLarge(limit)
 	}
 	if r.ContentLength >= 0 {
-		limit = r.ContentLength
+		limit, reserved = r.ContentLength, r.ContentLength
 	}
-	err := b.read(r.Body, limit)
-	return b, err
+	for _, step := range []struct {
+		part            *memory.Part // nil for memory that is not counted
+		reserved, bytes int64
+	}{
+		{nil, initialBytes, min(limit, initialBytes)},
+		{e.deps.Memory.Small, min(reserved, memory.SmallBytes), min(limit, memory.SmallBytes)},
+		{e.deps.Memory.Large, reserved, limit},
+	} {
+		if err := e.acquire(r, b, step.part, step.reserved); err != nil {
+			return b, err
+		}
+		if ended, err := b.fill(r.Body, step.bytes, r.ContentLength >= 0); ended || err != nil {
+			b.lease.Shrink(int64(cap(b.bytes)))
+			return b, err
+		}
+		if step.bytes == limit {
+			break
+		}
+	}
+	return b, checkEnd(r.Body, limit)
 }
 
-// read reads all of reader, which may have limit bytes, into memory. Another error of reader becomes CodeIncomplete.
-func (b *body) read(reader io.Reader, limit int64) error {
-	for {
+// growing returns the memory for a body of unknown length up to limit: its last two buffers.
+func growing(limit int64) int64 { return limit + limit/2 }
+
+// acquire waits for n bytes of a part of the budget and then releases what the body had before.
+func (e *Endpoint) acquire(r *http.Request, b *body, part *memory.Part, n int64) error {
+	if part == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), e.config.AcceptTimeout)
+	defer cancel()
+	lease, err := part.Acquire(ctx, sourcelimit.Source(problem.RequestInfoFrom(r.Context()).Client), n)
+	if err != nil {
+		return problem.Unavailable("Too many callbacks are in progress.", err)
+	}
+	b.lease.Release()
+	b.lease = lease
+	return nil
+}
+
+// fill reads until there are limit bytes or the reader ends. The memory gets its size at once if the length is known, else it grows with
+// the bytes that arrive. Another error of reader becomes CodeIncomplete.
+func (b *body) fill(reader io.Reader, limit int64, known bool) (ended bool, err error) {
+	for int64(len(b.bytes)) < limit {
 		if len(b.bytes) == cap(b.bytes) {
-			if int64(len(b.bytes)) == limit {
-				return checkEnd(reader, limit)
+			size := limit
+			if !known {
+				size = min(max(2*int64(cap(b.bytes)), initialBytes), limit)
 			}
-			if err := b.grow(limit); err != nil {
-				return err
-			}
+			b.bytes = append(make([]byte, 0, size), b.bytes...)
 		}
-		n, err := reader.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		n, err := reader.Read(b.bytes[len(b.bytes):min(int64(cap(b.bytes)), limit)])
 		b.bytes = b.bytes[:len(b.bytes)+n]
 		if errors.Is(err, io.EOF) {
-			return nil
+			return true, nil
 		}
 		if err != nil {
-			return incomplete(err)
+			return false, incomplete(err)
 		}
 	}
-}
-
-// grow doubles the memory, up to limit bytes.
-func (b *body) grow(limit int64) error {
-	size := min(max(2*int64(cap(b.bytes)), initialBytes), limit)
-	if err := b.acquire(size - int64(cap(b.bytes))); err != nil {
-		return err
-	}
-	grown := make([]byte, len(b.bytes), size)
-	copy(grown, b.bytes)
-	b.bytes = grown
-	return nil
-}
-
-// acquire reserves n bytes of the budget until release.
-func (b *body) acquire(n int64) error {
-	if !b.budget.Acquire(n) {
-		return problem.Unavailable("Too many callbacks are in progress.", nil)
-	}
-	b.acquired += n
-	return nil
+	return false, nil
 }
 
 // checkEnd returns an error unless r ends here, after limit bytes.

@@ -178,54 +178,62 @@ func (s *running) expect(t *testing.T, connection io.Reader, status int) {
 	}
 }
 
-// TestBudget counts the bytes that arrived, and releases them.
+// TestBudget waits for memory, within the shares of sources and of small bodies, and releases it.
 func TestBudget(t *testing.T) {
 	t.Parallel()
+	const largest = 256 << 10
 	o := defaults()
-	o.webhook.MaxBodyBytes, o.webhook.InFlightBytes = 16<<10, 32<<10
+	// 128 KiB for small bodies, 512 KiB for others, of which a source gets 384.
+	o.webhook.MaxBodyBytes, o.webhook.InFlightBytes, o.webhook.AcceptTimeout = largest, 1<<20, 50*time.Millisecond
 	handler := newServer(t, o, io.Discard).Router()
-	serve := func(body io.Reader, length int64) *httptest.ResponseRecorder {
+	serve := func(source string, body io.Reader, length int64) int {
 		request := httptest.NewRequest(http.MethodPost, event.WebhookPath+"/"+token, http.NoBody)
-		request.Body, request.ContentLength = io.NopCloser(body), length
+		request.Body, request.ContentLength, request.RemoteAddr = io.NopCloser(body), length, source+":1"
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, request)
-		return answer
+		if answer.Code == http.StatusServiceUnavailable && answer.Header().Get("Retry-After") == "" {
+			t.Errorf("header = %v, want Retry-After with 503", answer.Header())
+		}
+		return answer.Code
 	}
-	var pipes []*io.PipeWriter
-	answers := make(chan *httptest.ResponseRecorder, 8)
-	hold := func(bytes int, length int64) {
+	const one, two, three = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+	hold := func(source string, bytes int, length int64) (end func(want int)) {
 		reader, writer := io.Pipe()
-		pipes = append(pipes, writer)
-		go func() { answers <- serve(reader, length) }()
+		status := make(chan int, 1)
+		go func() { status <- serve(source, reader, length) }()
 		if _, err := writer.Write(make([]byte, bytes)); err != nil { // returns when all of it was read
 			t.Fatal(err)
 		}
-	}
-	for range 3 {
-		hold(5<<10, 16<<10) // each has 8 KiB
-	}
-	hold(1, -1) // 4 KiB: what is left are 4
-	if answer := serve(strings.NewReader(padded(4<<10)), 4<<10); answer.Code != http.StatusOK {
-		t.Errorf("response to a body that fits = %d %s, want 200", answer.Code, answer.Body)
-	}
-	for name, length := range map[string]int64{"declared": 4<<10 + 1, "chunked": -1} {
-		answer := serve(strings.NewReader(padded(4<<10+1)), length)
-		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
-			t.Errorf("%s: response to a body over the budget = %d %s, want 503 with Retry-After", name, answer.Code, answer.Body)
+		return func(want int) {
+			t.Helper()
+			_ = writer.CloseWithError(io.ErrUnexpectedEOF)
+			if got := <-status; got != want {
+				t.Errorf("status of a body that broke off = %d, want %d", got, want)
+			}
 		}
 	}
-	for _, pipe := range pipes {
-		_ = pipe.CloseWithError(io.ErrUnexpectedEOF)
-		if answer := <-answers; answer.Code != http.StatusRequestTimeout {
-			t.Errorf("status of a body that broke off = %d, want 408", answer.Code)
+	expect := func(name, source string, bytes int, length int64, want int) {
+		t.Helper()
+		if got := serve(source, strings.NewReader(padded(bytes)), length); got != want {
+			t.Errorf("%s: status = %d, want %d", name, got, want)
 		}
 	}
-	hold(16<<10-1, 16<<10)
-	hold(16<<10-1, 16<<10) // all of it
-	for _, pipe := range pipes[len(pipes)-2:] {
-		_ = pipe.Close()
-		if answer := <-answers; answer.Code != http.StatusBadRequest {
-			t.Errorf("status of a body of zeros = %d, want 400", answer.Code)
-		}
+	first := hold(one, 70<<10, largest)
+	expect("D3 a source has its share", one, largest, largest, 503)
+	expect("D3 a source has its share, chunked", one, largest, -1, 503)
+	expect("D3 small bodies of a source with its share", one, 64<<10, 64<<10, 200)
+	expect("D3 another source", two, largest, largest, 200)
+	second := hold(two, 70<<10, largest)
+	expect("D3 all is used", three, largest, largest, 503)
+	expect("D3 small bodies while all is used", three, 64<<10-1, -1, 200)
+	var silent []func(int)
+	for range 200 {
+		silent = append(silent, hold(two, 4<<10-1, largest))
 	}
+	expect("D3 silent bodies take nothing", three, 64<<10, 64<<10, 200)
+	for _, end := range append(silent, first, second) {
+		end(http.StatusRequestTimeout)
+	}
+	expect("D3 all is released", one, largest, largest, 200)
+	expect("D3 all is released, chunked", one, largest, -1, 200)
 }

@@ -7,12 +7,14 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"iter"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
@@ -42,18 +44,18 @@ func (e *Endpoint) readContent(r *http.Request) (*body, error) {
 // decode undoes the content coding of a body. A body that is not coded, whatever its headers say, is returned itself.
 func (e *Endpoint) decode(r *http.Request, b *body) (*body, error) {
 	coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
-	var reader io.Reader
-	var err error
+	var open func() (io.Reader, error)
+	source := func() io.Reader { return bytes.NewReader(b.bytes) }
 	switch {
 	case startsJSON(b.bytes):
 		return b, nil
 	case coding == "gzip", coding == "x-gzip", bytes.HasPrefix(b.bytes, []byte("\x1f\x8b")):
 		coding = "gzip"
-		reader, err = gzip.NewReader(bytes.NewReader(b.bytes))
+		open = func() (io.Reader, error) { return gzip.NewReader(source()) }
 	case coding == "deflate" && isZlib(b.bytes):
-		reader, err = zlib.NewReader(bytes.NewReader(b.bytes))
+		open = func() (io.Reader, error) { return zlib.NewReader(source()) }
 	case coding == "deflate": // some clients send it without the header of zlib
-		reader = flate.NewReader(bytes.NewReader(b.bytes))
+		open = func() (io.Reader, error) { return flate.NewReader(source()), nil }
 	case coding == "", coding == "identity":
 		return b, nil
 	default:
@@ -61,18 +63,49 @@ func (e *Endpoint) decode(r *http.Request, b *body) (*body, error) {
 			Code: problem.CodeUnsupportedCoding, Detail: "The content coding is not supported. Send the body without one, or as gzip or deflate.",
 		}
 	}
+	length, err := decodedLength(open, int64(e.config.MaxBodyBytes))
 	if err != nil {
 		return b, notCoded(coding, err)
 	}
-	decoded := &body{budget: e.budget}
-	if err := decoded.read(reader, int64(e.config.MaxBodyBytes)); err != nil {
-		decoded.release()
-		if problem.CodeOf(err) == problem.CodeIncomplete {
-			err = notCoded(coding, err)
-		}
+	if length > int64(e.config.MaxBodyBytes) {
+		return b, tooLarge(int64(e.config.MaxBodyBytes))
+	}
+	decoded, err := e.newBody(r, length)
+	if err != nil {
 		return b, err
 	}
+	reader, err := open()
+	if err == nil {
+		_, err = io.ReadFull(reader, decoded.bytes)
+	}
+	if err != nil {
+		decoded.release()
+		return b, notCoded(coding, err)
+	}
 	return decoded, nil
+}
+
+// decodedLength returns the length of a coded body, or more than limit. It decodes twice rather than reserve memory that it may not need.
+func decodedLength(open func() (io.Reader, error), limit int64) (int64, error) {
+	reader, err := open()
+	if err != nil {
+		return 0, err
+	}
+	return io.Copy(io.Discard, io.LimitReader(reader, limit+1))
+}
+
+// newBody waits for the memory of a body of n bytes.
+func (e *Endpoint) newBody(r *http.Request, n int64) (*body, error) {
+	part := e.deps.Memory.Large
+	if n <= memory.SmallBytes {
+		part = e.deps.Memory.Small
+	}
+	made := &body{}
+	if err := e.acquire(r, made, part, n); err != nil {
+		return nil, err
+	}
+	made.bytes = make([]byte, n)
+	return made, nil
 }
 
 func notCoded(coding string, err error) error {
@@ -96,17 +129,20 @@ func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
 		return b, nil
 	}
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // "" for an invalid one
-	var err error
-	found := &body{budget: e.budget}
+	var search func(form []byte, b *body) error
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
-		err = found.fromForm(b.bytes)
+		search = fromForm
 	case "multipart/form-data":
-		err = found.fromMultipart(b.bytes, parameters["boundary"])
+		search = func(form []byte, b *body) error { return fromMultipart(form, parameters["boundary"], b) }
 	default:
 		return b, nil
 	}
+	found, err := e.newBody(r, int64(len(b.bytes)))
 	if err != nil {
+		return b, err
+	}
+	if err := search(b.bytes, found); err != nil {
 		found.release()
 		return b, err
 	}
@@ -120,26 +156,49 @@ func noJSONInForm(err error) error {
 	}
 }
 
-// fromForm reads the field of a URL-encoded form that holds a JSON object.
-func (b *body) fromForm(form []byte) error {
+// fromForm writes the field of a URL-encoded form that holds a JSON object to b, which is as long as the form.
+func fromForm(form []byte, b *body) error {
+	var object []byte
 	for field := range bytes.SplitSeq(form, []byte("&")) {
 		_, value, _ := bytes.Cut(field, []byte("="))
 		if !startsEncodedObject(value) {
 			continue
 		}
-		if err := b.acquire(2 * int64(len(value))); err != nil {
-			return err
+		if object != nil {
+			return noJSONInForm(nil)
 		}
-		text, err := url.QueryUnescape(string(value))
-		if err != nil || b.bytes != nil {
-			return noJSONInForm(err)
-		}
-		b.bytes = []byte(text)
+		object = value
 	}
-	if b.bytes == nil {
+	if object == nil {
 		return noJSONInForm(nil)
 	}
+	text := b.bytes[:0]
+	for piece := range pieces(object) {
+		plain, err := url.QueryUnescape(string(piece))
+		if err != nil {
+			return noJSONInForm(err)
+		}
+		text = append(text, plain...)
+	}
+	b.bytes = text
 	return nil
+}
+
+// pieces cuts a URL-encoded value into parts that are decoded one by one.
+func pieces(value []byte) iter.Seq[[]byte] {
+	const length = 4 << 10
+	return func(yield func([]byte) bool) {
+		for len(value) > 0 {
+			n := min(len(value), length)
+			if at := bytes.LastIndexByte(value[:n], '%'); n < len(value) && at > n-len("%7B") {
+				n = at
+			}
+			if !yield(value[:n]) {
+				return
+			}
+			value = value[n:]
+		}
+	}
 }
 
 // startsEncodedObject reports whether a URL-encoded value starts like an object.
@@ -159,34 +218,39 @@ func startsEncodedObject(value []byte) bool {
 	return false
 }
 
-// fromMultipart reads the part of a multipart form that holds a JSON object.
-func (b *body) fromMultipart(form []byte, boundary string) error {
+// fromMultipart writes the part of a multipart form that holds a JSON object to b, which is as long as the form.
+func fromMultipart(form []byte, boundary string, b *body) error {
 	reader := multipart.NewReader(bytes.NewReader(form), boundary)
+	var found []byte
 	for range maxFormParts {
 		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) && b.bytes != nil {
+		if errors.Is(err, io.EOF) && found != nil {
+			b.bytes = found
 			return nil
 		}
 		if err != nil {
 			return noJSONInForm(err)
 		}
-		content := &body{budget: b.budget}
-		if err := content.read(part, int64(len(form))); err != nil {
-			content.release()
-			if problem.CodeOf(err) == problem.CodeUnavailable {
-				return err
-			}
+		content := b.bytes[len(found):len(found)]
+		if content, err = readInto(content, part); err != nil {
 			return noJSONInForm(err)
 		}
 		switch {
-		case !startsJSON(content.bytes):
-			content.release()
-		case b.bytes != nil:
-			content.release()
+		case !startsJSON(content):
+		case found != nil:
 			return noJSONInForm(nil)
 		default:
-			*b = *content
+			found = content
 		}
 	}
 	return noJSONInForm(nil)
+}
+
+// readInto reads all of reader into the capacity of memory.
+func readInto(memory []byte, reader io.Reader) ([]byte, error) {
+	n, err := io.ReadFull(reader, memory[:cap(memory)])
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return memory[:n], nil
+	}
+	return nil, errors.Join(err, io.ErrShortBuffer) // the parts of a form are shorter than the form
 }

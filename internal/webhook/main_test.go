@@ -16,6 +16,7 @@ import (
 	"github.com/deepimage-receiver/receiver/api/apitest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
@@ -122,7 +123,7 @@ func newServer(t testing.TB, o options, log io.Writer) *httpserver.Server {
 	if err := tokens.Decode(o.tokens); err != nil {
 		t.Fatal(err)
 	}
-	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: o.inbox, Tokens: tokens, Ready: o.ready})
+	endpoint, err := webhook.New(o.webhook, webhook.Deps{Inbox: o.inbox, Tokens: tokens, Memory: memory.New(int64(o.webhook.InFlightBytes)), Ready: o.ready})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
@@ -38,6 +39,7 @@ type Deps struct {
 	Tokens secret.List // tokens for every job
 	// JobTokens may be nil.
 	JobTokens JobTokens
+	Memory    *memory.Budget // for the bodies
 	// Ready returns why callbacks cannot be accepted, or nil. It is called for every request and must not block.
 	Ready func() error
 }
@@ -46,13 +48,12 @@ type Deps struct {
 type Endpoint struct {
 	config Config
 	deps   Deps
-	budget *budget
 }
 
 // New returns an Endpoint. A missing or short token is an error.
 func New(config Config, deps Deps) (*Endpoint, error) {
-	if deps.Inbox == nil || deps.Ready == nil {
-		return nil, errors.New("webhook: Inbox or Ready is missing")
+	if deps.Inbox == nil || deps.Ready == nil || deps.Memory == nil {
+		return nil, errors.New("webhook: Inbox, Memory or Ready is missing")
 	}
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
@@ -60,7 +61,7 @@ func New(config Config, deps Deps) (*Endpoint, error) {
 	if err := checkTokens(deps.Tokens); err != nil {
 		return nil, err
 	}
-	return &Endpoint{config: config, deps: deps, budget: newBudget(int64(config.InFlightBytes))}, nil
+	return &Endpoint{config: config, deps: deps}, nil
 }
 
 // ServeHTTP receives a callback: POST /webhooks/deep-image and POST /webhooks/deep-image/{token}.
