@@ -36,15 +36,25 @@ const (
 type process struct {
 	command *exec.Cmd
 	address string
+	admin   string
 	log     *bytes.Buffer // complete when exited is closed
 	exited  chan struct{}
 	err     error
 }
 
+// addresses are those of the listeners.
+type addresses struct{ Address, Admin string }
+
 // serve starts the receiver on folder and waits until it is ready.
 func serve(t *testing.T, folder string, env ...string) *process {
 	t.Helper()
-	p := &process{command: exec.Command(binary(t), "serve"), log: &bytes.Buffer{}, exited: make(chan struct{})}
+	return serveCommand(t, exec.Command(binary(t), "serve"), folder, env...)
+}
+
+// serveCommand is serve with another command.
+func serveCommand(t *testing.T, command *exec.Cmd, folder string, env ...string) *process {
+	t.Helper()
+	p := &process{command: command, log: &bytes.Buffer{}, exited: make(chan struct{})}
 	p.command.Env = []string{
 		"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0", "RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
@@ -59,10 +69,11 @@ func serve(t *testing.T, folder string, env ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.kill() })
-	ready := make(chan string, 1)
+	ready := make(chan addresses, 1)
 	go p.watch(stderr, ready)
 	select {
-	case p.address = <-ready:
+	case found := <-ready:
+		p.address, p.admin = found.Address, found.Admin
 	case <-p.exited:
 		t.Fatalf("receiver exited with %v, want it running\n%s", p.err, p.log)
 	case <-time.After(crashWait):
@@ -72,14 +83,17 @@ func serve(t *testing.T, folder string, env ...string) *process {
 }
 
 // watch keeps the log and passes on the address when the receiver is ready.
-func (p *process) watch(stderr io.Reader, ready chan<- string) {
+func (p *process) watch(stderr io.Reader, ready chan<- addresses) {
 	defer close(p.exited)
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		p.log.Write(append(lines.Bytes(), '\n'))
-		var line struct{ Message, Address string }
+		var line struct {
+			Message string
+			addresses
+		}
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "receiver is ready" {
-			ready <- line.Address
+			ready <- line.addresses
 		}
 	}
 	p.err = p.command.Wait()

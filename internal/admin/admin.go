@@ -15,6 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/replay"
@@ -42,6 +43,7 @@ type Deps struct {
 	// OpenArtifact opens a stored file; blobstore.ErrNotFound if it was deleted.
 	OpenArtifact func(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
 
+	Memory   *memory.Part  // for bodies; nil for no limit
 	Handlers []string      // names of the configured steps, in their order
 	Disks    func() []Disk // current usage
 	Metrics  http.Handler  // answers GET /metrics
@@ -107,6 +109,8 @@ func storeFailure(err error) error {
 		return conflict("The event is not quarantined.")
 	case errors.Is(err, event.ErrBacklogFull):
 		return problem.Unavailable("Too many events are waiting.", err)
+	case errors.Is(err, memory.ErrFull):
+		return problem.Unavailable("Too many large bodies are being read. Try again later.", err)
 	case database.IsUnavailable(err):
 		return problem.Unavailable("The database is not available. The receiver continues by itself when it is back.", err)
 	default:

@@ -84,6 +84,11 @@ func (a *Admin) event(r *http.Request) (Event, error) {
 	if r.URL.Query().Get("payload") == "false" {
 		return found, nil
 	}
+	lease, err := a.deps.Memory.AcquireLoad(r.Context(), found.Bytes)
+	if err != nil {
+		return Event{}, storeFailure(err)
+	}
+	defer lease.Release() // what remains is short
 	body, err := a.deps.Inbox.Body(r.Context(), found.Job, found.ID)
 	if errors.Is(err, inbox.ErrNotFound) {
 		return found, nil // the body was deleted
@@ -110,12 +115,18 @@ func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
-	job, err := a.deps.History.Job(r.Context(), id)
+	found, err := a.deps.History.Event(r.Context(), id)
 	if err != nil {
 		problem.Write(w, r, storeFailure(err))
 		return
 	}
-	body, err := a.deps.Inbox.Body(r.Context(), job, id)
+	lease, err := a.deps.Memory.AcquireLoad(r.Context(), found.Bytes)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	defer lease.Release()
+	body, err := a.deps.Inbox.Body(r.Context(), found.Job, id)
 	if err != nil {
 		problem.Write(w, r, storeFailure(err))
 		return

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/sanitize"
 	"github.com/go-chi/chi/v5"
@@ -50,7 +53,7 @@ func (a *Admin) rejections(r *http.Request) (list rejectionList, err error) {
 			return list, invalidCursor()
 		}
 	}
-	found, err := a.deps.Inbox.Rejections(r.Context(), before, limit+1)
+	found, err := a.deps.Inbox.RejectionSizes(r.Context(), before, limit+1)
 	if err != nil {
 		return list, storeFailure(err)
 	}
@@ -60,9 +63,31 @@ func (a *Admin) rejections(r *http.Request) (list rejectionList, err error) {
 	}
 	list.Rejections = make([]Rejection, 0, len(found))
 	for _, one := range found {
-		list.Rejections = append(list.Rejections, describeRejection(one))
+		loaded, lease, err := a.loadRejection(r.Context(), one)
+		if errors.Is(err, inbox.ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return list, storeFailure(err)
+		}
+		list.Rejections = append(list.Rejections, describeRejection(loaded))
+		lease.Release()
 	}
 	return list, nil
+}
+
+// loadRejection loads a rejection when there is memory for it. The caller releases the lease.
+func (a *Admin) loadRejection(ctx context.Context, size inbox.RejectionSize) (event.Rejection, *memory.Lease, error) {
+	lease, err := a.deps.Memory.AcquireLoad(ctx, size.Bytes)
+	if err != nil {
+		return event.Rejection{}, nil, err
+	}
+	found, err := a.deps.Inbox.Rejection(ctx, size.ID)
+	if err != nil {
+		lease.Release()
+		return event.Rejection{}, nil, err
+	}
+	return found, lease, nil
 }
 
 func describeRejection(r event.Rejection) Rejection {
@@ -100,24 +125,36 @@ func (a *Admin) showRejected(w http.ResponseWriter, r *http.Request) {
 
 // showRejectionBody answers GET /api/v1/rejections/{id}/body.
 func (a *Admin) showRejectionBody(w http.ResponseWriter, r *http.Request) {
-	found, err := a.rejection(r)
+	size, err := a.rejection(r)
 	if err != nil {
 		problem.Write(w, r, err)
 		return
 	}
+	found, lease, err := a.loadRejection(r.Context(), size)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	defer lease.Release()
 	writeBody(w, "rejection-"+strconv.FormatInt(found.ID, 10)+".bin", found.Body)
 }
 
 // acceptRejection answers POST rejections/{id}/accept. job and result_url replace what is in the body.
 func (a *Admin) acceptRejection(_ http.ResponseWriter, r *http.Request) (result, error) {
-	id, err := rejectionID(r)
+	size, err := a.rejection(r)
 	if err != nil {
 		return result{}, err
 	}
+	id := size.ID
 	members, err := readMembers(r)
 	if err != nil {
 		return result{}, err
 	}
+	lease, err := a.deps.Memory.AcquireLoad(r.Context(), 2*size.Bytes) // the event may have a longer body
+	if err != nil {
+		return result{}, err
+	}
+	defer lease.Release()
 	receipt, err := a.deps.Inbox.AcceptRejection(r.Context(), id, members.Job, members.ResultURL)
 	if invalid, ok := errors.AsType[*event.InvalidError](err); ok {
 		err = &problem.Error{
@@ -151,7 +188,7 @@ func (a *Admin) deleteRejection(_ http.ResponseWriter, r *http.Request) (result,
 	if err != nil {
 		return result{}, err
 	}
-	a.deps.Log.Info().Int64("rejection", found.ID).Int("bytes", len(found.Body)).Stringer("client", clientIP(r)).Msg("rejection deleted")
+	a.deps.Log.Info().Int64("rejection", found.ID).Int64("bytes", found.Bytes).Stringer("client", clientIP(r)).Msg("rejection deleted")
 	body := struct {
 		ID int64 `json:"id"`
 	}{found.ID}
@@ -182,14 +219,20 @@ func readMembers(r *http.Request) (m acceptedMembers, err error) {
 	return m, nil
 }
 
-// rejection loads the rejection in the path of a request.
-func (a *Admin) rejection(r *http.Request) (event.Rejection, error) {
+// rejection finds the rejection in the path of a request.
+func (a *Admin) rejection(r *http.Request) (inbox.RejectionSize, error) {
 	id, err := rejectionID(r)
 	if err != nil {
-		return event.Rejection{}, err
+		return inbox.RejectionSize{}, err
 	}
-	found, err := a.deps.Inbox.Rejection(r.Context(), id)
-	return found, storeFailure(err)
+	found, err := a.deps.Inbox.RejectionSizes(r.Context(), id+1, 1)
+	if err == nil && (len(found) == 0 || found[0].ID != id) {
+		err = inbox.ErrNotFound
+	}
+	if err != nil {
+		return inbox.RejectionSize{}, storeFailure(err)
+	}
+	return found[0], nil
 }
 
 // rejectionID is the id of the rejection in the path of a request.

@@ -147,7 +147,7 @@ func (a *Admin) awaitEvent(ctx context.Context, id event.ID) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		_, err := a.deps.History.Job(ctx, id)
+		_, err := a.deps.History.Event(ctx, id)
 		if err == nil || !errors.Is(err, history.ErrNotFound) {
 			return storeFailure(err)
 		}

@@ -1,12 +1,13 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 )
@@ -41,6 +43,11 @@ func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error
 		return result{}, &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many submissions are running. Try again later."}
 	}
 	defer func() { <-a.submissions }()
+	lease, err := a.acquireRequest(r)
+	if err != nil {
+		return result{}, storeFailure(err)
+	}
+	defer lease.Release()
 	wait = max(0, wait-time.Since(begun))
 	request, err := readRequest(w, r)
 	if err != nil {
@@ -74,6 +81,20 @@ func (a *Admin) acquireSubmission(w http.ResponseWriter, r *http.Request, wait t
 	return false
 }
 
+// acquireRequest waits for the memory of a request and of its copy with the URL of the callback.
+func (a *Admin) acquireRequest(r *http.Request) (*memory.Lease, error) {
+	length := r.ContentLength
+	if length < 0 {
+		length = maxSubmissionBytes
+	}
+	if length <= memory.SmallBytes {
+		return nil, nil //nolint:nilnil // a nil lease has no memory
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), maxSlotWait)
+	defer cancel()
+	return a.deps.Memory.Acquire(ctx, netip.Prefix{}, 2*length)
+}
+
 // readWait reads for how many seconds a submission may wait for a free slot.
 func readWait(text string) (time.Duration, error) {
 	if text == "" {
@@ -98,7 +119,7 @@ func readRequest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(uploadTimeout)) // a writer without deadlines, as in tests, needs none
 	_ = connection.SetWriteDeadline(time.Now().Add(uploadTimeout))
-	request, err := io.ReadAll(r.Body)
+	request, err := readAll(r)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		const detail = "The request is longer than the 32 MiB that Deep Image accepts. Send a URL of the image instead of the image."
 		return nil, &problem.Error{Code: problem.CodeTooLarge, Detail: detail}
@@ -107,6 +128,16 @@ func readRequest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, &problem.Error{Code: problem.CodeIncomplete, Detail: "The request did not arrive completely.", Err: err}
 	}
 	return request, nil
+}
+
+// readAll reads a body. Its memory has the declared length from the beginning.
+func readAll(r *http.Request) ([]byte, error) {
+	var read bytes.Buffer
+	if 0 < r.ContentLength && r.ContentLength <= maxSubmissionBytes {
+		read.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := read.ReadFrom(r.Body)
+	return read.Bytes(), err
 }
 
 // formRequest makes the request to Deep Image from the fields of a form.

@@ -24,6 +24,7 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	deps := a.adminDeps()
+	deps.Memory = a.memory.Work
 	deps.Thumbnails, deps.Metrics = thumbnails, metricsHandler(registry)
 	deps.Setup.WebhookToken = a.tokens[0]
 	listener, err := a.openAdmin(deps)

@@ -17,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
@@ -41,6 +42,7 @@ type App struct {
 	log        zerolog.Logger
 	disk       *disk
 	folder     *dataFolder // nil with Postgres
+	memory     *memory.Budget
 	inbox      *inbox.Inbox
 	work       *WorkStores
 	queue      *queue.Queue
@@ -68,6 +70,7 @@ type App struct {
 // New opens and migrates the stores and builds the components. Nothing runs before Start; Stop releases everything.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
 	a := &App{config: c, log: log, artifacts: artifactStores{}, done: make(chan struct{}), lost: make(chan error, 1)}
+	a.useMemory(memory.ReadLimit())
 	for _, build := range []func(context.Context) error{a.buildVendor, a.buildStores, a.buildWork, a.buildPublic, a.buildAdmin} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, a.cleanups.run(ctx))
@@ -141,7 +144,7 @@ func (a *App) buildPublic(context.Context) error {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Ready: a.ready})
+	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Memory: a.memory, Ready: a.ready})
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (a *App) buildWork(ctx context.Context) error {
 			steps = append(steps, executor.Step{Name: step.Name, Handler: made, Limits: step.Limits})
 		}
 	}
-	a.executor = executor.New(a.config.Retry, a.work.Workflow, a.inbox, steps, a.log)
+	a.executor = executor.New(a.config.Retry, a.work.Workflow, a.inbox, a.memory.Work, steps, a.log)
 	a.relay = relay.New(relay.Config{
 		Inbox: a.inbox, Workflow: a.work.Workflow, OneDatabase: a.config.Database.IsPostgres(), Stages: a.stages(), Log: a.log,
 	})

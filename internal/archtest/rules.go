@@ -12,7 +12,7 @@ func Rules() []Rule {
 
 // tools know nothing of events: any other program could use them.
 func tools() []string {
-	return append(handlerTools(), "./internal/background", "./internal/groupcommit", "./internal/thumbnail")
+	return append(handlerTools(), "./internal/background", "./internal/groupcommit", "./internal/memory", "./internal/thumbnail")
 }
 
 // handlerTools are the tools that a handler may import.

@@ -14,6 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
@@ -49,6 +50,7 @@ type Executor struct {
 	config   Config
 	work     Work
 	bodies   Bodies
+	memory   *memory.Part // for bodies
 	steps    map[string]Step
 	deferral *deferral
 	metrics  *metrics
@@ -57,7 +59,7 @@ type Executor struct {
 }
 
 // New returns an executor of these steps.
-func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logger) *Executor {
+func New(config Config, work Work, bodies Bodies, memory *memory.Part, steps []Step, log zerolog.Logger) *Executor {
 	byName := make(map[string]Step, len(steps))
 	for _, step := range steps {
 		byName[step.Name] = step
@@ -65,7 +67,7 @@ func New(config Config, work Work, bodies Bodies, steps []Step, log zerolog.Logg
 	d := newDeferral(work, steps)
 	return &Executor{
 		Service: d.service(log),
-		config:  config, work: work, bodies: bodies, steps: byName, deferral: d, metrics: newMetrics(), log: log,
+		config:  config, work: work, bodies: bodies, memory: memory, steps: byName, deferral: d, metrics: newMetrics(), log: log,
 	}
 }
 
@@ -126,12 +128,23 @@ func (x *Executor) handle(ctx context.Context, step Step, attempt workflow.Attem
 			err = handler.Retry(event.ReasonOther, errors.New("the handler panicked; the log has the stack"))
 		}
 	}()
+	lease, err := x.memory.AcquireLoad(ctx, attempt.Bytes)
+	if err != nil {
+		return handler.Outcome{}, handler.Defer(memoryDelay, event.CauseStep, event.ReasonOther, errors.New("too many large bodies were processed at the same time"))
+	}
+	defer lease.Release()
 	e, err := x.load(ctx, attempt)
 	if err != nil {
 		return handler.Outcome{}, err
 	}
+	if len(e.Defects) == 0 { // a body with defects is copied again where it is redacted
+		lease.Shrink(attempt.Bytes)
+	}
 	return step.Handler.Handle(ctx, e)
 }
+
+// memoryDelay is the pause after a step got no memory within its time.
+const memoryDelay = 10 * time.Second
 
 // load decodes the stored body of the event and adds what is recorded about it.
 func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Event, error) {

@@ -87,7 +87,7 @@ func build(t *testing.T, place *databasetest.Place, config executor.Config, time
 	p.queue, err = queue.Open(stores.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
 	must(t, err)
 	p.work = workflowtest.New(t, stores.Work, p.queue)
-	p.executor = executor.New(config, p.work.Workflow, p.inbox, steps, zerolog.New(p.log))
+	p.executor = executor.New(config, p.work.Workflow, p.inbox, nil, steps, zerolog.New(p.log))
 	p.relay = relay.New(relay.Config{
 		Inbox: p.inbox, Workflow: p.work.Workflow, OneDatabase: place.Kind == database.Postgres, Stages: stages, Log: zerolog.New(p.log),
 	})

@@ -81,16 +81,16 @@ func (s *Store) Load(ctx context.Context, id event.ID) (Details, error) {
 	return d, err
 }
 
-// Job returns the job of an event, or ErrNotFound.
-func (s *Store) Job(ctx context.Context, id event.ID) (string, error) {
+// Event returns an event without its steps and artifacts, or ErrNotFound.
+func (s *Store) Event(ctx context.Context, id event.ID) (Event, error) {
 	found, err := s.events(ctx, "FROM events WHERE id = $1", string(id))
 	if err != nil {
-		return "", err
+		return Event{}, err
 	}
 	if len(found) == 0 {
-		return "", ErrNotFound
+		return Event{}, ErrNotFound
 	}
-	return found[0].Job, nil
+	return found[0], nil
 }
 
 // List returns at most limit events, the newest first, that are older than the event before ("" for all).

@@ -136,7 +136,7 @@ func checkPlans(t *testing.T, db *database.DB) {
 func planned(s *workflowtest.Stores) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
 		"event":        func(ctx context.Context) error { _, err := s.History.Load(ctx, planID(500)); return err },
-		"job of one":   func(ctx context.Context) error { _, err := s.History.Job(ctx, planID(500)); return err },
+		"job of one":   func(ctx context.Context) error { _, err := s.History.Event(ctx, planID(500)); return err },
 		"step counts":  func(ctx context.Context) error { _, err := s.History.StepCounts(ctx); return err },
 		"oldest":       func(ctx context.Context) error { _, err := s.History.Oldest(ctx); return err },
 		"quarantine":   func(ctx context.Context) error { _, err := s.Workflow.Quarantined(ctx); return err },

@@ -41,6 +41,31 @@ func (i *Inbox) Rejections(ctx context.Context, before int64, limit int) ([]even
 	return rejections, rows.Err()
 }
 
+// RejectionSize is a stored rejection without its body.
+type RejectionSize struct{ ID, Bytes int64 }
+
+// RejectionSizes returns what Rejections returns, without the bodies.
+func (i *Inbox) RejectionSizes(ctx context.Context, before int64, limit int) ([]RejectionSize, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	const query = "SELECT seq, length(body) FROM rejections WHERE seq < $1 ORDER BY seq DESC LIMIT $2"
+	rows, err := i.database.Reader.QueryContext(ctx, query, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: rejections: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var sizes []RejectionSize
+	for rows.Next() {
+		var size RejectionSize
+		if err := rows.Scan(&size.ID, &size.Bytes); err != nil {
+			return nil, fmt.Errorf("inbox: rejections: %w", err)
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes, rows.Err()
+}
+
 // Rejection returns a stored rejection, or ErrNotFound.
 func (i *Inbox) Rejection(ctx context.Context, id int64) (event.Rejection, error) {
 	r, err := scanRejection(i.database.Reader.QueryRowContext(ctx, selectRejection+"WHERE seq = $1", id))

@@ -60,8 +60,9 @@ func (w *sqliteWriter) withoutSigned(ctx context.Context, events []*entry) ([]*e
 // corrects those of duplicates.
 func (w *sqliteWriter) insertRows(ctx context.Context, events []*entry) (inserted int64, err error) {
 	for _, insert := range w.inserts {
-		for ; len(events) >= insert.rows; events = events[insert.rows:] {
+		for ; len(events) >= insert.rows && (insert.rows == 1 || bytesOf(events[:insert.rows]) <= maxChunkBytes); events = events[insert.rows:] {
 			result, err := insert.statement.ExecContext(ctx, w.chunk(events[:insert.rows])...)
+			clear(w.arguments) // the bodies
 			if err != nil {
 				return inserted, err
 			}
@@ -73,6 +74,16 @@ func (w *sqliteWriter) insertRows(ctx context.Context, events []*entry) (inserte
 		}
 	}
 	return inserted, nil
+}
+
+// maxChunkBytes bounds the bodies of an insert of several rows, because SQLite copies all of them at the same time.
+const maxChunkBytes = 1 << 20
+
+func bytesOf(events []*entry) (sum int) {
+	for _, e := range events {
+		sum += e.size()
+	}
+	return sum
 }
 
 func (w *sqliteWriter) chunk(events []*entry) []any {

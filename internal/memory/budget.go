@@ -53,6 +53,16 @@ type waiter struct {
 	granted chan struct{} // closed when the bytes belong to it
 }
 
+// AcquireLoad acquires what a body of n bytes takes while it is loaded from a store: the buffers of the store, of its driver and of
+// the caller. A small body takes nothing.
+func (p *Part) AcquireLoad(ctx context.Context, n int64) (*Lease, error) {
+	const copies = 3
+	if n <= SmallBytes {
+		return nil, nil //nolint:nilnil // a nil lease has no memory
+	}
+	return p.Acquire(ctx, netip.Prefix{}, copies*n)
+}
+
 // Lease is memory that belongs to an owner until Release.
 type Lease struct {
 	part  *Part
@@ -62,8 +72,11 @@ type Lease struct {
 
 // Acquire waits until n bytes are free and within the share of the owner, which is three quarters of the part. A request for more
 // gets all of the share: it waits until its owner has nothing else. An owner is the network of a client; the zero Prefix is the
-// receiver itself. Acquire returns ErrFull when ctx ends.
+// receiver itself. Acquire returns ErrFull when ctx ends. A nil part has no limit.
 func (p *Part) Acquire(ctx context.Context, owner netip.Prefix, n int64) (*Lease, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // a nil lease has no memory
+	}
 	w := &waiter{owner: owner, bytes: min(n, p.share), granted: make(chan struct{})}
 	element := p.enqueue(w)
 	select {
@@ -91,7 +104,7 @@ func (p *Part) enqueue(w *waiter) *list.Element {
 	return element
 }
 
-// grant gives free bytes to those who wait, in their order. An owner with its share waits without delaying others. The mutex is held.
+// grant passes free bytes to those who wait, in their order. An owner with its share waits without delaying others. The mutex is held.
 func (p *Part) grant() {
 	for element := p.waiting.Front(); element != nil; {
 		w, next := element.Value.(*waiter), element.Next()

@@ -5,9 +5,9 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/hex"
 	"errors"
 	"io"
-	"iter"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -124,29 +124,19 @@ func startsJSON(text []byte) bool {
 }
 
 // extract returns the JSON in the single field of a form that holds an object. A body that is not a form is returned itself.
-func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
+func (*Endpoint) extract(r *http.Request, b *body) (*body, error) {
 	if startsJSON(b.bytes) {
 		return b, nil
 	}
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // "" for an invalid one
-	var search func(form []byte, b *body) error
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
-		search = fromForm
+		return b, b.takeField()
 	case "multipart/form-data":
-		search = func(form []byte, b *body) error { return fromMultipart(form, parameters["boundary"], b) }
+		return b, b.takePart(parameters["boundary"])
 	default:
 		return b, nil
 	}
-	found, err := e.newBody(r, int64(len(b.bytes)))
-	if err != nil {
-		return b, err
-	}
-	if err := search(b.bytes, found); err != nil {
-		found.release()
-		return b, err
-	}
-	return found, nil
 }
 
 func noJSONInForm(err error) error {
@@ -156,10 +146,10 @@ func noJSONInForm(err error) error {
 	}
 }
 
-// fromForm writes the field of a URL-encoded form that holds a JSON object to b, which is as long as the form.
-func fromForm(form []byte, b *body) error {
+// takeField replaces a URL-encoded form by the field that holds a JSON object, in the memory of the form.
+func (b *body) takeField() error {
 	var object []byte
-	for field := range bytes.SplitSeq(form, []byte("&")) {
+	for field := range bytes.SplitSeq(b.bytes, []byte("&")) {
 		_, value, _ := bytes.Cut(field, []byte("="))
 		if !startsEncodedObject(value) {
 			continue
@@ -169,35 +159,41 @@ func fromForm(form []byte, b *body) error {
 		}
 		object = value
 	}
-	if object == nil {
+	if object == nil || !isEncoded(object) {
 		return noJSONInForm(nil)
 	}
 	text := b.bytes[:0]
-	for piece := range pieces(object) {
-		plain, err := url.QueryUnescape(string(piece))
-		if err != nil {
-			return noJSONInForm(err)
+	for i := 0; i < len(object); i++ {
+		c := object[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			_, _ = hex.Decode(object[i:i+1], object[i+1:i+3]) // valid, see isEncoded
+			c = object[i]
+			i += 2
 		}
-		text = append(text, plain...)
+		text = append(text, c)
 	}
 	b.bytes = text
 	return nil
 }
 
-// pieces cuts a URL-encoded value into parts that are decoded one by one.
-func pieces(value []byte) iter.Seq[[]byte] {
-	const length = 4 << 10
-	return func(yield func([]byte) bool) {
-		for len(value) > 0 {
-			n := min(len(value), length)
-			if at := bytes.LastIndexByte(value[:n], '%'); n < len(value) && at > n-len("%7B") {
-				n = at
-			}
-			if !yield(value[:n]) {
-				return
-			}
-			value = value[n:]
+// isEncoded reports whether every percent sign in value begins an escape sequence.
+func isEncoded(value []byte) bool {
+	for {
+		_, rest, found := bytes.Cut(value, []byte("%"))
+		if !found {
+			return true
 		}
+		var octet [1]byte
+		if len(rest) < 2 {
+			return false
+		}
+		if _, err := hex.Decode(octet[:], rest[:2]); err != nil {
+			return false
+		}
+		value = rest[2:]
 	}
 }
 
@@ -218,39 +214,41 @@ func startsEncodedObject(value []byte) bool {
 	return false
 }
 
-// fromMultipart writes the part of a multipart form that holds a JSON object to b, which is as long as the form.
-func fromMultipart(form []byte, boundary string, b *body) error {
-	reader := multipart.NewReader(bytes.NewReader(form), boundary)
-	var found []byte
-	for range maxFormParts {
+// takePart replaces a multipart form by the part that holds a JSON object, in the memory of the form.
+func (b *body) takePart(boundary string) error {
+	found := -1
+	reader := multipart.NewReader(bytes.NewReader(b.bytes), boundary)
+	for n := 0; ; n++ {
 		part, err := reader.NextPart()
-		if errors.Is(err, io.EOF) && found != nil {
-			b.bytes = found
-			return nil
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		if err != nil {
+		if err != nil || n == maxFormParts {
 			return noJSONInForm(err)
 		}
-		content := b.bytes[len(found):len(found)]
-		if content, err = readInto(content, part); err != nil {
-			return noJSONInForm(err)
-		}
-		switch {
-		case !startsJSON(content):
-		case found != nil:
+		var start [512]byte
+		read, _ := io.ReadFull(part, start[:]) // NextPart finds what is wrong
+		if startsJSON(start[:read]) && found >= 0 {
 			return noJSONInForm(nil)
-		default:
-			found = content
+		}
+		if startsJSON(start[:read]) {
+			found = n
 		}
 	}
-	return noJSONInForm(nil)
-}
-
-// readInto reads all of reader into the capacity of memory.
-func readInto(memory []byte, reader io.Reader) ([]byte, error) {
-	n, err := io.ReadFull(reader, memory[:cap(memory)])
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return memory[:n], nil
+	if found < 0 {
+		return noJSONInForm(nil)
 	}
-	return nil, errors.Join(err, io.ErrShortBuffer) // the parts of a form are shorter than the form
+	reader = multipart.NewReader(bytes.NewReader(b.bytes), boundary)
+	for ; found > 0; found-- {
+		if _, err := reader.NextPart(); err != nil {
+			return noJSONInForm(err)
+		}
+	}
+	part, err := reader.NextPart()
+	if err != nil {
+		return noJSONInForm(err)
+	}
+	n, _ := io.ReadFull(part, b.bytes) // a part is shorter than its form, and read before it is overwritten
+	b.bytes = b.bytes[:n]
+	return nil
 }

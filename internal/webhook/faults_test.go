@@ -74,6 +74,7 @@ func TestSectionA(t *testing.T) {
 		{name: "A3 form among others", header: typed("application/x-www-form-urlencoded; charset=utf-8"), body: "a=1&b=+%0A{%22job%22:%22A3-form-among-others%22}&c=", want: 200, stored: " \n{\"job\":\"$\"}"},
 		{name: "A3 form type, plain JSON", header: typed("application/x-www-form-urlencoded"), body: `{"job":"$"}`, want: 200},
 		{name: "A3 form without JSON", header: typed("application/x-www-form-urlencoded"), body: "job=7", want: 400},
+		{name: "A3 form with a broken escape sequence", header: typed("application/x-www-form-urlencoded"), body: `a=%7B"job":"%4"%7D`, want: 400},
 		{name: "A3 form with two objects", header: typed("application/x-www-form-urlencoded"), body: `a={"job":"1"}&b={"job":"2"}`, want: 400},
 		{
 			name: "A3 multipart", header: typed("multipart/form-data; boundary=xx"), want: 200, stored: `{"job":"$"}`,

@@ -25,6 +25,7 @@ type Attempt struct {
 	Age       time.Duration // since the first attempt began
 	Started   time.Time
 	Artifacts []event.Artifact // of the event so far
+	Bytes     int64            // length of the body
 
 	Source    netip.Addr
 	Origin    event.Origin
@@ -81,11 +82,11 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err e
 	var next, deferred, recheck sql.NullInt64
 	var source string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, source, origin, result_url, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
