@@ -39,6 +39,8 @@ type Writer interface {
 	// again, also under another key. After an error the whole object may exist, if the response of a service got lost.
 	// Other errors: ErrKey, ErrFull.
 	Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error
+	// Sync makes the names of objects durable that were put Unsynced. After an error any of them may be lost in a crash.
+	Sync(ctx context.Context, keys ...string) error
 	// Check returns an error unless the bucket exists and works as needed. In a bucket of an object store it leaves one small
 	// object that explains its purpose.
 	Check(ctx context.Context) error
@@ -48,6 +50,7 @@ type Writer interface {
 type Attributes struct {
 	MediaType string // such as image/png; "" when it is not known
 	SHA256    string // of the content, 64 lower-case hexadecimal digits; "" or what the spool says
+	Unsynced  bool   // Put need not wait until the name is durable; Sync follows. The content is durable before it has the name.
 }
 
 // Object is an open object.

@@ -2,14 +2,21 @@ package blobstore_test
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
+	"golang.org/x/sync/errgroup"
 )
 
 // calls watches a bucket: what it syncs and links, below its folder and in order.
@@ -17,8 +24,11 @@ import (
 func calls(t *testing.T, bucket blobstore.Bucket, folder string) *[]string {
 	t.Helper()
 	spool := regexp.MustCompile(`\.spool/.*`)
+	var mutex sync.Mutex
 	var made []string
 	blobstore.Watch(bucket, func(call, name string) error {
+		mutex.Lock()
+		defer mutex.Unlock()
 		name = strings.TrimPrefix(strings.TrimPrefix(name, folder), "/")
 		made = append(made, strings.TrimSpace(call+" "+spool.ReplaceAllString(filepath.Clean(name), "spool")))
 		return nil
@@ -56,6 +66,120 @@ func TestPutSyncsInOrder(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, *made, test.want)
 		}
 	}
+}
+
+// Names that were put unsynced are durable after Sync, and the folders above them too. No folder is synced twice for it.
+func TestSyncSyncsWhatIsNotSafe(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	bucket := openBucket(t, folder)
+	made := calls(t, bucket, folder)
+	for _, row := range []struct {
+		name        string
+		keys        []string
+		puts, syncs []string
+		removed     bool
+	}{
+		{name: "new folders", keys: []string{"a/b/1", "a/b/2"}, puts: []string{"link a/b/1", "link a/b/2"}, syncs: []string{"sync .", "sync a", "sync a/b"}},
+		{name: "one new folder", keys: []string{"a/c/1", "a/c/2"}, puts: []string{"link a/c/1", "link a/c/2"}, syncs: []string{"sync a", "sync a/c"}},
+		{name: "known folders", keys: []string{"a/b/3"}, puts: []string{"link a/b/3"}, syncs: []string{"sync a/b"}},
+		{name: "two folders", keys: []string{"a/b/4", "d/1"}, puts: []string{"link a/b/4", "link d/1"}, syncs: []string{"sync .", "sync a/b", "sync d"}},
+		{name: "no folder", keys: []string{"1"}, puts: []string{"link 1"}, syncs: []string{"sync ."}},
+		{
+			name: "folders that another program removed", keys: []string{"a/b/5"}, removed: true,
+			puts: []string{"link a/b/5", "link a/b/5"}, syncs: []string{"sync .", "sync a", "sync a/b"},
+		},
+		{name: "the same again", keys: []string{"a/b/5"}, puts: []string{"link a/b/5", "sync a/b/5"}, syncs: []string{"sync a/b"}},
+	} {
+		if row.removed {
+			if err := os.RemoveAll(filepath.Join(folder, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		*made = nil
+		for _, key := range row.keys {
+			spool := spoolOf(t, bucket, "content")
+			if err := bucket.Put(t.Context(), key, spool, blobstore.Attributes{Unsynced: true}); err != nil {
+				t.Fatalf("%s: %v", row.name, err)
+			}
+		}
+		puts := slices.DeleteFunc(slices.Clone(*made), func(call string) bool { return call == "sync spool" })
+		*made = nil
+		if err := bucket.Sync(t.Context(), row.keys...); err != nil {
+			t.Fatalf("%s: %v", row.name, err)
+		}
+		slices.Sort(*made)
+		if !slices.Equal(puts, row.puts) || !slices.Equal(*made, row.syncs) {
+			t.Errorf("%s: puts %q and syncs %q, want %q and %q", row.name, puts, *made, row.puts, row.syncs)
+		}
+	}
+}
+
+func TestSyncFailsUntilTheNamesAreSafe(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, failing string
+		keys          []string
+		want          error
+	}{
+		{name: "the folder", failing: "/a", keys: []string{"a/key"}, want: syscall.EIO},
+		{name: "its parent", failing: "/.", keys: []string{"a/key"}, want: syscall.EIO},
+		{name: "a missing key", failing: "none", keys: []string{"a/key", "a/other"}, want: fs.ErrNotExist},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			bucket := openBucket(t, t.TempDir())
+			failOn(bucket, row.failing, syscall.EIO)
+			if err := bucket.Put(t.Context(), "a/key", spoolOf(t, bucket, "content"), blobstore.Attributes{Unsynced: true}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // a failed sync leaves nothing safe
+				if err := bucket.Sync(t.Context(), row.keys...); !errors.Is(err, row.want) {
+					t.Errorf("Sync() error = %v, want %v", err, row.want)
+				}
+			}
+		})
+	}
+}
+
+// While a folder is synced, all others that want that too wait for one sync more.
+func TestSyncsOfAFolderAreShared(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		bucket := openBucket(t, folder)
+		var keys []string
+		for n := range 9 {
+			key := fmt.Sprintf("day/job-%d/image", n)
+			if err := bucket.Put(t.Context(), key, spoolOf(t, bucket, "content"), blobstore.Attributes{Unsynced: true}); err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, key)
+		}
+		proceed := make(chan struct{})
+		var syncs atomic.Int64
+		blobstore.Watch(bucket, func(_, name string) error {
+			if strings.HasSuffix(name, "/day") {
+				syncs.Add(1)
+				<-proceed
+			}
+			return nil
+		})
+		var group errgroup.Group
+		group.Go(func() error { return bucket.Sync(t.Context(), keys[0]) })
+		synctest.Wait() // the first sync has begun
+		for _, key := range keys[1:] {
+			group.Go(func() error { return bucket.Sync(t.Context(), key) })
+		}
+		synctest.Wait() // all others wait
+		close(proceed)
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := syncs.Load(), int64(2); got != want {
+			t.Errorf("syncs of the folder = %d, want %d", got, want)
+		}
+	})
 }
 
 // failOn lets the calls fail that end in text.

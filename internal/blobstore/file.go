@@ -107,7 +107,7 @@ func (b *fileBucket) Put(ctx context.Context, key string, spool *Spool, attribut
 	if err := spool.sync(); err != nil {
 		return err
 	}
-	if err := folder.place(ctx, key, spool); err != nil {
+	if err := folder.place(ctx, key, spool, attributes.Unsynced); err != nil {
 		return explain(key, filesystem.Explain(b.path, err))
 	}
 	if !folder.isAt(b.path) {
@@ -124,11 +124,62 @@ func (f *openFolder) check(spool *Spool, attributes Attributes) error {
 	return spool.check(attributes)
 }
 
+// Sync makes the names of keys durable. What was put under them in a folder that was replaced since is an error.
+func (b *fileBucket) Sync(ctx context.Context, keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := CheckKey(key); err != nil {
+			return err
+		}
+		if _, err := folder.disk.Lstat(key); err != nil {
+			return explain(key, filesystem.Explain(b.path, err))
+		}
+	}
+	if err := folder.folders.secureAbove(keys); err != nil {
+		return explain(keys[0], filesystem.Explain(b.path, err))
+	}
+	if !folder.isAt(b.path) {
+		return explain(keys[0], errReplaced)
+	}
+	return nil
+}
+
 // place moves the synced spool to its key.
-func (f *openFolder) place(ctx context.Context, key string, spool *Spool) error {
+func (f *openFolder) place(ctx context.Context, key string, spool *Spool, unsynced bool) error {
+	if unsynced {
+		return f.placeUnsynced(ctx, key, spool)
+	}
 	if err := f.folders.makeAbove(ctx, key); err != nil {
 		return err
 	}
+	if err := f.nameOrConfirm(ctx, key, spool); err != nil {
+		return err
+	}
+	return f.folders.sync(path.Dir(key))
+}
+
+// placeUnsynced makes folders only where they are not known. Another program may have removed one that is.
+func (f *openFolder) placeUnsynced(ctx context.Context, key string, spool *Spool) error {
+	for again := true; ; again = false {
+		if err := f.folders.makeUnsynced(ctx, key); err != nil {
+			return err
+		}
+		err := f.nameOrConfirm(ctx, key, spool)
+		if !errors.Is(err, fs.ErrNotExist) || !again {
+			return err
+		}
+		f.folders.forget(key)
+	}
+}
+
+// nameOrConfirm sets the name of the spool, or checks that what has the name is the same.
+func (f *openFolder) nameOrConfirm(ctx context.Context, key string, spool *Spool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -136,10 +187,7 @@ func (f *openFolder) place(ctx context.Context, key string, spool *Spool) error 
 	if errors.Is(err, fs.ErrExist) {
 		err = f.confirm(ctx, key, spool)
 	}
-	if err != nil {
-		return err
-	}
-	return f.disk.syncFolder(path.Dir(key))
+	return err
 }
 
 // name renames the spooled file to its key, and never replaces what has that name.

@@ -99,6 +99,9 @@ func (b *remoteBucket) Put(ctx context.Context, key string, spool *Spool, attrib
 	return nil
 }
 
+// Sync does nothing: Put returns when the service has stored the object.
+func (*remoteBucket) Sync(context.Context, ...string) error { return nil }
+
 // createOnce creates the object, or finds the same one there. It tries again when
 // another writer came in between: that one may fail, and then there is nothing.
 func (b *remoteBucket) createOnce(ctx context.Context, name string, c content) error {

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) blobstore.Bucket) {
 		{"one of many writers of different content wins", differentRace},
 		{"all writers of the same content succeed", identicalRace},
 		{"writers share new folders", folderRace},
+		{"names are synced after several were put", unsyncedNames},
 		{"a context that has ended stores nothing", endedContext},
 		{"malformed keys are refused", malformedKeys},
 		{"keys of all kinds are kept", unusualKeys},
@@ -226,6 +227,24 @@ func folderRace(t *testing.T, s suite) {
 			t.Errorf("racer %d: %v", i, err)
 		}
 		s.expect(t, key(i), key(i))
+	}
+}
+
+func unsyncedNames(t *testing.T, s suite) {
+	keys := []string{"new/folder/first", "new/folder/second", "other/third"}
+	for _, key := range keys {
+		if err := s.bucket.Put(s.ctx, key, s.spool(t, key), blobstore.Attributes{Unsynced: true}); err != nil {
+			t.Fatalf("Put(%s) error = %v, want nil", key, err)
+		}
+	}
+	if err := s.bucket.Sync(s.ctx, keys...); err != nil {
+		t.Errorf("Sync() error = %v, want nil", err)
+	}
+	if err := s.bucket.Sync(s.ctx); err != nil {
+		t.Errorf("Sync() of nothing: error = %v, want nil", err)
+	}
+	for _, key := range keys {
+		s.expect(t, key, key)
 	}
 }
 

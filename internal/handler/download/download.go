@@ -70,6 +70,28 @@ func (h *Handler) Close() error { return h.bucket.Close() }
 // keep the others from being stored. The artifacts of the outcome are durable in the bucket. After a person has replayed
 // the event, it also looks at what is recorded as stored, and stores again what is missing or changed.
 func (h *Handler) Handle(ctx context.Context, e event.Event) (handler.Outcome, error) {
+	outcome, err := h.store(ctx, e)
+	if failed := h.sync(ctx, outcome.Artifacts); failed != nil {
+		outcome.Artifacts = nil
+		return outcome, failed
+	}
+	return outcome, err
+}
+
+// sync makes the artifacts durable: all of an event share the syncs of their folders. The error is classified.
+func (h *Handler) sync(ctx context.Context, artifacts []event.Artifact) error {
+	keys := make([]string, len(artifacts))
+	for i, a := range artifacts {
+		keys[i] = a.Key
+	}
+	if err := h.bucket.Sync(context.WithoutCancel(ctx), keys...); err != nil {
+		return storeFailure(err)
+	}
+	return nil
+}
+
+// store is Handle without the sync.
+func (h *Handler) store(ctx context.Context, e event.Event) (handler.Outcome, error) {
 	if e.Recheck {
 		var err error
 		if e.Artifacts, err = h.intact(ctx, e.Artifacts); err != nil {

@@ -1,12 +1,18 @@
 package download
 
 import (
+	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
 // SetRefresh sets the function that renews URLs. It must be called before the first attempt.
 func (h *Handler) SetRefresh(refresh handler.Refresh) { h.refresh = refresh }
+
+// ReplaceBucket replaces the bucket. It must be called before the first attempt.
+func (h *Handler) ReplaceBucket(replace func(blobstore.Bucket) blobstore.Bucket) {
+	h.bucket = replace(h.bucket)
+}
 
 // Keys returns the preferred keys of the results of an event, for files with the extension ext.
 func Keys(template Template, e event.Event, results []event.Result, ext string) []string {

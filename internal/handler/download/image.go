@@ -76,9 +76,9 @@ func (h *Handler) isIntact(ctx context.Context, a event.Artifact) (bool, error) 
 	return hex.EncodeToString(sum.Sum(nil)) == a.SHA256, nil
 }
 
-// put stores the spool under the first of the keys that is free or has the same content.
+// put stores the spool under the first of the keys that is free or has the same content. It leaves the name to sync.
 func (h *Handler) put(ctx context.Context, spool *blobstore.Spool, mediaType string, keys ...string) (event.Artifact, error) {
-	attributes := blobstore.Attributes{MediaType: mediaType, SHA256: spool.SHA256()}
+	attributes := blobstore.Attributes{MediaType: mediaType, SHA256: spool.SHA256(), Unsynced: true}
 	var err error
 	for _, key := range keys {
 		err = h.bucket.Put(ctx, key, spool, attributes)
