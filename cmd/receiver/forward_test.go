@@ -175,6 +175,17 @@ func TestTargets(t *testing.T) {
 	until(t, func() bool { return verified.Load() == 3 })
 	until(t, func() bool { return crm() == target{Enabled: true} })
 	targets(0, "enable", "forward-crm")
+	status.Store(http.StatusNotFound)
+	send("third")
+	until(t, func() bool { return crm().Deferred == 1 })
+	var dropped struct{ Steps int }
+	until(t, func() bool { // the step is deferred between its attempts only
+		out := targets(0, "drop", "forward-crm", "--json").stdout
+		return json.Unmarshal([]byte(out), &dropped) == nil && dropped.Steps == 1
+	})
+	targets(1, "keep", "forward-crm") // it is configured
+	targets(2, "drop", "forward-crn")
+	until(t, func() bool { return crm() == target{Enabled: true} })
 	targets(0, "disable", "forward-crm")
 
 	r.stop(t, syscall.SIGTERM).expect(t, 0)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,18 +19,24 @@ import (
 func newTargets() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "targets",
-		Short: "List, enable and disable the targets of events",
+		Short: "List, enable and disable the targets of events, and give up their steps",
 		Long: `List, enable and disable the targets of events, such as those of the handler forward.
 
-A target that answers 410 Gone is disabled automatically: no replica sends anything to it until
-"receiver targets enable NAME". Its events are deferred meanwhile; nothing is lost.`,
-		Example: "  receiver targets list\n  receiver targets enable forward-crm\n  receiver targets disable forward-crm",
+A target that answers 410 Gone is disabled automatically. One step tests it each hour for a day; it is
+enabled when that succeeds, or by "receiver targets enable NAME". Its events are deferred meanwhile;
+nothing is lost.
+
+Steps of a target or handler that is not configured any more wait until it is configured again. Give
+them up with "receiver targets drop NAME", or keep them without a warning with "receiver targets keep NAME".`,
+		Example: "  receiver targets list\n  receiver targets enable forward-crm\n  receiver targets disable forward-crm\n  receiver targets drop forward-crm",
 	}
 	var options adminOptions
 	options.add(command)
 	command.AddCommand(newTargetsList(&options),
 		newTargetsSet(&options, "enable", "Enable a target and send it its deferred events", true),
-		newTargetsSet(&options, "disable", "Disable a target; its events are deferred", false))
+		newTargetsSet(&options, "disable", "Disable a target; its events are deferred", false),
+		newTargetsSteps(&options, "drop", "Give up the deferred steps of a target; their events continue", "given up", (*adminclient.Client).DropTarget),
+		newTargetsSteps(&options, "keep", "Keep the steps of a target that is not configured", "kept", (*adminclient.Client).KeepTarget))
 	return command
 }
 
@@ -76,6 +83,46 @@ func newTargetsSet(options *adminOptions, verb, short string, enabled bool) *cob
 	}
 }
 
+// newTargetsSteps is a command that does something with the waiting steps of a target.
+func newTargetsSteps(
+	options *adminOptions, verb, short, done string, do func(*adminclient.Client, context.Context, string, string) (adminclient.TargetSteps, error),
+) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:     verb + " NAME",
+		Short:   short,
+		Example: "  receiver targets " + verb + " forward-crm",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			name := arguments[0]
+			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
+				result, err := do(client, ctx, name, userName())
+				if failed, ok := errors.AsType[*adminclient.StatusError](err); ok && failed.Status == http.StatusNotFound {
+					return unknownTarget(ctx, client, name, err)
+				}
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(command.OutOrStdout(), result)
+				}
+				return printResult(command.OutOrStdout(), fmt.Sprintf("%s: %d steps are %s\n", printable(name), result.Steps, done))
+			})
+		},
+	}
+	addJSON(command, &asJSON)
+	return command
+}
+
+// userName returns the name of the user of the system who runs the command, "" if it is not known.
+func userName() string {
+	current, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return current.Username
+}
+
 // unknownTarget is a usage error that lists the targets. It returns err if it does not know them.
 func unknownTarget(ctx context.Context, client *adminclient.Client, name string, err error) error {
 	targets, listing := client.Targets(ctx)
@@ -96,10 +143,21 @@ func printTargets(out io.Writer, targets []adminclient.Target, asJSON bool) erro
 	rows := [][]string{{"NAME", "STATE", "DEFERRED", "WHY"}}
 	for _, t := range targets {
 		state, why := "enabled", ""
-		if !t.Enabled && !t.Disabled.IsZero() {
+		waiting := t.Deferred
+		switch {
+		case !t.Enabled && !t.Disabled.IsZero():
 			state, why = "disabled", fmt.Sprintf("since %s: %s", t.Disabled.UTC().Format(time.RFC3339), t.Detail)
+		case !t.Configured && t.Unattended > 0:
+			state, why, waiting = "not configured", "configure it again, or drop or keep its steps", t.Unattended
+			if !t.Kept.IsZero() {
+				why = fmt.Sprintf("kept since %s by %s", t.Kept.UTC().Format(time.RFC3339), t.KeptBy)
+			}
+		case t.Deferred > t.Alone:
+			state, why = "down", t.Detail
+		case t.Deferred > 0:
+			state, why = "waiting", t.Detail
 		}
-		rows = append(rows, []string{t.Name, state, strconv.Itoa(t.Deferred), why})
+		rows = append(rows, []string{t.Name, state, strconv.Itoa(waiting), printable(why)})
 	}
 	return printColumns(out, rows)
 }

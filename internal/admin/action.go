@@ -55,6 +55,8 @@ const (
 	noticeSubmitted notice = "submitted"
 	noticeEnabled   notice = "enabled"
 	noticeDisabled  notice = "disabled"
+	noticeDropped   notice = "dropped"
+	noticeKept      notice = "kept"
 	noticeAccepted  notice = "accepted"
 	noticeDuplicate notice = "duplicate"
 	noticeDeleted   notice = "deleted"
@@ -85,6 +87,10 @@ func noticeText(did notice, n string) string {
 		return "The target is enabled. Deferred steps run first."
 	case did == noticeDisabled:
 		return "The target is disabled. Its steps are deferred until it is enabled."
+	case did == noticeDropped:
+		return plural(count, "step is", "steps are") + " given up. Their events continue without it."
+	case did == noticeKept:
+		return plural(count, "step is", "steps are") + " kept until the handler is configured again."
 	case did == noticeAccepted:
 		return "The rejected callback is accepted as a new event."
 	case did == noticeDuplicate:

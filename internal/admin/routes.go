@@ -83,6 +83,8 @@ func (a *Admin) actionRoutes() (routes []route) {
 	add("/rejections/{id}/delete", a.deleteRejection, route{})
 	add("/targets/{name}/enable", a.enableTarget, route{})
 	add("/targets/{name}/disable", a.disableTarget, route{})
+	add("/targets/{name}/drop", a.dropTarget, route{timeout: noTimeout})
+	add("/targets/{name}/keep", a.keepTarget, route{})
 	add("/jobs", a.submitJob, route{timeout: noTimeout, maxBody: maxSubmissionBytes})
 	add("/jobs/track", a.trackJobs, route{maxBody: maxTrackBytes})
 	return routes

@@ -13,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 const (
@@ -50,11 +51,20 @@ type HandlerStats struct {
 	Configured bool   `json:"configured"`
 	Enabled    bool   `json:"enabled"`
 	history.StepCounts
-	NextAt   time.Time    `json:"next_at,omitzero"` // of the first deferred step; zero if the target is disabled
-	Disabled time.Time    `json:"disabled_at,omitzero"`
-	Reason   event.Reason `json:"reason,omitempty"` // why it is disabled, or else why the first deferred step was deferred
-	Detail   string       `json:"detail,omitempty"`
+	Alone      int                    `json:"deferred_alone"`   // included in Deferred: the outage of each step concerns it alone
+	NextAt     time.Time              `json:"next_at,omitzero"` // of the first deferred step; zero if the target is disabled
+	Disabled   time.Time              `json:"disabled_at,omitzero"`
+	ProbeAt    time.Time              `json:"probe_at,omitzero"` // when one step tests whether the disabled target is back
+	Reason     event.Reason           `json:"reason,omitempty"`  // why it is disabled, or else why the first deferred step was deferred
+	Detail     string                 `json:"detail,omitempty"`
+	Hosts      []workflow.BlockedHost `json:"blocked_hosts,omitempty"` // hosts of results that are not allowed
+	Unattended int                    `json:"unattended"`              // steps that no worker runs, because the handler is not configured
+	Kept       time.Time              `json:"kept_at,omitzero"`        // since when an operator keeps them
+	KeptBy     string                 `json:"kept_by,omitempty"`
 }
+
+// IsDown reports whether steps wait because the target is down, and not each for a reason of its own.
+func (h HandlerStats) IsDown() bool { return h.Deferred > h.Alone }
 
 // RejectedStats count rejected callbacks.
 type RejectedStats struct {
@@ -160,6 +170,8 @@ func (a *Admin) handlerStats(ctx context.Context) ([]HandlerStats, error) {
 	for _, t := range targets {
 		one := add(t.Name)
 		one.Enabled, one.Disabled, one.NextAt, one.Reason, one.Detail = t.Enabled, t.Disabled, t.NextAt, t.Reason, t.Detail
+		one.Alone, one.ProbeAt, one.Hosts = t.Alone, t.ProbeAt, t.Hosts
+		one.Unattended, one.Kept, one.KeptBy = t.Unattended, t.Kept, t.KeptBy
 	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		add(name)

@@ -240,6 +240,24 @@ func (c *Client) SetTarget(ctx context.Context, name string, enabled bool) error
 	return c.post(ctx, "/targets/"+url.PathEscape(name)+action, nil, nil, &result)
 }
 
+// TargetSteps is the result of giving up or keeping the steps of a target.
+type TargetSteps struct {
+	Name  string `json:"name"`
+	Steps int    `json:"steps"`
+}
+
+// DropTarget skips the deferred steps of a target, and all of one that is not configured. by names the operator.
+func (c *Client) DropTarget(ctx context.Context, name, by string) (result TargetSteps, err error) {
+	err = c.post(ctx, "/targets/"+url.PathEscape(name)+"/drop", url.Values{"by": {by}}, nil, &result)
+	return result, err
+}
+
+// KeepTarget keeps the steps of a target that is not configured.
+func (c *Client) KeepTarget(ctx context.Context, name, by string) (result TargetSteps, err error) {
+	err = c.post(ctx, "/targets/"+url.PathEscape(name)+"/keep", url.Values{"by": {by}}, nil, &result)
+	return result, err
+}
+
 // TrackJobs registers jobs whose callbacks are expected, and returns their states. It is idempotent.
 func (c *Client) TrackJobs(ctx context.Context, jobs []string) ([]Job, error) {
 	var tracked []Job

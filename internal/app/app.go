@@ -179,12 +179,8 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.arrangeSteps(ctx); err != nil {
 		return err
 	}
-	unattended, err := a.work.Workflow.Unattended(ctx, a.stepNames())
-	if err != nil {
+	if err := a.reportUnattended(ctx); err != nil {
 		return err
-	}
-	for name, steps := range unattended {
-		a.log.Warn().Str("handler", name).Int("steps", steps).Msg("steps of a handler that is not configured are waiting")
 	}
 	if err := a.queue.Start(ctx, a.executor.Run); err != nil {
 		return err

@@ -27,8 +27,8 @@ import (
 // forwardTarget is a target of forward that works, hangs, fails or is gone.
 type forwardTarget struct {
 	*httptest.Server
-	hangs, fails, gone atomic.Bool
-	calls              atomic.Int64
+	hangs, fails, gone, missing atomic.Bool
+	calls                       atomic.Int64
 
 	mutex sync.Mutex
 	got   map[event.ID][]time.Time // successful calls, by webhook-id
@@ -52,6 +52,8 @@ func (s *forwardTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case s.fails.Load():
 		w.WriteHeader(http.StatusInternalServerError)
+	case s.missing.Load():
+		w.WriteHeader(http.StatusNotFound)
 	case s.gone.Load():
 		w.WriteHeader(http.StatusGone)
 	default:

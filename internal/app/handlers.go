@@ -15,6 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
+	"github.com/rs/zerolog"
 )
 
 // queues are the queues of all steps.
@@ -83,6 +84,32 @@ func (a *App) arrangeSteps(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
+}
+
+// reportUnattended logs how many steps wait for handlers that are not configured. It is a warning unless all are kept.
+func (a *App) reportUnattended(ctx context.Context) error {
+	if err := a.work.Workflow.Configure(ctx, a.stepNames()); err != nil {
+		return err
+	}
+	unattended, err := a.work.Workflow.Unattended(ctx, a.stepNames())
+	if err != nil || len(unattended) == 0 {
+		return err
+	}
+	kept, err := a.work.Workflow.Kept(ctx)
+	if err != nil {
+		return err
+	}
+	level, total := zerolog.InfoLevel, 0
+	for name, steps := range unattended {
+		total += steps
+		if _, ok := kept[name]; !ok {
+			level = zerolog.WarnLevel
+		}
+	}
+	a.log.WithLevel(level).Int("steps", total).Interface("handlers", unattended).
+		Str("advice", `configure them again, or run "receiver targets drop NAME" or "receiver targets keep NAME"`).
+		Msg("steps wait for handlers that are not configured")
 	return nil
 }
 

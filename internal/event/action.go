@@ -11,7 +11,7 @@ type Action string
 //	hold        retrying     free       grows   the delay; after too much time the step is dead
 //	quarantine  quarantined  counted    -       verification or release
 //	fail        dead         counted    -       replay
-//	disable     retrying     free       stops   a person enables the target; all its steps wait
+//	disable     retrying     free       stops   a person or an hourly probe enables the target; all its steps wait
 const (
 	ActionRetry      Action = "retry"      // the failure may pass
 	ActionDefer      Action = "defer"      // an outage of the target, the vendor, the bucket or the broker, or a rate limit of ours

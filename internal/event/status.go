@@ -58,3 +58,6 @@ func Reasons() []Reason {
 
 // Valid reports whether r is one of Reasons.
 func (r Reason) Valid() bool { return slices.Contains(Reasons(), r) }
+
+// DeleteStep is the name of the step that deletes the images of a job at the vendor, when all handlers are done.
+const DeleteStep = "delete-at-vendor"

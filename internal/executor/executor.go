@@ -183,6 +183,9 @@ func (x *Executor) record(ctx context.Context, attempt workflow.Attempt, result 
 		return err
 	}
 	x.logFinished(attempt, result)
+	if attempt.Probe && result.State == event.Done {
+		x.log.Warn().Str("target", attempt.Handler).Msg("target enabled, it accepted a probe")
+	}
 	x.metrics.count(attempt, result)
 	switch {
 	case result.IsDeferred():

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 		bytes += artifact.Bytes
 	}
 	severity := level(result, attempt.Age < minRecheckDelay)
-	if result.Action == event.ActionDefer && result.Cause != event.CauseNone && x.warnings.allow(attempt.Handler, result.Reason, time.Now()) {
+	if result.Action == event.ActionDefer && result.Cause != event.CauseNone && x.warnings.allow(warning{attempt.Handler, result.Reason, result.Host}, time.Now()) {
 		severity = zerolog.WarnLevel
 	}
 	x.log.WithLevel(severity).
@@ -40,6 +41,9 @@ func why(result workflow.Result) func(*zerolog.Event) {
 		if result.Detail != "" {
 			line.Str("detail", result.Detail)
 		}
+		if result.Host != "" {
+			line.Str("host", result.Host)
+		}
 		if result.State == event.Retrying && result.Action != event.ActionDisable {
 			line.Time("next", result.NextAt)
 		}
@@ -48,7 +52,7 @@ func why(result workflow.Result) func(*zerolog.Event) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// warningInterval is the time in which one deferred step of a name and reason is logged as a warning.
+// warningInterval is the time in which one deferred step of a name, reason and host is logged as a warning.
 const warningInterval = 10 * time.Minute
 
 // warnings limits the warnings about outages. The zero value is ready for use.
@@ -60,13 +64,22 @@ type warnings struct {
 type warning struct {
 	handler string
 	reason  event.Reason
+	host    string // that is not allowed
 }
 
-// allow reports whether no warning about a handler and reason was allowed for a while.
-func (w *warnings) allow(handler string, reason event.Reason, now time.Time) bool {
+// maxWarnings bounds the warnings that are remembered: hosts come from callbacks.
+const maxWarnings = 1000
+
+// allow reports whether no such warning was allowed for a while.
+func (w *warnings) allow(key warning, now time.Time) bool {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	key := warning{handler, reason}
+	if len(w.last) >= maxWarnings {
+		maps.DeleteFunc(w.last, func(_ warning, at time.Time) bool { return now.Sub(at) >= warningInterval })
+	}
+	if len(w.last) >= maxWarnings {
+		key.host = ""
+	}
 	if last, ok := w.last[key]; ok && now.Sub(last) < warningInterval {
 		return false
 	}

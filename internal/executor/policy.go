@@ -49,7 +49,7 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 		return result
 	}
 	result.Action, result.Cause, result.Reason, result.Detail = failure.Action, failure.Cause, failure.Reason, failure.Error()
-	result.VerifiedURL = ""
+	result.VerifiedURL, result.Host = "", failure.Host
 	delay := time.Duration(0)
 	switch failure.Action {
 	case event.ActionFail:

@@ -40,7 +40,8 @@ type Error struct {
 	RetryAfter time.Duration // from the response, for KindStatus; 0 without one, at most a day
 	Body       []byte        // the beginning of the response's body, for KindStatus; may hold secrets
 	Text       string
-	Err        error // of the context, the system or w; may be nil
+	Host       string // that is not allowed, for KindHostNotAllowed
+	Err        error  // of the context, the system or w; may be nil
 
 	broken bool // the connection broke: a new one may continue the transfer
 	http2  bool // HTTP/2 itself failed

@@ -69,9 +69,9 @@ func (r rules) redirect(from *url.URL, location string) (*url.URL, error) {
 
 // redirectFailure returns the error for a redirect that breaks the rules.
 func redirectFailure(from *url.URL, err error) error {
-	kind := KindRedirects
+	const format = "the host %s redirects, but %s"
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == KindHostNotAllowed {
-		kind = KindHostNotAllowed
+		return notAllowed(failed.Host, format, from.Hostname(), err)
 	}
-	return failf(kind, "the host %s redirects, but %s", from.Hostname(), err)
+	return failf(KindRedirects, format, from.Hostname(), err)
 }

@@ -75,7 +75,7 @@ func (r rules) admit(target *url.URL) (*url.URL, error) {
 	admitted.Host = authority(named, target.Port())
 	admitted.Fragment, admitted.RawFragment = "", ""
 	if admitted.Scheme != "https" && !r.plainHTTP {
-		return nil, failf(KindHostNotAllowed, "%s is plain http, which is not allowed", redacted(&admitted))
+		return nil, notAllowed(named.name, "%s is plain http, which is not allowed", redacted(&admitted))
 	}
 	return &admitted, nil
 }
@@ -104,15 +104,22 @@ func (r rules) admitHost(text string) (host, error) {
 	named, err := parseHost(text)
 	switch {
 	case errors.Is(err, errHostNumber):
-		return host{}, failf(KindHostNotAllowed, "the host %s is an IP address in an unusual notation, which is never allowed", text)
+		return host{}, notAllowed(text, "the host %s is an IP address in an unusual notation, which is never allowed", text)
 	case err != nil:
 		return host{}, failf(KindInvalidURL, "the host %.100q of the URL is not a host name", text)
 	case !r.hosts.contains(named):
-		return host{}, failf(KindHostNotAllowed, "the host %s is not on the list of allowed hosts", named.name)
+		return host{}, notAllowed(named.name, "the host %s is not on the list of allowed hosts", named.name)
 	case r.proxied != nil && r.isLocal(named):
 		return host{}, failf(KindBlockedAddress, "the host %s is not public", named.name)
 	}
 	return named, nil
+}
+
+// notAllowed is the error for a host that the rules do not allow.
+func notAllowed(name, format string, values ...any) *Error {
+	failed := failf(KindHostNotAllowed, format, values...)
+	failed.Host = name
+	return failed
 }
 
 // isLocal reports whether a host is surely not public: an address that the guard refuses, or localhost. Only the proxy learns

@@ -28,6 +28,7 @@ type Error struct {
 	Cause  event.Cause // refines Action, usually empty
 	Reason event.Reason
 	Delay  time.Duration // before the next attempt; 0 leaves it to the retry policy
+	Host   string        // that is not allowed, for ReasonHostNotAllowed
 	Err    error         // its text is shown to people
 }
 
@@ -86,7 +87,7 @@ func FailDeleted(reason event.Reason, err error) error {
 }
 
 // Disable reports that the target wants no further requests: all steps of its name wait, on every replica, until a
-// person enables it.
+// person enables it or a probe succeeds.
 func Disable(reason event.Reason, err error) error {
 	return &Error{Action: event.ActionDisable, Reason: reason, Err: err}
 }

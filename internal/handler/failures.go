@@ -29,7 +29,10 @@ func FetchFailure(err error, limit string) error {
 	case fetch.KindBlockedAddress:
 		return Fail(event.ReasonBlockedAddress, Advise(failed, "RECEIVER_FETCH_ALLOWED_CIDRS allows private networks"))
 	case fetch.KindHostNotAllowed:
-		return OutageOfStep(event.ReasonHostNotAllowed, Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP set what is allowed"))
+		return &Error{
+			Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonHostNotAllowed, Host: failed.Host,
+			Err: Advise(failed, "RECEIVER_FETCH_ALLOWED_HOSTS and RECEIVER_FETCH_ALLOW_HTTP set what is allowed"),
+		}
 	case fetch.KindInvalidURL:
 		return Fail(event.ReasonOther, failed)
 	case fetch.KindTooLarge:

@@ -76,7 +76,7 @@ var (
 	// scanned matches full scans of tables, or of indexes of all their rows.
 	scanned = regexp.MustCompile(`^SCAN (events|steps|attempts|artifacts|tracked_jobs)( USING .*)?$`)
 	// small matches indexes of few rows, which may be scanned.
-	small = regexp.MustCompile(`INDEX steps_(failure|pending|deferred|running)$`)
+	small = regexp.MustCompile(`INDEX steps_(failure|pending|deferred|outage|running)$`)
 	// paged matches queries for a page, which must not sort, except for the few jobs with a prefix.
 	paged = regexp.MustCompile(`^SELECT events\..* ORDER BY .* LIMIT \$\d+$`)
 	few   = regexp.MustCompile(`AS found CROSS JOIN events`)

@@ -94,6 +94,7 @@ func (s *Store) StepCounts(ctx context.Context) (map[string]*StepCounts, error) 
 		SELECT handler, state, reason, count(*) FROM steps WHERE reason <> '' AND state IN ('dead', 'retrying') GROUP BY handler, state, reason
 		UNION ALL SELECT handler, 'pending', '', count(*) FROM steps WHERE state = 'pending' GROUP BY handler
 		UNION ALL SELECT handler, 'deferred', '', count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
+		UNION ALL SELECT handler, 'deferred', '', count(*) FROM steps WHERE outage_at IS NOT NULL GROUP BY handler
 		UNION ALL SELECT handler, 'running', '', count(*) FROM steps WHERE state = 'running' GROUP BY handler`)
 	if err != nil {
 		return nil, database.Wrap("history: step counts", err)
@@ -121,7 +122,7 @@ func addStepCount(rows *database.Rows, counts map[string]*StepCounts) error {
 	case string(event.Running):
 		c.Running = n
 	case "deferred":
-		c.Deferred = n
+		c.Deferred += n
 	case string(event.Retrying):
 		c.Retrying += n
 	default:

@@ -16,7 +16,8 @@ type table struct{ name, columns, selected, where string }
 // tablesBeforeEvents are copied before the events, so that nothing is sent to a disabled target meanwhile.
 func tablesBeforeEvents() []table {
 	return []table{
-		{name: "targets", columns: "name, disabled_at, reason, detail"},
+		{name: "targets", columns: "name, disabled_at, reason, detail, probe_at, probe_until"},
+		{name: "kept_handlers", columns: "name, kept_at, kept_by"},
 		{
 			name: "tracked_jobs", // without their leases
 			columns: "id, job, token_hash, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, " +
@@ -35,7 +36,7 @@ func bulkReplay() table {
 
 // The columns of the tables that belong to events; the first one is the event.
 const (
-	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, deferred_at, reason, detail, changed_at"
+	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, deferred_at, outage_at, host, reason, detail, changed_at"
 	attemptColumns  = "event_id, handler, attempt, started_at, finished_at, outcome, reason, detail"
 	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
 )

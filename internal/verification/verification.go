@@ -18,8 +18,8 @@ import (
 
 // The names of the steps. No handler can have them.
 const (
-	VerifyStep = "verify"           // the first step of an event
-	DeleteStep = "delete-at-vendor" // the last one
+	VerifyStep = "verify"         // the first step of an event
+	DeleteStep = event.DeleteStep // the last one
 )
 
 // Vendor is the vendor's API; *deepimage.Client implements it.

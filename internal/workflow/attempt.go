@@ -31,11 +31,13 @@ type Attempt struct {
 	Origin    event.Origin
 	ResultURL string // reported by the API; "" if it was not asked
 	Recheck   bool   // a person wants the API to be asked again
+	Probe     bool   // of a disabled target; success enables it
 }
 
 // Begin starts an attempt, which makes every earlier attempt of the step stale. It returns ErrFinished if the step is done, dead,
 // skipped or deferred, or waits for an earlier stage; *NotYetError if its next attempt is due later, as after a crash; and
-// ErrNotFound if there is no such step. If the target is disabled, it defers the step and returns ErrDeferred.
+// ErrNotFound if there is no such step. If the target is disabled, it defers the step and returns ErrDeferred,
+// unless the attempt is the next probe of the target.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
 	var disabled bool
@@ -44,13 +46,18 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 			return err
 		}
 		if disabled {
-			return deferStep(ctx, tx, attempt)
+			if attempt.Probe, err = claimProbe(ctx, tx, job.Handler, attempt.Started); err != nil {
+				return err
+			}
+			if disabled = !attempt.Probe; disabled {
+				return deferStep(ctx, tx, attempt)
+			}
 		}
 		now := attempt.Started.UnixMicro()
 		attempt.Number++
 		attempt.Tries++
 		_, err = tx.ExecContext(ctx, `UPDATE steps
-			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, changed_at = $4
+			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, outage_at = NULL, host = '', changed_at = $4
 			WHERE event_id = $5 AND handler = $6`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
 		if err != nil {
 			return err
@@ -130,6 +137,7 @@ type Result struct {
 	Cause     event.Cause  // refines Action
 	Reason    event.Reason
 	Detail    string    // a sentence for a person
+	Host      string    // that is not allowed, for that reason
 	NextAt    time.Time // of the next attempt, with Retrying; with Quarantined, of Recheck, or zero for never
 	Artifacts []event.Artifact
 
@@ -188,8 +196,11 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 
 // follow records what a result means for the rest of the event and for the target.
 func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, other claimant) (err error) {
-	if r.Action == event.ActionDisable {
-		err = disable(ctx, tx, a.Handler, r.Reason, r.Detail)
+	switch {
+	case r.Action == event.ActionDisable:
+		err = disable(ctx, tx, a.Handler, r.Reason, r.Detail, probePeriod)
+	case a.Probe && r.State == event.Done:
+		_, err = tx.ExecContext(ctx, "DELETE FROM targets WHERE name = $1 AND probe_until IS NOT NULL", a.Handler)
 	}
 	switch {
 	case err != nil:
@@ -225,7 +236,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 		tries--
 	}
 	now := time.Now().UnixMicro()
-	var next, deferred any
+	var next, deferred, outage any
 	var pause int64 // in which the step does not age; Resume adds it for deferred steps
 	if r.State == event.Retrying || r.State == event.Quarantined && !r.NextAt.IsZero() {
 		next = r.NextAt.UnixMicro()
@@ -234,12 +245,15 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	case r.IsDeferred():
 		deferred = now
 	case r.Action == event.ActionDefer:
+		outage = now
 		pause = max(0, r.NextAt.UnixMicro()-now)
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
-		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, deferred_at = $6, changed_at = $7, since = since + $11
+		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, deferred_at = $6, changed_at = $7, since = since + $11,
+			outage_at = $12, host = $13
 		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
-		string(r.State), string(r.Reason), r.Detail, tries, next, deferred, now, a.Event, a.Handler, a.Number, pause)
+		string(r.State), string(r.Reason), r.Detail, tries, next, deferred, now, a.Event, a.Handler, a.Number, pause,
+		outage, r.Host)
 	if err != nil {
 		return err
 	}

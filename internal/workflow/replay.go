@@ -132,7 +132,7 @@ func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []repl
 			state = event.Pending
 			jobs = append(jobs, queue.Job{Event: id, Handler: s.handler, Late: r.Late})
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE steps SET state = $1, tries = 0, since = $2, next_at = NULL, deferred_at = NULL,
+		_, err := tx.ExecContext(ctx, `UPDATE steps SET state = $1, tries = 0, since = $2, next_at = NULL, deferred_at = NULL, outage_at = NULL, host = '',
 				reason = '', detail = '', changed_at = $2 WHERE event_id = $3 AND handler = $4`, string(state), now, id, s.handler)
 		if err != nil {
 			return nil, 0, err

@@ -53,13 +53,17 @@ func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, er
 	return n, database.Wrap("workflow: pending", err)
 }
 
-// Unattended counts, by handler, the pending and deferred steps of all handlers but those given. No worker runs
+// Unattended counts, by handler, the pending, running and retrying steps of all handlers but those given. No worker runs
 // them, as after a handler was removed from the configuration.
 func (s *Store) Unattended(ctx context.Context, handlers []string) (map[string]int, error) {
 	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT handler, sum(n) FROM (
 			SELECT handler, count(*) AS n FROM steps WHERE state = 'pending' GROUP BY handler
 			UNION ALL
+			SELECT handler, count(*) FROM steps WHERE state = 'running' GROUP BY handler
+			UNION ALL
 			SELECT handler, count(*) FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
+			UNION ALL
+			SELECT handler, count(*) FROM steps WHERE reason <> '' AND state = 'retrying' AND deferred_at IS NULL GROUP BY handler
 		) AS found GROUP BY handler`)
 	if err != nil {
 		return nil, database.Wrap("workflow: unattended", err)
