@@ -50,6 +50,8 @@ func (s *azureService) explainAnswer(answer *azcore.ResponseError) error {
 		return ErrNotFound
 	case answer.StatusCode == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %w", ErrFull, failed)
+	case isDenied(answer.StatusCode):
+		return fmt.Errorf("%w: %w", ErrDenied, failed)
 	}
 	return failed
 }

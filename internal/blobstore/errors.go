@@ -30,6 +30,9 @@ func (noInodes) Error() string { return "no inodes left" }
 // Is makes it an ErrFull.
 func (noInodes) Is(target error) bool { return target == ErrFull }
 
+// ErrDenied means that the service refuses the credentials, or that they lack a permission.
+var ErrDenied = errors.New("blobstore: access denied")
+
 // ErrUnsupported means that the bucket or its kind of credentials cannot do this.
 var ErrUnsupported = errors.New("blobstore: not supported here")
 

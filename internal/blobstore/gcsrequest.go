@@ -30,6 +30,9 @@ func (e *gcsError) Error() string {
 	return fmt.Sprintf("%s answered %d %s: %s", e.service, e.status, http.StatusText(e.status), e.message)
 }
 
+// Is makes a refusal an ErrDenied.
+func (e *gcsError) Is(target error) bool { return target == ErrDenied && isDenied(e.status) }
+
 // mayPass says that the same request may succeed a little later.
 func (e *gcsError) mayPass() bool {
 	return e.status == http.StatusRequestTimeout || e.status == http.StatusTooManyRequests || e.status >= http.StatusInternalServerError &&

@@ -16,6 +16,9 @@ func newIdentityError(sources string, err error) *identityError {
 // Error names the sources and the reason.
 func (e *identityError) Error() string { return "no credentials in " + e.sources + ": " + e.reason }
 
+// Is makes it an ErrDenied.
+func (e *identityError) Is(target error) bool { return target == ErrDenied }
+
 // NonRetriable stops Azure's library from an immediate retry.
 func (e *identityError) NonRetriable() {}
 

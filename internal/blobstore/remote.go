@@ -215,7 +215,7 @@ func (b *remoteBucket) explain(key string, err error) error {
 			return fmt.Errorf("%w: %q", known, key)
 		}
 	}
-	if errors.Is(err, ErrKey) || errors.Is(err, ErrFull) || errors.Is(err, ErrUnsupported) {
+	if errors.Is(err, ErrKey) || errors.Is(err, ErrFull) || errors.Is(err, ErrDenied) || errors.Is(err, ErrUnsupported) {
 		return fmt.Errorf("%w (key %q)", err, key)
 	}
 	return fmt.Errorf("blobstore: %q: %w", key, err)

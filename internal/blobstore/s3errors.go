@@ -46,6 +46,8 @@ func (s *s3Service) explainAnswer(answer minio.ErrorResponse) error {
 		return fmt.Errorf("%w: %w", ErrFull, failed)
 	case slices.Contains(keyCodes(), answer.Code):
 		return fmt.Errorf("%w: %w", ErrKey, failed)
+	case isDenied(answer.StatusCode) || slices.Contains(deniedCodes(), answer.Code):
+		return fmt.Errorf("%w: %w", ErrDenied, failed)
 	case answer.StatusCode == http.StatusNotImplemented:
 		return fmt.Errorf("%w (conditional writes, If-None-Match, are needed)", failed)
 	}
@@ -66,6 +68,16 @@ func keyCodes() []string {
 		"KeyTooLongError", "XMinioInvalidObjectName", "XMinioParentIsObject", "XMinioObjectExistsAsDirectory",
 		"ObjectParentIsFile", "ExistingObjectIsDirectory",
 	}
+}
+
+// deniedCodes are what services say with status 400 about credentials.
+func deniedCodes() []string {
+	return []string{"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "AuthorizationHeaderMalformed"}
+}
+
+// isDenied reports whether a status is about credentials, whatever the text: proxies answer plain text.
+func isDenied(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusProxyAuthRequired
 }
 
 // isConditionFailed reports whether a status says that a condition of a request is not met. Some services answer If-None-Match

@@ -198,6 +198,10 @@ func TestStorageFailure(t *testing.T) {
 			name: "E5: broken disk", err: fmt.Errorf("x: %w", syscall.EIO),
 			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonStorage},
 		},
+		{
+			name: "E5 bucket that refuses the credentials", err: fmt.Errorf("x: %w", blobstore.ErrDenied),
+			want: handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonAuth},
+		},
 		{name: "too large", err: fmt.Errorf("x: %w", blobstore.ErrTooLarge), want: handler.Error{Action: event.ActionFail, Reason: event.ReasonTooLarge}},
 		{name: "deadline", err: context.DeadlineExceeded, want: handler.Error{Action: event.ActionRetry, Reason: event.ReasonTimeout}},
 		{name: "classified", err: handler.Fail(event.ReasonAuth, errors.New("x")), want: handler.Error{Action: event.ActionFail, Reason: event.ReasonAuth}},

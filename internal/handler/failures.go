@@ -119,6 +119,8 @@ func StorageFailure(err error, permanent ...error) error {
 	switch {
 	case errors.Is(err, blobstore.ErrTooLarge):
 		return Fail(event.ReasonTooLarge, err)
+	case errors.Is(err, blobstore.ErrDenied):
+		return OutageOfStep(event.ReasonAuth, err)
 	case isLocalOutage(err):
 		return OutageOfStep(event.ReasonStorage, err)
 	default:

@@ -46,8 +46,13 @@ func rank(err error) int64 {
 }
 
 // interruption returns the error of an attempt whose context ended: that of the last image, if it is about the context,
-// because it has more detail.
+// because it has more detail. An outage that used up the time of the attempt stays one.
 func interruption(ctx context.Context, failures []failure) error {
+	for _, failed := range failures {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && handler.Classify(failed.err).Action == event.ActionDefer {
+			return failed.err
+		}
+	}
 	if len(failures) > 0 {
 		if last := failures[len(failures)-1].err; errors.Is(last, ctx.Err()) {
 			return last

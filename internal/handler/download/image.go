@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -96,7 +97,11 @@ func (h *Handler) put(ctx context.Context, spool *blobstore.Spool, mediaType str
 	return event.Artifact{}, storeFailure(err)
 }
 
-// storeFailure classifies an error of the bucket: a key that is taken or not valid stays so.
+// storeFailure classifies an error of the bucket: a key that is taken or not valid stays so. A bucket that does not answer
+// before the deadline of the attempt is an outage.
 func storeFailure(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && handler.Classify(err).Action == event.ActionRetry {
+		return handler.Outage(event.ReasonTimeout, fmt.Errorf("the bucket did not answer before the deadline: %w", err))
+	}
 	return handler.StorageFailure(err, blobstore.ErrKey, blobstore.ErrConflict)
 }
