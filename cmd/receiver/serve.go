@@ -42,12 +42,20 @@ func serve(command *cobra.Command) error {
 		return err
 	}
 	telemetry.TakeOverStandard(log, zerolog.DebugLevel)
-	tokens, err := c.EnsureTokens()
-	if err != nil {
+	var tokens config.Tokens
+	var receiver *app.App
+	err = app.Await(command.Context(), c, log, func(ctx context.Context) (err error) {
+		if tokens, err = c.EnsureTokens(); err != nil {
+			return err
+		}
+		configured := c
+		configured.WebhookTokens = tokens.List
+		receiver, err = app.New(ctx, configured, log)
 		return err
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil // stopped while it waited
 	}
-	c.WebhookTokens = tokens.List
-	receiver, err := app.New(command.Context(), c, log)
 	if err != nil {
 		return err
 	}

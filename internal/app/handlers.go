@@ -169,7 +169,8 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 // bucketCheckTimeout is how long a start waits for the service of a bucket.
 const bucketCheckTimeout = 5 * time.Second
 
-// checkBucket refuses a bucket in which objects overwrite each other. Anything else may pass, and so is only a warning.
+// checkBucket refuses a bucket in which objects overwrite each other. Anything else may pass, and so is only a warning: callbacks are
+// accepted meanwhile, and the handler checks again before it stores the first image.
 func (a *App) checkBucket(ctx context.Context, step string, made handler.Handler) error {
 	checker, ok := made.(interface {
 		Check(ctx context.Context) error
@@ -184,7 +185,7 @@ func (a *App) checkBucket(ctx context.Context, step string, made handler.Handler
 	case errors.Is(err, blobstore.ErrOverwrites):
 		return fmt.Errorf("app: handler %s: %w", step, err)
 	case err != nil:
-		a.log.Warn().Err(err).Str("handler", step).Msg("bucket check failed, continuing without it")
+		a.log.Warn().Err(err).Str("handler", step).Msg("bucket check failed, images wait until it passes")
 	}
 	return nil
 }

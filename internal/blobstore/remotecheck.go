@@ -25,6 +25,9 @@ const (
 var ErrOverwrites = errors.New("the service lets one object overwrite another: it ignores the condition of a write " +
 	"(If-None-Match, or a generation or ETag), which is needed here")
 
+// ErrUnreadable means that objects can be stored and are protected, but not read.
+var ErrUnreadable = errors.New("an object that is there cannot be read")
+
 // Check stores a small object, unless an earlier Check did, sees that no other
 // can take its name, and reads it.
 func (b *remoteBucket) Check(ctx context.Context) error {
@@ -59,7 +62,7 @@ func (b *remoteBucket) try(ctx context.Context, name string) error {
 		err = errors.Join(err, object.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("an object that is there cannot be read: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return nil
 }

@@ -91,6 +91,9 @@ func IsUnavailable(err error) bool {
 	return connecting || network || err != nil && pgconn.SafeToRetry(err) // such as a connection that was closed before
 }
 
+// IsIO reports whether SQLite failed to read or write a file. It has no other code where a full disk keeps it from opening one.
+func IsIO(err error) bool { return sqliteCode(err) == sqliteIO }
+
 // isDamaged reports whether a statement failed because the structure of the file is damaged.
 func isDamaged(err error) bool {
 	code := sqliteCode(err)

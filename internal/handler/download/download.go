@@ -25,6 +25,7 @@ type Handler struct {
 	fetch      *fetch.Client
 	refresh    handler.Refresh // nil without an API key
 	bucket     blobstore.Bucket
+	check      *bucketCheck
 	template   Template
 	limits     handler.ImageLimits
 	linkExpiry time.Duration
@@ -52,13 +53,13 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		return nil, err
 	}
 	return &Handler{
-		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
+		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, check: &bucketCheck{bucket: bucket}, template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{}},
 	}, nil
 }
 
 // Check returns an error if the bucket does not accept images.
-func (h *Handler) Check(ctx context.Context) error { return h.bucket.Check(ctx) }
+func (h *Handler) Check(ctx context.Context) error { return h.check.run(ctx) }
 
 // Folder returns the folder in which images are stored, or "" if they are not in a folder.
 func (h *Handler) Folder() string { return blobstore.Folder(h.bucket) }

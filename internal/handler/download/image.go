@@ -24,6 +24,9 @@ type place struct {
 
 // image fetches and stores one result. The artifact lacks its source. The note is for the history. The error is classified.
 func (h *Handler) image(ctx context.Context, p place, url string) (artifact event.Artifact, note string, err error) {
+	if err := h.check.ensure(ctx); err != nil {
+		return event.Artifact{}, "", storeFailure(err)
+	}
 	spool, err := h.bucket.Spool(ctx)
 	if err != nil {
 		return event.Artifact{}, "", storeFailure(err)

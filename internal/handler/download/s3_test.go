@@ -153,6 +153,32 @@ func TestS3Outage(t *testing.T) {
 	fx.handle(t, e)
 }
 
+// C11 of the list of faults: a bucket that was away at the start, and lets objects overwrite each other, gets no image.
+func TestBucketIsCheckedBeforeTheFirstImage(t *testing.T) {
+	t.Parallel()
+	service := startS3(t)
+	protected := service.Handler
+	service.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("If-None-Match")
+		protected.ServeHTTP(w, r)
+	})
+	service.down = 1000
+	fx := newFixture(t, download.Config{BucketURL: service.url})
+	e, _ := fx.event(t, fakevendortest.JobOptions{})
+	for range 2 {
+		_, err := fx.handler.Handle(t.Context(), e)
+		handlertest.WantError(t, err, event.ActionDefer, event.ReasonStorage)
+		service.mutex.Lock()
+		service.down = 0
+		service.mutex.Unlock()
+	}
+	for key := range service.effects(t) {
+		if key != ".spool-check" {
+			t.Errorf("stored %s, want nothing but the object of the check", key)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	service := startS3(t)
