@@ -1,6 +1,7 @@
 package imagefile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -102,6 +103,12 @@ func (t tiff) orientation(fields map[uint16]tiffField) int {
 		return 0
 	}
 	return int(n)
+}
+
+// EXIFOrientation returns the orientation in EXIF data, as in Image. What cannot be read is not turned.
+func EXIFOrientation(exif []byte) int {
+	length := int64(len(exif))
+	return max(exifOrientation(newSource(bytes.NewReader(exif), length), 0, length), 1)
 }
 
 // exifOrientation returns the orientation in the EXIF data of length bytes at start, which is a TIFF file, or 0 if there is none.

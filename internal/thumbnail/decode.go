@@ -44,7 +44,7 @@ func inspect(file *source) (picture, error) {
 	if err == nil && p.format == "jpeg" {
 		p.frame, err = imagefile.JPEGFrame(p.opening, maxOpening)
 	}
-	if err == nil && (p.format == "jpeg" || p.format == "png") {
+	if err == nil && p.format == "jpeg" {
 		p.orientation = imagefile.Orientation(p.opening, maxOpening)
 	}
 	return p, err
@@ -81,9 +81,24 @@ func (p *picture) decode() (image.Image, error) {
 		header := io.NewSectionReader(p.opening, 0, p.frame.End)
 		return jpeg.Decode(io.MultiReader(header, &scans{file: p.opening.from(p.frame.End)}))
 	default:
-		pixels, _, err := image.Decode(p.opening.from(0))
+		return p.decodeChunks()
+	}
+}
+
+// decodeChunks decodes a file and, if it comes in chunks, reads the rest of it for its orientation.
+func (p *picture) decodeChunks() (image.Image, error) {
+	file := p.opening.from(0)
+	chunks := newChunks(p.format)
+	if chunks != nil {
+		file = io.TeeReader(file, chunks)
+	}
+	pixels, _, err := image.Decode(file)
+	if err != nil || chunks == nil {
 		return pixels, err
 	}
+	_, err = io.Copy(io.Discard, file)
+	p.orientation = chunks.orientation()
+	return pixels, err
 }
 
 // scans counts the scans of a JPEG in what follows its frame header.
