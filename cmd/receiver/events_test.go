@@ -39,6 +39,12 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 			t.Errorf("event = %+v, want id %s, a payload and last step %s", got, id, want)
 		}
 	})
+	t.Run("A2 body", func(t *testing.T) { // it came as it is
+		body := run(t, env, "events", "show", id, "--body").expect(t, 0).stdout
+		if original := run(t, env, "events", "show", id, "--original").expect(t, 0).stdout; !json.Valid([]byte(body)) || original != body {
+			t.Errorf("body, original = %q, %q, want the same JSON", body, original)
+		}
+	})
 	t.Run("list", func(t *testing.T) {
 		contains(t, "list", run(t, env, "events", "list", "--q", "fir").expect(t, 0).stdout, id+"  first  dead", "download: host_not_allowed")
 	})

@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/adminclient"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
 
 func newEventsShow(options *adminOptions) *cobra.Command {
-	var asJSON bool
+	var asJSON, body, original bool
 	command := &cobra.Command{
 		Use:     "show ID|JOB",
 		Short:   "Show one event with its steps, attempts and files",
-		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json\n  receiver events show ce0e7624-634e-11ee-a699-0242ac14000b",
+		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json\n  receiver events show ce0e7624-634e-11ee-a699-0242ac14000b --original > body.bin",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
@@ -25,15 +26,34 @@ func newEventsShow(options *adminOptions) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
+				switch {
+				case asJSON:
 					return printJSON(command.OutOrStdout(), raw)
+				case original:
+					return printEventBody(ctx, command, client.EventOriginal, e.ID)
+				case body:
+					return printEventBody(ctx, command, client.EventBody, e.ID)
 				}
 				return printResult(command.OutOrStdout(), describeEvent(e))
 			})
 		},
 	}
 	addJSON(command, &asJSON)
+	command.Flags().BoolVar(&body, "body", false, "print the body instead, byte for byte, secrets included")
+	command.Flags().BoolVar(&original, "original", false, "print the body as it came: compressed, or as a form")
+	command.MarkFlagsMutuallyExclusive("json", "body", "original")
 	return command
+}
+
+// printEventBody prints what load returns for an event.
+func printEventBody(
+	ctx context.Context, command *cobra.Command, load func(context.Context, event.ID) ([]byte, error), id event.ID,
+) error {
+	body, err := load(ctx, id)
+	if err != nil {
+		return err
+	}
+	return printBody(command.OutOrStdout(), body, isTerminal(command.OutOrStdout()))
 }
 
 func describeEvent(e adminclient.Event) string {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -56,6 +57,14 @@ type Event struct {
 	Steps     []history.Step  `json:"steps"`
 	Artifacts []Artifact      `json:"artifacts"`
 	Payload   json.RawMessage `json:"payload"` // the redacted body; null if it cannot be redacted or was deleted
+	Original  *Original       `json:"original,omitempty"`
+}
+
+// Original is the body of an event as it came, if the body was decompressed or taken out of a form.
+type Original struct {
+	ContentEncoding string `json:"content_encoding,omitempty"`
+	ContentType     string `json:"content_type,omitempty"`
+	Bytes           int64  `json:"bytes"`
 }
 
 // Artifact is a stored file.
@@ -99,7 +108,20 @@ func (a *Admin) event(r *http.Request) (Event, error) {
 	if redacted, err := event.Redact(body); err == nil {
 		found.Payload = redacted
 	}
-	return found, nil
+	found.Original, err = a.original(r.Context(), found.ID)
+	return found, err
+}
+
+// original describes the body of an event as it came, nil if the body is that.
+func (a *Admin) original(ctx context.Context, id event.ID) (*Original, error) {
+	found, bytes, err := a.deps.Inbox.DescribeOriginal(ctx, id)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, storeFailure(err)
+	}
+	return &Original{ContentEncoding: found.ContentEncoding, ContentType: found.ContentType, Bytes: bytes}, nil
 }
 
 // showEvent answers GET /api/v1/events/{id}.
@@ -132,6 +154,21 @@ func (a *Admin) showBody(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeBody(w, string(id)+".json", body)
+}
+
+// showOriginal answers GET /api/v1/events/{id}/original: with the body as it came, if that is another than the body.
+func (a *Admin) showOriginal(w http.ResponseWriter, r *http.Request) {
+	id, err := eventID(r)
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
+	original, err := a.deps.Inbox.Original(r.Context(), id)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	writeBody(w, string(id)+".bin", original.Body)
 }
 
 // writeBody answers with the body of a callback as a file with a name.

@@ -50,6 +50,7 @@ func (a *Admin) apiRoutes() []route {
 		{method: get, pattern: "/api/v1/events", handler: a.listEvents},
 		{method: get, pattern: "/api/v1/events/{id}", handler: a.showEvent},
 		{method: get, pattern: "/api/v1/events/{id}/body", handler: a.showBody},
+		{method: get, pattern: "/api/v1/events/{id}/original", handler: a.showOriginal},
 		{method: get, pattern: "/api/v1/events/{id}/artifacts/{n}", handler: a.showArtifact, timeout: noTimeout},
 		{method: get, pattern: "/api/v1/jobs", handler: a.listJobs},
 		{method: get, pattern: "/api/v1/jobs/{job}", handler: a.showJob},

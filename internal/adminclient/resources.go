@@ -283,6 +283,21 @@ func (c *Client) ListRejections(ctx context.Context, limit int, yield func(Rejec
 	})
 }
 
+// EventBody returns the body of an event byte for byte.
+func (c *Client) EventBody(ctx context.Context, id event.ID) (body []byte, err error) {
+	err = c.get(ctx, "/events/"+url.PathEscape(string(id))+"/body", nil, &body)
+	return body, err
+}
+
+// EventOriginal returns the body of an event as it came: that of the request, before it was decompressed or taken out of a form.
+func (c *Client) EventOriginal(ctx context.Context, id event.ID) (body []byte, err error) {
+	err = c.get(ctx, "/events/"+url.PathEscape(string(id))+"/original", nil, &body)
+	if failed, ok := errors.AsType[*StatusError](err); ok && failed.Status == http.StatusNotFound {
+		return c.EventBody(ctx, id)
+	}
+	return body, err
+}
+
 // RejectionBody returns the body of a rejected callback byte for byte.
 func (c *Client) RejectionBody(ctx context.Context, id string) (body []byte, err error) {
 	err = c.get(ctx, rejectionPath(id, "body"), nil, &body)

@@ -28,6 +28,8 @@ type Event struct {
 
 	Defects []Defect // the first places outside of job, result_url and results that are not JSON; nil for none
 
+	Original *Original // the body as it came, if Body was decompressed or taken out of a form; nil otherwise
+
 	Source netip.Addr // client IP of the callback; the zero Addr if unknown
 	Origin Origin     // how the event was found
 	Token  []byte     // SHA-256 of the job token of the callback; nil for none
@@ -35,6 +37,13 @@ type Event struct {
 	Artifacts []Artifact // stored for this event so far
 	Attempt   int        // number of the current attempt of a step, from 1
 	Recheck   bool       // a person asked to look up the job again
+}
+
+// Original is the body of a request as it came.
+type Original struct {
+	ContentEncoding string // as the request says, made safe to show; "" for none
+	ContentType     string // likewise
+	Body            []byte
 }
 
 // Origin says how an event was found.

@@ -54,7 +54,28 @@ func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (
 		}
 		progress(len(b.ids))
 	}
-	return c, nil
+	return c, copyOriginals(ctx, from, to)
+}
+
+// copyOriginals adds the original bodies of events that were copied under their own id.
+func copyOriginals(ctx context.Context, from, to *database.DB) error {
+	rows, err := from.Reader.QueryContext(ctx, "SELECT o.id, o.content_encoding, o.content_type, o.body, c.job FROM originals o JOIN callbacks c ON c.id = o.id ORDER BY c.seq")
+	if err != nil {
+		return wrapCopy(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, contentEncoding, contentType, job string
+		var body []byte
+		if err := rows.Scan(&id, &contentEncoding, &contentType, &body, &job); err != nil {
+			return wrapCopy(err)
+		}
+		_, err := to.Pool.Exec(ctx, sqlOriginalOfNew+" ON CONFLICT DO NOTHING", id, withoutZero(contentEncoding), withoutZero(contentType), notNull(body), job)
+		if err != nil {
+			return wrapCopy(err)
+		}
+	}
+	return wrapCopy(rows.Err())
 }
 
 func wrapCopy(err error) error {

@@ -51,7 +51,11 @@ func (e *entry) hasSignedDigest() bool {
 
 // size returns the approximate number of bytes that the entry writes.
 func (e *entry) size() int {
-	return len(e.event.Body) + len(e.event.Job) + len(e.rejection.Body) + 8*len(e.sequences)
+	size := len(e.event.Body) + len(e.event.Job) + len(e.rejection.Body) + 8*len(e.sequences)
+	if e.event.Original != nil {
+		size += len(e.event.Original.Body)
+	}
+	return size
 }
 
 // compareIdentity orders entries by the job and the digest of their events.

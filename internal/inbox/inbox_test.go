@@ -592,3 +592,51 @@ func TestAcceptRejection(t *testing.T) {
 		}
 	})
 }
+
+// A2: the body as it came is stored beside that of a new event.
+func TestOriginal(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		original := event.Original{ContentEncoding: "gzip", ContentType: "application/json", Body: []byte{0x1f, 0x8b, 0, 0xff}}
+		e := sample("A2", "1")
+		e.Original = &original
+		first := accept(t, s, e)
+		e.Original = &event.Original{Body: []byte("another")}
+		if again := accept(t, s, e); !again.Duplicate || again.ID != first.ID {
+			t.Errorf("receipt = %+v, want a duplicate of %s", again, first.ID)
+		}
+		got, err := s.Original(t.Context(), first.ID)
+		if err != nil || !cmp.Equal(got, original) {
+			t.Errorf("Original() = %+v, %v, want %+v", got, err, original)
+		}
+		described, length, err := s.DescribeOriginal(t.Context(), first.ID)
+		if err != nil || described.ContentEncoding != "gzip" || described.ContentType != "application/json" || length != 4 {
+			t.Errorf("DescribeOriginal() = %+v, %d, %v, want gzip, application/json, 4", described, length, err)
+		}
+		plain := accept(t, s, sample("A2", "2"))
+		if _, err := s.Original(t.Context(), plain.ID); !errors.Is(err, inbox.ErrNotFound) {
+			t.Errorf("Original() of a plain event = %v, want %v", err, inbox.ErrNotFound)
+		}
+	})
+}
+
+// A2: a copy to Postgres keeps the bodies as they came.
+func TestCopyKeepsOriginals(t *testing.T) {
+	t.Parallel()
+	from, to := databasetest.NewPlace(t, database.SQLite), databasetest.NewPlace(t, database.Postgres)
+	source := open(t, from, defaults())
+	e := sample("A2", "1")
+	e.Original = &event.Original{ContentType: "application/x-www-form-urlencoded", Body: []byte("payload=%7B%7D")}
+	receipt := accept(t, source, e)
+	target := open(t, to, defaults())
+	for range 2 {
+		if _, err := inbox.Copy(t.Context(), source.stores.Inbox, target.stores.Inbox, func(int) {}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := target.Original(t.Context(), receipt.ID)
+		if err != nil || !cmp.Equal(got, *e.Original) {
+			t.Errorf("Original() = %+v, %v, want %+v", got, err, *e.Original)
+		}
+	}
+}

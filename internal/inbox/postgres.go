@@ -48,6 +48,10 @@ const (
 		SELECT given.id, coalesce(fresh.id, (SELECT first FROM signed WHERE signed.id = given.id),
 			(SELECT k.id FROM callbacks k WHERE k.job = given.job AND k.digest = given.digest), '')
 		FROM given LEFT JOIN fresh ON fresh.id = given.id`
+	// sqlOriginalOfNew stores the original body of an event that sqlAccept has inserted.
+	sqlOriginalOfNew = `
+		INSERT INTO originals (id, content_encoding, content_type, body)
+		SELECT $1::text, $2::text, $3::text, $4::bytea WHERE EXISTS (SELECT 1 FROM callbacks WHERE job = $5 AND id = $1)`
 	sqlKnown = "SELECT id FROM callbacks WHERE job = $1 AND digest = $2"
 	sqlKeep  = "INSERT INTO rejections (received_at, code, detail, body) VALUES ($1, $2, $3, $4)"
 	// sqlPrune deletes the oldest rows, so that at most $1 rows and $2 bytes stay.
@@ -103,6 +107,7 @@ func (w *postgresWriter) commit(ctx context.Context, entries []*entry) error {
 			added, withoutID, err = readReceipts(rows, unique)
 			return err
 		})
+		queueOriginals(statements, unique)
 	}
 	w.queueOthers(statements, b)
 	w.backlog.begin()
@@ -153,6 +158,15 @@ func queueEvents(statements *pgx.Batch, events []*entry) *pgx.QueuedQuery {
 		}
 	}
 	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens, signed)
+}
+
+func queueOriginals(statements *pgx.Batch, events []*entry) {
+	for _, e := range events {
+		if original := e.event.Original; original != nil {
+			statements.Queue(sqlOriginalOfNew, string(e.event.ID), withoutZero(original.ContentEncoding), withoutZero(original.ContentType),
+				notNull(original.Body), e.event.Job)
+		}
+	}
 }
 
 // readReceipts sets the receipts of events and returns the number of new ones, and those that another transaction stored after

@@ -86,6 +86,32 @@ func (i *Inbox) Body(ctx context.Context, job string, id event.ID) ([]byte, erro
 	return body, nil
 }
 
+// Original returns the body of an event as it came, or ErrNotFound if its body came as it is.
+func (i *Inbox) Original(ctx context.Context, id event.ID) (original event.Original, err error) {
+	err = i.database.Reader.QueryRowContext(ctx, "SELECT content_encoding, content_type, body FROM originals WHERE id = $1", string(id)).
+		Scan(&original.ContentEncoding, &original.ContentType, &original.Body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return original, ErrNotFound
+	}
+	if err != nil {
+		return original, fmt.Errorf("inbox: original body: %w", err)
+	}
+	return original, nil
+}
+
+// DescribeOriginal is Original without the body, of which it returns the length in bytes.
+func (i *Inbox) DescribeOriginal(ctx context.Context, id event.ID) (original event.Original, bytes int64, err error) {
+	err = i.database.Reader.QueryRowContext(ctx, "SELECT content_encoding, content_type, length(body) FROM originals WHERE id = $1", string(id)).
+		Scan(&original.ContentEncoding, &original.ContentType, &bytes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return original, 0, ErrNotFound
+	}
+	if err != nil {
+		return original, 0, fmt.Errorf("inbox: original body: %w", err)
+	}
+	return original, bytes, nil
+}
+
 // Stats are the counts of the inbox.
 type Stats struct {
 	Backlog       int64 // accepted and not relayed yet

@@ -51,6 +51,7 @@ const (
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
 	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
 	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
+	sqlOriginal = "INSERT INTO originals (id, content_encoding, content_type, body) VALUES ($1, $2, $3, $4)"
 )
 
 func openSQLite(ctx context.Context, pool *sql.DB, config Config, committed func(delta int64)) (*sqliteWriter, error) {
@@ -83,7 +84,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 		w.inserts = append(w.inserts, insert{rows, statement})
 	}
 	for _, text := range []string{
-		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength,
+		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength, sqlOriginal,
 	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {

@@ -24,6 +24,9 @@ func (w *sqliteWriter) storeEvents(ctx context.Context, events []*entry) error {
 			return err
 		}
 	}
+	if err := w.storeOriginals(ctx, unique); err != nil {
+		return err
+	}
 	if inserted > 0 {
 		if _, err := w.statements[sqlOutbox].ExecContext(ctx, before); err != nil {
 			return err
@@ -31,6 +34,21 @@ func (w *sqliteWriter) storeEvents(ctx context.Context, events []*entry) error {
 		w.outbox += inserted
 	}
 	copyReceipts(events)
+	return nil
+}
+
+// storeOriginals stores the original bodies of new events.
+func (w *sqliteWriter) storeOriginals(ctx context.Context, events []*entry) error {
+	for _, e := range events {
+		original := e.event.Original
+		if original == nil || e.receipt.Duplicate {
+			continue
+		}
+		_, err := w.statements[sqlOriginal].ExecContext(ctx, string(e.event.ID), original.ContentEncoding, original.ContentType, notNull(original.Body))
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -19,14 +19,18 @@ const initialBytes = 4 << 10
 
 // body is a request body in memory that the budget counts.
 type body struct {
-	bytes []byte
-	lease *memory.Lease
+	bytes    []byte
+	lease    *memory.Lease
+	original *body // what bytes were decoded from; nil if they came as they are
 }
 
 // release returns the memory to the budget. The bytes must not be used afterwards.
 func (b *body) release() {
 	b.lease.Release()
 	b.bytes, b.lease = nil, nil
+	if b.original != nil {
+		b.original.release()
+	}
 }
 
 // readBody reads the body of a request into memory. It reads nothing if the declared length is

@@ -14,32 +14,55 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
+	"github.com/deepimage-receiver/receiver/internal/sanitize"
 )
 
 // maxFormParts is the number of parts of a multipart body that are searched for JSON.
 const maxFormParts = 20
 
 // readContent reads the JSON of a request: its body without content coding, and out of the field of a form. Both have the
-// limits of readBody. Beside an error, the body is as it came. The caller releases the body, also after an error.
+// limits of readBody. The body as it came stays beside it. Beside an error, the body is as it came. The caller releases the body,
+// also after an error.
 func (e *Endpoint) readContent(r *http.Request) (*body, error) {
 	b, err := e.readBody(r)
 	if err != nil {
 		return b, err
 	}
+	came := b
 	for _, step := range []func(*http.Request, *body) (*body, error){e.decode, e.extract} {
 		next, err := step(r, b)
 		if err != nil {
 			return b, err
 		}
-		if next != b {
-			b.release()
-			b = next
+		if next == b {
+			continue
 		}
+		if b != came {
+			b.original = nil
+			b.release()
+		}
+		b, next.original = next, came
 	}
 	return b, nil
 }
+
+// originalOf returns the body of a request as it came, nil if b is that.
+func originalOf(r *http.Request, b *body) *event.Original {
+	if b.original == nil {
+		return nil
+	}
+	return &event.Original{
+		ContentEncoding: sanitize.Line(r.Header.Get("Content-Encoding"), maxHeaderShown),
+		ContentType:     sanitize.Line(r.Header.Get("Content-Type"), maxHeaderShown),
+		Body:            b.original.bytes,
+	}
+}
+
+// maxHeaderShown bounds what is kept of a header, in bytes.
+const maxHeaderShown = 200
 
 // decode undoes the content coding of a body. A body that is not coded, whatever its headers say, is returned itself.
 func (e *Endpoint) decode(r *http.Request, b *body) (*body, error) {

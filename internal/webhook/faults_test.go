@@ -129,10 +129,26 @@ func TestSectionA(t *testing.T) {
 				if string(e.Body) != want || len(e.Defects) != row.defects {
 					t.Errorf("body, defects = %q, %v, want %q, %d of them", e.Body, e.Defects, want, row.defects)
 				}
+				wantOriginal(t, e, row.header, body, want)
 				return
 			}
 			t.Errorf("got no event of job %s, want one", job)
 		})
+	}
+}
+
+// wantOriginal wants the body as it was sent beside the stored one, if that is another.
+func wantOriginal(t *testing.T, e event.Event, header http.Header, sent, stored string) {
+	t.Helper()
+	if sent == stored {
+		if e.Original != nil {
+			t.Errorf("original = %+v, want none", e.Original)
+		}
+		return
+	}
+	want := event.Original{ContentEncoding: header.Get("Content-Encoding"), ContentType: header.Get("Content-Type"), Body: []byte(sent)}
+	if e.Original == nil || string(e.Original.Body) != sent || e.Original.ContentEncoding != want.ContentEncoding || want.ContentType != "" && e.Original.ContentType != want.ContentType {
+		t.Errorf("original = %+v, want %+v", e.Original, want)
 	}
 }
 

@@ -96,7 +96,7 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	if err != nil {
 		return "", receipt, e.reject(r.Context(), token, body.bytes, received, err)
 	}
-	decoded.Received, decoded.Origin = received, event.OriginCallback
+	decoded.Received, decoded.Origin, decoded.Original = received, event.OriginCallback, originalOf(r, body)
 	decoded.Source = problem.RequestInfoFrom(r.Context()).Client
 	if err := e.useJobToken(r.Context(), token, &decoded); err != nil {
 		return "", receipt, err
