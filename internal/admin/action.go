@@ -83,21 +83,22 @@ func noticeText(did notice, n string) string {
 		return plural(count, "job is", "jobs are") + " tracked."
 	case did == noticeSubmitted:
 		return "The job is submitted. Its row shows its state."
-	case did == noticeEnabled:
-		return "The target is enabled. Deferred steps run first."
-	case did == noticeDisabled:
-		return "The target is disabled. Its steps are deferred until it is enabled."
 	case did == noticeDropped:
 		return plural(count, "step is", "steps are") + " given up. Their events continue without it."
 	case did == noticeKept:
 		return plural(count, "step is", "steps are") + " kept until the handler is configured again."
-	case did == noticeAccepted:
-		return "The rejected callback is accepted as a new event."
-	case did == noticeDuplicate:
-		return "The rejected callback is accepted. Its event was stored before."
-	case did == noticeDeleted:
-		return "The rejected callback is deleted."
 	default:
-		return ""
+		return fixedNotices()[did]
+	}
+}
+
+// fixedNotices are the sentences without a number.
+func fixedNotices() map[notice]string {
+	return map[notice]string{
+		noticeEnabled:   "The target is enabled. Deferred steps run first.",
+		noticeDisabled:  "The target is disabled. Its steps are deferred until it is enabled.",
+		noticeAccepted:  "The rejected callback is accepted as a new event.",
+		noticeDuplicate: "The rejected callback is accepted. Its event was stored before.",
+		noticeDeleted:   "The rejected callback is deleted.",
 	}
 }

@@ -17,7 +17,8 @@ func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 		bytes += artifact.Bytes
 	}
 	severity := level(result, attempt.Age < minRecheckDelay)
-	if result.Action == event.ActionDefer && result.Cause != event.CauseNone && x.warnings.allow(warning{attempt.Handler, result.Reason, result.Host}, time.Now()) {
+	isOutage := result.Action == event.ActionDefer && result.Cause != event.CauseNone
+	if isOutage && x.warnings.allow(warning{attempt.Handler, result.Reason, result.Host}, time.Now()) {
 		severity = zerolog.WarnLevel
 	}
 	x.log.WithLevel(severity).

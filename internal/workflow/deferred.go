@@ -14,8 +14,8 @@ import (
 // deferStep defers a step whose target is disabled. It is due as soon as the target is enabled.
 func deferStep(ctx context.Context, tx *sql.Tx, a Attempt) error {
 	now := a.Started.UnixMicro()
-	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', deferred_at = $1, outage_at = NULL, host = '', next_at = $1, since = $2, changed_at = $1,
-			reason = (SELECT reason FROM targets WHERE name = $4), detail = (SELECT detail FROM targets WHERE name = $4)
+	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'retrying', deferred_at = $1, next_at = $1, since = $2, changed_at = $1,
+			outage_at = NULL, host = '', reason = (SELECT reason FROM targets WHERE name = $4), detail = (SELECT detail FROM targets WHERE name = $4)
 		WHERE event_id = $3 AND handler = $4`, now, now-a.Age.Microseconds(), a.Event, a.Handler)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 			UNION ALL
 			SELECT handler, count(*), 0, min(next_at), 0, 0, '', '' FROM steps WHERE deferred_at IS NOT NULL GROUP BY handler
 			UNION ALL
-			SELECT handler, count(*), count(*), min(next_at), 0, 0, '', '' FROM steps WHERE outage_at IS NOT NULL GROUP BY handler
+			SELECT handler, count(*), count(1), min(next_at), 0, 0, '', '' FROM steps WHERE outage_at IS NOT NULL GROUP BY handler
 		) AS found GROUP BY name ORDER BY name`)
 	if err != nil {
 		return nil, err

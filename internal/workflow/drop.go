@@ -21,12 +21,18 @@ type Drop struct {
 // maxDropped is the maximum number of events that one transaction of Drop changes.
 const maxDropped = 200
 
-// steps is the condition on the steps of a handler.
-func (d Drop) steps() string {
+// The conditions on the steps of a handler: those that are deferred, and those that are open.
+const (
+	deferredSteps = "steps.state = 'retrying' AND (deferred_at IS NOT NULL OR outage_at IS NOT NULL)"
+	openSteps     = "steps.state IN ('pending', 'running', 'retrying', 'waiting')"
+)
+
+// isOpen is the parameter of the condition: 1 for all open steps.
+func (d Drop) isOpen() int {
 	if d.Open {
-		return "steps.state IN ('pending', 'running', 'retrying', 'waiting')"
+		return 1
 	}
-	return "steps.state = 'retrying' AND (deferred_at IS NOT NULL OR outage_at IS NOT NULL)"
+	return 0
 }
 
 // detail is the detail of the steps.
@@ -65,7 +71,8 @@ func (s *Store) dropped(ctx context.Context, tx *sql.Tx, d Drop) (ids []event.ID
 		lock = " FOR UPDATE OF events"
 	}
 	rows, err := database.Query(ctx, tx, `SELECT id FROM events JOIN steps ON event_id = id
-		WHERE events.state <> 'done' AND handler = $1 AND `+d.steps()+` ORDER BY id LIMIT $2`+lock, d.Handler, maxDropped)
+		WHERE events.state <> 'done' AND handler = $1 AND ($3 = 1 AND `+openSteps+` OR `+deferredSteps+`) ORDER BY id LIMIT $2`+lock,
+		d.Handler, maxDropped, d.isOpen())
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +90,8 @@ func (s *Store) drop(ctx context.Context, tx *sql.Tx, id event.ID, d Drop) error
 	now := time.Now()
 	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', reason = '', detail = $1, changed_at = $2,
 			next_at = NULL, deferred_at = NULL, outage_at = NULL, host = ''
-		WHERE event_id = $3 AND handler = $4 AND `+d.steps(), d.detail(now), now.UnixMicro(), string(id), d.Handler)
+		WHERE event_id = $3 AND handler = $4 AND ($5 = 1 AND `+openSteps+` OR `+deferredSteps+`)`,
+		d.detail(now), now.UnixMicro(), string(id), d.Handler, d.isOpen())
 	if err != nil {
 		return err
 	}

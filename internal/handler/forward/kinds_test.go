@@ -31,7 +31,9 @@ type ending struct {
 
 // The endings of most kinds.
 func refused(reason event.Reason) ending { return ending{action: event.ActionFail, reason: reason} }
+
 func retried(reason event.Reason) ending { return ending{action: event.ActionRetry, reason: reason} }
+
 func waiting(reason event.Reason) ending {
 	return ending{action: event.ActionDefer, cause: event.CauseOutage, reason: reason}
 }
@@ -213,7 +215,7 @@ func kinds() []kind {
 		{name: "closes after each answer without a word", raw: raw(header200 + "Content-Length: 4\r\n\r\nfine"), closed: true},
 		{name: "has an unknown certificate", respond: always(200, ""), tls: &tls.Config{}, want: retried(event.ReasonUnreachable)},
 		{name: "demands a client certificate", respond: always(200, ""), tls: &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, trusts: true, want: retried(event.ReasonUnreachable)},
-		{name: "speaks an old TLS", respond: always(200, ""), tls: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, trusts: true, want: retried(event.ReasonUnreachable)}, //nolint:gosec // a target may
+		{name: "speaks an old TLS", respond: always(200, ""), tls: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, trusts: true, want: retried(event.ReasonUnreachable)},
 		{name: "speaks TLS with a known certificate", respond: always(200, ""), tls: &tls.Config{}, trusts: true, closed: true},
 	}
 }
