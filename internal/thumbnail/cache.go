@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// maxCached and maxCachedBytes bound what is kept.
+	// maxCached and maxCachedBytes bound the cache.
 	maxCached      = 10_000
 	maxCachedBytes = 128 << 20
-	// kept is the share of the bounds that is left when they are hit, in percent, so that not every new thumbnail has to make room.
+	// kept is the share of the bounds, in percent, that remains after an eviction, so that not every new thumbnail causes one.
 	kept = 90
 	// temporary begins the names of files that are being written.
 	temporary = ".new-"
-	// none stands in place of the thumbnail of a picture that is unfit. It is not empty, as a file can be after a power cut.
+	// none is the content for an image without thumbnail. It is not empty, because a file can be empty after a power cut.
 	none = "none\n"
 )
 
-// cache is a folder of thumbnails by the SHA-256 of what they show. Nothing in it is missed when it is lost.
+// cache is a folder of thumbnails by the SHA-256 of the images. It may be deleted at any time.
 type cache struct {
 	root *os.Root
 
@@ -38,7 +38,7 @@ type cached struct {
 	used  time.Time
 }
 
-// isNone says that it stands for an unfit picture: no thumbnail is that small.
+// isNone reports whether the entry is none: no thumbnail is that small.
 func (c cached) isNone() bool { return c.bytes == int64(len(none)) }
 
 func openCache(folder string) (*cache, error) {
@@ -56,7 +56,7 @@ func openCache(folder string) (*cache, error) {
 	return c, nil
 }
 
-// load looks what an earlier process left, and removes what it did not finish.
+// load reads what an earlier process left, and removes unfinished files.
 func (c *cache) load() error {
 	entries, err := fs.ReadDir(c.root.FS(), ".")
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *cache) load() error {
 		switch {
 		case err != nil || entry.IsDir():
 		case strings.HasPrefix(entry.Name(), temporary):
-			_ = c.root.Remove(entry.Name()) // if it stays, it is tried again at the next start
+			_ = c.root.Remove(entry.Name()) // if that fails, the next start tries again
 		case isSum(entry.Name()):
 			c.files[entry.Name()] = cached{info.Size(), info.ModTime()}
 			c.bytes += info.Size()
@@ -76,7 +76,7 @@ func (c *cache) load() error {
 	return nil
 }
 
-// look finds what is kept, and marks it as looked at.
+// look returns an entry and marks it as used.
 func (c *cache) look(sum string) (cached, bool) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -93,33 +93,33 @@ func (c *cache) get(sum string) (content []byte, ok bool, err error) {
 	if _, ok := c.look(sum); !ok {
 		return nil, false, nil
 	}
-	content, _ = c.root.ReadFile(sum) // what is lost is made again
+	content, _ = c.root.ReadFile(sum) // a lost file is made again
 	if string(content) == none {
-		return nil, true, fmt.Errorf("%w: it was tried before", ErrUnfit)
+		return nil, true, fmt.Errorf("%w: an earlier attempt failed", ErrUnfit)
 	}
 	return content, len(content) > 0, nil
 }
 
-// put keeps a thumbnail. Where there is no room on the disk it is not kept, which is no failure.
+// put caches a thumbnail. It returns nil if the disk has no room for it.
 func (c *cache) put(sum string, content []byte) error {
 	name := temporary + sum
 	if err := c.root.WriteFile(name, content, 0o640); err != nil {
 		_ = c.root.Remove(name)
-		return nil // the thumbnail is there, only not kept
+		return nil // the thumbnail can be shown without the cache
 	}
 	if err := c.root.Rename(name, sum); err != nil {
-		return fmt.Errorf("thumbnail: keep: %w", err)
+		return fmt.Errorf("thumbnail: cache: %w", err)
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.bytes += int64(len(content)) - c.files[sum].bytes
 	c.files[sum] = cached{int64(len(content)), time.Now()}
-	c.makeRoom()
+	c.evict()
 	return nil
 }
 
-// makeRoom lets those go that were looked at longest ago, when a bound is hit.
-func (c *cache) makeRoom() {
+// evict removes the least recently used thumbnails when a bound is exceeded.
+func (c *cache) evict() {
 	if len(c.files) <= maxCached && c.bytes <= maxCachedBytes {
 		return
 	}
@@ -132,7 +132,7 @@ func (c *cache) makeRoom() {
 		if len(c.files) <= maxCached*kept/100 && c.bytes <= maxCachedBytes*kept/100 {
 			return
 		}
-		_ = c.root.Remove(name) // one that stays is counted again at the next start
+		_ = c.root.Remove(name) // a file that cannot be removed is counted again at the next start
 		c.bytes -= c.files[name].bytes
 		delete(c.files, name)
 	}
@@ -141,7 +141,7 @@ func (c *cache) makeRoom() {
 // Close closes the folder.
 func (m *Maker) Close() error { return m.cache.root.Close() }
 
-// isSum says whether a text is a SHA-256 in hexadecimal digits.
+// isSum reports whether a text is a SHA-256 in hexadecimal digits.
 func isSum(text string) bool {
 	const digits = 64
 	return len(text) == digits && strings.Trim(text, "0123456789abcdef") == ""

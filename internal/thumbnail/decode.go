@@ -3,25 +3,25 @@ package thumbnail
 import (
 	"fmt"
 	"image"
-	_ "image/gif" // a format that it reads
+	_ "image/gif" // registers the format
 	"image/jpeg"
-	_ "image/png" // a format that it reads
+	_ "image/png" // registers the format
 	"io"
 
 	"github.com/deepimage-receiver/receiver/internal/imagefile"
-	_ "golang.org/x/image/bmp" // a format that it reads
+	_ "golang.org/x/image/bmp" // registers the format
 	"golang.org/x/image/tiff"
-	_ "golang.org/x/image/webp" // a format that it reads
+	_ "golang.org/x/image/webp" // registers the format
 )
 
 const (
-	// maxOpening is within how many bytes of a file its headers are: cameras put megabytes before them.
+	// maxOpening is the number of bytes within which the headers of a file must be: cameras put megabytes before them.
 	maxOpening = 8 << 20
-	// maxScans is in how many scans a JPEG may come; programs make about ten, and each costs the work of going over all pixels.
+	// maxScans bounds the scans of a JPEG. Programs write about ten; each makes the decoder process all pixels.
 	maxScans = 100
 )
 
-// picture is one that is about to be decoded, by what its headers say.
+// picture describes an image that is about to be decoded, from its headers.
 type picture struct {
 	opening *opening
 	format  string // as package image names it
@@ -32,7 +32,7 @@ type picture struct {
 	orientation int // from 1 to 8, as in EXIF
 }
 
-// inspect reads the headers of a picture.
+// inspect reads the headers of an image.
 func inspect(file *source) (picture, error) {
 	p := picture{opening: &opening{source: file}}
 	var err error
@@ -56,7 +56,7 @@ func isTIFF(o *opening) bool {
 	return err == nil && (string(magic[:]) == "II*\x00" || string(magic[:]) == "MM\x00*")
 }
 
-// inspectTIFF has its own way, because the headers of a TIFF and its pixels can be anywhere in the file: there is none but to have all of it.
+// inspectTIFF reads the whole file, because the headers and pixels of a TIFF can be anywhere in it.
 func (p *picture) inspectTIFF() (err error) {
 	p.format = "tiff"
 	p.opening.whole()
@@ -68,7 +68,7 @@ func (p *picture) inspectTIFF() (err error) {
 	return err
 }
 
-// tiff is the file in a form of which the decoder makes no copy.
+// tiff returns the file as a reader that the decoder does not copy.
 func (p *picture) tiff() *io.SectionReader {
 	return io.NewSectionReader(p.opening, 0, p.opening.bytes)
 }
@@ -118,7 +118,7 @@ func (s *scans) Read(p []byte) (int, error) {
 		s.last = b
 	}
 	if s.count > maxScans {
-		return 0, fmt.Errorf("it comes in more than %d scans", maxScans)
+		return 0, fmt.Errorf("the image has more than %d scans", maxScans)
 	}
 	return n, err
 }

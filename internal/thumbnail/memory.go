@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// maxPixels is how many pixels a picture may have of which a thumbnail is made. Of those for which
-	// the decoder needs more than 4 bytes each there may be fewer.
+	// maxPixels is the maximum number of pixels of an image. It is lower in effect where the decoder needs more
+	// than 4 bytes for each.
 	maxPixels = 32 << 20
-	// maxMemory is what decoding a picture may take, in bytes: 4 for each pixel, and some for rows.
+	// maxMemory bounds the bytes that decoding allocates: 4 for each pixel, and some for rows.
 	maxMemory = 4*maxPixels + 8<<20
 )
 
-// memory says what decoding takes, in bytes: all that the decoder allocates in proportion to the
-// picture or its file, though not all of it is in use at the same time. It is of one that has at most maxPixels.
+// memory returns the bytes that the decoder allocates in proportion to the image or its file, although not all
+// are in use at the same time. The image has at most maxPixels.
 func (p *picture) memory() int64 {
 	width, height := int64(p.config.Width), int64(p.config.Height)
 	switch p.format {
@@ -29,7 +29,7 @@ func (p *picture) memory() int64 {
 	case "png":
 		return pngMemory(p.config, p.interlaced())
 	case "gif":
-		return 2 * width * height // with those in the order of an interlaced one
+		return 2 * width * height // an interlaced image is decoded twice
 	case "tiff":
 		return p.opening.bytes + tiffMemory(p.config, p.blocks, p.opening.bytes)
 	case "webp":
@@ -39,7 +39,7 @@ func (p *picture) memory() int64 {
 	}
 }
 
-// pngMemory is the pixels and two rows, and the same again where they come in passes, each of which is a picture.
+// pngMemory returns the bytes of the pixels and two rows, twice for interlaced images: each pass is an image.
 func pngMemory(c image.Config, interlaced bool) int64 {
 	memory := bytesPerPixel(c.ColorModel) * int64(c.Width) * int64(c.Height+2)
 	if interlaced {
@@ -55,14 +55,14 @@ func (p *picture) interlaced() bool {
 	return err != nil || method[0] != 0
 }
 
-// tiffMemory is the pixels, the largest strip or tile as it grows while it is read, and where they all are.
+// tiffMemory returns the bytes of the pixels, of the largest strip or tile while its buffer grows, and of all offsets.
 func tiffMemory(c image.Config, b imagefile.Blocks, file int64) int64 {
-	const most = 8 // bytes of a pixel, up to which a decoder unpacks whatever the picture says
+	const most = 8 // bytes of a pixel that a decoder unpacks at most
 	const growth, place = 3, 40
 	width, height := int64(c.Width), int64(c.Height)
 	acrossBlock, downBlock := width, height
 	if b.TileWidth > 0 {
-		const spare = 1024 // a tile can be that much larger than the picture
+		const spare = 1024 // pixels by which a tile may exceed the image
 		acrossBlock, downBlock = min(b.TileWidth, width+spare), min(max(b.TileHeight, 1), height+spare)
 	} else if b.RowsPerStrip > 0 {
 		downBlock = min(b.RowsPerStrip, height)
@@ -75,15 +75,15 @@ func tiffMemory(c image.Config, b imagefile.Blocks, file int64) int64 {
 	return bytesPerPixel(c.ColorModel)*width*height + growth*block + place*blocks
 }
 
-// webpMemory differs between the two coders of the format. The lossy one takes a byte and a half for each pixel, in blocks
-// of 16 x 16, and holds its chunk of the file; the lossless one takes four bytes, two more if there are few colours,
-// and has small pictures of its own settings. Opacity beside lossy colours is a byte for each pixel, and may
-// be stored as a lossless picture. The code tables of a lossless one are not counted: the decoder has its own bound for them.
+// webpMemory returns the bytes for the two codecs of the format. The lossy one takes 1.5 bytes for each pixel, in blocks
+// of 16 x 16, and holds its chunk of the file. The lossless one takes 4 bytes, 2 more if there are few colours, and
+// has small images of its own settings. Opacity of a lossy image takes a byte for each pixel, and may be
+// a lossless image. The code tables of lossless images are not counted: the decoder bounds them.
 func webpMemory(width, height int64, o *opening) int64 {
 	const lossless = 7
 	opacity := int64(0)
-	for at := int64(12); at < maxOpening; { // behind the name of the format
-		var head [9]byte // name, length, and of opacity how it is stored
+	for at := int64(12); at < maxOpening; { // after the name of the format
+		var head [9]byte // name, length, coding of the opacity
 		if _, err := o.ReadAt(head[:], at); err != nil {
 			break
 		}
@@ -101,7 +101,7 @@ func webpMemory(width, height int64, o *opening) int64 {
 		}
 		at += 8 + length + length%2
 	}
-	return (opacity + lossless) * width * height // there are no pixels near the beginning
+	return (opacity + lossless) * width * height // the pixels are beyond the opening
 }
 
 func bytesPerPixel(model color.Model) int64 {

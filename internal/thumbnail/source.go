@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// step is how much a decoder gets at once, in bytes. A few bytes of a hostile file can cost the work of
-// going over all its pixels, and only between two steps can it be stopped.
+// step is the maximum number of bytes that a decoder reads at once. A few bytes of a hostile file can make it process
+// all pixels, and it can only be stopped between two reads.
 const step = 1 << 10
 
-var errLong = fmt.Errorf("%w: it takes too long to decode", ErrUnfit)
+var errLong = fmt.Errorf("%w: decoding takes too long", ErrUnfit)
 
-// source reads the file of a picture on behalf of a decoder, and remembers what stopped it: that is
-// nothing the picture can be blamed for, unless the work on it took too long.
+// source reads the file of an image for a decoder, and records what stopped it. That is no fault of the
+// image, unless decoding took too long.
 type source struct {
-	over          func() error // non-nil when the caller waits no longer
+	over          func() error // returns an error when the caller no longer waits
 	file          io.Reader
 	left          int64         // bytes of the file that may still be read
-	began         time.Time     // of the work
-	waited        time.Duration // for the file, which is no work
+	began         time.Time     // of decoding
+	waited        time.Duration // for the file
 	decodeTimeout time.Duration // without the wait for the file
 	failure       error
 }
@@ -49,7 +49,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// check says whether to go on.
+// check returns an error if decoding must stop.
 func (s *source) check() error {
 	if s.failure == nil {
 		s.failure = s.over()
@@ -71,7 +71,7 @@ type opening struct {
 
 const chunkBytes = 64 << 10
 
-// ReadAt reads on as far as it has to.
+// ReadAt reads more of the file if necessary.
 func (o *opening) ReadAt(p []byte, offset int64) (int, error) {
 	if err := o.source.check(); err != nil {
 		return 0, err
@@ -101,7 +101,7 @@ func (o *opening) more() {
 	o.ended = err
 }
 
-// whole reads all of the file.
+// whole reads the whole file.
 func (o *opening) whole() {
 	for o.ended == nil {
 		o.more()

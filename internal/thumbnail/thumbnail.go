@@ -1,5 +1,5 @@
-// Package thumbnail makes small pictures of large ones, one at a time, within a budget of
-// memory, and keeps them in a folder within a bound.
+// Package thumbnail makes thumbnails of images, one at a time, within a memory and time budget,
+// and caches them in a folder of bounded size.
 package thumbnail
 
 import (
@@ -19,35 +19,35 @@ import (
 const (
 	// Side is the longest side of a thumbnail, in pixels.
 	Side = 320
-	// maxFile is how much of a file is read, in bytes.
+	// maxFile is the maximum number of bytes that are read from a file.
 	maxFile = 128 << 20
-	// decodeTimeout is how long decoding one picture may take, not counting the wait for its file. The largest take one or two seconds.
+	// decodeTimeout bounds the decoding of one image, without the wait for its file. The largest images take one or two seconds.
 	decodeTimeout = 10 * time.Second
 	quality       = 82
 )
 
-// ErrUnfit says that no thumbnail is made of the picture: it is too large, broken, or of a kind that is not read.
-var ErrUnfit = errors.New("thumbnail: not of this picture")
+// ErrUnfit means that the image cannot have a thumbnail: it is too large, broken, or of an unsupported format.
+var ErrUnfit = errors.New("thumbnail: image not supported")
 
-// Open reads the picture of which a thumbnail is wanted.
+// Open opens the image of a thumbnail.
 type Open func(ctx context.Context) (io.ReadCloser, error)
 
 // Maker makes thumbnails. It is safe for use by many goroutines.
 type Maker struct {
 	cache *cache
-	turn  chan struct{} // holds a token while a picture is decoded
+	slot  chan struct{} // full while an image is decoded
 }
 
-// New makes a maker that keeps thumbnails in a folder, which is made when it is missing.
+// New returns a Maker that caches thumbnails in a folder, which it creates if necessary.
 func New(folder string) (*Maker, error) {
 	cache, err := openCache(folder)
 	if err != nil {
 		return nil, err
 	}
-	return &Maker{cache: cache, turn: make(chan struct{}, 1)}, nil
+	return &Maker{cache: cache, slot: make(chan struct{}, 1)}, nil
 }
 
-// Possible says whether there can be a thumbnail of a picture, by what is known without reading it.
+// Possible reports whether an image can have a thumbnail, as far as is known without reading it.
 func (m *Maker) Possible(sum, mediaType string, width, height int) bool {
 	switch mediaType {
 	case "image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff":
@@ -62,15 +62,15 @@ func hasFewPixels(width, height int) bool {
 	return width > 0 && height > 0 && height <= maxPixels/width
 }
 
-// Get returns the thumbnail of the picture with this SHA-256 (64 hexadecimal digits) and its media
-// type. It returns ErrUnfit if there can be none, and caches that, too.
+// Get returns the thumbnail of the image with this SHA-256 (64 hexadecimal digits) and its media
+// type. It returns ErrUnfit if the image cannot have one, and caches that too.
 func (m *Maker) Get(ctx context.Context, sum string, open Open) (content []byte, mediaType string, err error) {
 	if !isSum(sum) {
 		return nil, "", fmt.Errorf("%w: %q is no SHA-256", ErrUnfit, sum)
 	}
 	content, ok, err := m.cache.get(sum)
 	if !ok {
-		content, err = m.inTurn(ctx, sum, open)
+		content, err = m.makeNext(ctx, sum, open)
 	}
 	if err != nil {
 		return nil, "", err
@@ -78,11 +78,11 @@ func (m *Maker) Get(ctx context.Context, sum string, open Open) (content []byte,
 	return content, typeOf(content), nil
 }
 
-// inTurn makes a thumbnail and caches it, unless another call did while this one waited.
-func (m *Maker) inTurn(ctx context.Context, sum string, open Open) ([]byte, error) {
+// makeNext makes a thumbnail when no other is being made, and caches it. Another call may have made it meanwhile.
+func (m *Maker) makeNext(ctx context.Context, sum string, open Open) ([]byte, error) {
 	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
+	case m.slot <- struct{}{}:
+		defer func() { <-m.slot }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -108,8 +108,8 @@ func makeOf(ctx context.Context, open Open) ([]byte, error) {
 	return Make(ctx, file)
 }
 
-// Make reads a picture and returns its thumbnail, as JPEG, or as PNG if it has transparent parts.
-// ErrUnfit is about the picture alone: that the context is over or the file cannot be read is another error.
+// Make reads an image and returns its thumbnail, as JPEG, or as PNG if it has transparent parts.
+// ErrUnfit is about the image alone, never about the context or an error of the file.
 func Make(ctx context.Context, file io.Reader) ([]byte, error) {
 	return makeWithin(newSource(ctx, file, decodeTimeout))
 }
@@ -125,7 +125,7 @@ func makeWithin(file *source) ([]byte, error) {
 	return encode(upright(shrink(large), orientation))
 }
 
-// pixelsOf decodes a picture, if that does not take too much. A panic of a decoder is an error, because the file is untrusted.
+// pixelsOf decodes an image within the budget. A panic of a decoder is an error, because the file is untrusted.
 func pixelsOf(file *source) (pixels image.Image, orientation int, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -147,7 +147,7 @@ func pixelsOf(file *source) (pixels image.Image, orientation int, err error) {
 	return pixels, p.orientation, err
 }
 
-// shrink fits a picture into the square of a thumbnail; a smaller one stays as it is.
+// shrink scales an image to the size of a thumbnail. A smaller one keeps its size.
 func shrink(large image.Image) *image.RGBA {
 	bounds := large.Bounds()
 	width, height := bounds.Dx(), bounds.Dy()
@@ -159,7 +159,7 @@ func shrink(large image.Image) *image.RGBA {
 	return small
 }
 
-// upright turns a picture for display: orientation is from 1 to 8, as in EXIF.
+// upright turns an image for display: orientation is from 1 to 8, as in EXIF.
 func upright(stored *image.RGBA, orientation int) *image.RGBA {
 	if orientation < 2 || orientation > 8 {
 		return stored
