@@ -30,6 +30,52 @@ func (o *adminOptions) use(command *cobra.Command, do func(context.Context, *adm
 	return do(command.Context(), client)
 }
 
+// newAdminCommand returns command with a body: it calls the admin API, and prints the result as JSON or as text.
+func newAdminCommand[T any](o *adminOptions, command *cobra.Command,
+	call func(ctx context.Context, client *adminclient.Client, arguments []string) (T, error), text func(T, *adminclient.Client) string,
+) *cobra.Command {
+	var asJSON bool
+	command.RunE = func(command *cobra.Command, arguments []string) error {
+		return o.use(command, func(ctx context.Context, client *adminclient.Client) error {
+			result, err := call(ctx, client, arguments)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return printJSON(command.OutOrStdout(), result)
+			default:
+				return printResult(command.OutOrStdout(), text(result, client))
+			}
+		})
+	}
+	addJSON(command, &asJSON)
+	return command
+}
+
+// newListCommand returns command with a body: it prints the first --limit items of a list.
+func newListCommand[T any](o *adminOptions, command *cobra.Command, table columns[T],
+	list func(ctx context.Context, client *adminclient.Client, limit int, yield func(T) error) error,
+) *cobra.Command {
+	const maxRows = 10_000
+	var limit int
+	command.Use, command.Args = "list", cobra.NoArgs
+	command.Flags().IntVar(&limit, "limit", 50, "maximum number of rows")
+	command.PreRunE = func(*cobra.Command, []string) error {
+		if limit < 1 || limit > maxRows {
+			return wrongUsage("--limit must be from 1 to %d", maxRows)
+		}
+		return nil
+	}
+	return newAdminCommand(o, command, func(ctx context.Context, client *adminclient.Client, _ []string) ([]T, error) {
+		items := []T{}
+		err := list(ctx, client, limit, func(item T) error {
+			items = append(items, item)
+			return nil
+		})
+		return items, err
+	}, table.text)
+}
+
 // open returns a client. The caller closes it.
 func (o *adminOptions) open(stderr io.Writer, offline bool) (*adminclient.Client, error) {
 	c, err := loadFor("RECEIVER_ADMIN_ADDR", "RECEIVER_ADMIN_TOKEN", "RECEIVER_ADMIN_TOKEN_FILE")

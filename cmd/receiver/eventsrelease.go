@@ -9,7 +9,7 @@ import (
 )
 
 func newEventsRelease(options *adminOptions) *cobra.Command {
-	var all, verify, asJSON bool
+	var all, verify bool
 	command := &cobra.Command{
 		Use:   "release [ID]",
 		Short: "Release a quarantined event, or all of them",
@@ -17,34 +17,27 @@ func newEventsRelease(options *adminOptions) *cobra.Command {
 With --verify, ask Deep Image again instead, and release only what it confirms.`,
 		Example: "  receiver events release 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11\n  receiver events release --all --verify",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			id, err := oneOrAll(arguments, all)
-			if err != nil {
-				return err
-			}
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				result, err := client.Release(ctx, id, verify)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(command.OutOrStdout(), result)
-				}
-				text := fmt.Sprintf("%d events released", result.Events)
-				switch {
-				case verify:
-					text = fmt.Sprintf("%d events will be verified again%s", result.Events, whenOnline(client))
-				case client.IsOffline():
-					text += "; they continue" + whenOnline(client)
-				}
-				return printResult(command.OutOrStdout(), text+"\n")
-			})
-		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "every quarantined event")
 	command.Flags().BoolVar(&verify, "verify", false, "ask Deep Image again instead of releasing")
-	addJSON(command, &asJSON)
-	return command
+	return newAdminCommand(options, command,
+		func(ctx context.Context, client *adminclient.Client, arguments []string) (adminclient.Released, error) {
+			id, err := oneOrAll(arguments, all)
+			if err != nil {
+				return adminclient.Released{}, err
+			}
+			return client.Release(ctx, id, verify)
+		},
+		func(result adminclient.Released, client *adminclient.Client) string {
+			switch {
+			case verify:
+				return fmt.Sprintf("%d events will be verified again%s\n", result.Events, whenOnline(client))
+			case client.IsOffline():
+				return fmt.Sprintf("%d events released; they continue%s\n", result.Events, whenOnline(client))
+			default:
+				return fmt.Sprintf("%d events released\n", result.Events)
+			}
+		})
 }
 
 // oneOrAll returns the id that is the only argument, or none with --all.

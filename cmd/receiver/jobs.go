@@ -33,39 +33,19 @@ without a result the job is marked lost; a later callback is still accepted.
 
 func newJobsList(options *adminOptions) *cobra.Command {
 	var state string
-	var limit int
-	var asJSON bool
 	command := &cobra.Command{
-		Use:     "list",
 		Short:   "List tracked jobs, newest first",
 		Example: "  receiver jobs list\n  receiver jobs list --state lost --json",
-		Args:    cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			jobs := []adminclient.Job{}
-			err := options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				return client.ListJobs(ctx, state, limit, func(j adminclient.Job) error {
-					jobs = append(jobs, j)
-					return nil
-				})
-			})
-			if err != nil {
-				return err
-			}
-			return printJobs(command.OutOrStdout(), jobs, asJSON)
-		},
 	}
 	command.Flags().StringVar(&state, "state", "", "submitting, waiting, arrived, reconciled, failed, expired or lost")
-	addLimit(command, &limit)
-	addJSON(command, &asJSON)
-	return command
+	return newListCommand(options, command, jobColumns(),
+		func(ctx context.Context, client *adminclient.Client, limit int, yield func(adminclient.Job) error) error {
+			return client.ListJobs(ctx, state, limit, yield)
+		})
 }
 
 func newJobsTrack(options *adminOptions) *cobra.Command {
 	var file string
-	var asJSON bool
 	command := &cobra.Command{
 		Use:   "track [JOB...]",
 		Short: "Track jobs that were submitted by another program",
@@ -74,30 +54,22 @@ To track a job twice changes nothing. The receiver needs RECEIVER_DEEPIMAGE_API_
 		Example: `  receiver jobs track ce0e7624-634e-11ee-a699-0242ac14000b
   receiver jobs track --file jobs.txt
   my-submitter | receiver jobs track --file -`,
-		RunE: func(command *cobra.Command, ids []string) error {
-			if file != "" {
-				listed, err := readLines(file, command.InOrStdin())
-				if err != nil {
-					return err
-				}
-				ids = append(ids, listed...)
-			}
-			ids, err := checkJobIDs(ids)
-			if err != nil {
-				return err
-			}
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				tracked, err := client.TrackJobs(ctx, ids)
-				if err != nil {
-					return err
-				}
-				return printJobs(command.OutOrStdout(), tracked, asJSON)
-			})
-		},
 	}
 	command.Flags().StringVar(&file, "file", "", "file with one job id per line; - is standard input")
-	addJSON(command, &asJSON)
-	return command
+	return newAdminCommand(options, command, func(ctx context.Context, client *adminclient.Client, ids []string) ([]adminclient.Job, error) {
+		if file != "" {
+			listed, err := readLines(file, command.InOrStdin())
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, listed...)
+		}
+		ids, err := checkJobIDs(ids)
+		if err != nil {
+			return nil, err
+		}
+		return client.TrackJobs(ctx, ids)
+	}, jobColumns().text)
 }
 
 // readLines returns the lines of a file without surrounding blanks, and without empty lines.
@@ -130,13 +102,8 @@ func checkJobIDs(ids []string) ([]string, error) {
 	return ids, nil
 }
 
-func printJobs(out io.Writer, jobs []adminclient.Job, asJSON bool) error {
-	if asJSON {
-		return printJSON(out, jobs)
-	}
-	rows := [][]string{{"JOB", "STATE", "CREATED", "EVENT", "WHY"}}
-	for _, j := range jobs {
-		rows = append(rows, []string{j.Job, string(j.State), j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail})
-	}
-	return printColumns(out, rows)
+func jobColumns() columns[adminclient.Job] {
+	return columns[adminclient.Job]{header: []string{"JOB", "STATE", "CREATED", "EVENT", "WHY"}, row: func(j adminclient.Job) []string {
+		return []string{j.Job, string(j.State), j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail}
+	}}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/deepimage-receiver/receiver/internal/adminclient"
 	"github.com/spf13/cobra"
 )
 
@@ -85,4 +86,34 @@ func escape(text string, replace func(rune) string) string {
 		}
 	}
 	return escaped.String()
+}
+
+// columns describe a table of items.
+type columns[T any] struct {
+	header []string
+	row    func(T) []string
+}
+
+// text returns the table. Its columns are as wide as their longest cell.
+func (c columns[T]) text(items []T, _ *adminclient.Client) string {
+	rows := [][]string{c.header}
+	for _, item := range items {
+		rows = append(rows, c.row(item))
+	}
+	widths := make([]int, len(c.header))
+	for _, row := range rows {
+		for n := range row {
+			row[n] = printable(row[n])
+			widths[n] = max(widths[n], len([]rune(row[n])))
+		}
+	}
+	var text strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for n, cell := range row {
+			fmt.Fprintf(&line, "%-*s  ", widths[n], cell)
+		}
+		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return text.String()
 }

@@ -32,42 +32,20 @@ when a receiver runs.`,
 }
 
 func newRejectionsList(options *adminOptions) *cobra.Command {
-	var limit int
-	var asJSON bool
 	command := &cobra.Command{
-		Use:     "list",
 		Short:   "List rejected callbacks, newest first",
 		Example: "  receiver rejections list --json",
-		Args:    cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			rejections := []adminclient.Rejection{}
-			err := options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				return client.ListRejections(ctx, limit, func(r adminclient.Rejection) error {
-					rejections = append(rejections, r)
-					return nil
-				})
-			})
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(command.OutOrStdout(), rejections)
-			}
-			rows := [][]string{{"ID", "RECEIVED", "BYTES", "CODE", "JOB", "WHY"}}
-			for _, r := range rejections {
-				rows = append(rows, []string{
-					strconv.FormatInt(r.ID, 10), r.Received.UTC().Format(time.RFC3339), strconv.Itoa(r.Bytes), string(r.Code), r.Job, r.Detail,
-				})
-			}
-			return printColumns(command.OutOrStdout(), rows)
-		},
 	}
-	addLimit(command, &limit)
-	addJSON(command, &asJSON)
-	return command
+	row := func(r adminclient.Rejection) []string {
+		return []string{
+			strconv.FormatInt(r.ID, 10), r.Received.UTC().Format(time.RFC3339), strconv.Itoa(r.Bytes), string(r.Code), r.Job, r.Detail,
+		}
+	}
+	table := columns[adminclient.Rejection]{header: []string{"ID", "RECEIVED", "BYTES", "CODE", "JOB", "WHY"}, row: row}
+	return newListCommand(options, command, table,
+		func(ctx context.Context, client *adminclient.Client, limit int, yield func(adminclient.Rejection) error) error {
+			return client.ListRejections(ctx, limit, yield)
+		})
 }
 
 func newRejectionsShow(options *adminOptions) *cobra.Command {
@@ -105,7 +83,6 @@ func isTerminal(w io.Writer) bool {
 
 func newRejectionsAccept(options *adminOptions) *cobra.Command {
 	var job, resultURL string
-	var asJSON bool
 	command := &cobra.Command{
 		Use:   "accept ID",
 		Short: "Store a rejected callback as an event",
@@ -113,52 +90,38 @@ func newRejectionsAccept(options *adminOptions) *cobra.Command {
 body has no valid job.`,
 		Example: "  receiver rejections accept 7 --job ce0e7624-634e-11ee-a699-0242ac14000b --result-url https://deep-image.ai/a.png",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				result, err := client.AcceptRejection(ctx, arguments[0], job, resultURL)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(command.OutOrStdout(), result)
-				}
-				text := fmt.Sprintf("rejection %d accepted as event %s", result.ID, printable(string(result.Event)))
-				switch {
-				case result.Status == "duplicate":
-					text += ", which was stored before"
-				case client.IsOffline():
-					text += "; it is processed" + whenOnline(client)
-				}
-				return printResult(command.OutOrStdout(), text+"\n")
-			})
-		},
 	}
 	command.Flags().StringVar(&job, "job", "", "id of the job")
 	command.Flags().StringVar(&resultURL, "result-url", "", "URL of the result")
-	addJSON(command, &asJSON)
-	return command
+	return newAdminCommand(options, command,
+		func(ctx context.Context, client *adminclient.Client, arguments []string) (adminclient.AcceptedRejection, error) {
+			return client.AcceptRejection(ctx, arguments[0], job, resultURL)
+		}, describeAccepted)
+}
+
+func describeAccepted(result adminclient.AcceptedRejection, client *adminclient.Client) string {
+	text := fmt.Sprintf("rejection %d accepted as event %s", result.ID, printable(string(result.Event)))
+	switch {
+	case result.Status == "duplicate":
+		text += ", which was stored before"
+	case client.IsOffline():
+		text += "; it is processed" + whenOnline(client)
+	}
+	return text + "\n"
 }
 
 func newRejectionsDelete(options *adminOptions) *cobra.Command {
-	var asJSON bool
 	command := &cobra.Command{
 		Use:     "delete ID",
 		Short:   "Delete a rejected callback",
 		Example: "  receiver rejections delete 7",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				result, err := client.DeleteRejection(ctx, arguments[0])
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(command.OutOrStdout(), result)
-				}
-				return printResult(command.OutOrStdout(), fmt.Sprintf("rejection %d deleted\n", result.ID))
-			})
-		},
 	}
-	addJSON(command, &asJSON)
-	return command
+	return newAdminCommand(options, command,
+		func(ctx context.Context, client *adminclient.Client, arguments []string) (adminclient.DeletedRejection, error) {
+			return client.DeleteRejection(ctx, arguments[0])
+		},
+		func(result adminclient.DeletedRejection, _ *adminclient.Client) string {
+			return fmt.Sprintf("rejection %d deleted\n", result.ID)
+		})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os/user"
 	"slices"
@@ -41,24 +40,16 @@ them up with "receiver targets drop NAME", or keep them without a warning with "
 }
 
 func newTargetsList(options *adminOptions) *cobra.Command {
-	var asJSON bool
 	command := &cobra.Command{
 		Use:     "list",
 		Short:   "List targets, whether they are enabled, and their deferred events",
 		Example: "  receiver targets list --json",
 		Args:    cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				targets, err := client.Targets(ctx)
-				if err != nil {
-					return err
-				}
-				return printTargets(command.OutOrStdout(), targets, asJSON)
-			})
-		},
 	}
-	addJSON(command, &asJSON)
-	return command
+	table := columns[adminclient.Target]{header: []string{"NAME", "STATE", "DEFERRED", "WHY"}, row: targetRow}
+	return newAdminCommand(options, command, func(ctx context.Context, client *adminclient.Client, _ []string) ([]adminclient.Target, error) {
+		return client.Targets(ctx)
+	}, table.text)
 }
 
 func newTargetsSet(options *adminOptions, verb, short string, enabled bool) *cobra.Command {
@@ -136,28 +127,20 @@ func unknownTarget(ctx context.Context, client *adminclient.Client, name string,
 	return wrongUsage("there is no target %s; the targets are %s", printable(name), strings.Join(names, ", "))
 }
 
-func printTargets(out io.Writer, targets []adminclient.Target, asJSON bool) error {
-	if asJSON {
-		return printJSON(out, targets)
-	}
-	rows := [][]string{{"NAME", "STATE", "DEFERRED", "WHY"}}
-	for _, t := range targets {
-		state, why := "enabled", ""
-		waiting := t.Deferred
-		switch {
-		case !t.Enabled && !t.Disabled.IsZero():
-			state, why = "disabled", fmt.Sprintf("since %s: %s", t.Disabled.UTC().Format(time.RFC3339), t.Detail)
-		case !t.Configured && t.Unattended > 0:
-			state, why, waiting = "not configured", "configure it again, or drop or keep its steps", t.Unattended
-			if !t.Kept.IsZero() {
-				why = fmt.Sprintf("kept since %s by %s", t.Kept.UTC().Format(time.RFC3339), t.KeptBy)
-			}
-		case t.Deferred > t.Alone:
-			state, why = "down", t.Detail
-		case t.Deferred > 0:
-			state, why = "waiting", t.Detail
+func targetRow(t adminclient.Target) []string {
+	state, why, waiting := "enabled", "", t.Deferred
+	switch {
+	case !t.Enabled && !t.Disabled.IsZero():
+		state, why = "disabled", fmt.Sprintf("since %s: %s", t.Disabled.UTC().Format(time.RFC3339), t.Detail)
+	case !t.Configured && t.Unattended > 0:
+		state, why, waiting = "not configured", "configure it again, or drop or keep its steps", t.Unattended
+		if !t.Kept.IsZero() {
+			why = fmt.Sprintf("kept since %s by %s", t.Kept.UTC().Format(time.RFC3339), t.KeptBy)
 		}
-		rows = append(rows, []string{t.Name, state, strconv.Itoa(waiting), printable(why)})
+	case t.Deferred > t.Alone:
+		state, why = "down", t.Detail
+	case t.Deferred > 0:
+		state, why = "waiting", t.Detail
 	}
-	return printColumns(out, rows)
+	return []string{t.Name, state, strconv.Itoa(waiting), why}
 }
