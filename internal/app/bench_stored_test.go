@@ -107,7 +107,7 @@ func awaitFile(b *testing.B, path string) {
 		}
 		<-time.After(100 * time.Microsecond)
 	}
-	b.Fatalf("no file at %s", path)
+	b.Fatalf("files lack %s, want it", path)
 }
 
 func storedConfiguration(b *testing.B, kind database.Kind) config.Config {

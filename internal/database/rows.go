@@ -85,6 +85,26 @@ func (r *Rows) ForEach(scan func() error) error {
 	return r.Err()
 }
 
+// Select returns the rows of a query. columns returns the pointers into which a row is scanned.
+func Select[T any](ctx context.Context, from Querier, columns func(*T) []any, query string, arguments ...any) (list []T, err error) {
+	rows, err := Query(ctx, from, query, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	err = rows.ForEach(func() error {
+		var row T
+		err := rows.Scan(columns(&row)...)
+		list = append(list, row)
+		return err
+	})
+	return list, err
+}
+
+// SelectColumn returns the rows of a query with one column.
+func SelectColumn[T any](ctx context.Context, from Querier, query string, arguments ...any) ([]T, error) {
+	return Select(ctx, from, func(value *T) []any { return []any{value} }, query, arguments...)
+}
+
 // Insert collects rows and inserts many of them with each statement.
 type Insert struct {
 	Into    string // table and columns: events (id, job)

@@ -22,20 +22,13 @@ type eventRow struct {
 }
 
 // events reads the next events of the source.
-func (c *copier) events(ctx context.Context, after string) (list []eventRow, err error) {
-	rows, err := database.Query(ctx, c.source.Reader, `
+func (c *copier) events(ctx context.Context, after string) ([]eventRow, error) {
+	columns := func(e *eventRow) []any {
+		return []any{&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.verified, &e.recheck, &e.key}
+	}
+	return database.Select(ctx, c.source.Reader, columns, `
 		SELECT id, job, state, source, origin, result_url, received_at, bytes, verified_at, recheck_at, result_key
 		FROM events WHERE id > $1 ORDER BY id LIMIT $2`, after, copyRows)
-	if err != nil {
-		return nil, err
-	}
-	err = rows.ForEach(func() error {
-		var e eventRow
-		err := rows.Scan(&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.verified, &e.recheck, &e.key)
-		list = append(list, e)
-		return err
-	})
-	return list, err
 }
 
 // insertCopies adds the events that the inbox of the target has and its work store does not have yet, and returns their ids.

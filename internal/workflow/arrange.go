@@ -41,7 +41,7 @@ func (s *Store) Arrange(ctx context.Context, handler string, needs []string) (ev
 
 // moveSteps moves the waiting steps of a handler in at most maxArranged unfinished events, and returns the events. An event
 // without a step of the needed handlers stays as it is.
-func moveSteps(ctx context.Context, tx *sql.Tx, handler string, needs []string) (ids []event.ID, err error) {
+func moveSteps(ctx context.Context, tx *sql.Tx, handler string, needs []string) ([]event.ID, error) {
 	var arguments []any
 	for _, name := range needs {
 		arguments = append(arguments, name)
@@ -50,20 +50,10 @@ func moveSteps(ctx context.Context, tx *sql.Tx, handler string, needs []string) 
 	stage := "(SELECT max(position) + 1 FROM steps AS needed WHERE needed.event_id = steps.event_id AND needed.handler IN " +
 		database.Values(1, len(needs)) + ")"
 	own, limit := fmt.Sprintf("$%d", len(needs)+1), fmt.Sprintf("$%d", len(needs)+2)
-	rows, err := database.Query(ctx, tx, `UPDATE steps SET position = `+stage+`
+	return database.SelectColumn[event.ID](ctx, tx, `UPDATE steps SET position = `+stage+`
 		WHERE handler = `+own+` AND event_id IN (
 			SELECT event_id FROM steps JOIN events ON events.id = steps.event_id
 			WHERE events.state IN ('pending', 'running', 'retrying', 'dead') AND handler = `+own+` AND steps.state = 'waiting' AND position > `+stage+`
 			LIMIT `+limit+`)
 		RETURNING event_id`, arguments...)
-	if err != nil {
-		return nil, err
-	}
-	err = rows.ForEach(func() error {
-		var id event.ID
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
 }

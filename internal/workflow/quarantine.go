@@ -88,24 +88,14 @@ func (s *Store) changeAll(ctx context.Context, do change) (count int, err error)
 }
 
 // quarantined locks and returns the next events that were quarantined before a time.
-func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, before int64) (ids []event.ID, err error) {
+func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, before int64) ([]event.ID, error) {
 	lock := ""
 	if s.writer.DB.Kind == database.Postgres {
 		lock = "FOR UPDATE"
 	}
-	rows, err := database.Query(ctx, tx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
+	return database.SelectColumn[event.ID](ctx, tx, `SELECT id FROM events WHERE state = 'quarantined' AND id > $1
 		AND EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state = 'quarantined' AND changed_at <= $2)
 		ORDER BY id LIMIT $3 `+lock, string(after), before, maxReleased)
-	if err != nil {
-		return nil, err
-	}
-	err = rows.ForEach(func() error {
-		var id event.ID
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
 }
 
 func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error {

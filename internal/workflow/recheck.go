@@ -31,18 +31,8 @@ func (s *Store) Recheck(ctx context.Context, handler string, limit int) (n int, 
 		lock = "FOR UPDATE OF events SKIP LOCKED" // another replica or a person has those
 	}
 	err = s.writer.Write(ctx, "workflow: recheck", func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := database.Query(ctx, tx, `SELECT events.id FROM steps JOIN events ON events.id = event_id
+		ids, err := database.SelectColumn[event.ID](ctx, tx, `SELECT events.id FROM steps JOIN events ON events.id = event_id
 			WHERE `+due+` ORDER BY next_at LIMIT $3 `+lock, handler, now, limit)
-		if err != nil {
-			return err
-		}
-		var ids []event.ID
-		err = rows.ForEach(func() error {
-			var id event.ID
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
 		for _, id := range ids {
 			if err == nil {
 				err = s.recheck(ctx, tx, id, handler)

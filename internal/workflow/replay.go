@@ -82,16 +82,8 @@ func loadSteps(ctx context.Context, tx *sql.Tx, id event.ID) (steps []replayStep
 	if err := database.NotFound(err); err != nil {
 		return nil, "", err
 	}
-	rows, err := database.Query(ctx, tx, "SELECT handler, position, state FROM steps WHERE event_id = $1 ORDER BY position", string(id))
-	if err != nil {
-		return nil, "", err
-	}
-	err = rows.ForEach(func() error {
-		var s replayStep
-		err := rows.Scan(&s.handler, &s.position, &s.state)
-		steps = append(steps, s)
-		return err
-	})
+	steps, err = database.Select(ctx, tx, func(s *replayStep) []any { return []any{&s.handler, &s.position, &s.state} },
+		"SELECT handler, position, state FROM steps WHERE event_id = $1 ORDER BY position", string(id))
 	return steps, state, err
 }
 

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package filesystem
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// RenameNewAt is not supported.
+func RenameNewAt(int, string, int, string) error { return errors.ErrUnsupported }
+
+// blockSize is the unit of the counts in stat.
+func blockSize(stat *unix.Statfs_t) uint64 { return uint64(stat.Bsize) }
