@@ -53,6 +53,7 @@ func ownership(path string) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf(": %s belongs to UID %d and GID %d with mode %04o, this process runs as UID %d and GID %d; run \"chown -R %d %s\", or start the process as UID %d",
-		path, stat.Uid, stat.Gid, info.Mode().Perm(), os.Geteuid(), os.Getegid(), os.Geteuid(), path, stat.Uid)
+	const text = ": %s belongs to UID %d and GID %d with mode %04o, this process runs as UID %d and GID %d; " +
+		"run \"chown -R %d %s\", or start the process as UID %d"
+	return fmt.Sprintf(text, path, stat.Uid, stat.Gid, info.Mode().Perm(), os.Geteuid(), os.Getegid(), os.Geteuid(), path, stat.Uid)
 }

@@ -92,7 +92,8 @@ func (l ImageLimits) withoutEnd(
 	if checked {
 		return "The image has no end marker. Its pixels are complete and the host sent the same bytes twice, so it was accepted.", nil
 	}
-	return "The image has no end marker. The host sent the same bytes twice and as many as announced, so it was accepted. Look at it: its end may be missing.", nil
+	return "The image has no end marker. The host sent the same bytes twice and as many as announced, so it was accepted. " +
+		"Look at it: its end may be missing.", nil
 }
 
 // checkPixels decodes a JPEG and reports whether all its pixels are there. It checks one image at a time, and none that takes too

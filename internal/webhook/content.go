@@ -147,16 +147,16 @@ func startsJSON(text []byte) bool {
 }
 
 // extract returns the JSON in the single field of a form that holds an object. A body that is not a form is returned itself.
-func (*Endpoint) extract(r *http.Request, b *body) (*body, error) {
+func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
 	if startsJSON(b.bytes) {
 		return b, nil
 	}
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // "" for an invalid one
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
-		return b, b.takeField()
+		return e.takeField(r, b)
 	case "multipart/form-data":
-		return b, b.takePart(parameters["boundary"])
+		return e.takePart(r, b, parameters["boundary"])
 	default:
 		return b, nil
 	}
@@ -169,37 +169,40 @@ func noJSONInForm(err error) error {
 	}
 }
 
-// takeField replaces a URL-encoded form by the field that holds a JSON object, in the memory of the form.
-func (b *body) takeField() error {
+// takeField returns the field of a URL-encoded form that holds a JSON object. Beside an error it returns the form.
+func (e *Endpoint) takeField(r *http.Request, form *body) (*body, error) {
 	var object []byte
-	for field := range bytes.SplitSeq(b.bytes, []byte("&")) {
+	for field := range bytes.SplitSeq(form.bytes, []byte("&")) {
 		_, value, _ := bytes.Cut(field, []byte("="))
 		if !startsEncodedObject(value) {
 			continue
 		}
 		if object != nil {
-			return noJSONInForm(nil)
+			return form, noJSONInForm(nil)
 		}
 		object = value
 	}
 	if object == nil || !isEncoded(object) {
-		return noJSONInForm(nil)
+		return form, noJSONInForm(nil)
 	}
-	text := b.bytes[:0]
+	found, err := e.newBody(r, int64(len(object)))
+	if err != nil {
+		return form, err
+	}
+	text := found.bytes[:0]
 	for i := 0; i < len(object); i++ {
-		c := object[i]
-		switch c {
+		c := object[i : i+1]
+		switch object[i] {
 		case '+':
-			c = ' '
+			c = []byte{' '}
 		case '%':
-			_, _ = hex.Decode(object[i:i+1], object[i+1:i+3]) // valid, see isEncoded
-			c = object[i]
+			c, _ = hex.AppendDecode(nil, object[i+1:i+3]) // valid, see isEncoded
 			i += 2
 		}
-		text = append(text, c)
+		text = append(text, c...)
 	}
-	b.bytes = text
-	return nil
+	found.bytes = text
+	return found, nil
 }
 
 // isEncoded reports whether every percent sign in value begins an escape sequence.
@@ -237,41 +240,56 @@ func startsEncodedObject(value []byte) bool {
 	return false
 }
 
-// takePart replaces a multipart form by the part that holds a JSON object, in the memory of the form.
-func (b *body) takePart(boundary string) error {
-	found := -1
-	reader := multipart.NewReader(bytes.NewReader(b.bytes), boundary)
+// takePart returns the part of a multipart form that holds a JSON object. Beside an error it returns the form.
+func (e *Endpoint) takePart(r *http.Request, form *body, boundary string) (*body, error) {
+	at, length, err := findPart(form.bytes, boundary)
+	if err != nil {
+		return form, err
+	}
+	found, err := e.newBody(r, length)
+	if err != nil {
+		return form, err
+	}
+	reader := multipart.NewReader(bytes.NewReader(form.bytes), boundary)
+	part, err := reader.NextPart()
+	for ; at > 0 && err == nil; at-- {
+		part, err = reader.NextPart()
+	}
+	if err == nil {
+		_, err = io.ReadFull(part, found.bytes)
+	}
+	if err != nil {
+		found.release()
+		return form, noJSONInForm(err)
+	}
+	return found, nil
+}
+
+// findPart returns the number, from 0, and the length in bytes of the only part of a multipart form that holds a JSON object.
+func findPart(form []byte, boundary string) (at int, length int64, err error) {
+	at = -1
+	reader := multipart.NewReader(bytes.NewReader(form), boundary)
 	for n := 0; ; n++ {
 		part, err := reader.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil || n == maxFormParts {
-			return noJSONInForm(err)
+			return 0, 0, noJSONInForm(err)
 		}
 		var start [512]byte
 		read, _ := io.ReadFull(part, start[:]) // NextPart finds what is wrong
-		if startsJSON(start[:read]) && found >= 0 {
-			return noJSONInForm(nil)
+		if !startsJSON(start[:read]) {
+			continue
 		}
-		if startsJSON(start[:read]) {
-			found = n
+		rest, _ := io.Copy(io.Discard, part)
+		if at >= 0 {
+			return 0, 0, noJSONInForm(nil)
 		}
+		at, length = n, int64(read)+rest
 	}
-	if found < 0 {
-		return noJSONInForm(nil)
+	if at < 0 {
+		return 0, 0, noJSONInForm(nil)
 	}
-	reader = multipart.NewReader(bytes.NewReader(b.bytes), boundary)
-	for ; found > 0; found-- {
-		if _, err := reader.NextPart(); err != nil {
-			return noJSONInForm(err)
-		}
-	}
-	part, err := reader.NextPart()
-	if err != nil {
-		return noJSONInForm(err)
-	}
-	n, _ := io.ReadFull(part, b.bytes) // a part is shorter than its form, and read before it is overwritten
-	b.bytes = b.bytes[:n]
-	return nil
+	return at, length, nil
 }

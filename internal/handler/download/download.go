@@ -53,7 +53,8 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		return nil, err
 	}
 	return &Handler{
-		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, check: &bucketCheck{bucket: bucket}, template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
+		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, check: &bucketCheck{bucket: bucket},
+		template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{}},
 	}, nil
 }
