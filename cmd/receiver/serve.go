@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/rs/zerolog"
@@ -62,6 +64,7 @@ func serve(command *cobra.Command) error {
 	err = receiver.Start(command.Context())
 	if err == nil {
 		logToken(log, tokens)
+		logSharing(log, c)
 		printURL(command.OutOrStdout(), c, tokens, receiver.Addr())
 		err = wait(command.Context(), receiver)
 	}
@@ -89,6 +92,15 @@ func stop(ctx context.Context, receiver *app.App, c config.Config) error {
 		return err
 	case <-time.After(c.ShutdownTimeout + stopGrace):
 		return errors.New("the receiver did not stop in time; acknowledged events continue at the next start")
+	}
+}
+
+// logSharing warns of folders to which others can write.
+func logSharing(log zerolog.Logger, c config.Config) {
+	for _, folder := range slices.Compact([]string{c.DataDir, c.DatabaseFolder()}) {
+		if sharing, err := filesystem.FindSharing(folder); folder != "" && err == nil && sharing != "" {
+			log.Warn().Str("folder", folder).Str("detail", sharing).Msg("others can replace files of the data folder")
+		}
 	}
 }
 

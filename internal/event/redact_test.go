@@ -63,6 +63,12 @@ func TestRedact(t *testing.T) {
 		{"JSON in JSON in a string", `["[\"{\\\"api_key\\\":\\\"T0KEN\\\"}\"]"]`, `["[\"{\\\"api_key\\\":\\\"[redacted]\\\"}\"]"]`},
 		{"JSON too deep in strings", `["[\"[\\\"[\\\\\\\"T0KEN\\\\\\\"]\\\"]\"]"]`, `["[\"[\\\"... [11 bytes]\\\"]\"]"]`},
 		{"JSON string in a string", `{"data":"\"{\\\"api_key\\\":\\\"T0KEN\\\"}\""}`, `{"data":"\"{\\\"api_key\\\":\\\"[redacted]\\\"}\""}`},
+		{"D10 JSON in a text", `["sent {\"api_key\": \"T0KEN\"} to it"]`, `["sent {\"api_key\":[redacted]"]`},
+		{"D10 JSON in a text in a string", `["[\"sent {\\\"password\\\":\\\"T0KEN\\\"}\"]"]`, `["[\"sent {\\\"password\\\":[redacted]\"]"]`},
+		{"D10 escaped JSON in a text", `["x {\\\"webhooks\\\":{\\\"complete\\\":\\\"https://corp/T0KEN\\\"}}"]`, `["x {\\\"webhooks\\\":[redacted]"]`},
+		{"D10 percent-encoded JSON", `["q=%7B%22api_key%22%3A%22T0KEN%22%7D"]`, `["q={\"api_key\":[redacted]"]`},
+		{"D10 other quotation marks", `["x {'secret': 'T0KEN'}"]`, `["x {'secret':[redacted]"]`},
+		{"D10 harmless members in a text", `["x {\"width\":100} at 10:20"]`, `["x {\"width\":100} at 10:20"]`},
 		{"unpaired surrogates", `["\ud83d",{"\udc00":"a\ud83dx\u00e9"}]`, `["�",{"�":"a�xé"}]`},
 		{"invalid UTF-8", "[\"M\xfcller \xed\xa0\xbd\"]", `["M�ller ���"]`},
 		{"words that JSON does not have", `[NaN,{"a":-Infinity},01,True]`, `["NaN",{"a":"-Infinity"},"01","True"]`},
@@ -94,6 +100,23 @@ func TestRedact(t *testing.T) {
 				t.Errorf("again: error = %v, got %s, want no token in it", err, again)
 			}
 		})
+	}
+}
+
+// However deep JSON is in strings, no secret in it is shown.
+func TestRedactAtAnyDepth(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{`{"api_key":"T0KEN"}`, `{"data":{"webhooks":{"complete":"https://corp/T0KEN"}}}`, `see {"password":"T0KEN"}`} {
+		body := []byte(secret)
+		for depth := range 9 {
+			body, _ = jsontext.AppendQuote(nil, body)
+			for _, document := range [][]byte{body, []byte(`{"data":` + string(body) + `}`), []byte(`["x ` + string(body[1:len(body)-1]) + `"]`)} {
+				got, err := event.Redact(document)
+				if err != nil || bytes.Contains(got, []byte("T0KEN")) {
+					t.Errorf("D10 depth %d: Redact(%s) = %s, error %v; want no secret", depth, document, got, err)
+				}
+			}
+		}
 	}
 }
 

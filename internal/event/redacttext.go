@@ -37,7 +37,7 @@ func RedactURL(text string) string {
 // redactText replaces the secrets in a text. It also searches below percent-encoding and escaped slashes; a text with an
 // encoded secret is returned decoded.
 func redactText(text string) string {
-	if !strings.ContainsAny(text, "/=%") {
+	if !strings.ContainsAny(text, "/=%:") {
 		return text // every known secret needs one of these
 	}
 	shown := redactPlain(text)
@@ -57,7 +57,28 @@ func redactText(text string) string {
 
 // redactPlain replaces the secrets in text, without decoding it.
 func redactPlain(text string) string {
-	return redactParameters(redactUsers(redactWebhook(text)))
+	return redactParameters(redactUsers(redactMembers(redactWebhook(text))))
+}
+
+// redactMembers replaces everything behind the first name of a member that is secret, as in a log line with "password": "…". The quotation
+// marks may be escaped any number of times.
+func redactMembers(text string) string {
+	const longestName = 256 // bytes, with escapes and white space
+	for end := range len(text) {
+		if text[end] != ':' || end == len(text)-1 {
+			continue
+		}
+		name := strings.TrimRight(text[max(0, end-longestName):end], whiteSpace)
+		if name == "" || name[len(name)-1] != '"' && name[len(name)-1] != '\'' {
+			continue
+		}
+		name = strings.TrimRight(name[:len(name)-1], `\`)
+		name = name[strings.LastIndexAny(name, `"'`)+1:]
+		if isSecretName(name) || isWebhookName(name) {
+			return text[:end+1] + Placeholder
+		}
+	}
+	return text
 }
 
 // redactWebhook replaces everything behind the first WebhookPath.

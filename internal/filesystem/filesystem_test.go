@@ -56,6 +56,42 @@ func TestName(t *testing.T) {
 	}
 }
 
+func TestFindSharing(t *testing.T) {
+	t.Parallel()
+	const strangers = 54321
+	for _, row := range []struct {
+		name   string
+		mode   os.FileMode
+		group  int // of the folder; 0 for its own
+		shared bool
+	}{
+		{name: "D10 own", mode: 0o700},
+		{name: "D10 readable", mode: 0o755},
+		{name: "D10 writable for the own group", mode: 0o770},
+		{name: "D10 writable for all", mode: 0o777, shared: true},
+		{name: "D10 writable for others only", mode: 0o702, shared: true},
+		{name: "D10 writable for all, sticky", mode: 0o777 | fs.ModeSticky, shared: true},
+		{name: "D10 writable for strangers", mode: 0o770, group: strangers, shared: true},
+		{name: "D10 readable for strangers", mode: 0o750, group: strangers},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			if row.group != 0 {
+				if err := os.Chown(folder, -1, row.group); err != nil {
+					t.Skip("only root can give a folder to another group")
+				}
+			}
+			if err := os.Chmod(folder, row.mode); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := filesystem.FindSharing(folder); err != nil || (got != "") != row.shared {
+				t.Errorf("FindSharing = %q, error %v; want shared = %t", got, err, row.shared)
+			}
+		})
+	}
+}
+
 // C7: /proc refuses to sync folders, as some network file systems do. A broken disk is another error.
 func TestSyncFolder(t *testing.T) {
 	t.Parallel()

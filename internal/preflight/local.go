@@ -42,6 +42,9 @@ func checkFolder(ctx context.Context, folder string, holdsStores bool) Result {
 	if errors.Is(err, filesystem.ErrNoFolderSync) {
 		return Result{check, folder, Warn, folder + " is writable, but a crash of the machine can lose new files: " + err.Error()}
 	}
+	if sharing, findErr := filesystem.FindSharing(folder); err == nil && findErr == nil && sharing != "" {
+		return Result{check, folder, Warn, sharing + "; run \"chmod go-w\" on it, for they can replace tokens and stores"}
+	}
 	return result(check, folder, folder+" is writable", filesystem.Explain(folder, err))
 }
 
