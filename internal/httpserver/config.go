@@ -10,7 +10,7 @@ import (
 type Config struct {
 	ListenAddr         string               `envconfig:"LISTEN_ADDR" default:":8080" desc:"address of the public listener, host:port"`
 	AllowedSourceCIDRs configtypes.Prefixes `envconfig:"ALLOWED_SOURCE_CIDRS" unset:"any" empty:"refused" desc:"networks from which callbacks are accepted"`
-	TrustedProxies     configtypes.Prefixes `envconfig:"TRUSTED_PROXIES" unset:"none" empty:"refused" desc:"networks of trusted proxies, which must set X-Forwarded-For or Forwarded; the client IP is the right-most hop outside of them"`
+	TrustedProxies     configtypes.Prefixes `envconfig:"TRUSTED_PROXIES" unset:"none" empty:"refused" desc:"networks of trusted proxies, which must set X-Forwarded-For or Forwarded themselves and not pass on what a client sent, or senders choose their address; the client IP is the right-most hop outside of them"`
 	ReadHeaderTimeout  time.Duration        `envconfig:"HTTP_READ_HEADER_TIMEOUT" default:"5s" range:"1s..1m" desc:"deadline of the header section"`
 	ReadTimeout        time.Duration        `envconfig:"HTTP_READ_TIMEOUT" default:"60s" range:"1s..10m" desc:"deadline of a whole request"`
 	WriteTimeout       time.Duration        `envconfig:"HTTP_WRITE_TIMEOUT" default:"75s" range:"2s..15m" desc:"deadline of the response, from the header section of the request; more than HTTP_READ_TIMEOUT"`
