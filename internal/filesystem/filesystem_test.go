@@ -58,7 +58,7 @@ func TestName(t *testing.T) {
 
 func TestFindSharing(t *testing.T) {
 	t.Parallel()
-	const strangers = 54321
+	const foreign = 54321
 	for _, row := range []struct {
 		name   string
 		mode   os.FileMode
@@ -71,8 +71,8 @@ func TestFindSharing(t *testing.T) {
 		{name: "D10 writable for all", mode: 0o777, shared: true},
 		{name: "D10 writable for others only", mode: 0o702, shared: true},
 		{name: "D10 writable for all, sticky", mode: 0o777 | fs.ModeSticky, shared: true},
-		{name: "D10 writable for strangers", mode: 0o770, group: strangers, shared: true},
-		{name: "D10 readable for strangers", mode: 0o750, group: strangers},
+		{name: "D10 writable for a foreign group", mode: 0o770, group: foreign, shared: true},
+		{name: "D10 readable for a foreign group", mode: 0o750, group: foreign},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// FindSharing returns who else can write to a folder, and so replace or delete what is in it: a part of a sentence, "" for nobody. The
+// FindSharing returns who else can write to a folder, and so replace or delete what is in it: a part of a sentence, "" without any other user. The
 // own groups of this process and group 0, which containers with an arbitrary user have, are not others.
 func FindSharing(path string) (string, error) {
 	info, err := os.Stat(path)
