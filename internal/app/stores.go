@@ -13,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
+	"golang.org/x/sync/errgroup"
 )
 
 // stores are the migrated databases of inbox, workflow and queue. Embedded, the inbox has its own file, so that the
@@ -100,16 +101,32 @@ func (s *stores) openFolder(ctx context.Context, c config.Config) (err error) {
 		return err
 	}
 	s.cleanups.addClose("data folder", s.folder.close)
-	if s.inbox, err = database.OpenSQLite(ctx, c.InboxFile()); err != nil {
+	if err := s.openBoth(ctx, c); err != nil {
 		return filesystem.Explain(s.folder.path, err)
 	}
-	s.cleanups.addClose("inbox file", s.inbox.Close)
-	if s.work, err = database.OpenSQLite(ctx, c.WorkFile()); err != nil {
-		return filesystem.Explain(s.folder.path, err)
-	}
-	s.cleanups.addClose("work file", s.work.Close)
 	s.queue = s.work
 	return nil
+}
+
+// openBoth opens the files at the same time, because the look at the integrity of a large one takes long.
+func (s *stores) openBoth(ctx context.Context, c config.Config) error {
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		s.inbox, err = database.OpenSQLite(ctx, c.InboxFile())
+		return err
+	})
+	group.Go(func() (err error) {
+		s.work, err = database.OpenSQLite(ctx, c.WorkFile())
+		return err
+	})
+	err := group.Wait()
+	if s.inbox != nil {
+		s.cleanups.addClose("inbox file", s.inbox.Close)
+	}
+	if s.work != nil {
+		s.cleanups.addClose("work file", s.work.Close)
+	}
+	return err
 }
 
 func (s *stores) openServer(ctx context.Context, c config.Config) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -89,7 +90,7 @@ func (w *Writer) Exec(ctx context.Context, statement string, arguments ...any) (
 
 // writeBatch runs operations in one transaction, or, if one of them breaks it, each in its own.
 func (w *Writer) writeBatch(batch []*operation) error {
-	// Rows are locked in the order of their ids, so that concurrent transactions do not deadlock.
+	// The operations run in the order of their ids, in which they may lock further rows.
 	slices.SortStableFunc(batch, func(a, b *operation) int { return cmp.Compare(a.id, b.id) })
 	err := w.transact(batch)
 	if err == nil || !IsOwnFault(err) {
@@ -129,15 +130,34 @@ func (w *Writer) transact(batch []*operation) error {
 	return err
 }
 
-// run runs each operation after locking its row. It returns the first error that is not a refusal.
+// lock locks the rows of the operations, those of one table with one statement. Tables and rows have an order, so that concurrent
+// transactions do not deadlock.
+func (w *Writer) lock(ctx context.Context, tx *sql.Tx, batch []*operation) error {
+	if w.DB.Kind == SQLite {
+		return nil
+	}
+	rows := map[string][]string{}
+	for _, o := range batch {
+		if o.id != "" {
+			rows[o.table] = append(rows[o.table], o.id)
+		}
+	}
+	for _, table := range slices.Sorted(maps.Keys(rows)) {
+		//nolint:gosec // table is a constant of the caller
+		if _, err := tx.ExecContext(ctx, "SELECT 1 FROM "+table+" WHERE id = ANY($1) ORDER BY id FOR UPDATE", rows[table]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run locks the rows of the operations and runs each. It returns the first error that is not a refusal.
 func (w *Writer) run(ctx context.Context, tx *sql.Tx, batch []*operation) error {
+	if err := w.lock(ctx, tx, batch); err != nil {
+		return err
+	}
 	for _, o := range batch {
 		o.err = nil
-		if o.id != "" {
-			if err := w.DB.Lock(ctx, tx, o.table, o.id); err != nil {
-				return err
-			}
-		}
 		err := o.do(ctx, tx)
 		if err != nil && !isRefusal(err) {
 			return err

@@ -99,6 +99,49 @@ func TestWriterLocksTheRow(t *testing.T) {
 	})
 }
 
+// Operations of one transaction lock their rows in several tables together.
+func TestWriterLocksRowsOfSeveralTables(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		w := openWriter(t, place)
+		for _, statement := range []string{
+			"CREATE TABLE others (id TEXT PRIMARY KEY, n INTEGER NOT NULL)",
+			"INSERT INTO counters VALUES ('a', 0), ('b', 0), ('c', 0)", "INSERT INTO others VALUES ('a', 0), ('b', 0), ('c', 0)",
+		} {
+			if _, err := w.Exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const rounds = 10
+		var group sync.WaitGroup
+		for range rounds {
+			for _, id := range []string{"c", "a", "b"} {
+				for _, table := range []string{"others", "counters"} {
+					group.Go(func() {
+						err := w.WriteRow(t.Context(), "test", table, id, func(ctx context.Context, tx *sql.Tx) error {
+							var n int
+							if err := tx.QueryRowContext(ctx, "SELECT n FROM "+table+" WHERE id = $1", id).Scan(&n); err != nil {
+								return err
+							}
+							return execute("UPDATE "+table+" SET n = $1 WHERE id = $2", n+1, id)(ctx, tx)
+						})
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+		}
+		group.Wait()
+		var lowest, highest int
+		err := w.DB.Reader.QueryRowContext(t.Context(), `SELECT min(n), max(n) FROM (SELECT n FROM counters UNION ALL SELECT n FROM others) AS every`).
+			Scan(&lowest, &highest)
+		if err != nil || lowest != rounds || highest != rounds {
+			t.Errorf("counters = %d to %d, error %v; want %d", lowest, highest, err, rounds)
+		}
+	})
+}
+
 func TestInsertManyRows(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {

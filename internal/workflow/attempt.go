@@ -40,16 +40,16 @@ type Attempt struct {
 // unless the attempt is the next probe of the target.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
-	var disabled bool
+	var found foundStep
 	err := s.writer.WriteRow(ctx, "workflow: begin", "events", string(job.Event), func(ctx context.Context, tx *sql.Tx) (err error) {
-		if disabled, err = loadStep(ctx, tx, &attempt); err != nil {
+		if found, err = loadStep(ctx, tx, &attempt); err != nil {
 			return err
 		}
-		if disabled {
+		if found.disabled {
 			if attempt.Probe, err = claimProbe(ctx, tx, job.Handler, attempt.Started); err != nil {
 				return err
 			}
-			if disabled = !attempt.Probe; disabled {
+			if found.disabled = !attempt.Probe; found.disabled {
 				return deferStep(ctx, tx, attempt)
 			}
 		}
@@ -67,38 +67,47 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		if err != nil {
 			return err
 		}
-		if attempt.Artifacts, err = history.Artifacts(ctx, tx, job.Event); err != nil {
-			return err
+		if found.artifacts {
+			if attempt.Artifacts, err = history.Artifacts(ctx, tx, job.Event); err != nil {
+				return err
+			}
 		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
 	switch {
 	case err != nil:
 		return Attempt{}, err
-	case disabled:
+	case found.disabled:
 		return Attempt{}, ErrDeferred
 	default:
 		return attempt, nil
 	}
 }
 
-// loadStep fills the attempt from the store, checks that it may begin, and reports whether the target is disabled.
-func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err error) {
+// foundStep is what loadStep finds beside the attempt.
+type foundStep struct {
+	disabled  bool // the target is
+	artifacts bool // the event has some
+}
+
+// loadStep fills the attempt from the store, but for the artifacts, and checks that it may begin.
+func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (found foundStep, err error) {
 	var state event.Status
 	var since, received int64
 	var next, deferred, recheck sql.NullInt64
 	var source string
 	err = tx.QueryRowContext(ctx, `
 		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, recheck_at,
-			EXISTS (SELECT 1 FROM targets WHERE name = handler)
+			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id)
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck, &disabled)
+		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck,
+			&found.disabled, &found.artifacts)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, ErrNotFound
+		return found, ErrNotFound
 	}
 	if err != nil {
-		return false, err
+		return found, err
 	}
 	a.Received, a.Recheck = time.UnixMicro(received).UTC(), recheck.Valid
 	a.Source, _ = netip.ParseAddr(source) // "" is the zero Addr
@@ -107,11 +116,11 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (disabled bool, err e
 	}
 	switch {
 	case deferred.Valid: // Resume inserts another queue job
-		return false, ErrFinished
+		return found, ErrFinished
 	case state == event.Pending || state == event.Running || state == event.Retrying:
-		return disabled, checkDue(database.FromMicros(next.Int64), a.Started)
+		return found, checkDue(database.FromMicros(next.Int64), a.Started)
 	default:
-		return false, ErrFinished
+		return found, ErrFinished
 	}
 }
 
@@ -307,17 +316,16 @@ func refreshEvent(ctx context.Context, tx *sql.Tx, id event.ID) error {
 }
 
 func insertArtifacts(ctx context.Context, tx *sql.Tx, id event.ID, artifacts []event.Artifact) error {
-	for _, a := range artifacts {
-		_, err := tx.ExecContext(ctx, `INSERT INTO artifacts
-			(event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-			ON CONFLICT (event_id, handler, position) DO UPDATE SET
-				source = excluded.source, key = excluded.key, url = excluded.url, bytes = excluded.bytes, sha256 = excluded.sha256,
-				media_type = excluded.media_type, width = excluded.width, height = excluded.height, stored_at = excluded.stored_at`,
-			id, a.Handler, a.Index, database.SanitizeText(a.Source), a.Key, a.URL, a.Bytes, a.SHA256, a.MediaType, a.Width, a.Height, a.Stored.UnixMicro())
-		if err != nil {
-			return err
-		}
+	insert := database.Insert{
+		Into:    "artifacts (event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at)",
+		Columns: 12,
+		Suffix: ` ON CONFLICT (event_id, handler, position) DO UPDATE SET
+			source = excluded.source, key = excluded.key, url = excluded.url, bytes = excluded.bytes, sha256 = excluded.sha256,
+			media_type = excluded.media_type, width = excluded.width, height = excluded.height, stored_at = excluded.stored_at`,
 	}
-	return nil
+	for _, a := range artifacts {
+		insert.Add(string(id), a.Handler, a.Index, database.SanitizeText(a.Source), a.Key, a.URL, a.Bytes, a.SHA256, a.MediaType, a.Width, a.Height,
+			a.Stored.UnixMicro())
+	}
+	return insert.Run(ctx, tx, nil)
 }
