@@ -16,10 +16,11 @@ import (
 func newEventsShow(options *adminOptions) *cobra.Command {
 	var asJSON, body, original bool
 	command := &cobra.Command{
-		Use:     "show ID|JOB",
-		Short:   "Show one event with its steps, attempts and files",
-		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json\n  receiver events show ce0e7624-634e-11ee-a699-0242ac14000b --original > body.bin",
-		Args:    cobra.ExactArgs(1),
+		Use:   "show ID|JOB",
+		Short: "Show one event with its steps, attempts and files",
+		Example: "  receiver events show 0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11 --json\n" +
+			"  receiver events show ce0e7624-634e-11ee-a699-0242ac14000b --original > body.bin",
+		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
 				e, raw, err := client.FindEvent(ctx, arguments[0])

@@ -59,7 +59,8 @@ func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (
 
 // copyOriginals adds the original bodies of events that were copied under their own id.
 func copyOriginals(ctx context.Context, from, to *database.DB) error {
-	rows, err := from.Reader.QueryContext(ctx, "SELECT o.id, o.content_encoding, o.content_type, o.body, c.job FROM originals o JOIN callbacks c ON c.id = o.id ORDER BY c.seq")
+	rows, err := from.Reader.QueryContext(ctx, `
+		SELECT o.id, o.content_encoding, o.content_type, o.body, c.job FROM originals o JOIN callbacks c ON c.id = o.id ORDER BY c.seq`)
 	if err != nil {
 		return wrapCopy(err)
 	}
