@@ -33,7 +33,7 @@ func newOfflineSetup(t *testing.T, place *databasetest.Place) *offlineSetup {
 	s := &offlineSetup{folder: t.TempDir()}
 	s.env = []string{
 		"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + s.folder,
-		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
+		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(), "RECEIVER_DEEPIMAGE_UNKNOWN_GRACE=1s",
 	}
 	if place.Kind == database.Postgres {
 		s.env = append(s.env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal())
