@@ -133,6 +133,7 @@ type kind struct {
 	trusts  bool // the handler trusts the certificate
 	want    ending
 	closed  bool // the circuit stays closed: the target works, or refuses events
+	stalls  bool // the timeout of the handler is short
 }
 
 const header200 = "HTTP/1.1 200 OK\r\n"
@@ -145,11 +146,11 @@ func kinds() []kind {
 		{name: "answers 200", respond: says(200, "X", "", "fine"), closed: true},
 		{name: "answers 204", respond: says(204, "X", "", ""), closed: true},
 		{name: "is slow", closed: true, respond: func(http.ResponseWriter, *http.Request) { <-time.After(50 * time.Millisecond) }},
-		{name: "hangs", respond: func(_ http.ResponseWriter, r *http.Request) {
+		{name: "hangs", stalls: true, respond: func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		}, want: retried(event.ReasonTimeout)},
-		{name: "hangs in its header", raw: func(c net.Conn) {
+		{name: "hangs in its header", stalls: true, raw: func(c net.Conn) {
 			raw("HTTP/1.1 200 OK\r\nX: ")(c)
 			_, _ = c.Read(make([]byte, 1)) // until the client closes the connection
 		}, want: retried(event.ReasonTimeout)},
@@ -194,7 +195,7 @@ func kinds() []kind {
 				}
 			}
 		}, closed: true},
-		{name: "has a body without end", closed: true, respond: func(w http.ResponseWriter, r *http.Request) {
+		{name: "has a body without end", closed: true, stalls: true, respond: func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "and then")
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
@@ -234,7 +235,10 @@ func TestKindsOfTargets(t *testing.T) {
 				address = strings.Replace(address, "http://", "https://", 1)
 			}
 			config := to(address)
-			config.Timeout, config.CircuitFailures, config.CircuitPause = 300*time.Millisecond, failures, time.Hour
+			config.CircuitFailures, config.CircuitPause = failures, time.Hour
+			if row.stalls {
+				config.Timeout = 500 * time.Millisecond
+			}
 			h := fx.open(t, config)
 			if row.trusts {
 				h.Trust(authorities())
