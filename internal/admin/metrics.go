@@ -22,7 +22,7 @@ func (a *Admin) Collector() prometheus.Collector { return newStoreMetrics(a.stat
 type storeMetrics struct {
 	stats func(context.Context) (Stats, error)
 
-	up, events, steps, failures, deferred, enabled, backlog, oldest, rejected, free, minimum *prometheus.Desc
+	up, events, steps, failures, deferred, unattended, enabled, backlog, oldest, rejected, free, minimum *prometheus.Desc
 }
 
 func newStoreMetrics(stats func(context.Context) (Stats, error)) *storeMetrics {
@@ -30,25 +30,26 @@ func newStoreMetrics(stats func(context.Context) (Stats, error)) *storeMetrics {
 		return prometheus.NewDesc("receiver_"+name, help, labels, nil)
 	}
 	return &storeMetrics{
-		stats:    stats,
-		up:       describe("store_up", "1 if the stores responded in time."),
-		events:   describe("events", "Events by state.", "state"),
-		steps:    describe("steps", "Unfinished steps by state.", "handler", "state"),
-		failures: describe("step_failures", "Steps that are dead or retrying, by reason.", "handler", "reason"),
-		deferred: describe("steps_deferred", "Steps that are deferred until their target is retried or enabled.", "handler"),
-		enabled:  describe("target_enabled", "1 if the target is enabled, 0 if it is disabled.", "handler"),
-		backlog:  describe("backlog", "Accepted events that are not in the workflow yet."),
-		oldest:   describe("oldest_pending_seconds", "Age of the oldest event with a pending, running or retrying step; 0 if there is none."),
-		rejected: describe("rejected_total", "Rejected callbacks with a valid token."),
-		free:     describe("disk_free_bytes", "Free space of the disk of a folder.", "folder"),
-		minimum:  describe("disk_minimum_free_bytes", "Free space below which callbacks are refused.", "folder"),
+		stats:      stats,
+		up:         describe("store_up", "1 if the stores responded in time."),
+		events:     describe("events", "Events by state.", "state"),
+		steps:      describe("steps", "Unfinished steps by state.", "handler", "state"),
+		failures:   describe("step_failures", "Steps that are dead or retrying, by reason.", "handler", "reason"),
+		deferred:   describe("steps_deferred", "Steps that are deferred until their target is retried or enabled.", "handler"),
+		unattended: describe("steps_unattended", "Steps that wait for handlers that are not configured."),
+		enabled:    describe("target_enabled", "1 if the target is enabled, 0 if it is disabled.", "handler"),
+		backlog:    describe("backlog", "Accepted events that are not in the workflow yet."),
+		oldest:     describe("oldest_pending_seconds", "Age of the oldest event with a pending, running or retrying step; 0 if there is none."),
+		rejected:   describe("rejected_total", "Rejected callbacks with a valid token."),
+		free:       describe("disk_free_bytes", "Free space of the disk of a folder.", "folder"),
+		minimum:    describe("disk_minimum_free_bytes", "Free space below which callbacks are refused.", "folder"),
 	}
 }
 
 // Describe lists the metrics.
 func (m *storeMetrics) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		m.up, m.events, m.steps, m.failures, m.deferred, m.enabled, m.backlog, m.oldest, m.rejected, m.free, m.minimum,
+		m.up, m.events, m.steps, m.failures, m.deferred, m.unattended, m.enabled, m.backlog, m.oldest, m.rejected, m.free, m.minimum,
 	} {
 		descriptions <- d
 	}
@@ -70,11 +71,14 @@ func (m *storeMetrics) Collect(metrics chan<- prometheus.Metric) {
 	for _, state := range statuses() {
 		gauge(m.events, float64(stats.Events[state]), string(state))
 	}
+	unattended := 0
 	for _, h := range stats.Handlers {
+		unattended += h.Unattended
 		if h.Configured { // former handlers would be an unbounded set of labels
 			m.collectHandler(gauge, h)
 		}
 	}
+	gauge(m.unattended, float64(unattended))
 	gauge(m.backlog, float64(stats.Backlog))
 	gauge(m.oldest, stats.Age)
 	metrics <- prometheus.MustNewConstMetric(m.rejected, prometheus.CounterValue, float64(stats.Rejected.Ever))

@@ -122,6 +122,9 @@ func TestRemovedTarget(t *testing.T) {
 		if page := second.overview(t, client); !strings.Contains(page, `data-unattended="`+name+`"`) || !strings.Contains(page, "/targets/"+name+"/drop") {
 			t.Errorf("E4 overview has no mark of %s, want one with buttons", name)
 		}
+		if metrics := second.metrics(t, client); !strings.Contains(metrics, fmt.Sprintf("receiver_steps_unattended %d\n", events)) {
+			t.Errorf("E4 metrics have no receiver_steps_unattended %d, want it", events)
+		}
 		var result struct{ Steps int }
 		second.wantPost(t, client, "/api/v1/targets/"+name+"/keep?by=anna", http.StatusOK, &result)
 		if got := second.targetNamed(t, client, name); !strings.HasPrefix(got.KeptBy, "anna from ") || got.Kept.IsZero() || result.Steps != events {
