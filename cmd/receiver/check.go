@@ -25,6 +25,9 @@ func newCheck() *cobra.Command {
 		Long: `Validate the configuration, and report all its faults at once (exit code 2). Then check what
 "receiver serve" needs: folders, disk space, stores, token, listen address, handlers and host names.
 
+With RECEIVER_PUBLIC_URL it asks the running receiver there which client IP it sees, and claims another
+one: it warns if senders can choose their address.
+
 It can run while a receiver is running. Like serve it creates missing folders, but neither a token
 nor a store. The exit code is 1 when a check fails; a warning is not a failure.`,
 		Example: "  receiver check\n  receiver check --json",

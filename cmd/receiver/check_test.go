@@ -79,6 +79,38 @@ func TestCheckWhileReceiverRunsAndAfter(t *testing.T) {
 	hasResults(t, check(t, r.folder, 0), inbox, work)
 }
 
+// The check asks the running receiver which address it sees, and claims another one.
+func TestCheckPublicURL(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name    string
+		env     []string
+		stopped bool
+		status  string
+	}{
+		{name: "E15 claimed address is not believed", status: "ok"},
+		{name: "E15 claimed address is believed", env: []string{"RECEIVER_TRUSTED_PROXIES=127.0.0.1"}, status: "warn"},
+		{name: "E15 no receiver answers", stopped: true, status: "warn"},
+		{name: "E15 source is not allowed", env: []string{"RECEIVER_ALLOWED_SOURCE_CIDRS=192.0.2.0/28"}, status: "warn"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, t.TempDir(), row.env...)
+			if row.stopped {
+				r.stop(t, syscall.SIGTERM).expect(t, 0)
+			}
+			public := "http://" + r.address
+			hasResults(t, check(t, r.folder, 0, "RECEIVER_PUBLIC_URL="+public), checkResult{Check: "public url", Subject: public, Status: row.status})
+			if !row.stopped {
+				rejected := receiver(t, call{args: []string{"rejections", "list", "--url", "http://" + r.admin}, folder: r.folder}).expect(t, 0)
+				if strings.Contains(rejected.stdout, "malformed") {
+					t.Errorf("rejections = %s, want none of the probe", rejected.stdout)
+				}
+			}
+		})
+	}
+}
+
 func TestCheckStatus(t *testing.T) {
 	t.Parallel()
 	broken, short := t.TempDir(), t.TempDir()

@@ -15,6 +15,9 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 )
 
+// ProbeHeader marks a request of the preflight check, which a receiver answers with the client IP that it sees.
+const ProbeHeader = "Receiver-Probe"
+
 // Bounds of every connection.
 const (
 	DialTimeout      = 10 * time.Second // DNS and TCP, all addresses of a host together

@@ -40,6 +40,7 @@ func Run(ctx context.Context, c config.Config) []Result {
 	results = append(results, checkFolders(ctx, c)...)
 	results = append(results, checkStores(ctx, c)...)
 	results = append(results, checkToken(c), checkListenAddress(ctx, c.HTTP.ListenAddr))
+	results = append(results, checkPublicURL(ctx, c)...)
 	results = append(results, checkDeepImage(ctx, c)...)
 	results = append(results, checkHandlers(ctx, c)...)
 	return append(results, checkFetch(ctx, c.Fetch)...)

@@ -64,8 +64,11 @@ func New(config Config, deps Deps) (*Endpoint, error) {
 	return &Endpoint{config: config, deps: deps}, nil
 }
 
-// ServeHTTP receives a callback: POST /webhooks/deep-image and POST /webhooks/deep-image/{token}.
+// ServeHTTP receives a callback or a probe: POST /webhooks/deep-image and POST /webhooks/deep-image/{token}.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.probe(w, r) {
+		return
+	}
 	job, receipt, err := e.receive(r)
 	if err != nil {
 		setRefusalHeaders(w, err)
