@@ -185,6 +185,7 @@ func libraryRules() []Rule {
 		onlyIn("github.com/aws/...", "./internal/blobstore", "./internal/handler/publish/aws"),
 		onlyIn("github.com/minio/...", "./internal/blobstore"),
 		onlyIn("github.com/Azure/...", "./internal/blobstore"),
+		onlyIn("golang.org/x/net/...", "./internal/fetch"),
 		onlyIn("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),
 		onlyIn("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		{

@@ -29,6 +29,7 @@ const (
 	KindProxy          Kind = "proxy"            // the proxy is not reachable or refuses
 	KindNetwork        Kind = "network"          // the connection broke, or the server does not speak HTTP
 	KindWrite          Kind = "write"            // w failed
+	KindBusy           Kind = "busy"             // slow hosts hold their share of the transfers
 	KindCancelled      Kind = "cancelled"        // by the caller
 )
 
@@ -110,6 +111,8 @@ func isNoConnection(failed httpclient.Failure, err error) bool {
 // interruption returns why the context of an attempt ended.
 func interruption(ctx context.Context, host string) *Error {
 	switch {
+	case errors.Is(context.Cause(ctx), errYielded):
+		return busy(host)
 	case errors.Is(context.Cause(ctx), errStalled):
 		return brokenf(KindTimeout, errStalled, "the host %s stopped sending", host)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -118,3 +118,17 @@ func MinBytesPerSecond(config Config) int64 {
 	limits, _ := config.limits()
 	return limits.speed
 }
+
+// NewSharesWithin is NewShares with another time after which a transfer is measured.
+func NewSharesWithin(transfers int, interval time.Duration) *Shares {
+	shares := NewShares(transfers)
+	shares.interval = interval
+	return shares
+}
+
+// Slow returns how many slow transfers are under way.
+func (s *Shares) Slow() int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.total
+}

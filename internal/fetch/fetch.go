@@ -22,6 +22,7 @@ type Request struct {
 	// LengthRequired refuses a file whose length the server does not announce, with KindTruncated: where its content does not show
 	// that it is whole, only the length does.
 	LengthRequired bool
+	Shares         *Shares // of the handler that wants the file; nil has no limit
 }
 
 // Client gets files. It is safe for concurrent use.
@@ -112,7 +113,13 @@ func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return t.run(ctx)
+	ctx, t.share, err = request.Shares.begin(ctx, t.target.Host)
+	if err != nil {
+		return err
+	}
+	err = t.run(ctx)
+	t.share.end(err)
+	return err
 }
 
 // Close closes idle connections.

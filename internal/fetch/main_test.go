@@ -20,7 +20,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http logs what a host sends behind a response
+	goleak.VerifyTestMain(m)
+}
 
 // atHome allows the tests' own servers.
 func atHome() fetch.Config {

@@ -146,3 +146,34 @@ func TestRedirectChainIntoTheInside(t *testing.T) {
 		t.Errorf("text = %q, want the host inside.test and its address in it", failure.Text)
 	}
 }
+
+func TestLocationsAreEncoded(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, location, want string }{
+		{name: "B7 stray percent sign", location: "/50%.png", want: "/50%25.png"},
+		{name: "B7 raw blank and umlaut", location: "/Grüße 1.png?q=ü x", want: "/Gr%C3%BC%C3%9Fe%201.png?q=%C3%BC%20x"},
+		{name: "B7 relative", location: "50% ü.png", want: "/start/50%25%20%C3%BC.png"},
+		{name: "B7 query alone", location: "?q=50%", want: "/start/?q=50%25"},
+		{name: "B7 encoded stays so", location: "/%c3%bc%20%2F?q=%41+", want: "/%c3%bc%20%2F?q=%41+"},
+		{name: "B7 without a scheme", location: "//HOST/50%.png", want: "/50%25.png"},
+		{name: "B7 with a scheme", location: "http://HOST/50%.png", want: "/50%25.png"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.RequestURI == "/start/" {
+					w.Header().Set("Location", strings.ReplaceAll(row.location, "HOST", r.Host))
+					w.WriteHeader(http.StatusFound)
+					return
+				}
+				if r.RequestURI != row.want {
+					t.Errorf("request = %s, want %s", r.RequestURI, row.want)
+				}
+				_, _ = io.WriteString(w, "image")
+			})
+			if _, _, err := get(t, newClient(t, atHome()), server.URL+"/start/"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

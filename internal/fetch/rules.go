@@ -31,19 +31,19 @@ func (r rules) parse(text string) (*url.URL, error) {
 	return r.admit(target)
 }
 
-// encodeOnce encodes what should be encoded in the path and the query of a URL: blanks, characters beyond ASCII, and a
-// percent sign that encodes nothing. It changes nothing that is encoded, because a signature may cover it, and no control
-// characters, which are refused.
+// encodeOnce encodes what should be encoded in the path and the query of a URL or of a relative reference: blanks, characters
+// beyond ASCII, and a percent sign that encodes nothing. It changes nothing that is encoded, because a signature may cover it,
+// and no control characters, which are refused.
 func encodeOnce(text string) string {
-	scheme := strings.Index(text, "://")
-	if scheme < 0 {
-		return text
+	path := 0
+	if before, _, ok := strings.Cut(text, "//"); ok && (before == "" || strings.HasSuffix(before, ":")) {
+		host := len(before) + len("//")
+		end := strings.IndexAny(text[host:], "/?#")
+		if end < 0 {
+			return text
+		}
+		path = host + end
 	}
-	path := strings.IndexAny(text[scheme+3:], "/?#")
-	if path < 0 {
-		return text
-	}
-	path += scheme + 3
 	var encoded strings.Builder
 	encoded.WriteString(text[:path])
 	for i := path; i < len(text); i++ {

@@ -22,6 +22,7 @@ type transfer struct {
 	target *url.URL
 	max    int64
 	w      io.Writer
+	share  *share
 
 	lengthRequired bool
 
@@ -143,6 +144,7 @@ func (t *transfer) copy(response *http.Response, guard *stallGuard) error {
 	defer t.client.buffers.Put(buffer)
 	for {
 		n, err := guard.read(response.Body, buffer[:])
+		t.share.add(n)
 		rest, failed := t.compare(buffer[:n])
 		if failed == nil {
 			failed = t.write(rest)

@@ -18,7 +18,7 @@ import (
 //	Defer(d, CauseOutage)   defer       outage         exactly   the attempt found an outage, which says nothing about the event
 //	Defer(d, CauseStep)     defer       step           exactly   a limit or an outage that concerns this step alone
 //	Outage                  defer       outage         growing   a bucket or a broker is down, as far as the error shows
-//	OutageOfStep            defer       step           growing   a full disk, a missing permission, a host not allowed: a person mends it
+//	OutageOfStep            defer       step           growing   a full disk, a missing permission, a host that is slow or not allowed
 //	Quarantine              quarantine  -              -         the event may be forged
 //	Fail                    fail        -              -         no further attempt can succeed
 //	FailDeleted             fail        deleted        -         the vendor has deleted the result

@@ -121,6 +121,16 @@ func TestFetchFailure(t *testing.T) {
 		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindHostNotAllowed}, "LIMIT"),
 			handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonHostNotAllowed})
 	})
+	t.Run("B10: slow host", func(t *testing.T) {
+		t.Parallel()
+		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindBusy}, "LIMIT"),
+			handler.Error{Action: event.ActionDefer, Cause: event.CauseStep, Reason: event.ReasonTimeout})
+	})
+	t.Run("B6: proxy", func(t *testing.T) {
+		t.Parallel()
+		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindProxy}, "LIMIT"),
+			handler.Error{Action: event.ActionDefer, Cause: event.CauseOutage, Reason: event.ReasonUnreachable})
+	})
 	t.Run("F7: write", func(t *testing.T) {
 		t.Parallel()
 		want(t, handler.FetchFailure(&fetch.Error{Kind: fetch.KindWrite, Err: blobstore.ErrFull}, "LIMIT"),

@@ -41,6 +41,8 @@ func FetchFailure(err error, limit string) error {
 		return resultStatus(quoteBody(failed))
 	case fetch.KindProxy:
 		return Outage(event.ReasonUnreachable, Advise(failed, "RECEIVER_FETCH_PROXY_URL is the proxy"))
+	case fetch.KindBusy:
+		return OutageOfStep(event.ReasonTimeout, failed)
 	case fetch.KindTruncated:
 		return Retry(event.ReasonTruncated, failed)
 	case fetch.KindTimeout:

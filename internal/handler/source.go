@@ -26,6 +26,7 @@ type ImageLimits struct {
 	Variables string // prefix of the variables that set them, for errors: RECEIVER_DOWNLOAD
 	// Decoding is held while an image without its end marker is decoded. Without it no image is decoded.
 	Decoding *sync.Mutex
+	Shares   *fetch.Shares // of the transfers of the handler
 }
 
 // FetchImage fetches an address into the spool and inspects the image. Its error is classified. An image that lacks nothing but
@@ -33,7 +34,7 @@ type ImageLimits struct {
 func FetchImage(
 	ctx context.Context, client *fetch.Client, address string, limits ImageLimits, spool *blobstore.Spool,
 ) (image imagefile.Image, note string, err error) {
-	request := fetch.Request{URL: address, MaxBytes: limits.MaxBytes}
+	request := fetch.Request{URL: address, MaxBytes: limits.MaxBytes, Shares: limits.Shares}
 	if err := client.Get(ctx, request, spool); err != nil {
 		return imagefile.Image{}, "", limits.fetchFailure(address, err)
 	}

@@ -35,6 +35,8 @@ type Failure struct {
 	Class Class
 	Text  string // continues a sentence that begins with the host: "refused the connection"
 	Cause error  // fixed texts of the system only, safe to show; may be nil
+
+	WantsCertificate bool // the server ended the handshake because of the client's certificate
 }
 
 // IsUnreachable reports whether no request was sent because DNS, TCP or TLS failed.
@@ -49,6 +51,9 @@ func Classify(err error) Failure {
 	}
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		return Failure{Class: ClassDNS, Text: lookupText(lookup)}
+	}
+	if own, ok := errors.AsType[*clientCertificateError](err); ok {
+		return Failure{Class: ClassTLS, Text: "wants a client certificate, but ours cannot be used: " + own.err.Error()}
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return Failure{Class: ClassTLS, Text: certificateText(certificate)}
@@ -135,6 +140,22 @@ func systemText(number syscall.Errno) string {
 	}
 }
 
+// alertFailure is for a server that ended the handshake. Alerts are compared by their text, because their type is not exported.
+// Some versions of TLS have no alert of their own for a certificate that is missing.
+func alertFailure(alert error) Failure {
+	const badCertificate, unknownAuthority, certificateRequired = tls.AlertError(42), tls.AlertError(48), tls.AlertError(116)
+	failed := Failure{Class: ClassTLS, Text: "ended the TLS handshake: " + alert.Error()}
+	switch alert.Error() {
+	case certificateRequired.Error():
+		failed.Text, failed.WantsCertificate = "demands a client certificate", true
+	case badCertificate.Error():
+		failed.Text, failed.WantsCertificate = "demands a client certificate, or refuses the one that was sent", true
+	case unknownAuthority.Error():
+		failed.Text, failed.WantsCertificate = "refuses the client certificate, because it does not know its authority", true
+	}
+	return failed
+}
+
 // IsHTTP2Failure reports whether err is of HTTP/2 itself: a stream was reset or the connection broke its rules. The standard
 // library does not export these errors; their texts begin alike.
 func IsHTTP2Failure(err error) bool {
@@ -152,7 +173,7 @@ func protocolFailure(err error) Failure {
 		return Failure{Class: ClassBroken, Text: "broke the HTTP/2 stream"}
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
-		return Failure{Class: ClassTLS, Text: "ended the TLS handshake: " + alert.Err.Error()}
+		return alertFailure(alert.Err)
 	}
 	if text := err.Error(); strings.Contains(text, "tls:") || strings.Contains(text, "HTTPS client") {
 		return Failure{Class: ClassTLS, Text: "does not speak TLS"}

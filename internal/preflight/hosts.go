@@ -27,7 +27,8 @@ func checkFetch(ctx context.Context, c fetch.Config) []Result {
 			return []Result{{check, address, Fail, fmt.Sprintf("%s cannot be reached: %s. %s is the proxy", address, err, variable)}}
 		}
 		_ = conn.Close()
-		return []Result{{check, address, Warn, "results are fetched through " + address + ": names are checked, the addresses to which the proxy connects are not"}}
+		text := "results are fetched through " + address + ": names are checked, the addresses to which the proxy connects are not"
+		return []Result{{check, address, Warn, text}}
 	}
 	results := checkHosts(ctx, c.AllowedHosts)
 	if unused := fetch.EnvironmentProxy(); unused != "" {

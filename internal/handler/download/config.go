@@ -19,7 +19,7 @@ type Config struct {
 	FolderMode  configtypes.Mode `envconfig:"FOLDER_MODE" unset:"0750 without the bits of the umask" desc:"permissions of folders that are made for images, in octal digits whatever the umask, such as 0755; owners can read, write and enter"`
 	LinkExpiry  time.Duration    `envconfig:"LINK_EXPIRY" default:"24h" range:"1m..168h" desc:"lifetime of the signed image links in notifications, if the bucket supports them"`
 	Timeout     time.Duration    `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"timeout of one attempt, for all images of an event"`
-	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"maximum number of events downloaded at the same time"`
+	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"maximum number of events downloaded at the same time; slow hosts hold at most two thirds of them, and their other events wait"`
 }
 
 // Validate returns an error if the URL of the bucket or a mode is not valid.

@@ -55,7 +55,10 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 	return &Handler{
 		fetch: deps.Fetch, refresh: deps.Refresh, bucket: bucket, check: &bucketCheck{bucket: bucket},
 		template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
-		limits: handler.ImageLimits{MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{}},
+		limits: handler.ImageLimits{
+			MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{},
+			Shares: fetch.NewShares(config.Concurrency),
+		},
 	}, nil
 }
 

@@ -221,7 +221,7 @@ func TestTextInsteadOfAnImage(t *testing.T) {
 					w.WriteHeader(status)
 					_, _ = w.Write([]byte(row.body))
 				}))
-				defer host.Close()
+				t.Cleanup(host.Close)
 				fx := newFixture(t, download.Config{})
 				_, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a.png"}`), 1))
 				got := handlertest.WantError(t, err, event.ActionRetry, reason)

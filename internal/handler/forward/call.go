@@ -28,6 +28,9 @@ func newTransport(config Config) *http.Transport {
 	transport.MaxIdleConnsPerHost = config.Concurrency
 	transport.IdleConnTimeout = idleTime
 	transport.WriteBufferSize = writeBuffer
+	if config.CertFile != "" {
+		config.certificate().Use(transport.TLSClientConfig)
+	}
 	return transport
 }
 
@@ -103,6 +106,9 @@ func (h *Handler) callFailure(c *call, err error) error {
 		reason = event.ReasonTimeout
 	case network.IsUnreachable():
 		reason = event.ReasonUnreachable
+	}
+	if network.WantsCertificate {
+		network.Text += " (RECEIVER_FORWARD_CERT_FILE and RECEIVER_FORWARD_KEY_FILE set it)"
 	}
 	return handler.Retry(reason, fmt.Errorf("%s %s", host, network.Text))
 }

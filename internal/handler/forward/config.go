@@ -7,6 +7,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/handler"
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
@@ -24,6 +25,8 @@ type Config struct {
 	Secrets         secret.List      `envconfig:"SECRETS" unset:"requests are not signed" desc:"whsec_ secrets that sign requests (Standard Webhooks); each one signs, for rotation"`
 	Headers         secret.List      `envconfig:"HEADERS" item:"[A-Za-z0-9_-]+:" desc:"headers of every request, each as Name: value; separated by commas, or one a line"`
 	BearerToken     secret.Value     `envconfig:"BEARER_TOKEN" desc:"token of every request, as Authorization: Bearer"`
+	CertFile        string           `envconfig:"CERT_FILE" desc:"PEM file of the client certificate for targets that demand one, with its chain; read for each connection"`
+	KeyFile         string           `envconfig:"KEY_FILE" desc:"PEM file of the key of CERT_FILE"`
 	AllowHTTP       bool             `envconfig:"ALLOW_HTTP" default:"false" desc:"allow plain http to other than private addresses"`
 	Timeout         time.Duration    `envconfig:"TIMEOUT" default:"30s" range:"1s..10m" desc:"time for a target to respond, and to accept each piece of an image; a request with images may take half an hour"`
 	Concurrency     int              `envconfig:"CONCURRENCY" default:"8" range:"1..256" desc:"concurrent requests to each target, per replica"`
@@ -82,10 +85,33 @@ func (c Config) Validate() error {
 	if _, err := c.headers(); err != nil {
 		return &configtypes.Conflict{Name: "HEADERS", Text: err.Error()}
 	}
+	if err := c.checkCertificate(); err != nil {
+		return err
+	}
 	if !isHeaderValue(c.BearerToken.Reveal()) || strings.Contains(c.BearerToken.Reveal(), " ") {
 		return &configtypes.Conflict{Name: "BEARER_TOKEN", Text: "holds a space or another character that no header can carry"}
 	}
 	return nil
+}
+
+// checkCertificate returns an error if the files of the client certificate cannot be used.
+func (c Config) checkCertificate() error {
+	switch {
+	case c.CertFile == "" && c.KeyFile == "":
+		return nil
+	case c.KeyFile == "":
+		return &configtypes.Conflict{Name: "CERT_FILE", Text: "needs KEY_FILE too"}
+	case c.CertFile == "":
+		return &configtypes.Conflict{Name: "KEY_FILE", Text: "needs CERT_FILE too"}
+	}
+	if err := c.certificate().Check(); err != nil {
+		return &configtypes.Conflict{Name: "CERT_FILE", Text: "cannot be used together with KEY_FILE: " + err.Error()}
+	}
+	return nil
+}
+
+func (c Config) certificate() httpclient.ClientCertificate {
+	return httpclient.ClientCertificate{CertFile: c.CertFile, KeyFile: c.KeyFile}
 }
 
 // maxTargets bounds the queues and connections.

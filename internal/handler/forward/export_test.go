@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -9,7 +8,7 @@ import (
 
 // Trust sets the certificate authorities of targets.
 func (h *Handler) Trust(roots *x509.CertPool) {
-	h.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	h.transport.TLSClientConfig.RootCAs = roots
 }
 
 // ResponseText returns the text of a response that is shown.

@@ -41,6 +41,7 @@ type Handler struct {
 	spools    blobstore.Bucket // for fetched images; nil in mode event
 	redact    func(body []byte) ([]byte, error)
 	decoding  sync.Mutex // held while an image is decoded to see whether it is complete
+	shares    *fetch.Shares
 }
 
 // New makes the handler for the target of the step that deps names. It does not connect.
@@ -66,7 +67,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		circuit:   newCircuit(target.host, config, deps.Log),
 		limiter:   rate.NewLimiter(rate.Limit(config.Rate), 1),
 		redactor:  newRedactor(target, config, deps.Redact),
-		redact:    deps.Redact, fetch: deps.Fetch, refresh: deps.Refresh, artifacts: deps.Artifacts,
+		redact:    deps.Redact, fetch: deps.Fetch, refresh: deps.Refresh, artifacts: deps.Artifacts, shares: fetch.NewShares(config.Concurrency),
 	}
 	if config.Mode != ModeEvent {
 		if h.spools, err = blobstore.Open(ctx, deps.DefaultBucketURL); err != nil {

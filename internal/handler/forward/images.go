@@ -114,7 +114,9 @@ func (h *Handler) fetched(ctx context.Context, index int, url string, found *ima
 		return nil, sourceFailure(err)
 	}
 	found.spools = append(found.spools, spool)
-	limits := handler.ImageLimits{MaxBytes: int64(h.config.MaxBytes), MaxPixels: h.config.MaxPixels, Variables: "RECEIVER_FORWARD", Decoding: &h.decoding}
+	limits := handler.ImageLimits{
+		MaxBytes: int64(h.config.MaxBytes), MaxPixels: h.config.MaxPixels, Variables: "RECEIVER_FORWARD", Decoding: &h.decoding, Shares: h.shares,
+	}
 	inspected, _, err := handler.FetchImage(ctx, h.fetch, url, limits, spool)
 	if err != nil {
 		return nil, err

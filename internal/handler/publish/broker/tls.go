@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+
+	"github.com/deepimage-receiver/receiver/internal/httpclient"
 )
 
 // TLS reads the parameters of TLS: ca, a file of certificate authorities instead of those of the system; cert and key,
@@ -48,12 +50,9 @@ func (p *Parameters) authorities(file string) *x509.CertPool {
 }
 
 func (p *Parameters) certificate(into *tls.Config, certificate, key string) {
-	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(certificate, key)
-		return &pair, err
-	}
-	if _, err := load(); err != nil {
+	pair := httpclient.ClientCertificate{CertFile: certificate, KeyFile: key}
+	if err := pair.Check(); err != nil {
 		p.Fault("cert", fmt.Sprintf("cannot be used together with key: %s", err))
 	}
-	into.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+	pair.Use(into)
 }

@@ -1,0 +1,120 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
+)
+
+// slowHosts are hosts that send a byte every few milliseconds without end, and a whole file at /quick.
+type slowHosts struct {
+	client *fetch.Client
+	shares *fetch.Shares
+	urls   []string
+}
+
+func newSlowHosts(t *testing.T, hosts, transfers int) *slowHosts {
+	t.Helper()
+	s := &slowHosts{client: newClient(t, atHome()), shares: fetch.NewSharesWithin(transfers, 400*time.Millisecond)}
+	for range hosts {
+		s.urls = append(s.urls, serve(t, func(w http.ResponseWriter, r *http.Request) {
+			ticker := time.NewTicker(5 * time.Millisecond)
+			defer ticker.Stop()
+			for r.URL.Path != "/quick" && r.Context().Err() == nil {
+				_, _ = io.WriteString(w, "x")
+				_ = http.NewResponseController(w).Flush()
+				<-ticker.C
+			}
+			_, _ = io.WriteString(w, "image")
+		}).URL)
+	}
+	return s
+}
+
+// get gets a file of a host.
+func (s *slowHosts) get(ctx context.Context, url string) error {
+	return s.client.Get(ctx, fetch.Request{URL: url, MaxBytes: 1 << 20, Shares: s.shares}, io.Discard)
+}
+
+// getAll gets a file of each host n times at once, until the returned function is called, and counts those that were busy.
+func (s *slowHosts) getAll(t *testing.T, n int) (busy *atomic.Int64, stop func()) {
+	t.Helper()
+	busy = &atomic.Int64{}
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range n {
+		for _, url := range s.urls {
+			group.Go(func() {
+				if isBusy(s.get(ctx, url)) {
+					busy.Add(1)
+				}
+			})
+		}
+	}
+	return busy, func() { cancel(); group.Wait() }
+}
+
+func isBusy(err error) bool {
+	failed, ok := errors.AsType[*fetch.Error](err)
+	return ok && failed.Kind == fetch.KindBusy
+}
+
+func TestShares(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name          string
+		transfers     int // of the handler
+		hosts, each   int // slow hosts, and transfers from each
+		slow, yielded int // transfers that go on, and those that give way
+	}{
+		{name: "B10 eight slow hosts leave room for a good one", transfers: 8, hosts: 8, each: 1, slow: 5, yielded: 3},
+		{name: "B10 one slow host leaves room for another slow one", transfers: 8, hosts: 1, each: 8, slow: 4, yielded: 4},
+		{name: "B10 few slow transfers go on", transfers: 8, hosts: 4, each: 1, slow: 4},
+		{name: "B10 two transfers, two slow hosts", transfers: 2, hosts: 2, each: 1, slow: 1, yielded: 1},
+		{name: "B10 one transfer", transfers: 1, hosts: 1, each: 1, slow: 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			hosts := newSlowHosts(t, row.hosts, row.transfers)
+			busy, stop := hosts.getAll(t, row.each)
+			defer stop()
+			type counts struct{ slow, yielded int }
+			testkit.Eventually(t, "slow transfers", counts{row.slow, row.yielded}, func() counts { return counts{hosts.shares.Slow(), int(busy.Load())} })
+			good := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "image") })
+			if err := hosts.get(t.Context(), good.URL); err != nil {
+				t.Errorf("good host: error %v, want none", err)
+			}
+			stop()
+			if got := hosts.shares.Slow(); got != 0 {
+				t.Errorf("slow transfers at the end = %d, want 0", got)
+			}
+		})
+	}
+}
+
+func TestSharesOfAKnownHost(t *testing.T) {
+	t.Parallel()
+	hosts := newSlowHosts(t, 1, 8) // four slow transfers at most
+	busy, stop := hosts.getAll(t, 5)
+	defer stop()
+	testkit.Eventually(t, "transfers that give way", 1, busy.Load)
+	again, stopAgain := hosts.getAll(t, 3)
+	defer stopAgain()
+	testkit.Eventually(t, "B10 transfers from a host that was slow, which give way", 3, again.Load)
+	for range 2 {
+		if err := hosts.get(t.Context(), hosts.urls[0]+"/quick"); err != nil {
+			t.Errorf("B10 quick file of a slow host: error %v, want none", err)
+		}
+	}
+	if got := hosts.shares.Slow(); got != 4 {
+		t.Errorf("slow transfers = %d, want 4", got)
+	}
+}
