@@ -43,10 +43,11 @@ type Deps struct {
 	// OpenArtifact opens a stored file; blobstore.ErrNotFound if it was deleted.
 	OpenArtifact func(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
 
-	Memory   *memory.Part  // for bodies; nil for no limit
-	Handlers []string      // names of the configured steps, in their order
-	Disks    func() []Disk // current usage
-	Metrics  http.Handler  // answers GET /metrics
+	Memory   *memory.Part     // for bodies; nil for no limit
+	Handlers []string         // names of the configured steps, in their order
+	Disks    func() []Disk    // current usage
+	Warnings func() []Warning // about the receiver, shown on every page; nil if there are none
+	Metrics  http.Handler     // answers GET /metrics
 	Setup    Setup
 }
 
@@ -89,6 +90,15 @@ func New(config Config, deps Deps) (*Admin, error) {
 	}
 	a.streams = newStreams(a.changeToken, a.stats.isStale, deps.Log)
 	return a, nil
+}
+
+// warnings returns the warnings about the receiver, never nil.
+func (a *Admin) warnings() []Warning {
+	list := []Warning{}
+	if a.deps.Warnings != nil {
+		list = append(list, a.deps.Warnings()...)
+	}
+	return list
 }
 
 // End ends the streams, because the listener stops.

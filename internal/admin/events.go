@@ -56,6 +56,7 @@ type Event struct {
 	ResultURL string          `json:"result_url,omitempty"` // redacted
 	Steps     []history.Step  `json:"steps"`
 	Artifacts []Artifact      `json:"artifacts"`
+	Warnings  []Warning       `json:"warnings,omitempty"`
 	Payload   json.RawMessage `json:"payload"` // the redacted body; null if it cannot be redacted or was deleted
 	Original  *Original       `json:"original,omitempty"`
 }
@@ -65,6 +66,27 @@ type Original struct {
 	ContentEncoding string `json:"content_encoding,omitempty"`
 	ContentType     string `json:"content_type,omitempty"`
 	Bytes           int64  `json:"bytes"`
+}
+
+// Warning is something about an event or the receiver that a person should know.
+type Warning struct {
+	Code   string `json:"code"`   // results_ignored of an event; auth of the receiver
+	Detail string `json:"detail"` // a sentence
+}
+
+// warningsOf returns the warnings about an event with this body.
+func warningsOf(e history.Event, body []byte) []Warning {
+	if e.Verified.IsZero() {
+		return nil
+	}
+	decoded, err := event.Decode(body)
+	if err != nil {
+		return nil
+	}
+	if _, _, ignored := decoded.Confirm(e.ResultURL); ignored > 0 {
+		return []Warning{{Code: "results_ignored", Detail: event.IgnoredResults(ignored)}}
+	}
+	return nil
 }
 
 // Artifact is a stored file.
@@ -105,6 +127,7 @@ func (a *Admin) event(r *http.Request) (Event, error) {
 	if err != nil {
 		return Event{}, storeFailure(err)
 	}
+	found.Warnings = warningsOf(details.Event, body)
 	if redacted, err := event.Redact(body); err == nil {
 		found.Payload = redacted
 	}

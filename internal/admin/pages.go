@@ -31,6 +31,7 @@ type view struct {
 	Live     bool             // the page updates itself
 	Did      notice           // the last action
 	Notice   string           // what it did
+	Warnings []Warning        // about the receiver
 	Problem  *problem.Details // why the page cannot be shown
 	LoggedIn bool             // there is a session
 	Body     any
@@ -131,6 +132,9 @@ func (a *Admin) show(w http.ResponseWriter, r *http.Request, name string, v view
 	v.Did = notice(r.URL.Query().Get("did"))
 	v.Notice = noticeText(v.Did, r.URL.Query().Get("n"))
 	v.LoggedIn = a.auth.required()
+	if v.Section != "login" {
+		v.Warnings = a.warnings()
+	}
 	var page bytes.Buffer
 	if err := a.pages.templates[name].Execute(&page, v); err != nil {
 		problem.Write(w, r, err)

@@ -43,6 +43,8 @@ type Stats struct {
 	Rates  []Bucket       `json:"rates"`
 	Disks  []Disk         `json:"disks"`
 	Replay ReplayProgress `json:"replay"`
+	// Warnings are about the receiver, as every page shows them.
+	Warnings []Warning `json:"warnings"`
 }
 
 // HandlerStats are the counts of the steps of one name.
@@ -97,6 +99,7 @@ type ReplayProgress struct {
 func (a *Admin) Stats(ctx context.Context) (Stats, error) {
 	stats, err := a.stats.get(ctx)
 	if err == nil {
+		stats.Warnings = a.warnings()
 		stats.Replay, err = a.replayProgress(ctx)
 	}
 	return stats, storeFailure(err)

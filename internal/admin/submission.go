@@ -209,6 +209,7 @@ func submissionFailure(tracked jobs.Job, err error) error {
 	case deepimage.KindUnavailable, deepimage.KindLimited, deepimage.KindCancelled:
 		found.Code = problem.CodeUnavailable
 	case deepimage.KindKey:
+		found.Code = problem.CodeAuth
 		found.Detail += " See RECEIVER_DEEPIMAGE_API_KEY."
 	case deepimage.KindOutcome:
 		found.Code = problem.CodeUnknownOutcome

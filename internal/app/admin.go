@@ -42,7 +42,7 @@ func (a *App) adminDeps() admin.Deps {
 	return admin.Deps{
 		Log: a.log, Inbox: a.inbox, Workflow: a.work.Workflow, History: a.work.History, Jobs: a.work.Jobs, BulkReplays: a.work.BulkReplays,
 		Sessions: a.work.sessions, Replayer: a.replayer, Reconciler: a.reconciler, Submitter: a.submitter, OpenArtifact: a.artifacts.Open,
-		Handlers: a.stepNames(), Disks: a.disk.usage,
+		Handlers: a.stepNames(), Disks: a.disk.usage, Warnings: a.warnings,
 		Setup: admin.Setup{
 			Settings: a.settings(), PublicURL: a.config.PublicURL, MaxSubmission: a.maxSubmission(), PublicAddr: func() net.Addr { return a.address },
 		},

@@ -51,7 +51,13 @@ func (r *receiver) track(t testing.TB, client *http.Client, ids ...string) {
 
 func (r *receiver) metrics(t testing.TB, client *http.Client) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr().String()+"/metrics", nil)
+	return r.text(t, client, "/metrics")
+}
+
+// text returns what the admin listener answers to a GET.
+func (r *receiver) text(t testing.TB, client *http.Client, path string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr().String()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
+	"github.com/deepimage-receiver/receiver/internal/verification"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -46,7 +47,10 @@ type App struct {
 	inbox      *inbox.Inbox
 	work       *WorkStores
 	queue      *queue.Queue
-	vendor     *deepimage.Client // nil without a key
+	vendor     *deepimage.Client      // nil without a key
+	verify     *verification.Verify   // nil without verification
+	keyWatch   *verification.KeyWatch // nil without a key
+	clock      *timekeeper
 	submitter  *submit.Submitter
 	reconciler *reconcile.Reconciler // nil without a key
 	executor   *executor.Executor
@@ -113,6 +117,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 		return err
 	}
 	a.work = newWorkStores(stores.work, a.queue)
+	a.clock = newTimekeeper(a, stores.work)
 	a.cleanups.addClose("work store", a.work.Close)
 	return nil
 }
@@ -182,11 +187,19 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.reportUnattended(ctx); err != nil {
 		return err
 	}
+	if err := a.clock.begin(ctx); err != nil {
+		return err
+	}
+	a.clock.Start()
+	a.cleanups.add("clock", a.clock.Stop)
 	if err := a.queue.Start(ctx, a.executor.Run); err != nil {
 		return err
 	}
 	a.keepLock()
 	a.executor.Start()
+	if a.keyWatch != nil {
+		a.keyWatch.Start()
+	}
 	a.relay.Start()
 	a.cleanups.add("listeners and workers", a.stopWorking)
 	if err := a.replayer.Start(ctx); err != nil {
@@ -276,6 +289,9 @@ func (a *App) stopWorking(ctx context.Context) error {
 	group.Go(func() error { return a.submitter.Stop(ctx) })
 	if a.reconciler != nil {
 		group.Go(func() error { return a.reconciler.Stop(ctx) })
+	}
+	if a.keyWatch != nil {
+		group.Go(func() error { return a.keyWatch.Stop(ctx) })
 	}
 	return group.Wait()
 }

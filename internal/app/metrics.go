@@ -23,6 +23,13 @@ func (a *App) registry() (*prometheus.Registry, error) {
 	all = append(all, a.server.Collectors()...)
 	all = append(all, a.executor.Collectors()...)
 	all = append(all, a.submitter.Collectors()...)
+	all = append(all, a.clock.Collectors()...)
+	if a.keyWatch != nil {
+		all = append(all, a.keyWatch.Collectors()...)
+	}
+	if a.verify != nil {
+		all = append(all, a.verify.Collectors()...)
+	}
 	if a.reconciler != nil {
 		all = append(all, a.reconciler.Collectors()...)
 	}
@@ -40,4 +47,20 @@ func metricsHandler(registry *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry: registry, MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout, ErrorHandling: promhttp.ContinueOnError,
 	})
+}
+
+type counter = prometheus.Counter
+
+// newJumps returns the counter of jumps that a timekeeper notices.
+func newJumps() counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "receiver_clock_jumps_total", Help: "Jumps of the clock of the database by more than a second.",
+	})
+}
+
+// Collectors returns the metrics of the clocks.
+func (k *timekeeper) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{k.jumps, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "receiver_clock_skew_seconds", Help: "Time by which the clock of this machine is ahead of that of the database.",
+	}, func() float64 { return k.db.Skew().Seconds() })}
 }

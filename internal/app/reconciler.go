@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
@@ -22,7 +23,19 @@ func (a *App) buildVendor(context.Context) (err error) {
 		return err
 	}
 	a.cleanups.addClose("vendor's API", a.vendor.Close)
+	a.keyWatch = verification.NewKeyWatch(a.vendor, a.log)
 	return nil
+}
+
+// warnings are what every page of the admin listener shows.
+func (a *App) warnings() (list []admin.Warning) {
+	if a.vendor != nil {
+		if since, text := a.vendor.KeyRefused(); !since.IsZero() {
+			const advice = ". Set RECEIVER_DEEPIMAGE_API_KEY to a valid key and restart the receiver."
+			list = append(list, admin.Warning{Code: "auth", Detail: "No callback is verified: " + text + advice})
+		}
+	}
+	return list
 }
 
 // buildReconciler makes what asks about tracked jobs, if there is a key.
@@ -52,8 +65,10 @@ func (a *App) before() []executor.Step {
 	if !a.config.Verifies() {
 		return nil
 	}
-	verify := verification.NewVerify(a.vendor, a.isTracked, a.config.DeepImage.UnknownGrace)
-	return []executor.Step{{Name: verification.VerifyStep, Handler: verify, Limits: a.callLimits()}}
+	if a.verify == nil {
+		a.verify = verification.NewVerify(a.vendor, a.isTracked, a.config.DeepImage.UnknownGrace)
+	}
+	return []executor.Step{{Name: verification.VerifyStep, Handler: a.verify, Limits: a.callLimits()}}
 }
 
 func (a *App) isTracked(ctx context.Context, job string) (bool, error) {

@@ -298,7 +298,7 @@ func TestSubmissionFailures(t *testing.T) {
 		{name: "no credits", processing: fakevendortest.Processing{Credits: 1}, before: 1, status: 402, problem: "credits"},
 		{name: "the vendor refuses", fault: fakevendortest.APIFault{Kind: fakevendortest.Refuse, Status: 400, Message: "Image too small"}, status: 422, problem: "refused", detail: "Image too small"},
 		{name: "the connection breaks", fault: fakevendortest.APIFault{Kind: fakevendortest.Drop}, status: 502, problem: "unknown_outcome"},
-		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "vendor", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
+		{name: "a wrong key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.New("another-key-0123456789") }, status: 502, problem: "auth", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "the API is down", change: func(c *config.Config) { c.DeepImage.URL = "http://127.0.0.1:1" }, status: 503, problem: "unavailable"},
 		{name: "no key", change: func(c *config.Config) { c.DeepImage.APIKey = secret.Value{} }, status: 409, problem: "conflict", detail: "RECEIVER_DEEPIMAGE_API_KEY"},
 		{name: "no public URL", change: func(c *config.Config) { c.PublicURL = "" }, status: 409, problem: "conflict", detail: "RECEIVER_PUBLIC_URL"},

@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +278,85 @@ func TestKeyIsNotLeaked(t *testing.T) {
 		r.stop()
 		if strings.Contains(r.log.String(), v.APIKey()) || strings.Contains(fmt.Sprintf("%+v", h), v.APIKey()) {
 			t.Errorf("log or event have the key, want no key:\n%s\n%+v", r.log, h)
+		}
+	})
+}
+
+// A9: all results of a verified callback that can be trusted are stored, and the event has a warning about the others.
+func TestResultsOfVerifiedCallbacks(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		r := start(t, trusting(t, place, v))
+		seven := newJob(t, v, fakevendortest.JobOptions{Images: 7, Shape: fakevendortest.ResultStrings})
+		h := r.reaches(t, post(t, client, r.webhook(), v.Callback(seven, r.webhook())).ID, event.Done)
+		if got, want := len(h.Artifacts), 8; got != want {
+			t.Errorf("A9 seven results: %d artifacts, want %d", got, want)
+		}
+		plain := newJob(t, v, fakevendortest.JobOptions{})
+		body := fmt.Appendf(nil, `{"job": %q, "result_url": %q, "results": ["https://evil.example/a.png", "https://evil.example/b.png"]}`, plain.ID, plain.ResultURL)
+		id := post(t, client, r.webhook(), body).ID
+		if h := r.reaches(t, id, event.Done); len(h.Artifacts) != 2 {
+			t.Errorf("A9 results of others: %d artifacts, want 2", len(h.Artifacts))
+		}
+		var shown struct{ Warnings []struct{ Code string } }
+		if r.ask(t, client, http.MethodGet, "/api/v1/events/"+string(id), "", &shown); len(shown.Warnings) != 1 || shown.Warnings[0].Code != "results_ignored" {
+			t.Errorf("A9 results of others: warnings = %+v, want results_ignored", shown.Warnings)
+		}
+		if page, want := r.text(t, client, "/events/"+string(id)), `data-warning="results_ignored"`; !strings.Contains(page, want) {
+			t.Errorf("A9 results of others: page = %s, want %s", page, want)
+		}
+		if text, want := r.metrics(t, client), "receiver_results_ignored_total 2\n"; !strings.Contains(text, want) {
+			t.Errorf("A9 results of others: metrics lack %q", want)
+		}
+	})
+}
+
+// E6: while the API refuses the key, a warning, a banner and a gauge say so. They end by themselves.
+func TestRefusedKeyIsShown(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		api, err := url.Parse(v.APIURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: api.Scheme, Host: api.Host})
+		var accepts atomic.Bool
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !accepts.Load() {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = w.Write([]byte(`{"message": "No user found for provided token"}`))
+				return
+			}
+			pass.ServeHTTP(w, r)
+		}))
+		t.Cleanup(front.Close)
+		c := trusting(t, place, v)
+		c.DeepImage.URL = front.URL + api.Path
+		r := start(t, c)
+		const banner, gauge = `data-warning="auth"`, "receiver_api_key_refused 1\n"
+		r.until(t, func() (bool, any) { text := r.metrics(t, client); return strings.Contains(text, gauge), text })
+		id := post(t, client, r.webhook(), v.Callback(newJob(t, v, fakevendortest.JobOptions{}), r.webhook())).ID
+		if step := r.reaches(t, id, event.Retrying).Steps[0]; step.Reason != event.ReasonAuth {
+			t.Errorf("E6: reason = %s, want %s", step.Reason, event.ReasonAuth)
+		}
+		for _, path := range []string{"/", "/events", "/events/" + string(id), "/jobs", "/rejected", "/setup"} {
+			if text := r.text(t, client, path); !strings.Contains(text, banner) {
+				t.Errorf("E6: page %s lacks %s", path, banner)
+			}
+		}
+		var stats struct{ Warnings []struct{ Code string } }
+		if r.ask(t, client, http.MethodGet, "/api/v1/stats", "", &stats); len(stats.Warnings) != 1 || stats.Warnings[0].Code != "auth" {
+			t.Errorf("E6: warnings = %+v, want auth", stats.Warnings)
+		}
+		if got := len(r.log.Records(t, "message", "api key refused, no callback is verified")); got != 1 {
+			t.Errorf("E6: %d warnings in the log, want 1", got)
+		}
+		accepts.Store(true)
+		r.reaches(t, id, event.Done)
+		if text := r.text(t, client, "/"); strings.Contains(text, banner) {
+			t.Errorf("E6: page has %s, want none", banner)
 		}
 	})
 }

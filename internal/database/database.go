@@ -33,6 +33,7 @@ type DB struct {
 	Pooler bool
 
 	ended *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
+	clock *clock                                // nil for the clock of this machine
 }
 
 // OnEnd sets what is called at the end of each transaction of Writer, in SQLite only: there one is open at a time. It must be quick.

@@ -61,6 +61,13 @@ func OpenServer(ctx context.Context, config Config) (*Server, error) {
 		}
 		*part.to = db
 	}
+	shared := &clock{}
+	s.Inbox.clock, s.Work.clock, s.Queue.clock = shared, shared, shared
+	reading, err := s.Queue.ReadClock(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.Queue.AdoptClock(reading)
 	return s, nil
 }
 

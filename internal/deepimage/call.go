@@ -43,7 +43,9 @@ func (c *Client) throttled(ctx context.Context, t *throttle, timeout time.Durati
 	return t.do(ctx, func() *Error {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		return call(ctx)
+		failed := call(ctx)
+		c.keyState.observe(failed, now())
+		return failed
 	})
 }
 

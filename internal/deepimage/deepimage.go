@@ -32,6 +32,7 @@ type Client struct {
 	shared   singleflight.Group // lookups under way
 	cache    *cache
 	sources  sourceLimit
+	keyState keyState
 
 	lookups, deletions, submissions *throttle
 }

@@ -25,8 +25,19 @@ const recordTimeout = 30 * time.Second
 
 // Work begins and finishes attempts and resumes deferred steps.
 type Work interface {
+	attempts
+	resumer
+	Now() time.Time // by the clock of the database
+}
+
+type attempts interface {
 	Begin(ctx context.Context, job queue.Job) (workflow.Attempt, error)
+	BeginAlone(ctx context.Context, job queue.Job, alone bool) (workflow.Attempt, error)
+	NotAlone(ctx context.Context, attempt workflow.Attempt) error
 	Finish(ctx context.Context, attempt workflow.Attempt, result workflow.Result) (workflow.Result, error)
+}
+
+type resumer interface {
 	Resume(ctx context.Context, handler string, all bool, limit int) (int, error)
 	Recheck(ctx context.Context, handler string, limit int) (int, error)
 }
@@ -56,6 +67,7 @@ type Executor struct {
 	metrics  *metrics
 	log      zerolog.Logger
 	warnings warnings
+	gate     gate
 }
 
 // New returns an executor of these steps.
@@ -78,19 +90,31 @@ func (x *Executor) Run(ctx context.Context, job queue.Job) error {
 	if !known {
 		return fmt.Errorf("executor: no handler %q is configured", job.Handler)
 	}
+	if err := x.gate.enter(ctx); err != nil {
+		return &queue.Snooze{} // the receiver stops
+	}
 	attempt, err := x.work.Begin(ctx, job)
+	if errors.Is(err, workflow.ErrCrashProne) {
+		x.gate.leave()
+		return x.runAlone(ctx, step, job)
+	}
+	defer x.gate.leave()
+	if err != nil {
+		return x.refused(job, err)
+	}
+	return x.record(ctx, attempt, x.try(ctx, step, attempt))
+}
+
+// refused returns what follows if a step does not begin.
+func (x *Executor) refused(job queue.Job, err error) error {
 	if errors.Is(err, workflow.ErrFinished) || errors.Is(err, workflow.ErrNotFound) || errors.Is(err, workflow.ErrDeferred) {
 		return nil // run once more, for example after a crash; or its target is disabled
 	}
 	if early, ok := errors.AsType[*workflow.NotYetError](err); ok {
 		return &queue.Snooze{Duration: early.After}
 	}
-	if err != nil {
-		x.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("beginning step failed, will retry")
-		return err
-	}
-	result := x.try(ctx, step, attempt)
-	return x.record(ctx, attempt, result)
+	x.log.Error().Err(err).Str("event", string(job.Event)).Str("handler", job.Handler).Msg("beginning step failed, will retry")
+	return err
 }
 
 // try runs the attempt and decides what follows.
@@ -98,7 +122,7 @@ func (x *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt)
 	if attempt.Tries > x.config.MaxAttempts { // possible after crashes
 		return workflow.Result{
 			State: event.Dead, Action: event.ActionFail, Reason: event.ReasonOther,
-			Detail: fmt.Sprintf("None of %d attempts ended; the process may have crashed during them.", attempt.Tries-1),
+			Detail: fmt.Sprintf("The process crashed during %d attempts, in which no other step ran.", attempt.Tries-1),
 		}
 	}
 	limited, cancel := context.WithTimeout(ctx, step.Limits.Timeout)
@@ -116,7 +140,7 @@ func (x *Executor) try(ctx context.Context, step Step, attempt workflow.Attempt)
 	} else {
 		x.deferral.observe(step.Name, failure)
 	}
-	return decide(x.config, attempt, outcome, err, time.Now(), rand.Float64())
+	return decide(x.config, attempt, outcome, err, x.work.Now(), rand.Float64())
 }
 
 // handle runs the handler. A panic is a failed attempt.
@@ -163,7 +187,7 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
 	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
 	if attempt.ResultURL != "" { // reported by the vendor, so that of the body is ignored
-		e.ResultURL, e.Results = attempt.ResultURL, nil
+		e, _, _ = e.Confirm(attempt.ResultURL)
 	}
 	return e, nil
 }
@@ -191,7 +215,7 @@ func (x *Executor) record(ctx context.Context, attempt workflow.Attempt, result 
 	case result.IsDeferred():
 		return nil // Resume inserts another job
 	case result.State == event.Retrying:
-		return &queue.Snooze{Duration: max(0, time.Until(result.NextAt))}
+		return &queue.Snooze{Duration: max(0, result.NextAt.Sub(x.work.Now()))}
 	case result.State == event.Pending:
 		return &queue.Snooze{}
 	default:

@@ -39,7 +39,8 @@ const (
 // decide returns the result of a finished attempt. It depends on its arguments only; random is in [0, 1).
 func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, err error, now time.Time, random float64) workflow.Result {
 	result := workflow.Result{
-		State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL, VerifiedURL: outcome.VerifiedURL,
+		State: event.Done, Artifacts: outcome.Artifacts, Detail: outcome.Detail, ResultURL: outcome.ResultURL,
+		VerifiedURL: outcome.VerifiedURL, VerifiedResults: outcome.VerifiedResults,
 	}
 	failure := handler.Classify(err)
 	if failure == nil {
@@ -49,7 +50,7 @@ func decide(config Config, attempt workflow.Attempt, outcome handler.Outcome, er
 		return result
 	}
 	result.Action, result.Cause, result.Reason, result.Detail = failure.Action, failure.Cause, failure.Reason, failure.Error()
-	result.VerifiedURL, result.Host = "", failure.Host
+	result.VerifiedURL, result.VerifiedResults, result.Host = "", nil, failure.Host
 	delay := time.Duration(0)
 	switch failure.Action {
 	case event.ActionFail:

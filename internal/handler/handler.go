@@ -34,6 +34,8 @@ type Outcome struct {
 	// VerifiedURL is ResultURL of a job that the vendor has confirmed. Only one event of a job is processed for a result:
 	// if another event has claimed it, the rest of this one is skipped.
 	VerifiedURL string
+	// VerifiedResults are the URLs of further results that count beside VerifiedURL. An event with other ones has another result.
+	VerifiedResults []string
 }
 
 // Limits bound the attempts of one step.

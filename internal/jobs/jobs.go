@@ -164,10 +164,13 @@ func toAny(texts []string) []any {
 	return list
 }
 
+// Now returns the time of the clock of the database, by which all replicas decide what is due.
+func (s *Store) Now() time.Time { return s.writer.DB.Now() }
+
 // AcquireDue leases at most limit jobs about which the API is to be asked now. No other replica acquires them until the lease is over;
 // Reschedule and Resolve end it earlier.
 func (s *Store) AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]Job, error) {
-	now := time.Now()
+	now := s.Now()
 	var some int // usually 0, and then nothing is written
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM tracked_jobs
 		WHERE next_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1) AS due`, now.UnixMicro()).Scan(&some)

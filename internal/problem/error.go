@@ -33,6 +33,7 @@ const (
 	CodeHeaders           Code = "header_section"
 	CodeInternal          Code = "internal"
 	CodeVendor            Code = "vendor"
+	CodeAuth              Code = "auth"
 	CodeUnknownOutcome    Code = "unknown_outcome"
 	CodeUnavailable       Code = "unavailable"
 )
@@ -68,6 +69,7 @@ func kindOf(code Code) (kind, bool) {
 		{CodeHeaders, http.StatusRequestHeaderFieldsTooLarge, "Request header section too large"},
 		{CodeInternal, http.StatusInternalServerError, "Internal server error"},
 		{CodeVendor, http.StatusBadGateway, "Unexpected answer from Deep Image"},
+		{CodeAuth, http.StatusBadGateway, "API key refused by Deep Image"},
 		{CodeUnknownOutcome, http.StatusBadGateway, "Unknown outcome of the submission"},
 		{CodeUnavailable, http.StatusServiceUnavailable, "Service unavailable"},
 	}

@@ -58,6 +58,7 @@ func TestWriteStatus(t *testing.T) {
 		{problem.CodeHeaders, 431},
 		{problem.CodeInternal, 500},
 		{problem.CodeVendor, 502},
+		{problem.CodeAuth, 502},
 		{problem.CodeUnknownOutcome, 502},
 		{problem.CodeUnavailable, 503},
 	}

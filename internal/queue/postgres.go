@@ -12,12 +12,17 @@ import (
 )
 
 // openPostgres returns a queue that many replicas share. One River client inserts jobs in transactions of the work store, also
-// through a connection pooler. The other listens for jobs, on connections of its own, and runs them.
+// through a connection pooler, and another those of dead replicas. The third listens for jobs, on connections of its own, and runs them.
 func openPostgres(db *database.DB, config Config, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
-	inserter, err := river.NewClient(riverdatabasesql.New(nil), &river.Config{
-		Logger: log, MaxAttempts: maxDeliveries,
+	inserting := &river.Config{
+		Logger: log, MaxAttempts: maxDeliveries, Test: river.TestConfig{Time: insertTime{serverTime{db}}},
 		FetchCooldown: time.Millisecond, // River leaves out notices that follow the last one faster; polling finds their jobs
-	})
+	}
+	inserter, err := river.NewClient(riverdatabasesql.New(nil), inserting)
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	reassigner, err := river.NewClient(riverpgxv5.New(db.Pool), inserting)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -27,13 +32,13 @@ func openPostgres(db *database.DB, config Config, queues []HandlerQueue, poll ti
 	if err != nil {
 		return nil, err
 	}
-	settings.ID, settings.FetchPollInterval = q.heartbeat.id, poll
+	settings.ID, settings.FetchPollInterval, settings.Test.Time = q.heartbeat.id, poll, serverTime{db}
 	client, err := river.NewClient(riverpgxv5.New(db.Pool), settings)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	q.client = client
-	q.orphans.replica, q.orphans.lease, q.orphans.insert = q.heartbeat.id, config.Lease, client.InsertManyFastTx
+	q.orphans.replica, q.orphans.lease, q.orphans.insert = q.heartbeat.id, config.Lease, reassigner.InsertManyFastTx
 	q.orphans.interval = min(confirmAfter, config.Lease/3)
 	return q, nil
 }

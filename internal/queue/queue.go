@@ -133,7 +133,7 @@ func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Con
 		// The executor sets the deadline of each attempt. Without a timeout River's rescuer leaves jobs to the orphan scan.
 		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
-		RetryPolicy:                 retryPolicy{},
+		RetryPolicy:                 retryPolicy{q.database.Now},
 		CompletedJobRetentionPeriod: finishedRetention,
 		DiscardedJobRetentionPeriod: finishedRetention,
 	}, nil
@@ -163,6 +163,22 @@ func insertions(jobs []Job) []river.InsertManyParams {
 		params[i] = river.InsertManyParams{Args: stepArgs{Event: job.Event, Handler: job.Handler}, InsertOpts: options}
 	}
 	return params
+}
+
+// ReleaseScheduled makes the jobs available that are scheduled later than delay from now, and returns their number. Their steps decide
+// when they run. The clock was wrong when they were scheduled.
+func (q *Queue) ReleaseScheduled(ctx context.Context, delay time.Duration) (int64, error) {
+	statement := `UPDATE river_job SET state = 'available', scheduled_at = datetime('now', 'subsec')
+		WHERE state IN ('scheduled', 'retryable') AND scheduled_at > datetime('now', 'subsec', $1 || ' seconds')`
+	if q.database.Kind == database.Postgres {
+		statement = `UPDATE river_job SET state = 'available', scheduled_at = now()
+			WHERE state IN ('scheduled', 'retryable') AND scheduled_at > now() + make_interval(secs => $1)`
+	}
+	result, err := q.database.Writer.ExecContext(ctx, statement, delay.Seconds())
+	if err != nil {
+		return 0, fmt.Errorf("queue: release scheduled: %w", err)
+	}
+	return result.RowsAffected()
 }
 
 // Start hands out jobs to run until Stop.

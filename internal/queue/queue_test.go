@@ -309,6 +309,59 @@ func TestDeadLeaderIsReplaced(t *testing.T) {
 	q.stop(t)
 }
 
+// F6: a replica whose clock is ahead inserts jobs that are due at once by the clock of the server.
+func TestJobsAreDueByTheClockOfTheServer(t *testing.T) {
+	t.Parallel()
+	q := open(t, databasetest.NewPlace(t, database.Postgres), 1)
+	reading, err := q.db.ReadClock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.db.AdoptClock(reading.Shifted(-time.Hour)) // this machine is an hour ahead
+	q.insert(t, "a")
+	var ahead float64
+	row := q.db.Reader.QueryRowContext(t.Context(), "SELECT extract(epoch FROM scheduled_at - now()) FROM river_job")
+	if err := row.Scan(&ahead); err != nil {
+		t.Fatal(err)
+	}
+	if want := -time.Hour.Seconds(); ahead > want+60 || ahead < want-60 {
+		t.Errorf("F6: job is due in %.0f s by the clock of this machine, want %.0f s", ahead, want)
+	}
+}
+
+// F12: jobs that a wrong clock has put off are available again.
+func TestReleaseScheduled(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		q := open(t, place, 1)
+		now := time.Now()
+		tx, err := q.work.Writer.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs := []queue.Job{
+			{Event: "soon", Handler: "download", At: now.Add(time.Minute)}, {Event: "late", Handler: "download", At: now.Add(6 * time.Hour)},
+		}
+		if err := errors.Join(q.Insert(t.Context(), tx, jobs), tx.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range []struct {
+			delay time.Duration
+			want  int64
+		}{{time.Hour, 1}, {time.Hour, 0}, {0, 1}} {
+			if n, err := q.ReleaseScheduled(t.Context(), row.delay); n != row.want || err != nil {
+				t.Errorf("F12: ReleaseScheduled(%s) = %d, error %v; want %d", row.delay, n, err, row.want)
+			}
+		}
+		got := make(chan event.ID, 2)
+		q.start(t, record(got))
+		if diff := cmp.Diff([]event.ID{"late", "soon"}, receive(t, got, 2)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		q.stop(t)
+	})
+}
+
 // TestLongJobStays has a job that takes longer than the lease, on a replica with a heartbeat.
 func TestLongJobStays(t *testing.T) {
 	t.Parallel()

@@ -43,9 +43,9 @@ func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
 
 // retryPolicy spreads the retries of jobs whose outcome could not be recorded: when the database works again, all of them
 // return.
-type retryPolicy struct{}
+type retryPolicy struct{ now func() time.Time }
 
 // NextRetry returns a time 5 to 15 seconds from now.
-func (retryPolicy) NextRetry(*rivertype.JobRow) time.Time {
-	return time.Now().Add(5*time.Second + rand.N(10*time.Second))
+func (p retryPolicy) NextRetry(*rivertype.JobRow) time.Time {
+	return p.now().Add(5*time.Second + rand.N(10*time.Second))
 }

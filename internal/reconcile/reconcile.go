@@ -48,6 +48,7 @@ func (c Config) Validate() error {
 
 // Store keeps the tracked jobs.
 type Store interface {
+	Now() time.Time // by the clock of the database
 	Track(ctx context.Context, jobs []string, first, horizon time.Time) ([]jobs.Job, error)
 	AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]jobs.Job, error)
 	Reschedule(ctx context.Context, id string, next time.Time, asked bool, detail string) error
@@ -105,7 +106,7 @@ func (r *Reconciler) Collectors() []prometheus.Collector { return []prometheus.C
 
 // Track starts to wait for the callbacks of jobs.
 func (r *Reconciler) Track(ctx context.Context, jobs []string) ([]jobs.Job, error) {
-	now := time.Now()
+	now := r.deps.Store.Now()
 	return r.deps.Store.Track(ctx, jobs, now.Add(r.config.After), now.Add(r.config.Horizon))
 }
 
@@ -153,7 +154,7 @@ func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
 	if deepimage.KindOf(a.Err) == deepimage.KindCancelled { // the next process asks again
 		return nil
 	}
-	d := decide(r.config, job, a, time.Now(), background.Jitter)
+	d := decide(r.config, job, a, r.deps.Store.Now(), background.Jitter)
 	recording := context.WithoutCancel(ctx) // what the vendor answered counts, also while the receiver stops
 	if d.State == "" {
 		return errors.Join(a.InboxErr, r.deps.Store.Reschedule(recording, job.ID, d.Next, d.Polled, d.Detail))

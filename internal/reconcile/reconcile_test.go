@@ -203,6 +203,8 @@ func (f *fake) Resolve(_ context.Context, _ string, state jobs.State, id event.I
 	return !f.resolved, nil
 }
 
+func (f *fake) Now() time.Time { return time.Now() }
+
 func (f *fake) ReleaseLeases(context.Context) error { return nil }
 
 func (f *fake) Accept(_ context.Context, e event.Event) (event.Receipt, error) {

@@ -52,7 +52,7 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 		return database.Wrap("replay: create", err)
 	}
 	added, err := s.change(ctx, `INSERT INTO bulk_replays (id, slot, filter, cursor, events, steps, begun_at, holder, lease_until, failed)
-		VALUES ($1, 1, $2, '', 0, 0, $3, '', 0, 0) ON CONFLICT (slot) DO NOTHING`, id.String(), string(text), time.Now().UnixMicro())
+		VALUES ($1, 1, $2, '', 0, 0, $3, '', 0, 0) ON CONFLICT (slot) DO NOTHING`, id.String(), string(text), s.writer.DB.Now().UnixMicro())
 	switch {
 	case err != nil:
 		return database.Wrap("replay: create", err)
@@ -66,7 +66,7 @@ func (s *Store) Create(ctx context.Context, filter history.Filter) error {
 // Acquire leases the bulk replay that is in progress. It returns database.ErrNotFound if there is none, or if another process has a lease
 // that is not over.
 func (s *Store) Acquire(ctx context.Context, lease time.Duration) (BulkReplay, error) {
-	now := time.Now()
+	now := s.writer.DB.Now()
 	const available = "FROM bulk_replays WHERE slot = 1 AND lease_until <= $1"
 	if _, err := s.load(ctx, available, now.UnixMicro()); err != nil {
 		return BulkReplay{}, err // usually ErrNotFound, and then nothing is written
@@ -83,7 +83,7 @@ func (s *Store) Acquire(ctx context.Context, lease time.Duration) (BulkReplay, e
 // Renew extends the lease; a lease of 0 lets any process acquire the bulk replay. It returns workflow.ErrStale if another process has it.
 func (s *Store) Renew(ctx context.Context, r BulkReplay, lease time.Duration) error {
 	return s.changeHeld(ctx, "UPDATE bulk_replays SET lease_until = $1 WHERE id = $2 AND holder = $3",
-		time.Now().Add(lease).UnixMicro(), r.ID, r.holder)
+		s.writer.DB.Now().Add(lease).UnixMicro(), r.ID, r.holder)
 }
 
 // End records that the bulk replay has ended. It returns workflow.ErrStale if another process has it.
@@ -93,7 +93,7 @@ func (s *Store) End(ctx context.Context, r BulkReplay, failed bool) error {
 		flag = 1
 	}
 	return s.changeHeld(ctx, "UPDATE bulk_replays SET slot = NULL, finished_at = $1, failed = $2 WHERE id = $3 AND holder = $4 AND slot = 1",
-		time.Now().UnixMicro(), flag, r.ID, r.holder)
+		s.writer.DB.Now().UnixMicro(), flag, r.ID, r.holder)
 }
 
 // ReleaseLease ends the lease of an earlier process. In Postgres it does nothing, because another replica may hold it.

@@ -29,6 +29,7 @@ const (
 
 // Store holds the tracked jobs.
 type Store interface {
+	Now() time.Time // by the clock of the database
 	Prepare(ctx context.Context, token jobs.TokenHash, horizon time.Time) (jobs.Job, error)
 	SetJob(ctx context.Context, id, job string, first, horizon time.Time) (jobs.Job, error)
 	Forget(ctx context.Context, id string) error
@@ -125,7 +126,7 @@ func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Durati
 func (s *Submitter) track(ctx context.Context, token string) (jobs.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	tracked, err := s.Store.Prepare(ctx, hashOf(token), time.Now().Add(s.Horizon))
+	tracked, err := s.Store.Prepare(ctx, hashOf(token), s.Store.Now().Add(s.Horizon))
 	if err != nil {
 		return jobs.Job{}, fmt.Errorf("submit: %w", err)
 	}
@@ -138,7 +139,7 @@ func (s *Submitter) storeJob(id, job string) (stored jobs.Job, err error) {
 	defer cancel()
 	until := time.Now().Add(jobTimeout)
 	for failures := 0; ; failures++ {
-		now := time.Now()
+		now := s.Store.Now()
 		stored, err = s.Store.SetJob(ctx, id, job, now.Add(s.After), now.Add(s.Horizon))
 		if err == nil || !s.sleep(ctx, background.Backoff(firstPause, longestPause, failures), until) {
 			return stored, err

@@ -35,6 +35,8 @@ type fakeStore struct {
 	lastToken jobs.TokenHash
 }
 
+func (s *fakeStore) Now() time.Time { return time.Now() }
+
 func (s *fakeStore) record(call string) {
 	s.calls = append(s.calls, call)
 }

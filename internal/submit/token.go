@@ -57,9 +57,9 @@ func (s *Submitter) Use(ctx context.Context, token string, e *event.Event) bool 
 	e.Token = hash[:]
 	writing, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	accepted, err := s.Store.UseToken(writing, hash, e.Job, e.Digest, time.Now().Add(s.After))
+	accepted, err := s.Store.UseToken(writing, hash, e.Job, e.Digest, s.Store.Now().Add(s.After))
 	if err == nil && !accepted && e.SignedDigest != e.Digest { // an earlier version may have used it with this digest
-		accepted, err = s.Store.UseToken(writing, hash, e.Job, e.SignedDigest, time.Now().Add(s.After))
+		accepted, err = s.Store.UseToken(writing, hash, e.Job, e.SignedDigest, s.Store.Now().Add(s.After))
 	}
 	if err == nil {
 		return accepted

@@ -16,6 +16,7 @@ type Verify struct {
 	vendor  Vendor
 	tracked Tracked
 	grace   time.Duration
+	ignored counter
 }
 
 // Tracked reports whether the completion of a job is expected.
@@ -24,7 +25,7 @@ type Tracked func(ctx context.Context, job string) (bool, error)
 // NewVerify returns the step. A job may be unknown to the API for the time grace after its callback, and for trackedGrace if it
 // is tracked.
 func NewVerify(vendor Vendor, tracked Tracked, grace time.Duration) *Verify {
-	return &Verify{vendor: vendor, tracked: tracked, grace: grace}
+	return &Verify{vendor: vendor, tracked: tracked, grace: grace, ignored: newIgnored()}
 }
 
 // Limits returns the bounds of a step whose API calls have this concurrency and timeout.
@@ -42,7 +43,7 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	}
 	switch job.State {
 	case deepimage.Complete:
-		return handler.Outcome{VerifiedURL: job.ResultURL, Detail: "Deep Image knows the job."}, nil
+		return v.confirm(e, job.ResultURL), nil
 	case deepimage.Unknown:
 		return handler.Outcome{}, v.unknown(ctx, e)
 	case deepimage.Failed:
@@ -52,6 +53,17 @@ func (v *Verify) Handle(ctx context.Context, e event.Event) (handler.Outcome, er
 	default:
 		return handler.Outcome{}, pending(job)
 	}
+}
+
+// confirm returns the outcome for a job that the vendor confirms. Results of the callback that cannot be trusted are counted.
+func (v *Verify) confirm(e event.Event, resultURL string) handler.Outcome {
+	_, trusted, ignored := e.Confirm(resultURL)
+	outcome := handler.Outcome{VerifiedURL: resultURL, VerifiedResults: trusted, Detail: "Deep Image knows the job."}
+	if ignored > 0 {
+		v.ignored.Add(float64(ignored))
+		outcome.Detail += " " + event.IgnoredResults(ignored)
+	}
+	return outcome
 }
 
 // unknown defers the step while the API may not have the job yet, and then quarantines the event. A person who asks gets the

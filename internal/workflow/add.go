@@ -106,7 +106,7 @@ func addressText(address netip.Addr) string {
 // insertSteps inserts the steps of new events, and queue jobs for those of the first stage.
 func (s *Store) insertSteps(ctx context.Context, tx *sql.Tx, ids []event.ID, stages [][]string) error {
 	insert := database.Insert{Into: "steps (event_id, handler, position, state, since, changed_at)", Columns: 6}
-	now := time.Now().UnixMicro()
+	now := s.Now().UnixMicro()
 	var jobs []queue.Job
 	for _, id := range ids {
 		state := event.Pending

@@ -36,14 +36,32 @@ type Attempt struct {
 
 // Begin starts an attempt, which makes every earlier attempt of the step stale. It returns ErrFinished if the step is done, dead,
 // skipped or deferred, or waits for an earlier stage; *NotYetError if its next attempt is due later, as after a crash; and
-// ErrNotFound if there is no such step. If the target is disabled, it defers the step and returns ErrDeferred,
-// unless the attempt is the next probe of the target.
+// ErrNotFound if there is no such step. If the target is disabled, it defers the step and returns ErrDeferred, unless the attempt is
+// the next probe of the target. After several crashes it returns ErrCrashProne, or *NotYetError.
 func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
-	attempt := Attempt{Event: job.Event, Handler: job.Handler, Started: time.Now()}
+	return s.begin(ctx, job, false, false)
+}
+
+// BeginAlone is Begin for a step for which Begin returned ErrCrashProne. alone says that nothing else runs in this process.
+func (s *Store) BeginAlone(ctx context.Context, job queue.Job, alone bool) (Attempt, error) {
+	return s.begin(ctx, job, true, alone)
+}
+
+func (s *Store) begin(ctx context.Context, job queue.Job, prone, alone bool) (Attempt, error) {
+	attempt := Attempt{Event: job.Event, Handler: job.Handler}
 	var found foundStep
+	var pause time.Duration
 	err := s.writer.WriteRow(ctx, "workflow: begin", "events", string(job.Event), func(ctx context.Context, tx *sql.Tx) (err error) {
+		attempt.Started, pause = s.Now(), 0
 		if found, err = loadStep(ctx, tx, &attempt); err != nil {
 			return err
+		}
+		crash := s.crashOf(&attempt, found)
+		if pause = crash.pause(); pause > 0 {
+			return s.putOff(ctx, tx, attempt, crash.count, pause)
+		}
+		if crash.isCrashProne() && !prone {
+			return ErrCrashProne
 		}
 		if found.disabled {
 			if attempt.Probe, err = claimProbe(ctx, tx, job.Handler, attempt.Started); err != nil {
@@ -53,18 +71,7 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 				return deferStep(ctx, tx, attempt)
 			}
 		}
-		now := attempt.Started.UnixMicro()
-		attempt.Number++
-		attempt.Tries++
-		_, err = tx.ExecContext(ctx, `UPDATE steps
-			SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, outage_at = NULL, host = '', changed_at = $4
-			WHERE event_id = $5 AND handler = $6`, attempt.Number, attempt.Tries, now-attempt.Age.Microseconds(), now, job.Event, job.Handler)
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO attempts (event_id, handler, attempt, started_at, outcome)
-			VALUES ($1, $2, $3, $4, 'running')`, job.Event, job.Handler, attempt.Number, now)
-		if err != nil {
+		if err := s.startAttempt(ctx, tx, &attempt, crash.count, alone && crash.isOurs); err != nil {
 			return err
 		}
 		if found.artifacts {
@@ -74,41 +81,73 @@ func (s *Store) Begin(ctx context.Context, job queue.Job) (Attempt, error) {
 		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
+	return attempt, begun(err, found.disabled, pause)
+}
+
+// begun returns the error of Begin for a transaction that ended with err.
+func begun(err error, disabled bool, pause time.Duration) error {
 	switch {
 	case err != nil:
-		return Attempt{}, err
-	case found.disabled:
-		return Attempt{}, ErrDeferred
+		return err
+	case pause > 0:
+		return &NotYetError{errNotYet, pause}
+	case disabled:
+		return ErrDeferred
 	default:
-		return attempt, nil
+		return nil
 	}
+}
+
+// startAttempt counts and records the attempt that begins. counts says that a crash during it counts against the step.
+func (s *Store) startAttempt(ctx context.Context, tx *sql.Tx, a *Attempt, crashes int, counts bool) error {
+	now := a.Started.UnixMicro()
+	a.Number++
+	a.Tries++
+	_, err := tx.ExecContext(ctx, `UPDATE steps
+		SET state = 'running', attempt = $1, tries = $2, since = $3, next_at = NULL, outage_at = NULL, host = '', changed_at = $4,
+			crashes = $7, runner = $8, alone = $9
+		WHERE event_id = $5 AND handler = $6`, a.Number, a.Tries, now-a.Age.Microseconds(), now, a.Event, a.Handler, crashes, s.runner, flag(counts))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO attempts (event_id, handler, attempt, started_at, outcome)
+		VALUES ($1, $2, $3, $4, 'running')`, a.Event, a.Handler, a.Number, now)
+	return err
 }
 
 // foundStep is what loadStep finds beside the attempt.
 type foundStep struct {
 	disabled  bool // the target is
 	artifacts bool // the event has some
+
+	state   event.Status
+	crashes int    // attempts in a row that ended with their process
+	runner  string // the process that began the latest attempt, or noticed that it crashed
+	alone   bool   // a crash during the latest attempt counts
 }
 
 // loadStep fills the attempt from the store, but for the artifacts, and checks that it may begin.
 func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (found foundStep, err error) {
-	var state event.Status
 	var since, received int64
+	var alone int
 	var next, deferred, recheck sql.NullInt64
 	var source string
 	err = tx.QueryRowContext(ctx, `
 		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, recheck_at,
-			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id)
+			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id),
+			crashes, runner, alone
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck,
-			&found.disabled, &found.artifacts)
+		Scan(&found.state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck,
+			&found.disabled, &found.artifacts, &found.crashes, &found.runner, &alone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return found, ErrNotFound
 	}
 	if err != nil {
 		return found, err
 	}
+	state := found.state
+	found.alone = alone != 0
 	a.Received, a.Recheck = time.UnixMicro(received).UTC(), recheck.Valid
 	a.Source, _ = netip.ParseAddr(source) // "" is the zero Addr
 	if a.Number > 0 {                     // a step does not age before its first attempt
@@ -152,6 +191,8 @@ type Result struct {
 
 	ResultURL   string // the result URL that the vendor reported without a verification
 	VerifiedURL string // the result URL that the vendor confirmed: one event of the job is processed for it
+	// VerifiedResults are URLs of results that count beside VerifiedURL: with others it is another result of the job.
+	VerifiedResults []string
 	// SupersededBy is set by Finish: the event of the same job that is processed instead. State is Skipped then.
 	SupersededBy event.ID
 }
@@ -186,10 +227,10 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 		if claimant.isAlive() {
 			recorded = superseded(r, claimant)
 		}
-		if err := updateStep(ctx, tx, a, recorded); err != nil {
+		if err := s.updateStep(ctx, tx, a, recorded); err != nil {
 			return err
 		}
-		if err := endAttempt(ctx, tx, a, recorded); err != nil {
+		if err := s.endAttempt(ctx, tx, a, recorded); err != nil {
 			return err
 		}
 		if err := insertArtifacts(ctx, tx, a.Event, recorded.Artifacts); err != nil {
@@ -227,24 +268,24 @@ func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, oth
 }
 
 // endAttempt records an attempt in the history, or deletes it if nothing was tried.
-func endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+func (s *Store) endAttempt(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	const condition = " WHERE event_id = $1 AND handler = $2 AND attempt = $3"
 	if r.Action == event.ActionDefer {
 		_, err := tx.ExecContext(ctx, "DELETE FROM attempts"+condition, a.Event, a.Handler, a.Number)
 		return err
 	}
 	_, err := tx.ExecContext(ctx, "UPDATE attempts SET finished_at = $4, outcome = $5, reason = $6, detail = $7"+condition,
-		a.Event, a.Handler, a.Number, time.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
+		a.Event, a.Handler, a.Number, s.Now().UnixMicro(), string(r.State), string(r.Reason), r.Detail)
 	return err
 }
 
 // updateStep records the result in the step. It returns ErrStale if the attempt is not the one that runs.
-func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
+func (s *Store) updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	tries := a.Tries
 	if !r.countsAsAttempt() {
 		tries--
 	}
-	now := time.Now().UnixMicro()
+	now := s.Now().UnixMicro()
 	var next, deferred, outage any
 	var pause int64 // in which the step does not age; Resume adds it for deferred steps
 	if r.State == event.Retrying || r.State == event.Quarantined && !r.NextAt.IsZero() {
@@ -259,7 +300,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE steps
 		SET state = $1, reason = $2, detail = $3, tries = $4, next_at = $5, deferred_at = $6, changed_at = $7, since = since + $11,
-			outage_at = $12, host = $13
+			outage_at = $12, host = $13, crashes = 0, alone = 0
 		WHERE event_id = $8 AND handler = $9 AND attempt = $10 AND state = 'running'`,
 		string(r.State), string(r.Reason), r.Detail, tries, next, deferred, now, a.Event, a.Handler, a.Number, pause,
 		outage, r.Host)
@@ -274,7 +315,7 @@ func updateStep(ctx context.Context, tx *sql.Tx, a Attempt, r Result) error {
 
 // startNextStage makes the steps of the next stage pending, if all steps of earlier stages are done or skipped.
 func (s *Store) startNextStage(ctx context.Context, tx *sql.Tx, id event.ID) error {
-	now := time.Now().UnixMicro()
+	now := s.Now().UnixMicro()
 	rows, err := database.Query(ctx, tx, `UPDATE steps SET state = 'pending', since = $1, changed_at = $1
 		WHERE event_id = $2 AND state = 'waiting' AND position = (
 			SELECT min(position) FROM steps WHERE event_id = $2 AND state NOT IN ('done', 'skipped'))

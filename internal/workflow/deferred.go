@@ -30,7 +30,7 @@ const maxResumed = 200
 // at a time, until limit steps of the handler wait for a worker; of a disabled target none, or one for the next probe. The time for which a step was
 // deferred does not count as age.
 func (s *Store) Resume(ctx context.Context, handler string, all bool, limit int) (int, error) {
-	until := time.Now()
+	until := s.Now()
 	if all {
 		until = until.AddDate(1, 0, 0)
 	}
@@ -59,7 +59,7 @@ func (s *Store) capacity(ctx context.Context, handler string, until time.Time, l
 	var disabled bool
 	err := s.writer.DB.Reader.QueryRowContext(ctx, `SELECT count(*), EXISTS (SELECT 1 FROM targets WHERE name = $1) FROM (SELECT 1 FROM steps
 			WHERE deferred_at IS NOT NULL AND handler = $1 AND next_at <= $3 AND NOT `+isClosed+` LIMIT 1) AS due`,
-		handler, time.Now().UnixMicro(), until.UnixMicro()).Scan(&due, &disabled)
+		handler, s.Now().UnixMicro(), until.UnixMicro()).Scan(&due, &disabled)
 	if err != nil || due == 0 {
 		return 0, database.Wrap("workflow: deferred", err)
 	}
@@ -76,12 +76,13 @@ func (s *Store) resume(ctx context.Context, tx *sql.Tx, handler string, until ti
 	if s.writer.DB.Kind == database.Postgres {
 		lock = "FOR UPDATE SKIP LOCKED" // another replica resumes those
 	}
-	rows, err := database.Query(ctx, tx, `UPDATE steps
-		SET state = 'pending', since = since + ($2 - deferred_at), deferred_at = NULL, next_at = NULL, changed_at = $2
-		WHERE handler = $1 AND event_id IN (SELECT event_id FROM steps
+	// The plan of Postgres may run a subquery several times, each with other rows, but not one that is materialized.
+	rows, err := database.Query(ctx, tx, `WITH due AS MATERIALIZED (SELECT event_id FROM steps
 			WHERE deferred_at IS NOT NULL AND handler = $1 AND next_at <= $3 AND NOT `+isClosed+`
 			ORDER BY next_at LIMIT $4 `+lock+`)
-		RETURNING event_id`, handler, time.Now().UnixMicro(), until.UnixMicro(), limit)
+		UPDATE steps SET state = 'pending', since = since + ($2 - deferred_at), deferred_at = NULL, next_at = NULL, changed_at = $2
+		WHERE handler = $1 AND event_id IN (SELECT event_id FROM due)
+		RETURNING event_id`, handler, s.Now().UnixMicro(), until.UnixMicro(), limit)
 	if err != nil {
 		return nil, err
 	}

@@ -159,8 +159,8 @@ func TestFinishDisablesTarget(t *testing.T) {
 		if err != nil || len(targets) != 1 || targets[0].Disabled.IsZero() || targets[0].Deferred != 1 || targets[0].Detail != "410" {
 			t.Errorf("targets = %+v, error = %v, want one that is disabled, with 1 deferred step and detail 410", targets, err)
 		}
-		if got := step(t, s, 1); got.State != event.Retrying || got.Tries != 1 || len(got.Attempts) != 2 {
-			t.Errorf("step = %+v, want retrying, 1 try (of the stale attempt), 2 attempts", got)
+		if got := step(t, s, 1); got.State != event.Retrying || got.Tries != 0 || len(got.Attempts) != 2 {
+			t.Errorf("step = %+v, want retrying, no tries (the stale attempt is free), 2 attempts", got)
 		}
 		if _, err := s.Workflow.Begin(t.Context(), queue.Job{Event: workflowtest.Entry(2).ID, Handler: "download"}); !errors.Is(err, workflow.ErrDeferred) {
 			t.Errorf("another event: error = %v, want %v", err, workflow.ErrDeferred)

@@ -87,7 +87,7 @@ func (s *Store) dropped(ctx context.Context, tx *sql.Tx, d Drop) (ids []event.ID
 
 // drop skips the step of one event.
 func (s *Store) drop(ctx context.Context, tx *sql.Tx, id event.ID, d Drop) error {
-	now := time.Now()
+	now := s.Now()
 	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', reason = '', detail = $1, changed_at = $2,
 			next_at = NULL, deferred_at = NULL, outage_at = NULL, host = ''
 		WHERE event_id = $3 AND handler = $4 AND ($5 = 1 AND `+openSteps+` OR `+deferredSteps+`)`,
@@ -117,7 +117,7 @@ type Kept struct {
 func (s *Store) Keep(ctx context.Context, handler, by string) error {
 	return s.writer.Write(ctx, "workflow: keep", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO kept_handlers (name, kept_at, kept_by) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
-			handler, time.Now().UnixMicro(), database.SanitizeText(by))
+			handler, s.Now().UnixMicro(), database.SanitizeText(by))
 		return err
 	})
 }

@@ -61,7 +61,7 @@ func (s *Store) changeOne(ctx context.Context, id event.ID, do change) error {
 // changeAll calls do for every event that is quarantined when it begins, in the order of their ids. An event that is quarantined again
 // meanwhile is not changed twice.
 func (s *Store) changeAll(ctx context.Context, do change) (count int, err error) {
-	begun := time.Now().UnixMicro()
+	begun := s.Now().UnixMicro()
 	var last event.ID
 	for {
 		n := 0
@@ -99,7 +99,7 @@ func (s *Store) quarantined(ctx context.Context, tx *sql.Tx, after event.ID, bef
 }
 
 func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error {
-	now := time.Now().UnixMicro()
+	now := s.Now().UnixMicro()
 	if err := requestRecheck(ctx, tx, id); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Store) verifyAgain(ctx context.Context, tx *sql.Tx, id event.ID) error 
 
 func (s *Store) release(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE steps SET state = 'skipped', next_at = NULL, reason = '', detail = $1, changed_at = $2
-		WHERE event_id = $3 AND state = 'quarantined'`, releasedDetail, time.Now().UnixMicro(), string(id))
+		WHERE event_id = $3 AND state = 'quarantined'`, releasedDetail, s.Now().UnixMicro(), string(id))
 	if err != nil {
 		return err
 	}

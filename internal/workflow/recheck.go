@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -17,7 +16,7 @@ const maxBeforeRecheck = 50
 // run after all other steps of the handler. Their age continues, so that the pauses between their attempts grow.
 func (s *Store) Recheck(ctx context.Context, handler string, limit int) (n int, err error) {
 	const due = "steps.state = 'quarantined' AND handler = $1 AND next_at <= $2"
-	now := time.Now().UnixMicro()
+	now := s.Now().UnixMicro()
 	var some int // usually 0, and then nothing is written
 	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM steps WHERE "+due+" LIMIT 1) AS due", handler, now).Scan(&some)
 	if err != nil || some == 0 {
@@ -46,7 +45,7 @@ func (s *Store) Recheck(ctx context.Context, handler string, limit int) (n int, 
 
 func (s *Store) recheck(ctx context.Context, tx *sql.Tx, id event.ID, handler string) error {
 	_, err := tx.ExecContext(ctx, "UPDATE steps SET state = 'pending', tries = 0, next_at = NULL, changed_at = $1 WHERE event_id = $2 AND handler = $3",
-		time.Now().UnixMicro(), string(id), handler)
+		s.Now().UnixMicro(), string(id), handler)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package workflow
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -50,7 +49,7 @@ func (s *Store) replay(ctx context.Context, tx *sql.Tx, id event.ID, what Replay
 	if state == event.Quarantined { // a release comes first
 		return 0, nil
 	}
-	jobs, steps, err := what.reset(ctx, tx, id, what.selectSteps(found))
+	jobs, steps, err := what.reset(ctx, tx, id, what.selectSteps(found), s.Now().UnixMicro())
 	if err != nil || steps == 0 {
 		return 0, err
 	}
@@ -106,7 +105,7 @@ func (r Replay) selectSteps(steps []replayStep) []replayStep {
 
 // reset makes the selected steps of the first unfinished stage pending and those of later stages waiting. It returns the queue jobs of
 // the pending ones and the number of all.
-func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []replayStep) (jobs []queue.Job, reset int, err error) {
+func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []replayStep, now int64) (jobs []queue.Job, reset int, err error) {
 	first := -1 // position of the first stage that is unfinished after the reset
 	for _, s := range steps {
 		finished := s.state == event.Done || s.state == event.Skipped
@@ -114,7 +113,6 @@ func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []repl
 			first = s.position
 		}
 	}
-	now := time.Now().UnixMicro()
 	for _, s := range steps {
 		if !s.selected {
 			continue
@@ -124,7 +122,8 @@ func (r Replay) reset(ctx context.Context, tx *sql.Tx, id event.ID, steps []repl
 			state = event.Pending
 			jobs = append(jobs, queue.Job{Event: id, Handler: s.handler, Late: r.Late})
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE steps SET state = $1, tries = 0, since = $2, next_at = NULL, deferred_at = NULL, outage_at = NULL, host = '',
+		_, err := tx.ExecContext(ctx, `UPDATE steps SET state = $1, tries = 0, crashes = 0, since = $2, next_at = NULL, deferred_at = NULL,
+				outage_at = NULL, host = '',
 				reason = '', detail = '', changed_at = $2 WHERE event_id = $3 AND handler = $4`, string(state), now, id, s.handler)
 		if err != nil {
 			return nil, 0, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -18,13 +19,22 @@ import (
 // is processed, and only once: the first verified event of a job claims it, and other events with the same result are skipped.
 
 // resultKey returns the same key for all URLs of one result. They differ in their query, which holds the signature.
-func resultKey(address string) string {
-	if parsed, err := url.Parse(address); err == nil {
-		parsed.RawQuery, parsed.ForceQuery, parsed.Fragment, parsed.RawFragment = "", false, "", ""
-		address = parsed.String()
+func resultKey(r Result) string {
+	addresses := []string{withoutQuery(r.VerifiedURL)}
+	for _, address := range r.VerifiedResults {
+		addresses = append(addresses, withoutQuery(address))
 	}
-	sum := sha256.Sum256([]byte(address))
+	sum := sha256.Sum256([]byte(strings.Join(addresses, "\n")))
 	return hex.EncodeToString(sum[:])
+}
+
+func withoutQuery(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	parsed.RawQuery, parsed.ForceQuery, parsed.Fragment, parsed.RawFragment = "", false, "", ""
+	return parsed.String()
 }
 
 // claimant is another event of the job that has claimed the result.
@@ -45,7 +55,7 @@ func findClaimant(ctx context.Context, tx *sql.Tx, a Attempt, r Result) (c claim
 	switch {
 	case r.VerifiedURL != "":
 		row = tx.QueryRowContext(ctx, "SELECT id, state FROM events WHERE job = $1 AND result_key = $2 AND id <> $3",
-			a.Job, resultKey(r.VerifiedURL), string(a.Event))
+			a.Job, resultKey(r), string(a.Event))
 	case r.Cause == event.CauseDeleted:
 		row = tx.QueryRowContext(ctx, `SELECT id, state FROM events WHERE job = $1 AND verified_at IS NOT NULL
 			AND state NOT IN ('dead', 'quarantined') AND id <> $2 ORDER BY id LIMIT 1`, a.Job, string(a.Event))
@@ -75,7 +85,7 @@ func claimResult(ctx context.Context, tx *sql.Tx, a Attempt, r Result, before cl
 	}
 	// If another event claims the result concurrently, the unique index fails one transaction, which finds the claimant when it is retried.
 	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1, result_key = $2, verified_at = $3 WHERE id = $4",
-		database.SanitizeText(r.VerifiedURL), resultKey(r.VerifiedURL), time.Now().UnixMicro(), string(a.Event))
+		database.SanitizeText(r.VerifiedURL), resultKey(r), time.Now().UnixMicro(), string(a.Event))
 	return err
 }
 

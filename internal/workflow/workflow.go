@@ -7,9 +7,11 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/queue"
+	"github.com/google/uuid"
 )
 
 // Errors that callers decide by.
@@ -19,6 +21,8 @@ var (
 	ErrFinished = database.Refuse("the step is finished")
 	// ErrStale means that another attempt has begun since: the outcome of this one is refused.
 	ErrStale = database.Refuse("another attempt has taken over")
+	// ErrCrashProne means that the process crashed during several attempts of the step: it must run alone, by BeginAlone.
+	ErrCrashProne = database.Refuse("the process crashed during the step")
 	// ErrDeferred means that a step has been deferred, because its target is disabled.
 	ErrDeferred = database.Refuse("the step is deferred")
 
@@ -38,12 +42,16 @@ type Store struct {
 	writer *database.Writer
 	queue  Queue
 	onAdd  addHook
+	runner string // this process
 }
 
 // New returns a Store that writes with writer. queue and onAdd may be nil where nothing is added or begun.
 func New(writer *database.Writer, queue Queue, onAdd addHook) *Store {
-	return &Store{writer: writer, queue: queue, onAdd: onAdd}
+	return &Store{writer: writer, queue: queue, onAdd: onAdd, runner: uuid.NewString()}
 }
+
+// Now returns the time of the clock of the database, by which all replicas decide what is due.
+func (s *Store) Now() time.Time { return s.writer.DB.Now() }
 
 // Pending counts the steps of a handler that wait for a worker now, up to limit.
 func (s *Store) Pending(ctx context.Context, handler string, limit int) (int, error) {
