@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -137,9 +138,7 @@ func (p *proxy) start(t *testing.T, program string, receivers []string) {
 		"/var/log/nginx", p.folder, "${APACHE_LOG_DIR}", p.folder,
 	).Replace(string(content))}
 	if p.wrap != nil {
-		for name, text := range p.wrap(p.folder) {
-			files[name] = text
-		}
+		maps.Copy(files, p.wrap(p.folder))
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(p.folder, name), []byte(text), 0o600); err != nil {
@@ -147,7 +146,7 @@ func (p *proxy) start(t *testing.T, program string, receivers []string) {
 		}
 	}
 	p.log = newStream()
-	p.command = exec.Command(program, p.args(p.folder, filepath.Join(p.folder, p.file))...) //nolint:gosec,noctx // stopped below
+	p.command = exec.Command(program, p.args(p.folder, filepath.Join(p.folder, p.file))...) //nolint:noctx // stopped below
 	p.command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + p.folder, "TMPDIR=" + p.folder}
 	p.command.Stdout, p.command.Stderr = p.log, p.log
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -180,7 +179,7 @@ func (p *proxy) post(ctx context.Context, client *http.Client, body []byte) stri
 	if err != nil {
 		return err.Error()
 	}
-	defer response.Body.Close() //nolint:errcheck // only read from
+	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 	return response.Status
 }
@@ -244,7 +243,10 @@ func TestProxies(t *testing.T) {
 		logs.WriteString(r.log.String())
 	}
 	for _, p := range started {
-		t.Run("E16 "+p.name, func(t *testing.T) { p.check(t, len(all)-len(running), logs.String()) })
+		t.Run("E16 "+p.name, func(t *testing.T) {
+			t.Parallel()
+			p.check(t, len(all)-len(running), logs.String())
+		})
 	}
 }
 
@@ -325,8 +327,8 @@ func (p *proxy) check(t *testing.T, faults int, logs string) {
 		content, _ := os.ReadFile(path) // folders have none
 		output += string(content)
 	}
-	if strings.Contains(output, crashToken) {
-		line := output[strings.LastIndex(output[:strings.Index(output, crashToken)], "\n")+1:]
+	if before, _, found := strings.Cut(output, crashToken); found {
+		line := before[strings.LastIndex(before, "\n")+1:]
 		t.Errorf("the token is in a log, want it in none: %.300s", line)
 	}
 }

@@ -57,7 +57,7 @@ func (l *List) Decode(text string) error {
 }
 
 // DecodeItems reads a list whose items may contain commas. Of several lines each is an item. In a single line a comma separates only
-// where start matches the beginning of what follows it.
+// where start, which begins with ^, matches what follows it.
 func (l *List) DecodeItems(text string, start *regexp.Regexp) error {
 	items := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
 	if len(items) == 1 {
@@ -80,7 +80,7 @@ func splitItems(line string, start *regexp.Regexp) (items []string) {
 		if line[i] != ',' {
 			continue
 		}
-		if found := start.FindStringIndex(strings.TrimLeft(line[i+1:], " \t")); found != nil && found[0] == 0 {
+		if start.MatchString(strings.TrimLeft(line[i+1:], " \t")) {
 			items, begin = append(items, line[begin:i]), i+1
 		}
 	}
