@@ -3,10 +3,12 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/dustin/go-humanize"
 )
 
@@ -269,5 +272,31 @@ func waitForSteps(t *testing.T, folder string, p *process, accepted int) {
 		case <-deadline:
 			t.Fatalf("D1 done events = %d, want %d", done, accepted)
 		}
+	}
+}
+
+// TestDeployedLimits wants the limits with which TestWorstBodies runs in the deployment files, and a budget that they do not lower.
+func TestDeployedLimits(t *testing.T) {
+	t.Parallel()
+	for file, lines := range map[string][]string{
+		"compose.yaml":                    {"GOMEMLIMIT: " + deployedGoLimit, "limits: { cpus: \"2\", memory: 768M, "},
+		"kubernetes/base/deployment.yaml": {"{ name: GOMEMLIMIT, value: " + deployedGoLimit + " }", "limits: { memory: 768Mi, "},
+	} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "deploy", file))
+		if errors.Is(err, fs.ErrNotExist) {
+			return // an unpacked program without its deployment files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !strings.Contains(string(text), line) {
+				t.Errorf("F4 %s lacks %q, want it as in TestWorstBodies", file, line)
+			}
+		}
+	}
+	const defaultBudget = 256 << 20
+	if got := memory.Limit(640 << 20).Budget(defaultBudget); got != defaultBudget {
+		t.Errorf("F4 budget under the deployed limit = %d, want the default %d", got, defaultBudget)
 	}
 }

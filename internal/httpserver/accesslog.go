@@ -35,7 +35,7 @@ type requestLog struct {
 func (s *Server) logRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l := &requestLog{info: problem.RequestInfo{ID: rand.Text()}, started: time.Now()}
-		r = l.wrap(w, r)
+		r = l.wrap(w, r, s.config)
 		setSecurityHeaders(w.Header(), l.info.ID)
 		defer s.finish(l, r)
 		defer s.recoverPanic(l, r)
@@ -44,9 +44,16 @@ func (s *Server) logRequests(next http.Handler) http.Handler {
 }
 
 // wrap puts l around the body, the response and the context of r.
-func (l *requestLog) wrap(w http.ResponseWriter, r *http.Request) *http.Request {
+func (l *requestLog) wrap(w http.ResponseWriter, r *http.Request, config Config) *http.Request {
+	connection := connectionOf(r)
 	r = r.WithContext(problem.WithRequestInfo(r.Context(), &l.info))
-	l.body = body{ReadCloser: r.Body, ended: r.ContentLength == 0}
+	l.body = body{ReadCloser: r.Body, ended: r.ContentLength == 0, connection: connection}
+	if l.body.ended {
+		connection.setPhase(phaseBusy)
+	} else {
+		l.body.pace = newPace(http.NewResponseController(w), r.ContentLength, config.ReadTimeout)
+		connection.setPhase(phaseBody)
+	}
 	l.response = response{ResponseWriter: w, body: &l.body}
 	r.Body = &l.body
 	return r

@@ -6,12 +6,15 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
-// allow refuses callbacks while the server drains, and callbacks from client IPs outside of
+// allow refuses callbacks on spare connections and while the server drains, and callbacks from client IPs outside of
 // AllowedSourceCIDRs. An unreadable client IP is refused only if AllowedSourceCIDRs is set.
 func (s *Server) allow(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		allowed := s.config.AllowedSourceCIDRs
 		switch {
+		case connectionOf(r) != nil && connectionOf(r).spare:
+			w.Header().Set("Connection", "close")
+			problem.Write(w, r, problem.Unavailable("Too many connections are open.", nil))
 		case s.draining.Load():
 			problem.Write(w, r, problem.Unavailable("The receiver is shutting down.", nil))
 		case len(allowed) > 0 && !allowed.Contains(problem.RequestInfoFrom(r.Context()).Client): // no network contains the zero Addr

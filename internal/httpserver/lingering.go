@@ -21,15 +21,24 @@ type body struct {
 	bytes  int64
 	ended  bool // read completely
 	failed bool // a read failed
+
+	connection *countedConn // nil in tests without one
+	pace       pace
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	b.pace.beforeRead(b.bytes)
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
+	if b.connection != nil {
+		b.connection.bytes.Store(b.bytes)
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		b.ended = true
+		b.pace.end()
+		b.connection.setPhase(phaseBusy)
 	case err != nil:
 		b.failed = true
 	}
@@ -88,6 +97,8 @@ func (w *response) lingerClose(r *http.Request) {
 	if err := connection.Flush(); err != nil {
 		return
 	}
+	w.body.pace = pace{}
+	w.body.connection.setPhase(phaseLinger) // its response is sent
 	end := time.Now().Add(lingerTime)
 	buffer := make([]byte, 32<<10)
 	for left := lingerBytes; left > 0; {

@@ -2,42 +2,57 @@ package httpserver
 
 import (
 	"container/list"
-	"fmt"
+	"context"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Reasons of a closed connection, and labels of a metric.
 const (
-	closedIdle  = "idle"  // the oldest idle connection, closed in favor of a new one
-	closedShare = "share" // a new connection of an address that has its share, none of it idle
-	closedLimit = "limit" // a new connection while none is idle
+	closedIdle   = "idle"      // the oldest idle connection, closed in favor of a new one
+	closedLinger = "lingering" // the oldest connection with a response whose client still sends
+	closedSlow   = "slow"      // the connection with the slowest body
+	closedShare  = "share"     // a new connection of an address that has its share, none of which can be closed
+	closedLimit  = "limit"     // a new connection while none can be closed
 )
 
-// limitedListener has at most limit connections open, and at most three quarters of it from one address. Beyond that, it
-// closes the oldest idle connection for a new one. If none is idle, it closes the new one at once, so that its client does not wait.
+// phase is what a connection is doing. At the limit, connections in an earlier phase are closed first.
+type phase int
+
+const (
+	phaseIdle   phase = iota // before a request, also in its header section
+	phaseLinger              // sending what is not read any more
+	phaseBody                // in the body of a request
+	phaseBusy                // its request is complete and has no response: it is not closed
+)
+
+const (
+	// spareConnections are accepted beyond the limit. They serve the health routes only, so that probes get an answer.
+	spareConnections = 16
+	// slowAfter is how long a body may take before it is closed at the limit.
+	slowAfter = time.Second
+)
+
+// limitedListener has at most limit connections open, and at most three quarters of it from one address that is not a proxy. Beyond
+// that, it closes another connection for a new one: the oldest idle one, also in a header section, else the oldest that lingers, else the one with
+// the slowest body. If there is none, it closes the new one at once, so that its client does not wait, or lets it use a spare one.
 type limitedListener struct {
 	*net.TCPListener
 	limit     int
+	spare     int
+	proxies   func(netip.Addr) bool                // whether an address is a proxy, of which connections of many clients come
 	closed    func(reason string)                  // called for each connection that is closed because of the limit
 	malformed func(reason string, from netip.Addr) // called for each request that net/http refuses
 
 	mutex     sync.Mutex
 	open      int
 	byAddress map[netip.Prefix]int
-	idle      *list.List // of *countedConn, the oldest first
-}
-
-func limitConns(listener net.Listener, limit int, closed func(string), malformed func(string, netip.Addr)) (*limitedListener, error) {
-	plain, ok := listener.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("httpserver: %s is no TCP address", listener.Addr())
-	}
-	return &limitedListener{
-		TCPListener: plain, limit: limit, closed: closed, malformed: malformed, byAddress: make(map[netip.Prefix]int), idle: list.New(),
-	}, nil
+	phases    [phaseBusy]*list.List // of *countedConn, the oldest first; none for phaseBusy
 }
 
 // Accept returns the next connection within the limits.
@@ -47,51 +62,80 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &countedConn{TCPConn: connection, listener: l, address: network(connection.RemoteAddr())}
-		evicted, refused := l.add(c)
+		from := network(connection.RemoteAddr())
+		c := &countedConn{TCPConn: connection, listener: l, address: from, proxy: l.proxies(from.Addr())}
+		evicted, reason := l.add(c)
+		if reason != "" {
+			l.closed(reason)
+		}
 		switch {
-		case refused != "":
-			l.closed(refused)
+		case evicted != nil:
+			_ = evicted.Close()
+		case reason != "" && !c.spare:
 			_ = connection.Close() // nothing was sent on it
 			continue
-		case evicted != nil:
-			l.closed(closedIdle)
-			_ = evicted.Close()
 		}
 		return c, nil
 	}
 }
 
-// add counts a new connection. It returns the idle connection to close for it, or why the new one is refused.
-func (l *limitedListener) add(c *countedConn) (evicted *countedConn, refused string) {
+// add counts a new connection. At a limit it returns the connection to close for it, or none if the new one is refused or spare, and why.
+func (l *limitedListener) add(c *countedConn) (evicted *countedConn, reason string) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	switch {
-	case l.byAddress[c.address] >= l.limit-l.limit/4:
-		evicted, refused = l.oldestIdle(func(other *countedConn) bool { return other.address == c.address }), closedShare
+	case !c.proxy && l.byAddress[c.address] >= l.limit-l.limit/4:
+		evicted, reason = l.evictable(func(other *countedConn) bool { return other.address == c.address })
+		if evicted == nil {
+			return nil, closedShare
+		}
 	case l.open >= l.limit:
-		evicted, refused = l.oldestIdle(func(*countedConn) bool { return true }), closedLimit
-	}
-	if evicted == nil && refused != "" {
-		return nil, refused
+		evicted, reason = l.evictable(l.hasMuch)
+		if evicted == nil {
+			evicted, reason = l.evictable(func(*countedConn) bool { return true })
+		}
+		if c.spare = evicted == nil && l.open < l.limit+l.spare; evicted == nil && !c.spare {
+			return nil, closedLimit
+		}
+		if c.spare {
+			reason = closedLimit
+		}
 	}
 	if evicted != nil {
 		l.remove(evicted)
 	}
 	l.open++
 	l.byAddress[c.address]++
-	c.idle = l.idle.PushBack(c)
-	return evicted, ""
+	c.phase = phaseIdle
+	c.element = l.phases[phaseIdle].PushBack(c)
+	return evicted, reason
 }
 
-// oldestIdle returns the connection that is idle for the longest time among those that match; nil if there is none. The mutex is held.
-func (l *limitedListener) oldestIdle(match func(*countedConn) bool) *countedConn {
-	for element := l.idle.Front(); element != nil; element = element.Next() {
-		if c, ok := element.Value.(*countedConn); ok && match(c) {
-			return c
+// hasMuch reports whether the address of a connection has at least the average number of them. The mutex is held.
+func (l *limitedListener) hasMuch(c *countedConn) bool {
+	return l.byAddress[c.address]*len(l.byAddress) >= l.open
+}
+
+// evictable returns the connection to close among those that match, and why; nil if there is none. The mutex is held.
+func (l *limitedListener) evictable(match func(*countedConn) bool) (c *countedConn, reason string) {
+	for p, reason := range []string{closedIdle, closedLinger} {
+		for element := l.phases[p].Front(); element != nil; element = element.Next() {
+			if c, ok := element.Value.(*countedConn); ok && match(c) {
+				return c, reason
+			}
 		}
 	}
-	return nil
+	slowest := math.Inf(1)
+	for element := l.phases[phaseBody].Front(); element != nil; element = element.Next() {
+		other, ok := element.Value.(*countedConn)
+		if !ok || !match(other) || time.Since(other.began) < slowAfter {
+			continue
+		}
+		if rate := float64(other.bytes.Load()) / time.Since(other.began).Seconds(); rate < slowest {
+			c, slowest = other, rate
+		}
+	}
+	return c, closedSlow
 }
 
 // remove stops counting a connection. The mutex is held.
@@ -99,22 +143,25 @@ func (l *limitedListener) remove(c *countedConn) {
 	if c.removed {
 		return
 	}
+	l.setPhase(c, phaseBusy)
 	c.removed = true
-	l.setIdle(c, false)
 	l.open--
 	if l.byAddress[c.address]--; l.byAddress[c.address] == 0 {
 		delete(l.byAddress, c.address)
 	}
 }
 
-// setIdle moves a connection into or out of the list of idle ones. The mutex is held.
-func (l *limitedListener) setIdle(c *countedConn, idle bool) {
-	switch {
-	case idle && c.idle == nil && !c.removed:
-		c.idle = l.idle.PushBack(c)
-	case !idle && c.idle != nil:
-		l.idle.Remove(c.idle)
-		c.idle = nil
+// setPhase moves a connection to the end of the list of a phase. The mutex is held.
+func (l *limitedListener) setPhase(c *countedConn, p phase) {
+	if c.removed || c.phase == p {
+		return
+	}
+	if c.element != nil {
+		l.phases[c.phase].Remove(c.element)
+	}
+	c.phase, c.element = p, nil
+	if p < phaseBusy {
+		c.element = l.phases[p].PushBack(c)
 	}
 }
 
@@ -124,13 +171,11 @@ func connState(connection net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	c.listener.mutex.Lock()
-	defer c.listener.mutex.Unlock()
 	switch state {
-	case http.StateActive:
-		c.listener.setIdle(c, false)
+	case http.StateActive: // the header section is complete
+		c.setPhase(phaseBusy)
 	case http.StateIdle:
-		c.listener.setIdle(c, true)
+		c.setPhase(phaseIdle)
 	}
 }
 
@@ -154,9 +199,43 @@ type countedConn struct {
 	*net.TCPConn
 	listener *limitedListener
 	address  netip.Prefix
-	idle     *list.Element // guarded by the mutex of the listener
-	removed  bool          // guarded by the mutex of the listener
+	proxy    bool // of many clients
+	spare    bool // beyond the limit
+
+	phase   phase         // guarded by the mutex of the listener
+	element *list.Element // in the list of the phase; guarded by the mutex of the listener
+	removed bool          // guarded by the mutex of the listener
+	began   time.Time     // of the body; guarded by the mutex of the listener
+	bytes   atomic.Int64  // of the body
+
 	received received
+}
+
+func (c *countedConn) setPhase(p phase) {
+	if c == nil {
+		return
+	}
+	c.listener.mutex.Lock()
+	defer c.listener.mutex.Unlock()
+	if p == phaseBody {
+		c.began = time.Now()
+		c.bytes.Store(0)
+	}
+	c.listener.setPhase(c, p)
+}
+
+// connectionKey is the key of the *countedConn in the context of a request.
+type connectionKey struct{}
+
+// withConnection is the hook of http.Server for the contexts of requests.
+func withConnection(ctx context.Context, connection net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, connection)
+}
+
+// connectionOf returns the connection of a request; nil in tests without one.
+func connectionOf(r *http.Request) *countedConn {
+	c, _ := r.Context().Value(connectionKey{}).(*countedConn)
+	return c
 }
 
 // Close closes the connection.

@@ -4,16 +4,20 @@
 package httpserver
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 )
 
 // headerSlack is how many bytes of a header section net/http reads beyond MaxHeaderBytes, so
@@ -108,6 +112,7 @@ func (s *Server) build() error {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     telemetry.NewStandard(s.log, zerolog.WarnLevel),
 		ConnState:                    connState,
+		ConnContext:                  withConnection,
 		BaseContext:                  func(net.Listener) context.Context { return base },
 	}
 	return nil
@@ -121,13 +126,62 @@ func (s *Server) Start(ctx context.Context) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpserver: listen: %w", err)
 	}
-	limited, err := limitConns(listener, s.config.MaxConnections, s.logClosed, s.logMalformed)
+	limited, err := s.limitConns(listener)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s.started.Store(true)
 	go s.serve(limited)
 	return listener.Addr(), nil
+}
+
+// limitConns returns listener with the limits of the configuration.
+func (s *Server) limitConns(listener net.Listener) (*limitedListener, error) {
+	plain, ok := listener.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("httpserver: %s is no TCP address", listener.Addr())
+	}
+	limited := &limitedListener{
+		TCPListener: plain, limit: s.maxConnections(), closed: s.logClosed, malformed: s.logMalformed,
+		proxies: s.config.TrustedProxies.Contains, byAddress: make(map[netip.Prefix]int),
+	}
+	if s.webhook != nil {
+		limited.spare = spareConnections
+	}
+	for p := range limited.phases {
+		limited.phases[p] = list.New()
+	}
+	return limited, nil
+}
+
+// maxConnections returns the limit of connections, lowered to what the process has file descriptors for.
+func (s *Server) maxConnections() int {
+	limit := connectionsWithin(s.config.MaxConnections, descriptorLimit())
+	if limit < s.config.MaxConnections && s.webhook != nil {
+		s.log.Warn().Int("connections", limit).Int("configured", s.config.MaxConnections).Uint64("descriptors", descriptorLimit()).
+			Msg("limit of connections lowered to fit the limit of file descriptors")
+	}
+	return limit
+}
+
+// connectionsWithin returns how many connections may be open with a number of file descriptors. A quarter of them, but at least 64
+// and at most 512, is left to databases, downloads and the admin listener.
+func connectionsWithin(configured int, descriptors uint64) int {
+	const least, most, parts, fewest = 64, 512, 4, 16
+	reserved := min(max(descriptors/parts, least), most)
+	if descriptors < reserved+fewest {
+		return min(configured, fewest)
+	}
+	return int(min(uint64(configured), descriptors-reserved)) //nolint:gosec // not negative
+}
+
+// descriptorLimit returns the number of file descriptors that the process may have.
+func descriptorLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxInt64
+	}
+	return min(limit.Cur, math.MaxInt64)
 }
 
 func (s *Server) serve(listener net.Listener) {

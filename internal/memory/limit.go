@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -37,6 +38,18 @@ func (l Limit) Budget(wished int64) int64 {
 		return wished
 	}
 	return min(wished, int64(l)/parts*share)
+}
+
+// Connections returns how many connections fit into a quarter of the limit, if each sends a header section of headerBytes.
+func (l Limit) Connections(headerBytes int64) int {
+	const (
+		parts, fewest = 4, 16
+		other         = 32 << 10 // stacks and buffers of a connection, and what a header section may have beyond its limit
+	)
+	if l == 0 {
+		return math.MaxInt
+	}
+	return int(max(int64(l)/parts/(headerBytes+other), fewest))
 }
 
 // Apply sets the limit of Go's memory to four fifths of the limit. What is left is for SQLite.
