@@ -51,7 +51,7 @@ func (l *requestLog) wrap(w http.ResponseWriter, r *http.Request, config Config)
 	if l.body.ended {
 		connection.setPhase(phaseBusy)
 	} else {
-		l.body.pace = newPace(http.NewResponseController(w), r.ContentLength, config.ReadTimeout)
+		l.body.throughput = newThroughput(http.NewResponseController(w), r.ContentLength, config.ReadTimeout)
 		connection.setPhase(phaseBody)
 	}
 	l.response = response{ResponseWriter: w, body: &l.body}

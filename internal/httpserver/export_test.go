@@ -8,6 +8,6 @@ var ConnectionsWithin = connectionsWithin
 // ReadDeadline returns how long after its header section the body of a request must bring more than a number of bytes, if
 // the last of them has just come after elapsed.
 func ReadDeadline(length, bytes int64, elapsed, timeout time.Duration) time.Duration {
-	p := newPace(nil, length, timeout)
+	p := newThroughput(nil, length, timeout)
 	return p.deadline(bytes, p.began.Add(elapsed)).Sub(p.began)
 }

@@ -58,9 +58,12 @@ func TestConnectionsGiveWay(t *testing.T) {
 			defer again.Stop()
 			for began := time.Now(); ; <-again.C {
 				_, _ = io.WriteString(server.dial(t), row.sent)
-				first, second := server.dial(t), server.dial(t)
-				live, webhook := status(first, "GET", "/livez"), status(second, "POST", "/webhooks/deep-image")
-				_, _ = first.Close(), second.Close()
+				first := server.dial(t)
+				live := status(first, "GET", "/livez")
+				_ = first.Close()
+				second := server.dial(t)
+				webhook := status(second, "POST", "/webhooks/deep-image")
+				_ = second.Close()
 				if live == http.StatusOK && webhook == row.webhook && closed(t, server, row.reason) > 0 {
 					return
 				}
@@ -124,7 +127,7 @@ func TestShareOfAnAddress(t *testing.T) {
 	}
 }
 
-func TestPaceOfBodies(t *testing.T) {
+func TestThroughputOfBodies(t *testing.T) {
 	t.Parallel()
 	const timeout, large = time.Minute, 30 << 20
 	for _, row := range []struct {

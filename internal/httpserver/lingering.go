@@ -23,12 +23,12 @@ type body struct {
 	failed bool // a read failed
 
 	connection *countedConn // nil in tests without one
-	pace       pace
+	throughput throughput
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	b.pace.beforeRead(b.bytes)
+	b.throughput.beforeRead(b.bytes)
 	n, err := b.ReadCloser.Read(p)
 	b.bytes += int64(n)
 	if b.connection != nil {
@@ -37,7 +37,7 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		b.ended = true
-		b.pace.end()
+		b.throughput.end()
 		b.connection.setPhase(phaseBusy)
 	case err != nil:
 		b.failed = true
@@ -97,7 +97,7 @@ func (w *response) lingerClose(r *http.Request) {
 	if err := connection.Flush(); err != nil {
 		return
 	}
-	w.body.pace = pace{}
+	w.body.throughput = throughput{}
 	w.body.connection.setPhase(phaseLinger) // its response is sent
 	end := time.Now().Add(lingerTime)
 	buffer := make([]byte, 32<<10)
