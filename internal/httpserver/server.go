@@ -172,7 +172,7 @@ func connectionsWithin(configured int, descriptors uint64) int {
 	if descriptors < reserved+fewest {
 		return min(configured, fewest)
 	}
-	return int(min(uint64(configured), descriptors-reserved)) //nolint:gosec // not negative
+	return int(min(uint64(configured), descriptors-reserved))
 }
 
 // descriptorLimit returns the number of file descriptors that the process may have.

@@ -107,8 +107,8 @@ func (p *Part) enqueue(w *waiter) *list.Element {
 // grant passes free bytes to those who wait, in their order. An owner with its share waits without delaying others. The mutex is held.
 func (p *Part) grant() {
 	for element := p.waiting.Front(); element != nil; {
-		w, next := element.Value.(*waiter), element.Next()
-		if p.owners[w.owner]+w.bytes <= p.share {
+		next := element.Next()
+		if w, ok := element.Value.(*waiter); ok && p.owners[w.owner]+w.bytes <= p.share {
 			if w.bytes > p.free {
 				return
 			}

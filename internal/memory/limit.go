@@ -77,7 +77,7 @@ func parseLimit(text string) Limit {
 
 // groupLimit returns the smallest limit of the control groups of the process, of version 2 or 1; 0 without one.
 func groupLimit(mount, membership string) (limit Limit) {
-	lines, err := os.ReadFile(membership) //nolint:gosec // of the kernel
+	lines, err := os.ReadFile(membership)
 	if err != nil {
 		return 0
 	}
@@ -108,7 +108,7 @@ func groupLimit(mount, membership string) (limit Limit) {
 // readLimit returns the limit in a file; 0 for "max", for what a group without a limit says, and if there is no file.
 func readLimit(file string) Limit {
 	const none = 1 << 60
-	text, err := os.ReadFile(file) //nolint:gosec // of the kernel
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
