@@ -64,6 +64,30 @@ func TestDocumentationNamesTests(t *testing.T) {
 	}
 }
 
+// TestFaultsHaveTests looks for the number of every fault of the list in the tests, as the list says.
+func TestFaultsHaveTests(t *testing.T) {
+	t.Parallel()
+	tested := map[string]bool{}
+	number := regexp.MustCompile(`\b[A-F][1-9][0-9]?\b`)
+	for _, name := range textFiles(t) {
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "test/") {
+			for _, found := range number.FindAllString(read(t, name), -1) {
+				tested[found] = true
+			}
+		}
+	}
+	row := regexp.MustCompile(`(?m)^\| ([A-F][1-9][0-9]?) \|`)
+	rows := row.FindAllStringSubmatch(read(t, ".github/FAULTS.md"), -1)
+	for _, match := range rows {
+		if !tested[match[1]] {
+			t.Errorf("tests that name fault %s = 0, want at least 1", match[1])
+		}
+	}
+	if len(rows) < 70 {
+		t.Errorf("rows = %d, want all of the list", len(rows))
+	}
+}
+
 // TestDocumentationLinks follows every link between pages, and to a heading.
 func TestDocumentationLinks(t *testing.T) {
 	t.Parallel()

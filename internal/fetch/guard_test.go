@@ -77,16 +77,16 @@ func TestGuardPermitsAllowedNetworks(t *testing.T) {
 		network, address string
 		want             bool
 	}{
-		"inside":                     {network: "10.1.0.0/16", address: "10.1.2.3", want: true},
-		"outside":                    {network: "10.1.0.0/16", address: "10.2.2.3"},
-		"mapped":                     {network: "10.1.0.0/16", address: "::ffff:10.1.2.3", want: true},
-		"compatible":                 {network: "10.1.0.0/16", address: "::10.1.2.3"},
-		"translated by NAT64":        {network: "10.1.0.0/16", address: "64:ff9b::10.1.2.3"},
-		"NAT64 to a public address":  {network: "64:ff9b::/96", address: "64:ff9b::8.8.8.8", want: true},
-		"NAT64 to a private address": {network: "64:ff9b::/96", address: "64:ff9b::10.1.2.3"},
-		"IPv6":                       {network: "fd00:1::/32", address: "fd00:1::5", want: true},
-		"with a zone":                {network: "fe80::/10", address: "fe80::1%eth0"},
-		"public stays public":        {network: "10.1.0.0/16", address: "8.8.8.8", want: true},
+		"inside":                        {network: "10.1.0.0/16", address: "10.1.2.3", want: true},
+		"outside":                       {network: "10.1.0.0/16", address: "10.2.2.3"},
+		"mapped":                        {network: "10.1.0.0/16", address: "::ffff:10.1.2.3", want: true},
+		"compatible":                    {network: "10.1.0.0/16", address: "::10.1.2.3"},
+		"translated by NAT64":           {network: "10.1.0.0/16", address: "64:ff9b::10.1.2.3"},
+		"B5 NAT64 to a public address":  {network: "64:ff9b::/96", address: "64:ff9b::8.8.8.8", want: true},
+		"B5 NAT64 to a private address": {network: "64:ff9b::/96", address: "64:ff9b::10.1.2.3"},
+		"IPv6":                          {network: "fd00:1::/32", address: "fd00:1::5", want: true},
+		"with a zone":                   {network: "fe80::/10", address: "fe80::1%eth0"},
+		"public stays public":           {network: "10.1.0.0/16", address: "8.8.8.8", want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

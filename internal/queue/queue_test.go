@@ -248,7 +248,7 @@ func (q *testQueue) markRunning(t *testing.T, id event.ID) {
 	q.exec(t, "UPDATE river_job SET state = 'running', attempt = 7"+by+" WHERE args ->> 'event' = $1", string(id))
 }
 
-// TestDeadReplicaIsReplaced pauses a replica: another one takes its job. When the first one wakes up it cannot end that job.
+// TestDeadReplicaIsReplaced is fault E13. It pauses a replica: another one takes its job. When the first one wakes up it cannot end that job.
 func TestDeadReplicaIsReplaced(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
