@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"maps"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -84,9 +85,7 @@ func (b worstBody) post(t *testing.T, client *http.Client, address, images strin
 		return 0
 	}
 	request.ContentLength = int64(len(start) + len(b.payload) + len(b.end))
-	for name, values := range b.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, b.header)
 	response, err := client.Do(request)
 	if err != nil {
 		t.Errorf("%s: error = %v, want an answer", b.name, err)
@@ -169,7 +168,7 @@ func TestWorstBodies(t *testing.T) { //nolint:paralleltest // takes much memory 
 // diskFolder returns a folder that is on a disk, unlike that of the other tests: a control group counts files in memory.
 func diskFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("/var/tmp", "receiver-test-")
+	folder, err := os.MkdirTemp("/var/tmp", "receiver-test-") //nolint:usetesting // t.TempDir may be in memory
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +186,7 @@ func hardLimit(t *testing.T) string {
 		{mount: "/sys/fs/cgroup/memory", limit: "memory.limit_in_bytes"},
 		{mount: "/sys/fs/cgroup", limit: "memory.max"},
 	} {
-		group, err := os.MkdirTemp(kind.mount, "receiver-test-")
+		group, err := os.MkdirTemp(kind.mount, "receiver-test-") //nolint:usetesting // a control group
 		if err != nil {
 			continue
 		}

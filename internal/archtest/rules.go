@@ -18,8 +18,8 @@ func tools() []string {
 // handlerTools are the tools that a handler may import.
 func handlerTools() []string {
 	return []string{
-		"./internal/blobstore", "./internal/configtypes", "./internal/deepimage", "./internal/fetch", "./internal/filesystem", "./internal/httpclient", "./internal/imagefile",
-		"./internal/lru", "./internal/sanitize", "./internal/secret", "./internal/sourcelimit", "./internal/telemetry",
+		"./internal/blobstore", "./internal/configtypes", "./internal/deepimage", "./internal/fetch", "./internal/filesystem",
+		"./internal/httpclient", "./internal/imagefile", "./internal/lru", "./internal/sanitize", "./internal/secret", "./internal/sourcelimit", "./internal/telemetry",
 	}
 }
 

@@ -32,7 +32,7 @@ func (t tree) kind(n node) jsontext.Kind     { return jsontext.Value(t.text[n.at
 
 // tree reads the next value.
 func (s *scanner) tree() (n node, err error) {
-	start := int64(0)
+	var start int64
 	if kind := s.kind(); isContainer(kind) {
 		if err := s.token(); err != nil {
 			return n, err
@@ -51,7 +51,7 @@ func (s *scanner) tree() (n node, err error) {
 		written, err = s.scalar()
 		start = s.decoder.InputOffset() - int64(len(written))
 	}
-	n.at, n.end = uint32(start), uint32(s.decoder.InputOffset()) //nolint:gosec // a body has at most 1 GiB
+	n.at, n.end = uint32(start), uint32(s.decoder.InputOffset())
 	return n, err
 }
 
@@ -66,7 +66,7 @@ func (s *scanner) child(named bool) (n node, err error) {
 	}
 	end := s.decoder.InputOffset()
 	n, err = s.tree()
-	n.nameAt, n.nameEnd = uint32(end)-uint32(len(name)), uint32(end) //nolint:gosec // a body has at most 1 GiB
+	n.nameAt, n.nameEnd = uint32(end)-uint32(len(name)), uint32(end)
 	return n, err
 }
 

@@ -154,7 +154,8 @@ func (x *Executor) handle(ctx context.Context, step Step, attempt workflow.Attem
 	}()
 	lease, err := x.memory.AcquireLoad(ctx, attempt.Bytes)
 	if err != nil {
-		return handler.Outcome{}, handler.Defer(memoryDelay, event.CauseStep, event.ReasonOther, errors.New("too many large bodies were processed at the same time"))
+		return handler.Outcome{}, handler.Defer(memoryDelay, event.CauseStep, event.ReasonOther,
+			errors.New("too many large bodies were processed at the same time"))
 	}
 	defer lease.Release()
 	e, err := x.load(ctx, attempt)

@@ -48,7 +48,8 @@ func lastNumber(ctx context.Context, connection *sql.Conn) (last int64, err erro
 // RequeueEvents has single events relayed again, by their sequence numbers. No Inbox is open on the file.
 func RequeueEvents(ctx context.Context, db *database.DB, sequences []int64) error {
 	for _, sequence := range sequences {
-		if _, err := db.Writer.ExecContext(ctx, "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq = $1 ON CONFLICT DO NOTHING", sequence); err != nil {
+		_, err := db.Writer.ExecContext(ctx, "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq = $1 ON CONFLICT DO NOTHING", sequence)
+		if err != nil {
 			return fmt.Errorf("inbox: requeue %d: %w", sequence, err)
 		}
 	}

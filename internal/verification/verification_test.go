@@ -228,7 +228,7 @@ func TestLookupsOfAnInventedJob(t *testing.T) {
 			if failure.Action == event.ActionQuarantine {
 				break
 			}
-			time.Sleep(failure.Delay)
+			time.Sleep(failure.Delay) //nolint:forbidigo // on the bubble's clock
 		}
 		if want, got := 2*time.Minute, time.Since(e.Received); e.Attempt > 6 || got != want {
 			t.Errorf("quarantined after %d lookups and %s, want at most 6 and %s", e.Attempt, got, want)
