@@ -146,7 +146,7 @@ func (p *proxy) start(t *testing.T, program string, receivers []string) {
 		}
 	}
 	p.log = newStream()
-	p.command = exec.Command(program, p.args(p.folder, filepath.Join(p.folder, p.file))...) //nolint:noctx // stopped below
+	p.command = exec.Command(program, p.args(p.folder, filepath.Join(p.folder, p.file))...)
 	p.command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + p.folder, "TMPDIR=" + p.folder}
 	p.command.Stdout, p.command.Stderr = p.log, p.log
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -226,7 +226,7 @@ func TestProxies(t *testing.T) {
 		p.awaitReady(t)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
+	t.Cleanup(stop)
 	var senders sync.WaitGroup
 	for _, p := range started {
 		senders.Go(func() { p.load(ctx) })

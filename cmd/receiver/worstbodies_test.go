@@ -8,8 +8,8 @@ import (
 	"image"
 	"image/png"
 	"io"
-	"maps"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -224,8 +224,15 @@ func checkPeak(t *testing.T, name string, p *process) {
 // readBodies asks the admin listener for all events and rejections, with their bodies, at the same time.
 func readBodies(t *testing.T, p *process) {
 	t.Helper()
+	client := &http.Client{Transport: &http.Transport{}, Timeout: processTimeout}
+	defer client.CloseIdleConnections()
 	get := func(path string) []byte {
-		response, err := http.Get("http://" + p.admin + path) //nolint:noctx // the test ends with the process
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.admin+path, nil)
+		if err != nil {
+			t.Errorf("D1 GET %s: %v", path, err)
+			return nil
+		}
+		response, err := client.Do(request)
 		if err != nil {
 			t.Errorf("D1 GET %s: %v", path, err)
 			return nil

@@ -19,7 +19,8 @@ func tools() []string {
 func handlerTools() []string {
 	return []string{
 		"./internal/blobstore", "./internal/configtypes", "./internal/deepimage", "./internal/fetch", "./internal/filesystem",
-		"./internal/httpclient", "./internal/imagefile", "./internal/lru", "./internal/sanitize", "./internal/secret", "./internal/sourcelimit", "./internal/telemetry",
+		"./internal/httpclient", "./internal/imagefile", "./internal/lru", "./internal/sanitize", "./internal/secret", "./internal/sourcelimit",
+		"./internal/telemetry",
 	}
 }
 

@@ -47,7 +47,7 @@ func (c Config) Validate() error {
 }
 
 // Store keeps the tracked jobs.
-type Store interface {
+type Store interface { //nolint:interfacebloat // one store
 	Now() time.Time // by the clock of the database
 	Track(ctx context.Context, jobs []string, first, horizon time.Time) ([]jobs.Job, error)
 	AcquireDue(ctx context.Context, lease time.Duration, limit int) ([]jobs.Job, error)

@@ -28,7 +28,7 @@ const (
 )
 
 // Store holds the tracked jobs.
-type Store interface {
+type Store interface { //nolint:interfacebloat // one store
 	Now() time.Time // by the clock of the database
 	Prepare(ctx context.Context, token jobs.TokenHash, horizon time.Time) (jobs.Job, error)
 	SetJob(ctx context.Context, id, job string, first, horizon time.Time) (jobs.Job, error)

@@ -40,7 +40,7 @@ func TestKeyWatch(t *testing.T) {
 		watch.Start()
 		wait := func(d time.Duration, warnings, infos, checks int) {
 			t.Helper()
-			time.Sleep(d)
+			time.Sleep(d) //nolint:forbidigo // on the bubble's clock
 			synctest.Wait()
 			if got := len(log.Records(t, "level", "warn")); got != warnings {
 				t.Errorf("E6: %d warnings, want %d", got, warnings)

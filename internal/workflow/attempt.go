@@ -64,11 +64,8 @@ func (s *Store) begin(ctx context.Context, job queue.Job, prone, alone bool) (At
 			return ErrCrashProne
 		}
 		if found.disabled {
-			if attempt.Probe, err = claimProbe(ctx, tx, job.Handler, attempt.Started); err != nil {
+			if found.disabled, err = deferOrProbe(ctx, tx, &attempt); err != nil || found.disabled {
 				return err
-			}
-			if found.disabled = !attempt.Probe; found.disabled {
-				return deferStep(ctx, tx, attempt)
 			}
 		}
 		if err := s.startAttempt(ctx, tx, &attempt, crash.count, alone && crash.isOurs); err != nil {
@@ -82,6 +79,14 @@ func (s *Store) begin(ctx context.Context, job queue.Job, prone, alone bool) (At
 		return refreshEvent(ctx, tx, job.Event)
 	})
 	return attempt, begun(err, found.disabled, pause)
+}
+
+// deferOrProbe defers a step of a disabled target, unless its attempt is the next probe of the target.
+func deferOrProbe(ctx context.Context, tx *sql.Tx, attempt *Attempt) (deferred bool, err error) {
+	if attempt.Probe, err = claimProbe(ctx, tx, attempt.Handler, attempt.Started); err != nil || attempt.Probe {
+		return false, err
+	}
+	return true, deferStep(ctx, tx, *attempt)
 }
 
 // begun returns the error of Begin for a transaction that ended with err.
