@@ -53,6 +53,7 @@ type App struct {
 	clock      *timekeeper
 	submitter  *submit.Submitter
 	reconciler *reconcile.Reconciler // nil without a key
+	renewals   *renewals
 	executor   *executor.Executor
 	relay      *relay.Relay
 	replayer   *replay.Replayer
@@ -149,7 +150,9 @@ func (a *App) buildPublic(context.Context) error {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Memory: a.memory, Ready: a.ready})
+	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{
+		Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Renew: a.renewals.add, Memory: a.memory, Ready: a.ready,
+	})
 	if err != nil {
 		return err
 	}
@@ -201,6 +204,7 @@ func (a *App) Start(ctx context.Context) error {
 		a.keyWatch.Start()
 	}
 	a.relay.Start()
+	a.renewals.Start()
 	a.cleanups.add("listeners and workers", a.stopWorking)
 	if err := a.replayer.Start(ctx); err != nil {
 		return err
@@ -284,6 +288,7 @@ func (a *App) stopWorking(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return a.server.Shutdown(ctx) })
 	group.Go(func() error { return a.relay.Stop(ctx) })
+	group.Go(func() error { return a.renewals.Stop(ctx) })
 	group.Go(func() error { return a.executor.Stop(ctx) })
 	group.Go(func() error { return a.queue.Stop(ctx) })
 	group.Go(func() error { return a.submitter.Stop(ctx) })

@@ -135,6 +135,7 @@ func (a *App) buildWork(ctx context.Context) error {
 	a.relay = relay.New(relay.Config{
 		Inbox: a.inbox, Workflow: a.work.Workflow, OneDatabase: a.config.Database.IsPostgres(), Stages: a.stages(), Log: a.log,
 	})
+	a.renewals = newRenewals(a)
 	a.buildReconciler()
 	a.buildSubmitter()
 	return nil

@@ -153,6 +153,26 @@ func (q *Queue) Insert(ctx context.Context, tx *sql.Tx, jobs []Job) error {
 	return nil
 }
 
+// RunNow makes the scheduled job of a step available within a transaction of the work store. If there is none, it inserts one.
+func (q *Queue) RunNow(ctx context.Context, tx *sql.Tx, job Job) error {
+	now := "datetime('now', 'subsec')"
+	if q.database.Kind == database.Postgres {
+		now = "now()"
+	}
+	result, err := tx.ExecContext(ctx, `UPDATE river_job SET state = 'available', scheduled_at = `+now+`
+		WHERE queue = $1 AND args ->> 'event' = $2 AND state IN ('scheduled', 'retryable', 'available')`, job.Handler, string(job.Event))
+	if err != nil {
+		return fmt.Errorf("queue: run now: %w", err)
+	}
+	if moved, err := result.RowsAffected(); err != nil || moved == 0 {
+		return errors.Join(err, q.Insert(ctx, tx, []Job{job}))
+	}
+	if q.notices != nil {
+		q.notices.announce([]Job{job})
+	}
+	return nil
+}
+
 func insertions(jobs []Job) []river.InsertManyParams {
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, job := range jobs {

@@ -39,7 +39,9 @@ type Deps struct {
 	Tokens secret.List // tokens for every job
 	// JobTokens may be nil.
 	JobTokens JobTokens
-	Memory    *memory.Budget // for the bodies
+	// Renew gets the result URL of a duplicate whose URL may have a new signature. It must not block. It may be nil.
+	Renew  func(first event.ID, job, resultURL string)
+	Memory *memory.Budget // for the bodies
 	// Ready returns why callbacks cannot be accepted, or nil. It is called for every request and must not block.
 	Ready func() error
 }
@@ -106,7 +108,20 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	}
 	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
 	receipt, err = e.accept(r.Context(), decoded)
+	if err == nil && receipt.Duplicate {
+		e.renew(receipt.ID, decoded)
+	}
 	return decoded.Job, receipt, err
+}
+
+// renew passes on the URL of the only result of a duplicate, if it is signed.
+func (e *Endpoint) renew(first event.ID, duplicate event.Event) {
+	if e.deps.Renew == nil || duplicate.SignedDigest == duplicate.Digest {
+		return
+	}
+	if images, omitted := duplicate.Images(); len(images) == 1 && omitted == 0 {
+		e.deps.Renew(first, duplicate.Job, images[0].URL)
+	}
 }
 
 // accept stores the event. Whatever the client does, the answer of the store counts; every failure of the store is ours.

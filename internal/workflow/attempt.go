@@ -29,7 +29,7 @@ type Attempt struct {
 
 	Source    netip.Addr
 	Origin    event.Origin
-	ResultURL string // reported by the API; "" if it was not asked
+	ResultURL string // reported by the API, or renewed; "" for that of the body
 	Recheck   bool   // a person wants the API to be asked again
 	Probe     bool   // of a disabled target; success enables it
 }

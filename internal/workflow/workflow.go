@@ -32,6 +32,8 @@ var (
 // Queue inserts jobs in the transaction that makes their steps pending.
 type Queue interface {
 	Insert(ctx context.Context, tx *sql.Tx, jobs []queue.Job) error
+	// RunNow makes the job of a step that waits for its next attempt run at once.
+	RunNow(ctx context.Context, tx *sql.Tx, job queue.Job) error
 }
 
 // addHook is called in the transaction that adds entries, after their steps are inserted.
