@@ -169,7 +169,7 @@ func TestSubmitSurvivesRestart(t *testing.T) {
 		"RECEIVER_DEEPIMAGE_API_KEY=" + vendor.APIKey(), "RECEIVER_DEEPIMAGE_URL=" + vendor.APIURL(),
 	}
 	struck, killed := make(chan struct{}), make(chan struct{})
-	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, Times: 1, OnHit: func() {
+	if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Refuse, Call: fakevendortest.CallResult, KnownJob: true, Times: 1, OnHit: func() {
 		close(struck) // the job is submitted, and its callback has arrived
 		<-killed
 	}}); err != nil {

@@ -34,6 +34,7 @@ const (
 type APIFault struct {
 	Kind       APIFaultKind
 	Call       Call          // which calls it hits; "" is every one
+	KnownJob   bool          // hits only calls about a job that exists, not the check of the key at the start
 	Times      int           // how many; 0 is every one
 	Status     int           // for Refuse, Gateway and EchoKey; 0 is 503, for Gateway 502
 	Message    string        // for Refuse and ReportStatus
@@ -73,7 +74,7 @@ func (v *Vendor) AddAPIFaults(faults ...APIFault) error {
 
 // apiFaultOf is what goes wrong with a call: by the account's plan, by the job's, or by chance.
 func (v *Vendor) apiFaultOf(call Call, number int64, about *job) APIFault {
-	hits := func(t APIFault) bool { return t.Call == "" || t.Call == call }
+	hits := func(t APIFault) bool { return (t.Call == "" || t.Call == call) && (about != nil || !t.KnownJob) }
 	if fault := v.faults.next(hits); fault.Kind != 0 {
 		return fault
 	}

@@ -27,10 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-const (
-	topic    = "projects/my-project/topics/deep-image"
-	tooLarge = 10_000_000
-)
+const topic = "projects/my-project/topics/deep-image"
 
 // topics is a stand-in for the REST interface of Pub/Sub, as far as it is needed.
 func topics(s *brokertest.Service) http.Handler {
@@ -72,5 +69,5 @@ func always(code int, status string) func(*brokertest.Service) http.Handler {
 func address(s *brokertest.Service) string { return "gcppubsub://" + topic + "?endpoint=" + s.URL() }
 
 func subject(s *brokertest.Service) brokertest.Subject {
-	return brokertest.Subject{URL: address(s), Proxy: s.Proxy, Bodies: s.Bodies, TooLarge: tooLarge}
+	return brokertest.Subject{URL: address(s), Proxy: s.Proxy, Bodies: s.Bodies}
 }
