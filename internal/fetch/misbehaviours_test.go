@@ -140,7 +140,7 @@ func codings(f *hostFiles) []misbehaviour {
 		{name: "gzip bomb", answer: always(coded("gzip", bomb)), want: "fail too_large"},
 		{name: "coding aws-chunked over plain bytes", answer: always(coded("aws-chunked", f.png)), want: "stored"},
 		{name: "unknown coding", answer: f.once(coded("br", noise(len(f.png)))), want: "retry wrong_type, stored"},
-		{name: "base64", answer: f.once(coded("base64", []byte(base64.StdEncoding.EncodeToString(f.png)))), want: "retry wrong_type, stored"},
+		{name: "B2 base64", answer: always(coded("base64", []byte(base64.StdEncoding.EncodeToString(f.png)))), want: "fail wrong_type"},
 	}
 }
 

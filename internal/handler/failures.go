@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -142,7 +143,7 @@ func isLocalOutage(err error) bool {
 const headBytes = 4 << 10
 
 // imageFailure classifies an error of imagefile.Inspect. Text is retried, because servers send a maintenance page with
-// status 200; a file of any other type fails.
+// status 200; an image as base64 and a file of any other type fail.
 func imageFailure(err error, spool *blobstore.Spool) error {
 	switch {
 	case errors.Is(err, imagefile.ErrTruncated):
@@ -154,6 +155,9 @@ func imageFailure(err error, spool *blobstore.Spool) error {
 	if _, err := spool.ReadAt(head, 0); err != nil {
 		return StorageFailure(err)
 	}
+	if encoded := encodedType(head); encoded != "" {
+		return Fail(event.ReasonWrongType, fmt.Errorf("the file is base64 text of %s; the host has to send the image itself", encoded))
+	}
 	found := imagefile.Describe(head)
 	err = fmt.Errorf("the file looks like %s; it is %s", found, sentence(err))
 	switch {
@@ -164,6 +168,25 @@ func imageFailure(err error, spool *blobstore.Spool) error {
 	default:
 		return Fail(event.ReasonWrongType, err)
 	}
+}
+
+// encodedType returns the media type of an image that is encoded as base64, by the first bytes of the text; "" if it is none. The text may
+// be a data URL or in quotation marks, and may have line breaks and either alphabet of RFC 4648.
+func encodedType(head []byte) string {
+	text := strings.TrimLeft(strings.TrimPrefix(string(head), "\uFEFF"), " \t\r\n\"'")
+	if start, content, found := strings.Cut(text, ","); found && strings.HasPrefix(start, "data:") {
+		text = content
+	}
+	text = strings.NewReplacer("\r", "", "\n", "", "-", "+", "_", "/").Replace(text)
+	text = strings.TrimRight(text, " \t\"'=")
+	decoded, err := base64.RawStdEncoding.DecodeString(text[:len(text)/4*4])
+	if err != nil {
+		return ""
+	}
+	if mediaType := imagefile.Describe(decoded); strings.HasPrefix(mediaType, "image/") {
+		return mediaType
+	}
+	return ""
 }
 
 // isText reports whether a media type is that of a page, of JSON or of other text.

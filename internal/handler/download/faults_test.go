@@ -2,15 +2,18 @@ package download_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"image"
 	"image/color/palette"
 	"image/gif"
 	"image/jpeg"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -83,6 +86,52 @@ func TestImageWithoutItsEndMarker(t *testing.T) {
 			failed, ok := errors.AsType[*handler.Error](err)
 			if !ok || failed.Reason != row.want || failed.Action != event.ActionRetry {
 				t.Errorf("error = %+v, want a retry as %s", err, row.want)
+			}
+		})
+	}
+}
+
+// An image as base64 text fails at once, and other text may be a page that passes.
+func TestImageAsBase64(t *testing.T) {
+	t.Parallel()
+	file := noisyJPEG(t)
+	plain := base64.StdEncoding.EncodeToString(file)
+	var wrapped strings.Builder
+	for line := range slices.Chunk([]byte(plain), 76) {
+		wrapped.Write(line)
+		wrapped.WriteString("\r\n")
+	}
+	rows := []struct {
+		name, body string
+		coding     string // Content-Encoding
+		want       event.Action
+	}{
+		{name: "B2 base64", body: plain, want: event.ActionFail},
+		{name: "B2 base64, named as the coding", body: plain, coding: "base64", want: event.ActionFail},
+		{name: "B2 base64 in lines", body: wrapped.String(), want: event.ActionFail},
+		{name: "B2 base64 of URLs, without padding", body: base64.RawURLEncoding.EncodeToString(file), want: event.ActionFail},
+		{name: "B2 base64 of a tiny image", body: "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7\n", want: event.ActionFail},
+		{name: "B2 data URL", body: "data:image/jpeg;base64," + plain, want: event.ActionFail},
+		{name: "B2 JSON string", body: strconv.Quote(plain), want: event.ActionFail},
+		{name: "B2 base64 of a text", body: base64.StdEncoding.EncodeToString([]byte("The service is down.")), want: event.ActionRetry},
+		{name: "B2 one word", body: "maintenance", want: event.ActionRetry},
+		{name: "B2 page with an image in it", body: "<img src=data:image/jpeg;base64," + plain + ">", want: event.ActionRetry},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if row.coding != "" {
+					w.Header().Set("Content-Encoding", row.coding)
+				}
+				_, _ = io.WriteString(w, row.body)
+			}))
+			defer host.Close()
+			fx := newFixture(t, download.Config{})
+			_, err := fx.handler.Handle(t.Context(), newEvent(t, []byte(`{"job":"j","result_url":"`+host.URL+`/a"}`), 1))
+			handlertest.WantError(t, err, row.want, event.ReasonWrongType)
+			if got, want := strings.Contains(err.Error(), "base64 text of image/"), row.want == event.ActionFail; got != want {
+				t.Errorf("error = %v, names base64 = %t, want %t", err, got, want)
 			}
 		})
 	}
