@@ -136,7 +136,7 @@ func (l *lexer) memberValue(name []byte) ([]byte, error) {
 	return bytes.TrimRight(l.text[start:end], whiteSpace), nil
 }
 
-// isOpaque reports whether the receiver acts upon the member with this name.
+// isOpaque reports whether the receiver does not act upon the member with this name, and only keeps it.
 func isOpaque(name []byte) bool {
 	return !isName(name, "job") && !isName(name, "result_url") && !isName(name, "results")
 }
