@@ -51,6 +51,7 @@ type App struct {
 	verify     *verification.Verify   // nil without verification
 	keyWatch   *verification.KeyWatch // nil without a key
 	clock      *timekeeper
+	unverified *unverified // nil without verification
 	submitter  *submit.Submitter
 	reconciler *reconcile.Reconciler // nil without a key
 	renewals   *renewals
@@ -150,9 +151,16 @@ func (a *App) buildPublic(context.Context) error {
 		return fmt.Errorf("app: %w", err)
 	}
 	a.tokens = tokens.List
-	endpoint, err := webhook.New(a.config.Webhook, webhook.Deps{
+	deps := webhook.Deps{
 		Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Renew: a.renewals.add, Memory: a.memory, Ready: a.ready,
-	})
+	}
+	if a.verify != nil {
+		a.unverified = newUnverified(a.config, a.countUnverified, func(err error) {
+			a.log.Error().Err(err).Msg("counting unverified bytes failed, will retry")
+		})
+		deps.Unverified = a.unverified
+	}
+	endpoint, err := webhook.New(a.config.Webhook, deps)
 	if err != nil {
 		return err
 	}
@@ -214,6 +222,13 @@ func (a *App) Start(ctx context.Context) error {
 		if err := a.reconciler.Start(ctx); err != nil {
 			return err
 		}
+	}
+	if a.unverified != nil {
+		if err := a.unverified.recount(ctx); err != nil {
+			return err
+		}
+		a.unverified.Start()
+		a.cleanups.add("unverified bytes", a.unverified.Stop)
 	}
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -125,10 +126,16 @@ type receipt struct {
 
 func post(t testing.TB, client *http.Client, url string, body []byte) (a receipt) {
 	t.Helper()
+	return postWith(t, client, url, nil, body)
+}
+
+func postWith(t testing.TB, client *http.Client, url string, header http.Header, body []byte) (a receipt) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	maps.Copy(request.Header, header)
 	response, err := client.Do(request)
 	if err != nil {
 		t.Error(err)

@@ -30,14 +30,15 @@ const prefix = "RECEIVER_"
 // with a section tag holds the variables of a package. The unset tag is the meaning of a variable without a default that is
 // not set. The tag empty:"refused" marks an allow-list, whose empty value is an error.
 type Config struct {
-	DataDir         string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of the databases, images and the generated token, unless other variables name other places"`
-	WebhookTokens   secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"generated at the first start, stored in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
-	HandlerNames    configtypes.List `envconfig:"HANDLERS" default:"download" desc:"handlers that run for each event; forward and publish wait for a download that is named before them, and not for each other"`
-	PublicURL       string           `envconfig:"PUBLIC_URL" desc:"public https URL of the receiver, such as https://hooks.example.com"`
-	MinFreeBytes    configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"free bytes on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
-	Verify          Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"verify every job with Deep Image and use its result link: auto if DEEPIMAGE_API_KEY is set, required fails the start without it"`
-	DeleteAfterDone bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done; needs DEEPIMAGE_API_KEY, verification and a handler that stores the images"`
-	ShutdownTimeout time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time for running work to finish when the receiver stops"`
+	DataDir            string           `envconfig:"DATA_DIR" default:"./data" desc:"folder of the databases, images and the generated token, unless other variables name other places"`
+	WebhookTokens      secret.List      `envconfig:"WEBHOOK_TOKENS" unset:"generated at the first start, stored in DATA_DIR/webhook-token" desc:"tokens that callbacks may carry, each of at least 16 characters; several for rotation"`
+	HandlerNames       configtypes.List `envconfig:"HANDLERS" default:"download" desc:"handlers that run for each event; forward and publish wait for a download that is named before them, and not for each other"`
+	PublicURL          string           `envconfig:"PUBLIC_URL" desc:"public https URL of the receiver, such as https://hooks.example.com"`
+	MinFreeBytes       configtypes.Size `envconfig:"MIN_FREE_BYTES" default:"256MiB" range:"1MiB..1TiB" desc:"free bytes on the disk of DATA_DIR below which the receiver is not ready and callbacks get 503"`
+	MaxUnverifiedBytes configtypes.Size `envconfig:"MAX_UNVERIFIED_BYTES" default:"1GiB" range:"1MiB..1TiB" desc:"maximum bytes of stored callbacks that Deep Image has not confirmed, quarantined ones included, and a quarter of it for each source; beyond it callbacks of more than 64 KiB get 503; without verification there is no such limit"`
+	Verify             Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"verify every job with Deep Image and use its result link: auto if DEEPIMAGE_API_KEY is set, required fails the start without it"`
+	DeleteAfterDone    bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done; needs DEEPIMAGE_API_KEY, verification and a handler that stores the images"`
+	ShutdownTimeout    time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time for running work to finish when the receiver stops"`
 
 	HTTP      httpserver.Config `section:""`
 	Admin     admin.Config      `section:"ADMIN_"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -103,6 +104,25 @@ func Select[T any](ctx context.Context, from Querier, columns func(*T) []any, qu
 // SelectColumn returns the rows of a query with one column.
 func SelectColumn[T any](ctx context.Context, from Querier, query string, arguments ...any) ([]T, error) {
 	return Select(ctx, from, func(value *T) []any { return []any{value} }, query, arguments...)
+}
+
+// SumBySource returns the rows of a query with a client IP, "" for an unknown one, and a number. The key of the unknown one is the
+// zero Addr.
+func SumBySource(ctx context.Context, from Querier, query string) (map[netip.Addr]int64, error) {
+	type row struct {
+		source string
+		sum    int64
+	}
+	list, err := Select(ctx, from, func(r *row) []any { return []any{&r.source, &r.sum} }, query)
+	if err != nil {
+		return nil, Wrap("database: sum by source", err)
+	}
+	sums := map[netip.Addr]int64{}
+	for _, r := range list {
+		source, _ := netip.ParseAddr(r.source)
+		sums[source] += r.sum
+	}
+	return sums, nil
 }
 
 // Insert collects rows and inserts many of them with each statement.

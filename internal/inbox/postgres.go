@@ -206,4 +206,4 @@ const claim = `
 	WITH claimed AS (
 		DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING seq
 	)
-	SELECT seq, id, job, digest, received_at, length(body), source, origin, token_hash FROM claimed JOIN callbacks USING (seq)`
+	SELECT ` + entryColumns + ` FROM claimed JOIN callbacks USING (seq)`

@@ -20,6 +20,7 @@ type Entry struct {
 	Digest   event.Digest
 	Received time.Time
 	Bytes    int64 // length of the body
+	Original int64 // length of the body as it came; 0 if that is the body
 	Source   netip.Addr
 	Origin   event.Origin
 	Token    []byte // SHA-256 of the token of one job; nil without one
@@ -28,10 +29,16 @@ type Entry struct {
 // ErrNotFound is returned for an event that is not in the inbox.
 var ErrNotFound = errors.New("inbox: no such event")
 
+// originalBytes is the length of the original body of a row of callbacks.
+const originalBytes = "coalesce((SELECT length(o.body) FROM originals o WHERE o.id = callbacks.id), 0)"
+
+// entryColumns are what scanEntries reads of callbacks.
+const entryColumns = "seq, id, job, digest, received_at, length(body), " + originalBytes + ", source, origin, token_hash"
+
 // Unrelayed returns the oldest events of the outbox, at most limit.
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
-		SELECT seq, id, job, digest, received_at, length(body), source, origin, token_hash
+		SELECT `+entryColumns+`
 		FROM outbox JOIN callbacks USING (seq)
 		ORDER BY seq LIMIT $1`, limit)
 	if err != nil {
@@ -50,6 +57,14 @@ func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]Entry, error) {
 	return scanEntries(rows)
 }
 
+// UnrelayedBytes returns the bytes of the large bodies in the outbox, more than memory.SmallBytes each, for each client IP.
+func (i *Inbox) UnrelayedBytes(ctx context.Context) (map[netip.Addr]int64, error) {
+	return database.SumBySource(ctx, i.database.Reader, `
+		SELECT source, CAST(sum(bytes) AS BIGINT)
+		FROM (SELECT source, length(body) + `+originalBytes+` AS bytes FROM outbox JOIN callbacks USING (seq)) AS waiting
+		WHERE bytes > 65536 GROUP BY source`)
+}
+
 func scanEntries(rows *sql.Rows) ([]Entry, error) {
 	defer func() { _ = rows.Close() }()
 	var entries []Entry
@@ -58,7 +73,7 @@ func scanEntries(rows *sql.Rows) ([]Entry, error) {
 		var received int64
 		var source string
 		var digest []byte
-		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &digest, &received, &e.Bytes, &source, &e.Origin, &e.Token); err != nil {
+		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &digest, &received, &e.Bytes, &e.Original, &source, &e.Origin, &e.Token); err != nil {
 			return nil, fmt.Errorf("inbox: unrelayed: %w", err)
 		}
 		copy(e.Digest[:], digest)

@@ -17,6 +17,7 @@ import (
 type eventRow struct {
 	id, job, state, source, origin, url string
 	received, bytes                     int64
+	original                            int64
 	verified, recheck                   *int64
 	key                                 *string
 }
@@ -24,41 +25,41 @@ type eventRow struct {
 // events reads the next events of the source.
 func (c *copier) events(ctx context.Context, after string) ([]eventRow, error) {
 	columns := func(e *eventRow) []any {
-		return []any{&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.verified, &e.recheck, &e.key}
+		return []any{&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.original, &e.verified, &e.recheck, &e.key}
 	}
 	return database.Select(ctx, c.source.Reader, columns, `
-		SELECT id, job, state, source, origin, result_url, received_at, bytes, verified_at, recheck_at, result_key
+		SELECT id, job, state, source, origin, result_url, received_at, bytes, original_bytes, verified_at, recheck_at, result_key
 		FROM events WHERE id > $1 ORDER BY id LIMIT $2`, after, copyRows)
 }
 
 // insertCopies adds the events that the inbox of the target has and its work store does not have yet, and returns their ids.
 func insertCopies(ctx context.Context, tx *sql.Tx, events []eventRow, c *Copied) (fresh map[string]bool, err error) {
 	var ids, jobs, states, sources, origins, urls []string
-	var received, bytes []int64
+	var received, bytes, originals []int64
 	var verified, rechecks []*int64
 	var keys []*string
 	for _, e := range events {
 		ids, jobs, states = append(ids, e.id), append(jobs, e.job), append(states, e.state)
-		received, bytes = append(received, e.received), append(bytes, e.bytes)
+		received, bytes, originals = append(received, e.received), append(bytes, e.bytes), append(originals, e.original)
 		sources, origins, urls = append(sources, e.source), append(origins, e.origin), append(urls, e.url)
 		verified, rechecks, keys = append(verified, e.verified), append(rechecks, e.recheck), append(keys, e.key)
 	}
 	rows, err := database.Query(ctx, tx, `
 		WITH given AS (
 			SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-				$9::bigint[], $10::bigint[], $11::text[])
-				AS g (id, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at, result_key)
+				$9::bigint[], $10::bigint[], $11::text[], $12::bigint[])
+				AS g (id, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at, result_key, original_bytes)
 		), kept AS (
 			SELECT given.*, k.seq FROM given JOIN callbacks k ON k.job = given.job AND k.id = given.id
 		), fresh AS (
-			INSERT INTO events (id, seq, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at, result_key)
-			SELECT id, seq, job, received_at, bytes, state, source, origin, result_url, verified_at, recheck_at,
+			INSERT INTO events (id, seq, job, received_at, bytes, original_bytes, state, source, origin, result_url, verified_at, recheck_at, result_key)
+			SELECT id, seq, job, received_at, bytes, original_bytes, state, source, origin, result_url, verified_at, recheck_at,
 				CASE WHEN NOT EXISTS (SELECT 1 FROM events e WHERE e.job = kept.job AND e.result_key = kept.result_key) THEN result_key END
 			FROM kept
 			ON CONFLICT (id) DO NOTHING RETURNING id
 		)
 		SELECT kept.id, fresh.id IS NOT NULL FROM kept LEFT JOIN fresh ON fresh.id = kept.id`,
-		ids, jobs, received, bytes, states, sources, origins, urls, verified, rechecks, keys)
+		ids, jobs, received, bytes, states, sources, origins, urls, verified, rechecks, keys, originals)
 	if err != nil {
 		return nil, err
 	}

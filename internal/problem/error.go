@@ -36,6 +36,7 @@ const (
 	CodeAuth              Code = "auth"
 	CodeUnknownOutcome    Code = "unknown_outcome"
 	CodeUnavailable       Code = "unavailable"
+	CodeUnverified        Code = "unverified"
 )
 
 // kind is the status and the title of a code.
@@ -72,6 +73,7 @@ func kindOf(code Code) (kind, bool) {
 		{CodeAuth, http.StatusBadGateway, "API key refused by Deep Image"},
 		{CodeUnknownOutcome, http.StatusBadGateway, "Unknown outcome of the submission"},
 		{CodeUnavailable, http.StatusServiceUnavailable, "Service unavailable"},
+		{CodeUnverified, http.StatusServiceUnavailable, "Too many unverified callbacks"},
 	}
 	for _, k := range &table {
 		if k.code == code {

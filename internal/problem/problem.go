@@ -48,7 +48,7 @@ func Describe(w http.ResponseWriter, r *http.Request, err error) Details {
 	info := RequestInfoFrom(r.Context())
 	info.Problem, info.Err = e.Code, err
 	switch e.Code {
-	case CodeUnavailable, CodeTooManyRequests, CodeSlots:
+	case CodeUnavailable, CodeUnverified, CodeTooManyRequests, CodeSlots:
 		w.Header().Set("Retry-After", retryAfter(e.RetryAfter))
 	}
 	return Details{

@@ -61,6 +61,7 @@ func TestWriteStatus(t *testing.T) {
 		{problem.CodeAuth, 502},
 		{problem.CodeUnknownOutcome, 502},
 		{problem.CodeUnavailable, 503},
+		{problem.CodeUnverified, 503},
 	}
 	for _, row := range rows {
 		t.Run(string(row.code), func(t *testing.T) {

@@ -128,7 +128,7 @@ func inboxEntries(entries []inbox.Entry) []workflow.InboxEntry {
 	list := make([]workflow.InboxEntry, len(entries))
 	for i, e := range entries {
 		list[i] = workflow.InboxEntry{
-			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes,
+			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes, Original: e.Original,
 			Source: e.Source, Origin: e.Origin, Token: e.Token,
 		}
 	}

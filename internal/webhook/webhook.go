@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -33,12 +34,21 @@ type JobTokens interface {
 	Use(ctx context.Context, token string, e *event.Event) bool
 }
 
+// Unverified bounds the bytes of callbacks that are stored and that the vendor has not confirmed.
+type Unverified interface {
+	// Reserve reserves bytes for a callback of source and returns false if that would exceed a bound. Otherwise settle must be called
+	// when it is known whether the callback was stored.
+	Reserve(source netip.Addr, bytes int64) (settle func(stored bool), ok bool)
+}
+
 // Deps are the dependencies of an Endpoint.
 type Deps struct {
 	Inbox  Inbox
 	Tokens secret.List // tokens for every job
 	// JobTokens may be nil.
 	JobTokens JobTokens
+	// Unverified may be nil. It bounds callbacks longer than memory.SmallBytes with one of Tokens.
+	Unverified Unverified
 	// Renew gets the result URL of a duplicate whose URL may have a new signature. It must not block. It may be nil.
 	Renew  func(first event.ID, job, resultURL string)
 	Memory *memory.Budget // for the bodies
@@ -107,7 +117,7 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 		return "", receipt, err
 	}
 	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
-	receipt, err = e.accept(r.Context(), decoded)
+	receipt, err = e.acceptBounded(r.Context(), token, decoded)
 	if err == nil && receipt.Duplicate {
 		e.renew(receipt.ID, decoded)
 	}
@@ -122,6 +132,29 @@ func (e *Endpoint) renew(first event.ID, duplicate event.Event) {
 	if images, omitted := duplicate.Images(); len(images) == 1 && omitted == 0 {
 		e.deps.Renew(first, duplicate.Job, images[0].URL)
 	}
+}
+
+// unverifiedRetryAfter is when a callback may be sent again that exceeds the bound of Deps.Unverified.
+const unverifiedRetryAfter = time.Minute
+
+// acceptBounded stores the event unless it exceeds the bound of unverified bytes. One with a token of its own job is genuine.
+func (e *Endpoint) acceptBounded(ctx context.Context, token jobToken, received event.Event) (receipt event.Receipt, err error) {
+	size := int64(len(received.Body))
+	if received.Original != nil {
+		size += int64(len(received.Original.Body))
+	}
+	if e.deps.Unverified == nil || token.text != "" || size <= memory.SmallBytes {
+		return e.accept(ctx, received)
+	}
+	settle, ok := e.deps.Unverified.Reserve(received.Source, size)
+	if !ok {
+		return receipt, &problem.Error{
+			Code: problem.CodeUnverified, RetryAfter: unverifiedRetryAfter,
+			Detail: "Too many bytes of callbacks are stored that Deep Image has not confirmed. See RECEIVER_MAX_UNVERIFIED_BYTES.",
+		}
+	}
+	defer func() { settle(err == nil && !receipt.Duplicate) }()
+	return e.accept(ctx, received)
 }
 
 // accept stores the event. Whatever the client does, the answer of the store counts; every failure of the store is ours.

@@ -21,6 +21,7 @@ type InboxEntry struct {
 	Digest   event.Digest
 	Received time.Time
 	Bytes    int64
+	Original int64 // bytes of the body as it came; 0 if that is the body
 	Source   netip.Addr
 	Origin   event.Origin
 	Token    []byte // SHA-256 of the token of a submitted job; nil if the callback did not carry one
@@ -80,10 +81,10 @@ func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, 
 // insertEvents inserts the events that do not exist yet, and returns their ids.
 func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (added []event.ID, err error) {
 	insert := database.Insert{
-		Into: "events (id, seq, job, received_at, bytes, state, source, origin)", Columns: 8, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
+		Into: "events (id, seq, job, received_at, bytes, original_bytes, state, source, origin)", Columns: 9, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
 	}
 	for _, e := range entries {
-		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, string(event.Pending),
+		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, e.Original, string(event.Pending),
 			addressText(e.Source), string(cmp.Or(e.Origin, event.OriginCallback)))
 	}
 	err = insert.Run(ctx, tx, func(rows *database.Rows) error {
