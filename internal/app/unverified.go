@@ -30,23 +30,23 @@ type unverified struct {
 	count        func(ctx context.Context) (map[netip.Addr]int64, error)
 
 	mutex    sync.Mutex
-	reserved tally // not committed yet
-	accepted tally // committed since the latest count began
-	earlier  tally // committed before the latest count began and after the latest one that succeeded
-	counted  tally // by the latest count that succeeded
+	reserved sourceBytes // not committed yet
+	accepted sourceBytes // committed since the latest count began
+	earlier  sourceBytes // committed before the latest count began and after the latest one that succeeded
+	counted  sourceBytes // by the latest count that succeeded
 }
 
-// tally has the bytes of each source.
-type tally map[netip.Prefix]int64
+// sourceBytes are the bytes of each source.
+type sourceBytes map[netip.Prefix]int64
 
-func (t tally) add(source netip.Prefix, bytes int64) {
-	if t[source] += bytes; t[source] == 0 {
-		delete(t, source)
+func (b sourceBytes) add(source netip.Prefix, bytes int64) {
+	if b[source] += bytes; b[source] == 0 {
+		delete(b, source)
 	}
 }
 
-func (t tally) sum() (sum int64) {
-	for bytes := range maps.Values(t) {
+func (b sourceBytes) sum() (sum int64) {
+	for bytes := range maps.Values(b) {
 		sum += bytes
 	}
 	return sum
@@ -57,7 +57,7 @@ func newUnverified(c config.Config, count func(context.Context) (map[netip.Addr]
 	largest := 2 * int64(c.Webhook.MaxBodyBytes)
 	u := &unverified{
 		limit: max(int64(c.MaxUnverifiedBytes), largest), share: max(int64(c.MaxUnverifiedBytes)/sourceShares, largest), count: count,
-		reserved: tally{}, accepted: tally{}, earlier: tally{}, counted: tally{},
+		reserved: sourceBytes{}, accepted: sourceBytes{}, earlier: sourceBytes{}, counted: sourceBytes{},
 	}
 	u.Service = background.New("app", background.Loop{Pass: u.pass, Failed: failed})
 	return u
@@ -83,7 +83,7 @@ func (u *unverified) recount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counted := tally{}
+	counted := sourceBytes{}
 	for address, bytes := range found {
 		counted.add(sourcelimit.Source(address), bytes)
 	}
@@ -101,9 +101,9 @@ func (u *unverified) Reserve(address netip.Addr, bytes int64) (settle func(store
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
 	var all, own int64
-	for _, t := range []tally{u.reserved, u.accepted, u.earlier, u.counted} {
-		all += t.sum()
-		own += t[source]
+	for _, b := range []sourceBytes{u.reserved, u.accepted, u.earlier, u.counted} {
+		all += b.sum()
+		own += b[source]
 	}
 	if all+bytes > u.limit || own+bytes > u.share {
 		return nil, false
