@@ -26,6 +26,8 @@ type noQueue struct{}
 
 func (noQueue) Insert(context.Context, *sql.Tx, []queue.Job) error { return nil }
 
+func (noQueue) RunNow(context.Context, *sql.Tx, queue.Job) error { return nil }
+
 // files are the two files of one receiver.
 type files struct{ folder string }
 
