@@ -11,8 +11,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// maxLibraryLine bounds what a library can make us write in one line, in bytes.
-const maxLibraryLine = 4096
+const (
+	// maxLibraryLine bounds what a library can make us write in one line, in bytes.
+	maxLibraryLine = 4096
+	// maxForeignLine is the bound for a line that may quote what a remote host sent.
+	maxForeignLine = 200
+)
 
 // NewSlog makes a logger for a library that logs through log/slog. Its lines of
 // level floor and above go to log; the rest, which a library writes for its own
@@ -56,20 +60,26 @@ func NewStandard(logger zerolog.Logger, level zerolog.Level) *log.Logger {
 }
 
 // TakeOverStandard sends what is written to the standard logger of package log, such as
-// messages of net/http about bad responses, through logger at one level. It changes that
+// messages of net/http about bad responses, through logger at one level. Those quote bytes of
+// the remote host: a message becomes one short line of visible characters. It changes that
 // global, so only a program does it, once.
 func TakeOverStandard(logger zerolog.Logger, level zerolog.Level) {
 	log.SetFlags(0)
-	log.SetOutput(lineWriter{logger: logger, level: level})
+	log.SetOutput(lineWriter{logger: logger, level: level, isForeign: true})
 }
 
 type lineWriter struct {
-	logger zerolog.Logger
-	level  zerolog.Level
+	logger    zerolog.Logger
+	level     zerolog.Level
+	isForeign bool // messages quote what a remote host sent
 }
 
 // Write logs what package log hands over in one call: one line.
 func (w lineWriter) Write(line []byte) (int, error) {
-	w.logger.WithLevel(w.level).Msg(sanitize.Clip(strings.TrimRight(string(line), "\r\n"), maxLibraryLine))
+	text := sanitize.Clip(strings.TrimRight(string(line), "\r\n"), maxLibraryLine)
+	if w.isForeign {
+		text = sanitize.Line(text, maxForeignLine)
+	}
+	w.logger.WithLevel(w.level).Msg(text)
 	return len(line), nil
 }

@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -82,5 +83,27 @@ func TestStandardLoggerKeepsToTheLevel(t *testing.T) {
 	telemetry.NewStandard(log, zerolog.DebugLevel).Print("noise")
 	if out.Len() != 0 {
 		t.Errorf("output = %s, want none", out)
+	}
+}
+
+// net/http logs bytes of a host that responds without a request.
+func TestStandardMessagesAreShortVisibleLines(t *testing.T) { //nolint:paralleltest // changes the logger of package log
+	writer, flags := log.Writer(), log.Flags()
+	t.Cleanup(func() {
+		log.SetOutput(writer)
+		log.SetFlags(flags)
+	})
+	logger, out := newLogger(t, "debug", "json")
+	telemetry.TakeOverStandard(logger, zerolog.DebugLevel)
+	rows := []struct{ name, message, want string }{
+		{name: "control characters", message: "starting with \x1b[2J\u202e\xffHTTP/1.1\r\nforged", want: "starting with [2JHTTP/1.1 forged"},
+		{name: "long", message: strings.Repeat("x", 5000), want: strings.Repeat("x", 197) + "…"},
+	}
+	for _, row := range rows {
+		out.Reset()
+		log.Print(row.message)
+		if got := decode(t, out.Bytes())["message"]; got != row.want {
+			t.Errorf("%s: message = %q, want %q", row.name, got, row.want)
+		}
 	}
 }
