@@ -25,7 +25,7 @@ type Subject struct {
 	URL      string // of the broker through Proxy, with Password
 	Proxy    *TCPProxy
 	Bodies   func(t *testing.T) [][]byte // returns every message that the broker has stored
-	TooLarge int                         // bytes of a message that the broker rejects; 0 if no event has as many
+	TooLarge int                         // bytes of a message that the broker rejects
 }
 
 // Start returns a subject of its own for a test, which t.Cleanup closes.
@@ -41,12 +41,8 @@ func Run(t *testing.T, start Start) {
 		handlertest.Run(t, func(t *testing.T, environment handlertest.Environment) handlertest.Subject {
 			t.Helper()
 			subject := start(t)
-			permanent := map[string]event.Event{}
-			if subject.TooLarge > 0 {
-				once.Do(func() { large = LargeEvent(t, "large", subject.TooLarge) })
-				permanent["too large"] = large
-			}
-			return conformance(t, subject, permanent, environment)
+			once.Do(func() { large = LargeEvent(t, "large", subject.TooLarge) })
+			return conformance(t, subject, large, environment)
 		})
 	})
 	t.Run("messages are CloudEvents", func(t *testing.T) {
@@ -64,7 +60,7 @@ func Run(t *testing.T, start Start) {
 }
 
 // conformance returns the subject for the suite of all handlers.
-func conformance(t *testing.T, subject Subject, permanent map[string]event.Event, environment handlertest.Environment) handlertest.Subject {
+func conformance(t *testing.T, subject Subject, large event.Event, environment handlertest.Environment) handlertest.Subject {
 	t.Helper()
 	made := newHandler(t, subject.URL, environment.Log)
 	hanging := Event(t, "hanging", environment.Secret)
@@ -73,7 +69,7 @@ func conformance(t *testing.T, subject Subject, permanent map[string]event.Event
 		Good: []event.Event{
 			Event(t, "good", environment.Secret), Event(t, "better", environment.Secret), Event(t, "best", environment.Secret),
 		},
-		Permanent: permanent,
+		Permanent: map[string]event.Event{"too large": large},
 		Hanging:   hanging,
 		Reached:   subject.Proxy.Reached(),
 		Effects:   func(t *testing.T) map[string]string { t.Helper(); return effects(t, subject) },

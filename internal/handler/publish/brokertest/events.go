@@ -23,8 +23,8 @@ func Event(t *testing.T, job, secret string) event.Event {
 		job, job, secret, secret))
 }
 
-// LargeEvent returns an event whose message has more than size bytes, compressed too. It consists of numbers, because long
-// strings are shortened.
+// LargeEvent returns an event whose message has more than size bytes, compressed too. They are in the id of its job, because
+// large data is left out of messages.
 func LargeEvent(t *testing.T, job string, size int) event.Event {
 	t.Helper()
 	const perNumber = 50
@@ -37,7 +37,9 @@ func LargeEvent(t *testing.T, job string, size int) event.Event {
 		}
 		list.WriteByte(',')
 	}
-	return decode(t, job, fmt.Sprintf(`{"job":%q,"data":[%s1]}`, job, list.String()))
+	e := decode(t, job, fmt.Sprintf(`{"job":%q}`, job))
+	e.Job = list.String()
+	return e
 }
 
 func decode(t *testing.T, job, body string) event.Event {

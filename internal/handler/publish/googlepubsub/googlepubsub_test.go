@@ -6,10 +6,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
-	"github.com/deepimage-receiver/receiver/internal/handler/publish/broker"
 	"github.com/deepimage-receiver/receiver/internal/handler/publish/brokertest"
-	"github.com/deepimage-receiver/receiver/internal/handler/publish/googlepubsub"
 )
 
 func TestBroker(t *testing.T) {
@@ -31,24 +28,6 @@ func TestDownAtStart(t *testing.T) {
 	service := brokertest.NewService(t, topics)
 	service.Stop(t)
 	brokertest.DownAtStart(t, address(service), service.Start)
-}
-
-func TestTooLarge(t *testing.T) {
-	t.Parallel()
-	service := brokertest.NewService(t, topics)
-	parsed, err := broker.ParseAddress(address(service))
-	if err != nil {
-		t.Fatal(err)
-	}
-	publisher, err := googlepubsub.New(parsed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = publisher.Close() }()
-	err = publisher.Publish(t.Context(), broker.Message{Body: make([]byte, 10_000_001)})
-	if failure := handler.Classify(err); failure.Action != event.ActionFail || failure.Reason != event.ReasonTooLarge {
-		t.Errorf("10,000,001 bytes: action, reason = %s, %s, want fail, too_large: %v", failure.Action, failure.Reason, err)
-	}
 }
 
 func TestFailures(t *testing.T) {

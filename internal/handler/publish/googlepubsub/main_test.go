@@ -27,7 +27,10 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-const topic = "projects/my-project/topics/deep-image"
+const (
+	topic    = "projects/my-project/topics/deep-image"
+	tooLarge = 10_000_000
+)
 
 // topics is a stand-in for the REST interface of Pub/Sub, as far as it is needed.
 func topics(s *brokertest.Service) http.Handler {
@@ -69,5 +72,5 @@ func always(code int, status string) func(*brokertest.Service) http.Handler {
 func address(s *brokertest.Service) string { return "gcppubsub://" + topic + "?endpoint=" + s.URL() }
 
 func subject(s *brokertest.Service) brokertest.Subject {
-	return brokertest.Subject{URL: address(s), Proxy: s.Proxy, Bodies: s.Bodies}
+	return brokertest.Subject{URL: address(s), Proxy: s.Proxy, Bodies: s.Bodies, TooLarge: tooLarge}
 }
