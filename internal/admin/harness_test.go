@@ -18,7 +18,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/secret"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 )
@@ -97,7 +96,7 @@ func (s *stores) exec(t *testing.T, statement string, values ...any) {
 // addArtifact adds a stored file to eventID.
 func (s *stores) addArtifact(t *testing.T, a event.Artifact) {
 	t.Helper()
-	s.AddStages(t, [][]string{{"download"}}, func() workflow.InboxEntry { e := workflowtest.Entry(1); e.ID = eventID; return e }())
+	s.AddStages(t, [][]string{{"download"}}, func() event.Entry { e := workflowtest.Entry(1); e.ID = eventID; return e }())
 	s.exec(t, `INSERT INTO artifacts (event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at)
 		VALUES ($1, 'download', 0, '', $2, '', 1, $3, $4, $5, $6, 1)`, eventID, a.Key, a.SHA256, a.MediaType, a.Width, a.Height)
 }

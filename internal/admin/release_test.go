@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/deepimage-receiver/receiver/internal/workflow"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
@@ -14,7 +14,7 @@ func TestReleaseCountsTheWholeQuarantine(t *testing.T) {
 	t.Parallel()
 	const quarantined = 1234
 	held := openStores(t)
-	var entries []workflow.InboxEntry
+	var entries []event.Entry
 	for n := range quarantined {
 		entries = append(entries, workflowtest.Entry(n+1))
 	}

@@ -39,6 +39,20 @@ type Event struct {
 	Recheck   bool       // a person asked to look up the job again
 }
 
+// Entry is an accepted event, without its body, on its way from the inbox to the work store.
+type Entry struct {
+	Sequence int64 // the event's number in the inbox
+	ID       ID
+	Job      string
+	Digest   Digest
+	Received time.Time
+	Bytes    int64 // length of the body
+	Original int64 // length of the body as it came; 0 if that is the body
+	Source   netip.Addr
+	Origin   Origin
+	Token    []byte // SHA-256 of the token of a submitted job; nil if the callback did not carry one
+}
+
 // Original is the body of a request as it came.
 type Original struct {
 	ContentEncoding string // as the request says, made safe to show; "" for none

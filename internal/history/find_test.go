@@ -132,7 +132,7 @@ func TestFind(t *testing.T) {
 		s := workflowtest.Open(t, place)
 		begin := time.UnixMilli(0x019a_0000_0000).UTC()
 		for n := range 8 {
-			a := workflow.InboxEntry{
+			a := event.Entry{
 				Sequence: int64(n), ID: event.ID(fmt.Sprintf("019a%04x-0000-7000-8000-00000000000%d", n*16, n)),
 				Job: fmt.Sprint("job-", n%2, "-", n), Received: begin.Add(time.Duration(n*16<<16) * time.Millisecond), Bytes: 1,
 			}

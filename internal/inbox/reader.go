@@ -12,20 +12,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 )
 
-// Entry is an accepted event in the outbox, without its body.
-type Entry struct {
-	Sequence int64 // the event's number in the inbox
-	ID       event.ID
-	Job      string
-	Digest   event.Digest
-	Received time.Time
-	Bytes    int64 // length of the body
-	Original int64 // length of the body as it came; 0 if that is the body
-	Source   netip.Addr
-	Origin   event.Origin
-	Token    []byte // SHA-256 of the token of one job; nil without one
-}
-
 // ErrNotFound is returned for an event that is not in the inbox.
 var ErrNotFound = errors.New("inbox: no such event")
 
@@ -36,7 +22,7 @@ const originalBytes = "coalesce((SELECT length(o.body) FROM originals o WHERE o.
 const entryColumns = "seq, id, job, digest, received_at, length(body), " + originalBytes + ", source, origin, token_hash"
 
 // Unrelayed returns the oldest events of the outbox, at most limit.
-func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
+func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]event.Entry, error) {
 	rows, err := i.database.Reader.QueryContext(ctx, `
 		SELECT `+entryColumns+`
 		FROM outbox JOIN callbacks USING (seq)
@@ -49,7 +35,7 @@ func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]Entry, error) {
 
 // Claim removes the oldest events from the outbox and returns them, at most limit, in a transaction of the same Postgres database.
 // It skips the events of other transactions that are not committed yet.
-func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]Entry, error) {
+func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]event.Entry, error) {
 	rows, err := tx.QueryContext(ctx, claim, limit)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: claim: %w", err)
@@ -65,11 +51,11 @@ func (i *Inbox) UnrelayedBytes(ctx context.Context) (map[netip.Addr]int64, error
 		WHERE bytes > 65536 GROUP BY source`)
 }
 
-func scanEntries(rows *sql.Rows) ([]Entry, error) {
+func scanEntries(rows *sql.Rows) ([]event.Entry, error) {
 	defer func() { _ = rows.Close() }()
-	var entries []Entry
+	var entries []event.Entry
 	for rows.Next() {
-		var e Entry
+		var e event.Entry
 		var received int64
 		var source string
 		var digest []byte

@@ -12,7 +12,6 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/google/uuid"
 )
 
@@ -131,7 +130,7 @@ func resolveArrived(ctx context.Context, tx *sql.Tx, ids []string, state State) 
 }
 
 // OnAdd records, in the transaction that adds events, which tokens they used and which tracked jobs they complete.
-func (s *Store) OnAdd(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) error {
+func (s *Store) OnAdd(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
 	if err := useTokens(ctx, tx, entries); err != nil {
 		return err
 	}
@@ -139,7 +138,7 @@ func (s *Store) OnAdd(ctx context.Context, tx *sql.Tx, entries []workflow.InboxE
 }
 
 // resolveArrivals resolves the tracked jobs of events that are added.
-func resolveArrivals(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) error {
+func resolveArrivals(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
 	byState := map[State][]string{}
 	for _, entry := range entries {
 		state := Arrived

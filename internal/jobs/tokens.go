@@ -9,7 +9,6 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/google/uuid"
 )
 
@@ -119,7 +118,7 @@ func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest 
 
 // useTokens uses the tokens of callbacks that were accepted while the work store did not answer. A token that is not valid for its event
 // is ignored: the callback was acknowledged, and verification decides.
-func useTokens(ctx context.Context, tx *sql.Tx, entries []workflow.InboxEntry) error {
+func useTokens(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
 	for _, entry := range entries {
 		if len(entry.Token) == 0 {
 			continue

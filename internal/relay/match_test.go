@@ -91,13 +91,13 @@ func (f files) relay(t *testing.T, box *inbox.Inbox, workDB *database.DB) {
 		if len(entries) == 0 {
 			return
 		}
-		var taken []workflow.InboxEntry
+		var taken []event.Entry
 		var numbers []int64
 		for _, e := range entries {
-			taken = append(taken, workflow.InboxEntry{Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes})
+			taken = append(taken, event.Entry{Sequence: e.Sequence, ID: e.ID, Job: e.Job, Received: e.Received, Bytes: e.Bytes})
 			numbers = append(numbers, e.Sequence)
 		}
-		_, err = store.Add(t.Context(), func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return taken, nil }, stages)
+		_, err = store.Add(t.Context(), func(context.Context, *sql.Tx) ([]event.Entry, error) { return taken, nil }, stages)
 		if err == nil {
 			err = box.Relayed(t.Context(), numbers)
 		}

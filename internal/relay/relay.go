@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/rs/zerolog"
 )
 
@@ -30,13 +30,13 @@ const (
 // Inbox is where events come from.
 type Inbox interface {
 	Waiting() <-chan struct{}
-	Unrelayed(ctx context.Context, limit int) ([]inbox.Entry, error)
+	Unrelayed(ctx context.Context, limit int) ([]event.Entry, error)
 	Relayed(ctx context.Context, sequences []int64) error
 }
 
 // Workflow is where events go.
 type Workflow interface {
-	Add(ctx context.Context, take func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error), stages [][]string) (int, error)
+	Add(ctx context.Context, take func(context.Context, *sql.Tx) ([]event.Entry, error), stages [][]string) (int, error)
 	Pending(ctx context.Context, handler string, limit int) (int, error)
 }
 
@@ -104,16 +104,15 @@ func (r *Relay) isFull(ctx context.Context) (bool, error) {
 // carry moves one batch and returns the number of its events.
 func (r *Relay) carry(ctx context.Context) (int, error) {
 	if r.config.OneDatabase {
-		return r.config.Workflow.Add(ctx, func(ctx context.Context, tx *sql.Tx) ([]workflow.InboxEntry, error) {
-			entries, err := inbox.Claim(ctx, tx, batch)
-			return inboxEntries(entries), err
+		return r.config.Workflow.Add(ctx, func(ctx context.Context, tx *sql.Tx) ([]event.Entry, error) {
+			return inbox.Claim(ctx, tx, batch)
 		}, r.config.Stages)
 	}
 	entries, err := r.config.Inbox.Unrelayed(ctx, batch)
 	if err != nil || len(entries) == 0 {
 		return 0, err
 	}
-	take := func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return inboxEntries(entries), nil }
+	take := func(context.Context, *sql.Tx) ([]event.Entry, error) { return entries, nil }
 	if _, err := r.config.Workflow.Add(ctx, take, r.config.Stages); err != nil {
 		return 0, err
 	}
@@ -122,15 +121,4 @@ func (r *Relay) carry(ctx context.Context) (int, error) {
 		sequences[i] = e.Sequence
 	}
 	return len(entries), r.config.Inbox.Relayed(ctx, sequences)
-}
-
-func inboxEntries(entries []inbox.Entry) []workflow.InboxEntry {
-	list := make([]workflow.InboxEntry, len(entries))
-	for i, e := range entries {
-		list[i] = workflow.InboxEntry{
-			Sequence: e.Sequence, ID: e.ID, Job: e.Job, Digest: e.Digest, Received: e.Received, Bytes: e.Bytes, Original: e.Original,
-			Source: e.Source, Origin: e.Origin, Token: e.Token,
-		}
-	}
-	return list
 }

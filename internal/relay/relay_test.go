@@ -16,7 +16,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
 	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -121,7 +120,7 @@ func TestFailedTransaction(t *testing.T) {
 	s := storetest.Open(t, databasetest.NewPlace(t, database.Postgres), "download")
 	accept(t, s, 0, 3)
 	failure := errors.New("the process died here")
-	_, err := s.Workflow.Add(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]workflow.InboxEntry, error) {
+	_, err := s.Workflow.Add(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]event.Entry, error) {
 		entries, err := inbox.Claim(ctx, tx, 2)
 		if err != nil || len(entries) != 2 {
 			t.Errorf("Claim = %d entries, error %v; want 2, nil", len(entries), err)
@@ -143,9 +142,9 @@ func TestBackPressure(t *testing.T) {
 		s := storetest.Open(t, place, "download")
 		accept(t, s, 0, 1)
 		for batch := range 12 { // 12 x 200 steps; the limit is 2000
-			entries := make([]workflow.InboxEntry, 200)
+			entries := make([]event.Entry, 200)
 			for n := range entries {
-				entries[n] = workflow.InboxEntry{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
+				entries[n] = event.Entry{ID: event.ID(fmt.Sprintf("filler-%d-%d", batch, n)), Job: "filler"}
 			}
 			s.AddStages(t, stages, entries...)
 		}

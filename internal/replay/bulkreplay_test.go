@@ -11,7 +11,6 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/replay"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
-	"github.com/deepimage-receiver/receiver/internal/workflow"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 )
@@ -26,9 +25,9 @@ const (
 func openDead(t *testing.T, place *databasetest.Place) *workflowtest.Stores {
 	t.Helper()
 	s := workflowtest.Open(t, place)
-	var entries []workflow.InboxEntry
+	var entries []event.Entry
 	for n := range dead + waiting {
-		entries = append(entries, workflow.InboxEntry{Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n), Received: time.Now()})
+		entries = append(entries, event.Entry{Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n), Received: time.Now()})
 	}
 	s.AddStages(t, [][]string{{"download"}}, entries...)
 	for _, statement := range []string{

@@ -6,30 +6,15 @@ import (
 	"database/sql"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// InboxEntry is an event of the inbox, without its body.
-type InboxEntry struct {
-	Sequence int64 // in the inbox
-	ID       event.ID
-	Job      string
-	Digest   event.Digest
-	Received time.Time
-	Bytes    int64
-	Original int64 // bytes of the body as it came; 0 if that is the body
-	Source   netip.Addr
-	Origin   event.Origin
-	Token    []byte // SHA-256 of the token of a submitted job; nil if the callback did not carry one
-}
-
 // takeEntries returns the events that are to be added. It runs in the transaction that adds
 // them, so that claiming them in the same database is part of it.
-type takeEntries = func(ctx context.Context, tx *sql.Tx) ([]InboxEntry, error)
+type takeEntries = func(ctx context.Context, tx *sql.Tx) ([]event.Entry, error)
 
 // Add adds the events that take returns, each with one step per handler, and returns their number. stages are handlers
 // in the order in which they run: the steps of the first stage are pending and have their queue jobs, those
@@ -57,11 +42,11 @@ func (s *Store) Add(ctx context.Context, take takeEntries, stages [][]string) (t
 }
 
 // advanceMark records up to which number the work store has the events of an inbox in another file.
-func (s *Store) advanceMark(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error {
+func (s *Store) advanceMark(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
 	if s.writer.DB.Kind == database.Postgres {
 		return nil
 	}
-	last := slices.MaxFunc(entries, func(a, b InboxEntry) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	last := slices.MaxFunc(entries, func(a, b event.Entry) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	_, err := tx.ExecContext(ctx, database.AdvanceMark, last.Sequence)
 	return err
 }
@@ -79,9 +64,10 @@ func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, 
 }
 
 // insertEvents inserts the events that do not exist yet, and returns their ids.
-func insertEvents(ctx context.Context, tx *sql.Tx, entries []InboxEntry) (added []event.ID, err error) {
+func insertEvents(ctx context.Context, tx *sql.Tx, entries []event.Entry) (added []event.ID, err error) {
 	insert := database.Insert{
-		Into: "events (id, seq, job, received_at, bytes, original_bytes, state, source, origin)", Columns: 9, Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
+		Into: "events (id, seq, job, received_at, bytes, original_bytes, state, source, origin)", Columns: 9,
+		Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
 	}
 	for _, e := range entries {
 		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, e.Original, string(event.Pending),

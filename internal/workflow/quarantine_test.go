@@ -14,7 +14,7 @@ import (
 var quarantine = workflow.Result{State: event.Quarantined, Reason: event.ReasonNotVerified, Detail: "not known"}
 
 // sameJob returns event n of a job that it shares with the others.
-func sameJob(n int) workflow.InboxEntry {
+func sameJob(n int) event.Entry {
 	entry := workflowtest.Entry(n)
 	entry.Job = "the job"
 	return entry

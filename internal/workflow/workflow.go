@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/google/uuid"
 )
@@ -37,7 +38,7 @@ type Queue interface {
 }
 
 // addHook is called in the transaction that adds entries, after their steps are inserted.
-type addHook = func(ctx context.Context, tx *sql.Tx, entries []InboxEntry) error
+type addHook = func(ctx context.Context, tx *sql.Tx, entries []event.Entry) error
 
 // Store reads and writes the state of events and steps. It is safe for use by many goroutines.
 type Store struct {

@@ -224,7 +224,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	limit(1)          // SQLite raises it to the size of the file
 	const events = 50 // few, so that a write stays within its timeout under the race detector on a busy machine
-	var many []workflow.InboxEntry
+	var many []event.Entry
 	for n := range events {
 		many = append(many, workflowtest.Entry(n))
 	}

@@ -56,26 +56,26 @@ func New(t testing.TB, db *database.DB, q workflow.Queue) *Stores {
 }
 
 // Entry returns event n: event-00n of the job job-n.
-func Entry(n int) workflow.InboxEntry {
-	return workflow.InboxEntry{
+func Entry(n int) event.Entry {
+	return event.Entry{
 		Sequence: int64(n), ID: event.ID(fmt.Sprintf("event-%03d", n)), Job: fmt.Sprint("job-", n),
 		Received: time.UnixMicro(1_700_000_000_000_000).UTC(), Bytes: 10,
 	}
 }
 
 // Take returns entries, as the relay takes them from the inbox.
-func Take(entries ...workflow.InboxEntry) func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) {
-	return func(context.Context, *sql.Tx) ([]workflow.InboxEntry, error) { return entries, nil }
+func Take(entries ...event.Entry) func(context.Context, *sql.Tx) ([]event.Entry, error) {
+	return func(context.Context, *sql.Tx) ([]event.Entry, error) { return entries, nil }
 }
 
 // Add adds entries with a step for download and, after it, one for forward.
-func (s *Stores) Add(t testing.TB, entries ...workflow.InboxEntry) {
+func (s *Stores) Add(t testing.TB, entries ...event.Entry) {
 	t.Helper()
 	s.AddStages(t, [][]string{{"download"}, {"forward"}}, entries...)
 }
 
 // AddStages adds entries with these stages.
-func (s *Stores) AddStages(t testing.TB, stages [][]string, entries ...workflow.InboxEntry) {
+func (s *Stores) AddStages(t testing.TB, stages [][]string, entries ...event.Entry) {
 	t.Helper()
 	if _, err := s.Workflow.Add(t.Context(), Take(entries...), stages); err != nil {
 		t.Fatal(err)
