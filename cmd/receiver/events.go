@@ -19,7 +19,8 @@ are processed when a receiver runs.`,
 	}
 	var options adminOptions
 	options.add(command)
-	command.AddCommand(newEventsList(&options), newEventsShow(&options), newEventsReplay(&options), newEventsRelease(&options), newEventsExport(&options))
+	command.AddCommand(newEventsList(&options), newEventsShow(&options), newEventsReplay(&options), newEventsRelease(&options),
+		newEventsPurge(&options), newEventsExport(&options))
 	return command
 }
 

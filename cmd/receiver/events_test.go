@@ -65,6 +65,8 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 		{name: "count for bulk replay", args: "replay --all --job =second", member: "events", want: 1},
 		{name: "bulk replay", args: "replay --all --job =second --yes", member: "events", want: 1},
 		{name: "release all", args: "release --all", member: "events", want: 0},
+		{name: "D4 count for the purge", args: "purge --quarantined", member: "events", want: 0},
+		{name: "D4 purge", args: "purge --quarantined --older-than 24h --yes", member: "events", want: 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := run(t, env, append([]string{"events"}, strings.Fields(row.args+" --json")...)...).expect(t, 0)
@@ -94,7 +96,7 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 	}
 	for args, code := range map[string]int{
 		"list --limit 0": 2, "list --status lost": 2, "show": 2, "show x": 1, "replay": 2, "replay --all x": 2, "export --format xml": 2,
-		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1,
+		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1, "purge": 2, "purge --quarantined --older-than -1h": 2,
 	} {
 		t.Run(args, func(t *testing.T) {
 			run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)

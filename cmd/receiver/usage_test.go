@@ -85,7 +85,7 @@ func TestHelp(t *testing.T) {
 
 func TestHelpLinesAreShort(t *testing.T) {
 	t.Parallel()
-	for _, name := range append(commands(), "events list", "events replay", "events release", "rejections accept", "jobs track", "targets enable", "migrate copy") {
+	for _, name := range append(commands(), "events list", "events replay", "events release", "events purge", "rejections accept", "jobs track", "targets enable", "migrate copy") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := run(t, nil, append(strings.Fields(name), "--help")...).expect(t, 0).stdout

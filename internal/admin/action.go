@@ -51,6 +51,7 @@ const (
 	noticeReplaying notice = "replaying"
 	noticeVerifying notice = "verified"
 	noticeReleased  notice = "released"
+	noticePurged    notice = "purged"
 	noticeTracking  notice = "tracking"
 	noticeSubmitted notice = "submitted"
 	noticeEnabled   notice = "enabled"
@@ -79,6 +80,8 @@ func noticeText(did notice, n string) string {
 		return "Deep Image is asked again about " + plural(count, "event", "events") + "."
 	case did == noticeReleased:
 		return plural(count, "event", "events") + " released without verification."
+	case did == noticePurged:
+		return "The bodies of " + plural(count, "event", "events") + " are purged."
 	case did == noticeTracking:
 		return plural(count, "job is", "jobs are") + " tracked."
 	case did == noticeSubmitted:

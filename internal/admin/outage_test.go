@@ -57,6 +57,7 @@ func TestDatabaseIsAway(t *testing.T) {
 		{name: "E11 bulk replay", method: "POST", path: "/api/v1/replays"},
 		{name: "E11 release", method: "POST", path: "/api/v1/events/" + eventID + "/release"},
 		{name: "E11 release of all", method: "POST", path: "/api/v1/quarantine/release"},
+		{name: "D4 purge", method: "POST", path: "/api/v1/quarantine/purge"},
 		{name: "E11 rejection", method: "POST", path: "/api/v1/rejections/1/delete"},
 		{name: "E11 target", method: "POST", path: "/api/v1/targets/download/disable"},
 	} {

@@ -80,6 +80,7 @@ func (a *Admin) actionRoutes() (routes []route) {
 	add("/replays", a.replayMany, route{})
 	add("/quarantine/verify", a.releaseAll(actionVerify), route{timeout: noTimeout})
 	add("/quarantine/release", a.releaseAll(actionRelease), route{timeout: noTimeout})
+	add("/quarantine/purge", a.purgeAll, route{timeout: noTimeout})
 	add("/rejections/{id}/accept", a.acceptRejection, route{})
 	add("/rejections/{id}/delete", a.deleteRejection, route{})
 	add("/targets/{name}/enable", a.enableTarget, route{})

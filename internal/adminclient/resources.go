@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -220,6 +221,20 @@ func (c *Client) Release(ctx context.Context, id string, verify bool) (result Re
 		result.Events = 1 // the API does not count a single event
 	}
 	err = c.post(ctx, path+action, nil, nil, &result)
+	return result, err
+}
+
+// Purged is the result of purging the quarantine.
+type Purged struct {
+	Events int    `json:"events"`
+	Action string `json:"action"`
+	DryRun bool   `json:"dry_run"`
+}
+
+// Purge removes the bodies of the quarantined events that are older; with dryRun it only counts them.
+func (c *Client) Purge(ctx context.Context, olderThan time.Duration, dryRun bool) (result Purged, err error) {
+	query := url.Values{"older_than": {olderThan.String()}, "dry_run": {strconv.FormatBool(dryRun)}}
+	err = c.post(ctx, "/quarantine/purge", query, nil, &result)
 	return result, err
 }
 

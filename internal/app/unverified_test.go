@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -177,4 +178,84 @@ func TestUnverifiedBytesWithoutVerification(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Purged events keep nothing but their rows, and make room for others.
+func TestPurgeOfTheQuarantine(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := bounded(t, place, v)
+		r := start(t, c)
+		header := http.Header{"Content-Encoding": {"gzip"}}
+		body := compressed(t, callback(t, "forged-1", 120<<10))
+		forged := r.acceptsFrom(t, client, "192.0.2.1", header, body).ID
+		genuine := newJob(t, v, fakevendortest.JobOptions{})
+		done := r.acceptsFrom(t, client, "192.0.2.2", nil, v.Callback(genuine, r.webhook())).ID
+		r.reaches(t, forged, event.Quarantined)
+		r.reaches(t, done, event.Done)
+		const path = "/api/v1/quarantine/purge"
+		for _, row := range []struct {
+			name, query string
+			status      int
+			events      int
+		}{
+			{name: "D4 not old enough", query: "?older_than=1h", status: 200},
+			{name: "D4 dry run", query: "?dry_run=true", status: 200, events: 1},
+			{name: "D4 not a duration", query: "?older_than=soon", status: 400},
+			{name: "D4 negative age", query: "?older_than=-1h", status: 400},
+			{name: "D4 purge", status: 200, events: 1},
+			{name: "D4 nothing left", status: 200},
+		} {
+			var got struct{ Events int }
+			if r.wantPost(t, client, path+row.query, row.status, &got); got.Events != row.events {
+				t.Errorf("%s: events = %d, want %d", row.name, got.Events, row.events)
+			}
+		}
+		h := r.reaches(t, forged, event.Dead)
+		if step := h.Steps[0]; step.State != event.Dead || step.Reason != event.ReasonStorage {
+			t.Errorf("D4 step = %+v, want dead as storage", step)
+		}
+		if text := r.text(t, client, "/api/v1/events/"+string(forged)+"/body"); text != "" {
+			t.Errorf("D4 body = %.40q, want none", text)
+		}
+		for suffix, want := range map[string]int{"?payload=true": http.StatusOK, "/original": http.StatusNotFound} {
+			if got := r.status(t, client, "/api/v1/events/"+string(forged)+suffix); got != want {
+				t.Errorf("D4 GET %s: status = %d, want %d", suffix, got, want)
+			}
+		}
+		if got := r.status(t, client, "/events/"+string(forged)); got != http.StatusOK {
+			t.Errorf("D4 page of a purged event: status = %d, want 200", got)
+		}
+		r.until(t, func() (bool, any) {
+			a := r.postFrom(t, client, "192.0.2.1", header, body)
+			return a.Status == "duplicate" && a.ID == forged, a
+		})
+		r.acceptsFrom(t, client, "192.0.2.1", header, compressed(t, callback(t, "forged-2", 120<<10)))
+		r.wantPost(t, client, "/api/v1/events/"+string(forged)+"/replay", http.StatusOK, nil)
+		r.until(t, func() (bool, any) {
+			h, err := r.Stores().History.Load(t.Context(), forged)
+			return err == nil && len(h.Steps[0].Attempts) == 2 && h.Steps[0].State == event.Dead && h.Steps[0].Reason == event.ReasonStorage, h
+		})
+		r.stop()
+		report, err := app.Verify(t.Context(), c, false, func(int, int) {})
+		if err != nil || len(report.Problems) > 0 {
+			t.Errorf("D4 problems of the stores = %+v, error %v; want none", report.Problems, err)
+		}
+	})
+}
+
+// status returns the status of the admin listener's response to a GET.
+func (r *receiver) status(t testing.TB, client *http.Client, path string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.AdminAddr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }

@@ -181,6 +181,9 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 	if err != nil {
 		return event.Event{}, handler.OutageOfStep(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))
 	}
+	if len(body) == 0 {
+		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("a person purged the body of this event"))
+	}
 	e, err := event.Decode(body)
 	if err != nil {
 		return event.Event{}, handler.Fail(event.ReasonOther, errors.New("the stored body is not a valid event"))

@@ -18,6 +18,7 @@ const (
 	storeRejection              // rejection
 	deleteRejection             // the rejections with the numbers in sequences
 	removeRelayed               // sequences, from the outbox
+	purgeBodies                 // of the events in purged
 	probe                       // a row that proves that the database accepts writes
 )
 
@@ -27,6 +28,7 @@ type entry struct {
 	event     event.Event // with the id that it gets if it is new
 	rejection event.Rejection
 	sequences []int64
+	purged    []Identity
 
 	// Result of storeEvent.
 	receipt event.Receipt
@@ -69,6 +71,7 @@ type batch struct {
 	rejections []*event.Rejection
 	relayed    []int64
 	deleted    []int64 // rejections
+	purged     []Identity
 	probe      bool
 }
 
@@ -84,6 +87,8 @@ func newBatch(entries []*entry) batch {
 			b.deleted = append(b.deleted, e.sequences...)
 		case removeRelayed:
 			b.relayed = append(b.relayed, e.sequences...)
+		case purgeBodies:
+			b.purged = append(b.purged, e.purged...)
 		case probe:
 			b.probe = true
 		}

@@ -61,7 +61,10 @@ const (
 				SELECT seq, row_number() OVER newest AS n, sum(length(body)) OVER newest AS bytes
 				FROM rejections WINDOW newest AS (ORDER BY seq DESC)
 			) AS kept WHERE n > $1 OR bytes > $2)`
-	sqlDelete  = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
+	sqlDelete = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
+	sqlEmpty  = `UPDATE callbacks SET body = '' FROM unnest($1::text[], $2::text[]) AS given (job, id)
+			WHERE callbacks.job = given.job AND callbacks.id = given.id`
+	sqlUnkept  = "DELETE FROM originals WHERE id = ANY ($1::text[])"
 	sqlCarried = "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])"
 	sqlWritten = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
 )
@@ -132,6 +135,14 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
 	}
 	if len(b.deleted) > 0 {
 		statements.Queue(sqlDelete, b.deleted)
+	}
+	if len(b.purged) > 0 {
+		jobs, ids := make([]string, len(b.purged)), make([]string, len(b.purged))
+		for n, e := range b.purged {
+			jobs[n], ids[n] = e.Job, string(e.ID)
+		}
+		statements.Queue(sqlEmpty, jobs, ids)
+		statements.Queue(sqlUnkept, ids)
 	}
 	if len(b.relayed) > 0 {
 		statements.Queue(sqlCarried, b.relayed)

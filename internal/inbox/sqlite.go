@@ -51,6 +51,8 @@ const (
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
 	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
 	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
+	sqlPurge    = "UPDATE callbacks SET body = x'' WHERE job = $1 AND id = $2"
+	sqlPurged   = "DELETE FROM originals WHERE id = $1"
 	sqlOriginal = "INSERT INTO originals (id, content_encoding, content_type, body) VALUES ($1, $2, $3, $4)"
 )
 
@@ -85,6 +87,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength, sqlOriginal,
+		sqlPurge, sqlPurged,
 	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
@@ -181,12 +184,28 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 			return err
 		}
 	}
+	if err := w.purge(ctx, b.purged); err != nil {
+		return err
+	}
 	if b.probe {
 		if _, err := w.statements[sqlProbe].ExecContext(ctx, time.Now().UnixMicro()); err != nil {
 			return err
 		}
 	}
 	return w.storeEvents(ctx, b.events)
+}
+
+// purge replaces the bodies of events by empty ones.
+func (w *sqliteWriter) purge(ctx context.Context, events []Identity) error {
+	for _, e := range events {
+		if _, err := w.statements[sqlPurge].ExecContext(ctx, e.Job, string(e.ID)); err != nil {
+			return err
+		}
+		if _, err := w.statements[sqlPurged].ExecContext(ctx, string(e.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *sqliteWriter) removeRelayed(ctx context.Context, sequences []int64) error {
