@@ -72,9 +72,10 @@ func (s *Store) begin(ctx context.Context, job queue.Job, prone, alone bool) (At
 			return err
 		}
 		if found.artifacts {
-			if attempt.Artifacts, err = history.Artifacts(ctx, tx, job.Event); err != nil {
-				return err
-			}
+			attempt.Artifacts, err = history.Artifacts(ctx, tx, job.Event)
+		}
+		if err != nil {
+			return err
 		}
 		return refreshEvent(ctx, tx, job.Event)
 	})
