@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit"
 )
 
 const (
@@ -37,7 +37,7 @@ type process struct {
 	command *exec.Cmd
 	address string
 	admin   string
-	log     *bytes.Buffer // complete when exited is closed
+	log     *testkit.Log // complete when exited is closed
 	exited  chan struct{}
 	err     error
 }
@@ -54,7 +54,7 @@ func serve(t *testing.T, folder string, env ...string) *process {
 // serveCommand is serve with another command.
 func serveCommand(t *testing.T, command *exec.Cmd, folder string, env ...string) *process {
 	t.Helper()
-	p := &process{command: command, log: &bytes.Buffer{}, exited: make(chan struct{})}
+	p := &process{command: command, log: &testkit.Log{}, exited: make(chan struct{})}
 	p.command.Env = []string{
 		"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0", "RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
@@ -87,7 +87,7 @@ func (p *process) watch(stderr io.Reader, ready chan<- addresses) {
 	defer close(p.exited)
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		p.log.Write(append(lines.Bytes(), '\n'))
+		_, _ = p.log.Write(append(lines.Bytes(), '\n'))
 		var line struct {
 			Message string
 			addresses

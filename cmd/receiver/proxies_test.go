@@ -24,10 +24,9 @@ import (
 )
 
 const (
-	proxiedClient = "127.0.0.2"             // address that the sender connects from
-	forgedClient  = "192.0.2.66"            // address that it claims
-	proxyPause    = 200 * time.Millisecond  // of load before and after each fault
-	proxyNotice   = 1500 * time.Millisecond // after which every proxy has seen that a receiver is back
+	proxiedClient = "127.0.0.2"            // address that the sender connects from
+	forgedClient  = "192.0.2.66"           // address that it claims
+	proxyPause    = 200 * time.Millisecond // of load before and after each fault
 	largeBody     = 20 << 20
 )
 
@@ -231,7 +230,7 @@ func TestProxies(t *testing.T) {
 	for _, p := range started {
 		senders.Go(func() { p.load(ctx) })
 	}
-	all := replaceBoth(t, running, receive)
+	all := replaceBoth(t, running, started, receive)
 	stop()
 	senders.Wait()
 	for _, p := range started {
@@ -267,20 +266,29 @@ func (p *proxy) awaitReady(t *testing.T) {
 	t.Fatalf("%s: answer = %s, want 200; output:\n%s", p.name, got, output)
 }
 
-// replaceBoth kills the first receiver, and replaces both. It returns all receivers that ran.
-func replaceBoth(t *testing.T, running []*process, receive func(int) *process) []*process {
+// awaitUse waits until every proxy sends callbacks to a receiver.
+func awaitUse(t *testing.T, r *process, proxies []*proxy) {
+	t.Helper()
+	for _, p := range proxies {
+		testkit.WaitFor(t, "callbacks of "+p.name+" in the log of the receiver", func() (string, error) { return r.log.String(), nil },
+			func(log string) bool { return strings.Contains(log, `"job":"`+p.name+"-") })
+	}
+}
+
+// replaceBoth kills the first receiver, and replaces both. Before each fault every proxy uses both. It returns all receivers that ran.
+func replaceBoth(t *testing.T, running []*process, started []*proxy, receive func(int) *process) []*process {
 	t.Helper()
 	all := slices.Clone(running)
 	stop := func(p *process) {
 		signal(t, p, syscall.SIGTERM)
 		<-p.exited
 	}
-	for n, fault := range []struct {
+	for _, fault := range []struct {
 		receiver int
 		end      func(*process)
 	}{{0, (*process).kill}, {1, stop}, {0, stop}} {
-		if n > 0 {
-			after(t, proxyNotice)
+		for _, r := range running {
+			awaitUse(t, r, started)
 		}
 		after(t, proxyPause)
 		fault.end(running[fault.receiver])
