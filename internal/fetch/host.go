@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -53,7 +54,8 @@ func toASCII(name string) (string, error) {
 		return name, nil
 	}
 	ascii, err := idna.Lookup.ToASCII(name)
-	if err != nil || strings.Count(ascii, ".") != strings.Count(name, ".") || endsInNumber(ascii) {
+	// All bytes that are not UTF-8 are the same letter to idna.
+	if err != nil || strings.ContainsRune(name, utf8.RuneError) || strings.Count(ascii, ".") != strings.Count(name, ".") || endsInNumber(ascii) {
 		return "", errNoHost
 	}
 	return ascii, nil

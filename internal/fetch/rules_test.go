@@ -160,7 +160,7 @@ func TestNewRefusesInvalidHosts(t *testing.T) {
 }
 
 func FuzzHostPattern(f *testing.F) {
-	for _, seed := range [][2]string{{"*.example.com", "a.example.com"}, {"example.com", "EXAMPLE.com."}, {"*", "localhost"}, {"127.0.0.1", "::ffff:127.0.0.1"}, {"*.a", "0x7f.1"}} {
+	for _, seed := range [][2]string{{"*.example.com", "a.example.com"}, {"example.com", "EXAMPLE.com."}, {"*", "localhost"}, {"127.0.0.1", "::ffff:127.0.0.1"}, {"*.a", "0x7f.1"}, {"\x94", "\x80"}, {"\ufffd.com", "\x80.com"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, host string) {

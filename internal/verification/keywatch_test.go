@@ -2,6 +2,7 @@ package verification_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,16 +12,38 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// key is an API that refuses the key since a time. Its methods are called in the bubble of one test.
+// key is an API that refuses the key since a time.
 type key struct {
+	mutex   sync.Mutex
 	refused bool // what Check finds
 	since   time.Time
 	checks  int
 }
 
-func (k *key) KeyRefused() (time.Time, string) { return k.since, "refused" }
+func (k *key) KeyRefused() (time.Time, string) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.since, "refused"
+}
+
+// set changes what Check finds, and since when a step has found the same; the zero time leaves that.
+func (k *key) set(refused bool, since time.Time) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	if k.refused = refused; !since.IsZero() {
+		k.since = since
+	}
+}
+
+func (k *key) checked() int {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	return k.checks
+}
 
 func (k *key) Check(context.Context) error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	k.checks++
 	switch {
 	case !k.refused:
@@ -48,16 +71,16 @@ func TestKeyWatch(t *testing.T) {
 			if got := len(log.Records(t, "level", "info")); got != infos {
 				t.Errorf("E6: %d lines that it is accepted again, want %d", got, infos)
 			}
-			if k.checks != checks {
-				t.Errorf("E6: %d checks, want %d", k.checks, checks)
+			if got := k.checked(); got != checks {
+				t.Errorf("E6: %d checks, want %d", got, checks)
 			}
 		}
 		wait(24*time.Hour, 0, 0, 1)
-		k.refused, k.since = true, time.Now() // by the call of a step
+		k.set(true, time.Now()) // by the call of a step
 		wait(2*time.Second, 1, 0, 2)
 		wait(59*time.Minute, 1, 0, 61)
 		wait(2*time.Minute, 2, 0, 63)
-		k.refused = false
+		k.set(false, time.Time{})
 		wait(time.Minute, 2, 1, 64)
 		wait(24*time.Hour, 2, 1, 64)
 		if err := watch.Stop(t.Context()); err != nil {
