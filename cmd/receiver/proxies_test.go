@@ -202,8 +202,7 @@ func (p *proxy) load(ctx context.Context) {
 
 // Two receivers behind each proxy: one is killed, and both are exchanged one after the other, while a sender that never repeats sends
 // callbacks. All are taken, a long body passes, no log has the token, and the sender cannot choose its address.
-func TestProxies(t *testing.T) {
-	t.Parallel()
+func TestProxies(t *testing.T) { //nolint:paralleltest // the health checks of the proxies have deadlines of a second
 	database := databasetest.Postgres(t)
 	addresses := []string{testkit.FreeAddress(t), testkit.FreeAddress(t)}
 	receive := func(n int) *process {
@@ -243,7 +242,6 @@ func TestProxies(t *testing.T) {
 	}
 	for _, p := range started {
 		t.Run("E16 "+p.name, func(t *testing.T) {
-			t.Parallel()
 			p.check(t, len(all)-len(running), logs.String())
 		})
 	}
