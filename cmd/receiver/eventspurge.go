@@ -16,7 +16,7 @@ func newEventsPurge(options *adminOptions) *cobra.Command {
 		Use:   "purge --quarantined",
 		Short: "Remove the bodies of quarantined events for good",
 		Long: `Remove the bodies of quarantined events for good. The events stay as dead, so that a repeat is a duplicate.
-Their room in the database is used again. Without --yes the command only counts the events.`,
+Their space in the database is used again. Without --yes the command only counts the events.`,
 		Example: "  receiver events purge --quarantined --older-than 24h --yes",
 		Args:    cobra.NoArgs,
 	}

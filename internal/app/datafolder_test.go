@@ -70,7 +70,7 @@ func TestLockFileIsRestored(t *testing.T) {
 	}
 }
 
-// F13: a missing folder is not called a full disk; C9: neither is a lack of room in the folder of images a reason to refuse callbacks.
+// F13: a missing folder is not called a full disk; C9: neither is a lack of space in the folder of images a reason to refuse callbacks.
 func TestUnavailableFolders(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing")

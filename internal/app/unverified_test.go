@@ -183,7 +183,7 @@ func TestUnverifiedBytesWithoutVerification(t *testing.T) {
 	})
 }
 
-// Purged events keep nothing but their rows, and make room for others.
+// Purged events keep nothing but their rows, and free space for others.
 func TestPurgeOfTheQuarantine(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {

@@ -29,7 +29,7 @@ func Await(ctx context.Context, c config.Config, log zerolog.Logger, open func(c
 	if err == nil || !isDiskFull(c, err) {
 		return err
 	}
-	log.Warn().Err(err).Str("data", c.DataDir).Msg("disk is full, waiting for room before the start")
+	log.Warn().Err(err).Str("data", c.DataDir).Msg("disk is full, waiting for space before the start")
 	waiting, serverErr := startWaiting(ctx, c, log)
 	if serverErr != nil {
 		return errors.Join(err, serverErr)
@@ -47,7 +47,7 @@ func Await(ctx context.Context, c config.Config, log zerolog.Logger, open func(c
 	return err
 }
 
-// isDiskFull reports whether a start failed because there is no room in the folders of the receiver.
+// isDiskFull reports whether a start failed because there is no space in the folders of the receiver.
 func isDiskFull(c config.Config, err error) bool {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, blobstore.ErrFull} {
 		if errors.Is(err, full) {

@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// F13: on a full disk the start waits, and callbacks get 503 until there is room.
+// F13: on a full disk the start waits, and callbacks get 503 until space is free.
 func TestStartOnAFullDiskWaits(t *testing.T) {
 	t.Parallel()
 	c := configuration(t, databasetest.NewPlace(t, database.SQLite))

@@ -222,7 +222,7 @@ func TestPutFailsUntilTheNameIsSafe(t *testing.T) {
 		want       error
 	}{
 		{"the folder cannot be synced", "/a", syscall.EIO, syscall.EIO},
-		{"its parent has no room", "/.", syscall.ENOSPC, blobstore.ErrFull},
+		{"its parent has no space", "/.", syscall.ENOSPC, blobstore.ErrFull},
 		{"the quota is used up", "link a/key", syscall.EDQUOT, blobstore.ErrFull},
 		{"the folder is on another disk", "link a/key", syscall.EXDEV, syscall.EXDEV},
 	}

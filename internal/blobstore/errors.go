@@ -17,7 +17,7 @@ var ErrNotFound = errors.New("blobstore: no such object")
 var ErrKey = errors.New("blobstore: unusable key")
 
 // ErrFull means that the disk or the quota is full.
-var ErrFull = errors.New("blobstore: no room left")
+var ErrFull = errors.New("blobstore: no space left")
 
 // ErrNoInodes is the ErrFull of a file system that has free bytes, but can hold no more files.
 var ErrNoInodes error = noInodes{}

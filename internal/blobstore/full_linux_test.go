@@ -15,7 +15,7 @@ import (
 
 func TestWriteKnowsAFullDisk(t *testing.T) {
 	t.Parallel()
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0) // a device of Linux on which every write finds no room
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0) // a device of Linux on which every write finds no space
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +83,8 @@ func fillSpool(ctx context.Context, bucket blobstore.Bucket) error {
 	return spool.Close()
 }
 
-// fillNames stores objects until there is no room for another name, and goes on
-// once there is room again.
+// fillNames stores objects until there is no space for another name, and goes on
+// once there is space again.
 func fillNames(ctx context.Context, bucket blobstore.Bucket) error {
 	for i := range 20 {
 		err := store(ctx, bucket, fmt.Sprintf("a/%d", i))

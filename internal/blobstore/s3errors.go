@@ -54,7 +54,7 @@ func (s *s3Service) explainAnswer(answer minio.ErrorResponse) error {
 	return failed
 }
 
-// fullCodes are what Ceph, MinIO, Wasabi and others say when there is no room.
+// fullCodes are what Ceph, MinIO, Wasabi and others say when there is no space.
 func fullCodes() []string {
 	return []string{
 		"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "NoSpaceLeftOnDevice",

@@ -42,7 +42,7 @@ func newSpool(disk *disk, name string) (*Spool, error) {
 
 // Write appends p. After a failure every further Write, and Put, returns the same
 // error, because the file may hold a part of p. It is ErrFull when the disk has
-// no room and ErrTooLarge when p would pass MaxBytes.
+// no space and ErrTooLarge when p would pass MaxBytes.
 func (s *Spool) Write(p []byte) (int, error) {
 	if s.failed != nil {
 		return 0, s.failed

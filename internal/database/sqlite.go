@@ -62,7 +62,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 // checkpointTimeout bounds the wait for the log to be written back.
 const checkpointTimeout = 30 * time.Second
 
-// checkpoint writes the log back into the file and empties it. What another process reads, or a full disk has no room for, stays in the log.
+// checkpoint writes the log back into the file and empties it. What another process reads, or a full disk has no space for, stays in the log.
 func checkpoint(writer *sql.DB) error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkpointTimeout)
 	defer cancel()

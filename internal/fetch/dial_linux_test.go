@@ -29,7 +29,7 @@ func silent(t *testing.T, address string, port int) {
 	if err := syscall.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	// With a backlog of 0 the queue has room for one connection.
+	// With a backlog of 0 the queue holds one connection.
 	conn, err := net.Dial("tcp", net.JoinHostPort(address, fmt.Sprint(port)))
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ type Shares struct {
 	total int            // slow transfers under way
 	held  map[string]int // the same, by host
 	known *lru.Cache[string, time.Time]
-	probe *share // the one transfer that was begun without room
+	probe *share // the one transfer that was begun without a free slot
 }
 
 // NewShares returns the shares of a handler that does so many transfers at the same time.
@@ -78,7 +78,7 @@ func (s *Shares) begin(ctx context.Context, host string) (context.Context, *shar
 	return ctx, made, nil
 }
 
-// acquire counts a transfer as slow, if there is room. The caller holds the mutex.
+// acquire counts a transfer as slow, if a slot is free. The caller holds the mutex.
 func (s *Shares) acquire(t *share) bool {
 	if s.total >= s.slow || s.held[t.host] >= s.perHost {
 		return false

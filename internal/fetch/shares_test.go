@@ -75,8 +75,8 @@ func TestShares(t *testing.T) {
 		hosts, each   int // slow hosts, and transfers from each
 		slow, yielded int // transfers that go on, and those that give way
 	}{
-		{name: "B10 eight slow hosts leave room for a good one", transfers: 8, hosts: 8, each: 1, slow: 5, yielded: 3},
-		{name: "B10 one slow host leaves room for another slow one", transfers: 8, hosts: 1, each: 8, slow: 4, yielded: 4},
+		{name: "B10 eight slow hosts leave a slot for a good one", transfers: 8, hosts: 8, each: 1, slow: 5, yielded: 3},
+		{name: "B10 one slow host leaves a slot for another slow one", transfers: 8, hosts: 1, each: 8, slow: 4, yielded: 4},
 		{name: "B10 few slow transfers go on", transfers: 8, hosts: 4, each: 1, slow: 4},
 		{name: "B10 two transfers, two slow hosts", transfers: 2, hosts: 2, each: 1, slow: 1, yielded: 1},
 		{name: "B10 one transfer", transfers: 1, hosts: 1, each: 1, slow: 1},

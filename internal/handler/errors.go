@@ -66,7 +66,7 @@ func Defer(d time.Duration, cause event.Cause, reason event.Reason, err error) e
 func Outage(reason event.Reason, err error) error { return Defer(0, event.CauseOutage, reason, err) }
 
 // OutageOfStep is Outage for a fault that surely is not of the event, but may not concern others: a large image fills a
-// disk that still has room for small ones. The success of others neither ends the delay early nor makes the attempt count.
+// disk that still has space for small ones. The success of others neither ends the delay early nor makes the attempt count.
 func OutageOfStep(reason event.Reason, err error) error {
 	return Defer(0, event.CauseStep, reason, err)
 }

@@ -64,14 +64,14 @@ func (h *bmpHeader) readInfo(s *source) error {
 // checkEnd compares the length of the file with that of the pixels: rows are padded to four bytes, which the last
 // one may lack. It ignores the file's own length field, because many writers get it wrong.
 func (h *bmpHeader) checkEnd(s *source) error {
-	room := s.size - int64(h.pixels)
-	fits := room > 0
+	available := s.size - int64(h.pixels)
+	fits := available > 0
 	switch h.compression {
 	case 0, 3, 6:
 		row := (int64(h.size.width)*int64(h.bits) + 31) / 32 * 4
-		fits = fits && row <= (room+3)/int64(h.size.height)
+		fits = fits && row <= (available+3)/int64(h.size.height)
 	case 1, 2, 4, 5:
-		fits = fits && int64(h.length) <= room
+		fits = fits && int64(h.length) <= available
 	}
 	if !fits {
 		return truncated("pixels are missing")

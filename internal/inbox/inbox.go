@@ -133,7 +133,7 @@ func (i *Inbox) Purge(ctx context.Context, events []Identity) error {
 	return i.commit(ctx, &entry{kind: purgeBodies, purged: events})
 }
 
-// Probe returns an error if the inbox cannot accept events. It commits a row, with its sync. That needs no room on the disk, so
+// Probe returns an error if the inbox cannot accept events. It commits a row, with its sync. That needs no space on the disk, so
 // a failed commit of an event counts too, for failureMemory or until one succeeds.
 func (i *Inbox) Probe(ctx context.Context) error {
 	if last := i.failure.Load(); last != nil && time.Since(last.at) < failureMemory {

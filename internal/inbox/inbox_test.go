@@ -450,9 +450,9 @@ func TestReconnect(t *testing.T) {
 func TestProbeFailsWhileEventsAreRefused(t *testing.T) {
 	t.Parallel()
 	refuse := map[database.Kind][]string{
-		database.SQLite: {"CREATE TRIGGER refuse BEFORE INSERT ON callbacks BEGIN SELECT RAISE(ABORT, 'no room'); END"},
+		database.SQLite: {"CREATE TRIGGER refuse BEFORE INSERT ON callbacks BEGIN SELECT RAISE(ABORT, 'no space'); END"},
 		database.Postgres: {
-			"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
+			"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$",
 			"CREATE TRIGGER refuse BEFORE INSERT ON callbacks FOR EACH ROW EXECUTE FUNCTION refuse()",
 		},
 	}

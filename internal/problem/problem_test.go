@@ -137,7 +137,7 @@ func TestWriteDecodeErrors(t *testing.T) {
 func TestErrorKeepsItsCode(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("disk full")
-	err := fmt.Errorf("accept: %w", problem.Unavailable("no room", cause))
+	err := fmt.Errorf("accept: %w", problem.Unavailable("no space", cause))
 	if code := problem.CodeOf(err); code != problem.CodeUnavailable || !errors.Is(err, cause) {
 		t.Errorf("code, error = %s, %v, want %s and the cause %v", code, err, problem.CodeUnavailable, cause)
 	}

@@ -252,7 +252,7 @@ func (q *testQueue) markRunning(t *testing.T, id event.ID) {
 func TestDeadReplicaIsReplaced(t *testing.T) {
 	t.Parallel()
 	place := databasetest.NewPlace(t, database.Postgres)
-	// The paused replica has room for one job, so that it cannot take the orphaned job as well.
+	// The paused replica has one slot, so that it cannot take the orphaned job as well.
 	paused, other := open(t, place, 1), open(t, place, 2)
 	paused.insert(t, "a")
 	begun, wake, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -61,12 +61,12 @@ func TestInterruptedBulkReplayResumes(t *testing.T) {
 		if err := first.Begin(t.Context(), filter); err != nil {
 			t.Fatal(err)
 		}
-		const room = dead / 2
-		latest(t, bulk, "10 replayed events", func(r replay.BulkReplay) bool { return r.Events == room })
+		const half = dead / 2
+		latest(t, bulk, "10 replayed events", func(r replay.BulkReplay) bool { return r.Events == half })
 		stop(t, first)
 		middle := latest(t, bulk, "a bulk replay", func(replay.BulkReplay) bool { return true })
-		if middle.Events != room || middle.Cursor != "event-010" || !middle.Finished.IsZero() || middle.Filter != filter {
-			t.Errorf("after the stop: %+v, want %d events up to event-010, in progress, with filter %+v", middle, room, filter)
+		if middle.Events != half || middle.Cursor != "event-010" || !middle.Finished.IsZero() || middle.Filter != filter {
+			t.Errorf("after the stop: %+v, want %d events up to event-010, in progress, with filter %+v", middle, half, filter)
 		}
 		if err := first.Begin(t.Context(), filter); !errors.Is(err, replay.ErrBusy) {
 			t.Errorf("second Begin: error = %v, want ErrBusy", err)

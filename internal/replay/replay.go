@@ -62,7 +62,7 @@ type Deps struct {
 	BulkReplays BulkReplays
 	Events      Events
 	Workflow    Workflow
-	Handlers    []string // whose queues must have room before an event is replayed
+	Handlers    []string // whose queues must have free capacity before an event is replayed
 	Log         zerolog.Logger
 }
 

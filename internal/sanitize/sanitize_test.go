@@ -18,7 +18,7 @@ func TestClip(t *testing.T) {
 		{name: "exact", text: "12345", limit: 5, want: "12345"},
 		{name: "longer", text: "123456", limit: 5, want: "12…"},
 		{name: "between characters", text: "ééééé", limit: 6, want: "é…"},
-		{name: "no room", text: "123456", limit: 2, want: "…"},
+		{name: "no space", text: "123456", limit: 2, want: "…"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -100,7 +100,7 @@ func (c *cache) get(sum string) (content []byte, ok bool, err error) {
 	return content, len(content) > 0, nil
 }
 
-// put caches a thumbnail. It returns nil if the disk has no room for it.
+// put caches a thumbnail. It returns nil if the disk has no space for it.
 func (c *cache) put(sum string, content []byte) error {
 	name := temporary + sum
 	if err := c.root.WriteFile(name, content, 0o640); err != nil {

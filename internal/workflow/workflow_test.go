@@ -209,7 +209,7 @@ func TestBeginOfUnknownStep(t *testing.T) {
 	})
 }
 
-// A full disk fails the transaction as a whole; the store works again when there is room.
+// A full disk fails the transaction as a whole; the store works again when space is free.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	s := workflowtest.Open(t, databasetest.NewPlace(t, database.SQLite))

@@ -286,7 +286,7 @@ func malformedKeys(t *testing.T, s suite) {
 func unusualKeys(t *testing.T, s suite) {
 	for _, key := range []string{
 		"Grüße/画像 №1.png", "e\u0301/x", "\u00e9/x", "a b/c+d&e=f?g#h%20.png", "...", "a/..b", ".hidden", "-rf", "*", `"quoted"`, "spool",
-		strings.Repeat("n", 255), strings.Repeat("abcdefg/", 113) + "12345678", // with room for a prefix
+		strings.Repeat("n", 255), strings.Repeat("abcdefg/", 113) + "12345678", // with space for a prefix
 	} {
 		s.mustPut(t, key, "content of "+key)
 		s.expect(t, key, "content of "+key)
@@ -355,7 +355,7 @@ func foreignSpool(t *testing.T, s suite, other blobstore.Bucket) {
 	}
 }
 
-// largeObject measures the whole process, with room for what other tests allocate meanwhile.
+// largeObject measures the whole process, with an allowance for what other tests allocate meanwhile.
 func largeObject(t *testing.T, s suite) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -16,7 +16,7 @@ const (
 )
 
 // Prepare makes the tests of this process faster; TestMain calls it. More tests run in parallel than there are processors, and
-// temporary files are in memory if there is room: a killed process loses as little there as on a disk. Benchmarks, and runs
+// temporary files are in memory if there is enough of it: a killed process loses as little there as on a disk. Benchmarks, and runs
 // with TMPDIR set, keep using the disk.
 func Prepare() {
 	flag.Parse()

@@ -36,7 +36,7 @@ const (
 	fieldExt   field = "ext"   // extension of the content, without a dot
 )
 
-// The bounds of a template and of its keys. They leave room for the marks of collisions within the 255 bytes of a file
+// The bounds of a template and of its keys. They leave space for the marks of collisions within the 255 bytes of a file
 // name.
 const (
 	maxTemplateBytes = 256

@@ -79,7 +79,7 @@ func Failed(format string, values ...any) error {
 	return handler.Outage(event.ReasonServerError, fmt.Errorf(format, values...))
 }
 
-// Full reports that the queue or stream has no room for messages. A message that fits now and then does not change that.
+// Full reports that the queue or stream has no space for messages. A message that fits now and then does not change that.
 func Full(format string, values ...any) error {
 	return handler.OutageOfStep(event.ReasonServerError, fmt.Errorf(format, values...))
 }
