@@ -46,9 +46,9 @@ func newRestore() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Put a backup into the data folder of a stopped receiver",
-		Long: `Put the databases and the token of a backup into the data folder, which must have no databases. Every file
-is compared with its SHA-256 first. The receiver that starts on it migrates the databases, continues open
-work, and takes repeated callbacks for duplicates as before.`,
+		Long: `Put the databases and the token of a backup into the data folder, which must have no databases and no other
+token. Every file is compared with its SHA-256 first. The receiver that starts on it migrates the databases,
+continues open work, and takes repeated callbacks for duplicates as before.`,
 		Example: "  receiver restore /backup/2026-11-29",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
@@ -39,6 +40,10 @@ type Manifest struct {
 	Files   []File    `json:"files"`
 }
 
+func (m Manifest) has(name string) bool {
+	return slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == name })
+}
+
 // File is a file of a backup.
 type File struct {
 	Name   string `json:"name"`
@@ -53,38 +58,67 @@ var (
 	ErrNoBackup = errors.New("backup: not a whole backup")
 	// ErrExists reports a receiver that has stores already.
 	ErrExists = errors.New("backup: the receiver has stores already; move its database files away first")
+	// ErrOtherToken reports a receiver that has generated another webhook token than that of the backup.
+	ErrOtherToken = errors.New("backup: the receiver has another webhook token already; move its file away first")
 )
 
 // Save copies the files of a receiver into a folder, which must be empty or missing. The receiver may run. The inbox is copied
 // last: an event that is accepted or relayed meanwhile is then in the inbox, and the receiver that starts on the copy relays it
-// again.
-func Save(ctx context.Context, from Files, folder, version string) (Manifest, error) {
-	manifest := Manifest{Version: version, Created: time.Now().UTC().Truncate(time.Second)}
+// again. If Save fails it removes what it has copied, which may have filled the disk of the receiver.
+func Save(ctx context.Context, from Files, folder, version string) (manifest Manifest, err error) {
 	if err := makeEmpty(folder); err != nil {
 		return manifest, err
 	}
-	for _, f := range []struct{ name, path string }{{workName, from.Work}, {inboxName, from.Inbox}} {
-		if _, err := os.Stat(f.path); err != nil { // a source is never created
-			return manifest, fmt.Errorf("backup: %w", err)
+	var made []string // the first one is new, so that no other backup in this folder loses files
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, removeAll(made))
 		}
-		if err := database.CopySQLite(ctx, f.path, filepath.Join(folder, f.name)); err != nil {
+	}()
+	manifest = Manifest{Version: version, Created: time.Now().UTC().Truncate(time.Second)}
+	for _, f := range []struct {
+		name, path string
+		copy       func(ctx context.Context, from, to string) error
+	}{{workName, from.Work, copyDatabase}, {inboxName, from.Inbox, copyDatabase}, {tokenName, from.Token, copyFile}} {
+		path := filepath.Join(folder, f.name)
+		err := f.copy(ctx, f.path, path)
+		if f.name == tokenName && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return manifest, err
 		}
+		made = append(made, path)
 	}
-	if err := copyFile(ctx, from.Token, filepath.Join(folder, tokenName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return manifest, err
-	}
-	for _, name := range []string{workName, inboxName, tokenName} {
-		file, err := describe(ctx, filepath.Join(folder, name))
-		switch {
-		case name == tokenName && errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+	for _, path := range made {
+		file, err := describe(ctx, path)
+		if err != nil {
 			return manifest, err
-		default:
-			manifest.Files = append(manifest.Files, file)
 		}
+		manifest.Files = append(manifest.Files, file)
 	}
+	path := filepath.Join(folder, manifestName)
+	made = append(made, path, path+".tmp")
 	return manifest, writeManifest(folder, manifest)
+}
+
+// copyDatabase copies a SQLite file, which it does not create.
+func copyDatabase(ctx context.Context, from, to string) error {
+	if _, err := os.Stat(from); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return database.CopySQLite(ctx, from, to)
+}
+
+// removeAll removes the files of a backup that failed.
+func removeAll(paths []string) error {
+	var failures []error
+	for _, path := range paths {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // Restore puts a backup back where no stores are. It can be repeated after an interruption. The inbox gets its name last.
@@ -93,30 +127,47 @@ func Restore(ctx context.Context, folder string, to Files) (Manifest, error) {
 	if err != nil {
 		return manifest, err
 	}
-	if err := errors.Join(compare(ctx, folder, manifest), noStores(to)); err != nil {
+	if err := errors.Join(compare(ctx, folder, manifest), noStores(to), noOtherToken(ctx, manifest, to.Token)); err != nil {
 		return manifest, err
 	}
-	targets := []struct{ name, path string }{{inboxName, to.Inbox}, {workName, to.Work}}
-	for _, t := range targets {
-		if err := os.Remove(t.path + unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return manifest, fmt.Errorf("backup: %w", err)
-		}
-		if err := copyFile(ctx, filepath.Join(folder, t.name), t.path+unfinished); err != nil {
+	paths := map[string]string{inboxName: to.Inbox, workName: to.Work, tokenName: to.Token}
+	for _, file := range manifest.Files {
+		if err := copyUnfinished(ctx, filepath.Join(folder, file.Name), paths[file.Name]); err != nil {
 			return manifest, err
 		}
 	}
-	if err := copyFile(ctx, filepath.Join(folder, tokenName), to.Token); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
-		return manifest, err
-	}
-	for _, path := range []string{to.Work, to.Inbox} {
-		if err := os.Rename(path+unfinished, path); err != nil {
-			return manifest, fmt.Errorf("backup: %w", err)
+	for _, name := range []string{tokenName, workName, inboxName} {
+		if name == tokenName && !manifest.has(tokenName) {
+			continue
 		}
-		if err := filesystem.TrySyncFolder(filepath.Dir(path)); err != nil {
-			return manifest, fmt.Errorf("backup: %w", err)
+		if err := finish(paths[name]); err != nil {
+			return manifest, err
 		}
 	}
 	return manifest, nil
+}
+
+// copyUnfinished copies a file beside the path that it is to have, in place of what an interrupted Restore has left there.
+func copyUnfinished(ctx context.Context, from, path string) error {
+	if err := os.Remove(path + unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil { // the token may be in another folder than the databases
+		return fmt.Errorf("backup: %w", err)
+	}
+	return copyFile(ctx, from, path+unfinished)
+}
+
+// finish renames a copied file to the path that it is to have.
+func finish(path string) error {
+	err := os.Rename(path+unfinished, path)
+	if err == nil {
+		err = filesystem.TrySyncFolder(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
 }
 
 // unfinished is the suffix of files that Restore has not given their names yet.
@@ -145,6 +196,23 @@ func noStores(to Files) error {
 	for _, path := range paths {
 		if _, err := os.Stat(path); err == nil {
 			return fmt.Errorf("%w: %s", ErrExists, path)
+		}
+	}
+	return nil
+}
+
+// noOtherToken returns ErrOtherToken where a token is that a Restore would replace by another one.
+func noOtherToken(ctx context.Context, manifest Manifest, path string) error {
+	found, err := describe(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, file := range manifest.Files {
+		if file.Name == tokenName && file.SHA256 != found.SHA256 {
+			return fmt.Errorf("%w: %s", ErrOtherToken, path)
 		}
 	}
 	return nil
@@ -236,14 +304,12 @@ func readManifest(folder string) (manifest Manifest, err error) {
 	if err := json.NewDecoder(io.LimitReader(file, maxManifestBytes)).Decode(&manifest); err != nil {
 		return manifest, fmt.Errorf("%w: %s: %w", ErrNoBackup, manifestName, err)
 	}
-	names := map[string]bool{}
 	for _, f := range manifest.Files {
 		if f.Name != workName && f.Name != inboxName && f.Name != tokenName {
 			return manifest, fmt.Errorf("%w: %s names the file %q", ErrNoBackup, manifestName, f.Name)
 		}
-		names[f.Name] = true
 	}
-	if !names[workName] || !names[inboxName] {
+	if !manifest.has(workName) || !manifest.has(inboxName) {
 		return manifest, fmt.Errorf("%w: %s does not name both databases", ErrNoBackup, manifestName)
 	}
 	return manifest, nil

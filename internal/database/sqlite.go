@@ -146,14 +146,23 @@ func dsn(path, mode string, pragmas []string) string {
 }
 
 // CopySQLite writes a compact copy of an existing file, as it is at one moment, to target, which must not exist. Another process
-// may write the file. The copy is checked, but not synced.
+// may write the file. The copy is checked, but not synced. One that is not whole is removed.
 func CopySQLite(ctx context.Context, path, target string) (err error) {
 	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)"}), 1)
 	if err != nil {
 		return fmt.Errorf("database: open %s for reading: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if err := create(target); err != nil {
+	file, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("database: create %s: %w", target, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(target))
+		}
+	}()
+	if err := file.Close(); err != nil {
 		return fmt.Errorf("database: create %s: %w", target, err)
 	}
 	if _, err := source.ExecContext(ctx, "VACUUM INTO $1", target); err != nil {
