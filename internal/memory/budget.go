@@ -46,11 +46,21 @@ func newPart(total int64) *Part {
 	return &Part{total: total, free: total, share: total - total/4, owners: map[netip.Prefix]int64{}, waiting: list.New()}
 }
 
-// waiter is a call of Acquire that waits.
+// waiter is a call of Acquire or Grow that waits.
 type waiter struct {
 	owner   netip.Prefix
 	bytes   int64
+	grows   bool          // of Grow
 	granted chan struct{} // closed when the bytes belong to it
+}
+
+func (w *waiter) isGranted() bool {
+	select {
+	case <-w.granted:
+		return true
+	default:
+		return false
+	}
 }
 
 // AcquireLoad acquires what a body of n bytes takes while it is loaded from a store: the buffers of the store, of its driver and of
@@ -78,40 +88,93 @@ func (p *Part) Acquire(ctx context.Context, owner netip.Prefix, n int64) (*Lease
 		return nil, nil //nolint:nilnil // a nil lease has no memory
 	}
 	w := &waiter{owner: owner, bytes: min(n, p.share), granted: make(chan struct{})}
+	if err := p.await(ctx, w); err != nil {
+		return nil, err
+	}
+	return &Lease{part: p, owner: owner, bytes: w.bytes}, nil
+}
+
+// Grow waits until the lease can have n bytes, or all of the share of its owner if n is more, and returns ErrFull when ctx ends. It
+// goes before all calls of Acquire, because they may wait for the memory of this lease. Two leases that grow could wait for each
+// other: only one waits, and the other one gets ErrFull at once. A nil lease has no limit.
+func (l *Lease) Grow(ctx context.Context, n int64) error {
+	if l == nil {
+		return nil
+	}
+	w := &waiter{owner: l.owner, bytes: min(n, l.part.share) - l.bytes, grows: true, granted: make(chan struct{})}
+	if w.bytes <= 0 {
+		return nil
+	}
+	if err := l.part.await(ctx, w); err != nil {
+		return err
+	}
+	l.bytes += w.bytes
+	return nil
+}
+
+// await returns when the bytes are granted, or ErrFull.
+func (p *Part) await(ctx context.Context, w *waiter) error {
 	element := p.enqueue(w)
+	if element == nil {
+		return ErrFull
+	}
 	select {
 	case <-w.granted:
-		return &Lease{part: p, owner: owner, bytes: w.bytes}, nil
+		return nil
 	case <-ctx.Done():
 	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	select {
-	case <-w.granted:
-		return &Lease{part: p, owner: owner, bytes: w.bytes}, nil
-	default:
-		p.waiting.Remove(element)
-		p.grant() // those behind it may fit
-		return nil, ErrFull
+	if w.isGranted() {
+		return nil
 	}
+	p.waiting.Remove(element)
+	p.grant() // those behind it may fit
+	return ErrFull
 }
 
+// enqueue returns nil if there are no bytes and nothing to wait for.
 func (p *Part) enqueue(w *waiter) *list.Element {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	element := p.waiting.PushBack(w)
+	if !w.grows {
+		element := p.waiting.PushBack(w)
+		p.grant()
+		return element
+	}
+	other := p.isGrowing()
+	element := p.waiting.PushFront(w)
 	p.grant()
+	if other && !w.isGranted() {
+		p.waiting.Remove(element)
+		return nil
+	}
 	return element
+}
+
+// isGrowing reports whether a lease waits to grow. The mutex is held.
+func (p *Part) isGrowing() bool {
+	first := p.waiting.Front()
+	if first == nil {
+		return false
+	}
+	w, ok := first.Value.(*waiter)
+	return ok && w.grows
 }
 
 // grant passes free bytes to those who wait, in their order. An owner with its share waits without delaying others. The mutex is held.
 func (p *Part) grant() {
+	waits := map[netip.Prefix]bool{} // owners whose share has no place for their first request
 	for element := p.waiting.Front(); element != nil; {
 		next := element.Next()
-		if w, ok := element.Value.(*waiter); ok && p.owners[w.owner]+w.bytes <= p.share {
-			if w.bytes > p.free {
-				return
-			}
+		w, ok := element.Value.(*waiter)
+		switch {
+		case !ok || waits[w.owner]:
+		case p.owners[w.owner]+w.bytes > p.share:
+			waits[w.owner] = true
+		case w.bytes > p.free:
+			return
+		default:
 			p.free -= w.bytes
 			p.owners[w.owner] += w.bytes
 			p.waiting.Remove(element)

@@ -97,6 +97,117 @@ func TestWaiting(t *testing.T) {
 	})
 }
 
+// TestOrderOfAnOwner grants a large request before those of the same owner that came later and are small enough to pass it.
+func TestOrderOfAnOwner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		work := memory.New(800).Work // 300
+		first, second := acquire(t, work, netip.Prefix{}, 150), acquire(t, work, netip.Prefix{}, 150)
+		granted := make(chan int64, 2)
+		for _, n := range []int64{300, 100} {
+			go func() {
+				if lease, err := work.Acquire(t.Context(), netip.Prefix{}, n); err == nil {
+					granted <- n
+					lease.Release()
+				}
+			}()
+			synctest.Wait()
+		}
+		first.Release()
+		synctest.Wait()
+		if len(granted) > 0 {
+			t.Errorf("D1 granted = %d while 150 are used, want none before 300", <-granted)
+		}
+		second.Release()
+		for _, want := range []int64{300, 100} {
+			if got := <-granted; got != want {
+				t.Errorf("D1 granted = %d, want %d", got, want)
+			}
+		}
+	})
+}
+
+// grow reports whether a lease gets n bytes within a second.
+func grow(t *testing.T, lease *memory.Lease, n int64) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := lease.Grow(ctx, n)
+	if err != nil && !errors.Is(err, memory.ErrFull) {
+		t.Fatalf("error = %v, want %v", err, memory.ErrFull)
+	}
+	return err == nil
+}
+
+func TestGrow(t *testing.T) {
+	t.Parallel()
+	one, two := owner("192.0.2.1/32"), owner("192.0.2.2/32")
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			part := memory.New(800).Large // 400, of which a source gets 300
+			lease := acquire(t, part, one, 200)
+			if !grow(t, lease, 400) {
+				t.Error("D1 more than the share: got no memory, want all of the share")
+			}
+			if acquire(t, part, one, 1) != nil {
+				t.Error("D1 the share is used: got a lease, want none")
+			}
+			lease.Release()
+			if acquire(t, part, one, 300) == nil {
+				t.Error("D1 all is released: got no lease, want one")
+			}
+			var unlimited *memory.Lease
+			if !grow(t, unlimited, 1<<30) {
+				t.Error("nil lease: got no memory, want some")
+			}
+		})
+	})
+	t.Run("before those who wait", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			part := memory.New(800).Large
+			lease := acquire(t, part, one, 200)
+			granted := make(chan *memory.Lease, 2)
+			for _, from := range []netip.Prefix{one, two} { // both wait for the memory of the lease
+				go func() {
+					waiting, _ := part.Acquire(t.Context(), from, 300)
+					granted <- waiting
+				}()
+				synctest.Wait()
+			}
+			if !grow(t, lease, 250) {
+				t.Error("D1 got no memory, want 50 more bytes")
+			}
+			lease.Release()
+			(<-granted).Release()
+			(<-granted).Release()
+		})
+	})
+	t.Run("two", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			part := memory.New(800).Large
+			first, second := acquire(t, part, one, 150), acquire(t, part, one, 150)
+			grown := make(chan error, 1)
+			go func() { grown <- first.Grow(t.Context(), 300) }()
+			synctest.Wait()
+			began := time.Now()
+			if grow(t, second, 300) || time.Since(began) > 0 {
+				t.Errorf("D1 the second got memory or waited %s, want neither", time.Since(began))
+			}
+			second.Release()
+			if err := <-grown; err != nil {
+				t.Errorf("D1 error of the first = %v, want none", err)
+			}
+			third := acquire(t, part, two, 50)
+			if !grow(t, third, 100) {
+				t.Error("D1 what is free: got no memory, want some")
+			}
+		})
+	})
+}
+
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
