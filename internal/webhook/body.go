@@ -20,27 +20,27 @@ const initialBytes = 4 << 10
 // body is a request body in memory that the budget counts.
 type body struct {
 	bytes    []byte
-	lease    *memory.Lease
-	original *body // what bytes were decoded from; nil if they came as they are
+	original []byte        // what bytes were decoded from; nil if they came as they are
+	part     *memory.Part  // of the lease
+	lease    *memory.Lease // for both
 }
+
+// size returns the bytes of its memory.
+func (b *body) size() int64 { return int64(cap(b.bytes) + cap(b.original)) }
 
 // release returns the memory to the budget. The bytes must not be used afterwards.
 func (b *body) release() {
 	b.lease.Release()
-	b.bytes, b.lease = nil, nil
-	if b.original != nil {
-		b.original.release()
-	}
+	*b = body{}
 }
 
 // readBody reads the body of a request into memory. It reads nothing if the declared length is
 // over MaxBodyBytes, and at most one byte more than MaxBodyBytes otherwise. It waits for memory in two steps, for a small body and for
-// all of a larger one. The caller releases the body, also after an error.
-func (e *Endpoint) readBody(r *http.Request) (*body, error) {
-	b := &body{}
+// all of a larger one.
+func (e *Endpoint) readBody(r *http.Request, b *body) error {
 	limit, reserved := int64(e.config.MaxBodyBytes), growing(int64(e.config.MaxBodyBytes))
 	if r.ContentLength > limit {
-		return b, tooLarge(limit)
+		return tooLarge(limit)
 	}
 	if r.ContentLength >= 0 {
 		limit, reserved = r.ContentLength, r.ContentLength
@@ -54,36 +54,46 @@ func (e *Endpoint) readBody(r *http.Request) (*body, error) {
 		{e.deps.Memory.Large, reserved, limit},
 	} {
 		if err := e.acquire(r, b, step.part, step.reserved); err != nil {
-			return b, err
+			return err
 		}
 		if ended, err := b.fill(r.Body, step.bytes, r.ContentLength >= 0); ended || err != nil {
 			b.lease.Shrink(int64(cap(b.bytes)))
-			return b, err
+			return err
 		}
 		if step.bytes == limit {
 			break
 		}
 	}
-	return b, checkEnd(r.Body, limit)
+	return checkEnd(r.Body, limit)
 }
 
 // growing returns the memory for a body of unknown length up to limit: its last two buffers.
 func growing(limit int64) int64 { return limit + limit/2 }
 
-// acquire waits for n bytes of a part of the budget and then releases what the body had before.
+// acquire waits until the body has n bytes of a part of the budget, in place of what it had before.
 func (e *Endpoint) acquire(r *http.Request, b *body, part *memory.Part, n int64) error {
 	if part == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), e.config.AcceptTimeout)
 	defer cancel()
-	lease, err := part.Acquire(ctx, sourcelimit.Source(problem.RequestInfoFrom(r.Context()).Client), n)
-	if err != nil {
-		return problem.Unavailable("Too many callbacks are in progress.", err)
+	if part == b.part {
+		return inProgress(b.lease.Grow(ctx, n))
 	}
-	b.lease.Release()
-	b.lease = lease
-	return nil
+	lease, err := part.Acquire(ctx, sourcelimit.Source(problem.RequestInfoFrom(r.Context()).Client), n)
+	if err == nil {
+		b.lease.Release()
+		b.part, b.lease = part, lease
+	}
+	return inProgress(err)
+}
+
+// inProgress returns the answer to a body for which there is no memory; nil without an error.
+func inProgress(err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.Unavailable("Too many callbacks are in progress.", err)
 }
 
 // fill reads until there are limit bytes or the reader ends. The memory gets its size at once if the length is known, else it grows with

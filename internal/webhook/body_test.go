@@ -236,4 +236,27 @@ func TestBudget(t *testing.T) {
 	}
 	expect("D3 all is released", one, largest, largest, 200)
 	expect("D3 all is released, chunked", one, largest, -1, 200)
+
+	expectText := func(name, text string, want int) {
+		t.Helper()
+		if got := serve(one, strings.NewReader(text), int64(len(text))); got != want {
+			t.Errorf("%s: status = %d, want %d", name, got, want)
+		}
+	}
+	expectText("D1 both copies are longer than the share", stored(padded(250<<10)), 200)
+	third := hold(one, 70<<10, 150<<10)
+	expectText("D1 fits beside another body", padded(120<<10), 200)
+	expectText("D1 one of its copies fits beside another body", stored(padded(120<<10)), 503)
+	third(http.StatusRequestTimeout)
+	for range 10 {
+		panicking := io.MultiReader(strings.NewReader(padded(70<<10)), panickingReader{})
+		if got := serve(one, panicking, largest); got != http.StatusInternalServerError {
+			t.Errorf("D1 status of a request that panics = %d, want 500", got)
+		}
+	}
+	expect("D1 all is released after panics", one, largest, largest, 200)
 }
+
+type panickingReader struct{}
+
+func (panickingReader) Read([]byte) (int, error) { panic("read") }

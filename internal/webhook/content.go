@@ -24,29 +24,26 @@ import (
 const maxFormParts = 20
 
 // readContent reads the JSON of a request: its body without content coding, and out of the field of a form. Both have the
-// limits of readBody. The body as it came stays beside it. Beside an error, the body is as it came. The caller releases the body,
-// also after an error.
-func (e *Endpoint) readContent(r *http.Request) (*body, error) {
-	b, err := e.readBody(r)
-	if err != nil {
-		return b, err
+// limits of readBody. The body as it came stays beside it. Beside an error, the body is what the failed step has read.
+func (e *Endpoint) readContent(r *http.Request, b *body) error {
+	if err := e.readBody(r, b); err != nil {
+		return err
 	}
-	came := b
-	for _, step := range []func(*http.Request, *body) (*body, error){e.decode, e.extract} {
-		next, err := step(r, b)
+	for _, step := range []func(*http.Request, *body) ([]byte, error){e.decode, e.extract} {
+		decoded, err := step(r, b)
 		if err != nil {
-			return b, err
+			return err
 		}
-		if next == b {
+		if decoded == nil {
 			continue
 		}
-		if b != came {
-			b.original = nil
-			b.release()
+		if b.original == nil {
+			b.original = b.bytes
 		}
-		b, next.original = next, came
+		b.bytes = decoded
+		b.lease.Shrink(b.size())
 	}
-	return b, nil
+	return nil
 }
 
 // originalOf returns the body of a request as it came, nil if b is that.
@@ -57,21 +54,21 @@ func originalOf(r *http.Request, b *body) *event.Original {
 	return &event.Original{
 		ContentEncoding: sanitize.Line(r.Header.Get("Content-Encoding"), maxHeaderShown),
 		ContentType:     sanitize.Line(r.Header.Get("Content-Type"), maxHeaderShown),
-		Body:            b.original.bytes,
+		Body:            b.original,
 	}
 }
 
 // maxHeaderShown bounds what is kept of a header, in bytes.
 const maxHeaderShown = 200
 
-// decode undoes the content coding of a body. A body that is not coded, whatever its headers say, is returned itself.
-func (e *Endpoint) decode(r *http.Request, b *body) (*body, error) {
+// decode undoes the content coding of a body. It returns nil for a body that is not coded, whatever its headers say.
+func (e *Endpoint) decode(r *http.Request, b *body) ([]byte, error) {
 	coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	var open func() (io.Reader, error)
 	source := func() io.Reader { return bytes.NewReader(b.bytes) }
 	switch {
 	case startsJSON(b.bytes):
-		return b, nil
+		return nil, nil
 	case coding == "gzip", coding == "x-gzip", bytes.HasPrefix(b.bytes, []byte("\x1f\x8b")):
 		coding = "gzip"
 		open = func() (io.Reader, error) { return gzip.NewReader(source()) }
@@ -80,30 +77,29 @@ func (e *Endpoint) decode(r *http.Request, b *body) (*body, error) {
 	case coding == "deflate": // some clients send it without the header of zlib
 		open = func() (io.Reader, error) { return flate.NewReader(source()), nil }
 	case coding == "", coding == "identity":
-		return b, nil
+		return nil, nil
 	default:
-		return b, &problem.Error{
+		return nil, &problem.Error{
 			Code: problem.CodeUnsupportedCoding, Detail: "The content coding is not supported. Send the body without one, or as gzip or deflate.",
 		}
 	}
 	length, err := decodedLength(open, int64(e.config.MaxBodyBytes))
 	if err != nil {
-		return b, notCoded(coding, err)
+		return nil, notCoded(coding, err)
 	}
 	if length > int64(e.config.MaxBodyBytes) {
-		return b, tooLarge(int64(e.config.MaxBodyBytes))
+		return nil, tooLarge(int64(e.config.MaxBodyBytes))
 	}
-	decoded, err := e.newBody(r, length)
+	decoded, err := e.allocate(r, b, length)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
 	reader, err := open()
 	if err == nil {
-		_, err = io.ReadFull(reader, decoded.bytes)
+		_, err = io.ReadFull(reader, decoded)
 	}
 	if err != nil {
-		decoded.release()
-		return b, notCoded(coding, err)
+		return nil, notCoded(coding, err)
 	}
 	return decoded, nil
 }
@@ -117,18 +113,16 @@ func decodedLength(open func() (io.Reader, error), limit int64) (int64, error) {
 	return io.Copy(io.Discard, io.LimitReader(reader, limit+1))
 }
 
-// newBody waits for the memory of a body of n bytes.
-func (e *Endpoint) newBody(r *http.Request, n int64) (*body, error) {
+// allocate waits for the memory of n bytes beside those of a body.
+func (e *Endpoint) allocate(r *http.Request, b *body, n int64) ([]byte, error) {
 	part := e.deps.Memory.Large
-	if n <= memory.SmallBytes {
+	if b.part != part && n <= memory.SmallBytes {
 		part = e.deps.Memory.Small
 	}
-	made := &body{}
-	if err := e.acquire(r, made, part, n); err != nil {
+	if err := e.acquire(r, b, part, b.size()+n); err != nil {
 		return nil, err
 	}
-	made.bytes = make([]byte, n)
-	return made, nil
+	return make([]byte, n), nil
 }
 
 func notCoded(coding string, err error) error {
@@ -146,10 +140,10 @@ func startsJSON(text []byte) bool {
 	return len(text) > 0 && text[0] == '{'
 }
 
-// extract returns the JSON in the single field of a form that holds an object. A body that is not a form is returned itself.
-func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
+// extract returns the JSON in the single field of a form that holds an object. It returns nil for a body that is not a form.
+func (e *Endpoint) extract(r *http.Request, b *body) ([]byte, error) {
 	if startsJSON(b.bytes) {
-		return b, nil
+		return nil, nil
 	}
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // "" for an invalid one
 	switch mediaType {
@@ -158,7 +152,7 @@ func (e *Endpoint) extract(r *http.Request, b *body) (*body, error) {
 	case "multipart/form-data":
 		return e.takePart(r, b, parameters["boundary"])
 	default:
-		return b, nil
+		return nil, nil
 	}
 }
 
@@ -169,8 +163,8 @@ func noJSONInForm(err error) error {
 	}
 }
 
-// takeField returns the field of a URL-encoded form that holds a JSON object. Beside an error it returns the form.
-func (e *Endpoint) takeField(r *http.Request, form *body) (*body, error) {
+// takeField returns the field of a URL-encoded form that holds a JSON object.
+func (e *Endpoint) takeField(r *http.Request, form *body) ([]byte, error) {
 	var object []byte
 	for field := range bytes.SplitSeq(form.bytes, []byte("&")) {
 		_, value, _ := bytes.Cut(field, []byte("="))
@@ -178,18 +172,18 @@ func (e *Endpoint) takeField(r *http.Request, form *body) (*body, error) {
 			continue
 		}
 		if object != nil {
-			return form, noJSONInForm(nil)
+			return nil, noJSONInForm(nil)
 		}
 		object = value
 	}
 	if object == nil || !isEncoded(object) {
-		return form, noJSONInForm(nil)
+		return nil, noJSONInForm(nil)
 	}
-	found, err := e.newBody(r, int64(len(object)))
+	found, err := e.allocate(r, form, int64(len(object)))
 	if err != nil {
-		return form, err
+		return nil, err
 	}
-	text := found.bytes[:0]
+	text := found[:0]
 	for i := 0; i < len(object); i++ {
 		c := object[i : i+1]
 		switch object[i] {
@@ -201,8 +195,7 @@ func (e *Endpoint) takeField(r *http.Request, form *body) (*body, error) {
 		}
 		text = append(text, c...)
 	}
-	found.bytes = text
-	return found, nil
+	return text, nil
 }
 
 // isEncoded reports whether every percent sign in value begins an escape sequence.
@@ -240,15 +233,15 @@ func startsEncodedObject(value []byte) bool {
 	return false
 }
 
-// takePart returns the part of a multipart form that holds a JSON object. Beside an error it returns the form.
-func (e *Endpoint) takePart(r *http.Request, form *body, boundary string) (*body, error) {
+// takePart returns the part of a multipart form that holds a JSON object.
+func (e *Endpoint) takePart(r *http.Request, form *body, boundary string) ([]byte, error) {
 	at, length, err := findPart(form.bytes, boundary)
 	if err != nil {
-		return form, err
+		return nil, err
 	}
-	found, err := e.newBody(r, length)
+	found, err := e.allocate(r, form, length)
 	if err != nil {
-		return form, err
+		return nil, err
 	}
 	reader := multipart.NewReader(bytes.NewReader(form.bytes), boundary)
 	part, err := reader.NextPart()
@@ -256,11 +249,10 @@ func (e *Endpoint) takePart(r *http.Request, form *body, boundary string) (*body
 		part, err = reader.NextPart()
 	}
 	if err == nil {
-		_, err = io.ReadFull(part, found.bytes)
+		_, err = io.ReadFull(part, found)
 	}
 	if err != nil {
-		found.release()
-		return form, noJSONInForm(err)
+		return nil, noJSONInForm(err)
 	}
 	return found, nil
 }

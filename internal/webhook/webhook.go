@@ -101,17 +101,18 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	if err != nil {
 		return "", receipt, err
 	}
-	body, err := e.readContent(r)
-	defer body.release()
+	var content body
+	defer content.release()
+	err = e.readContent(r, &content)
 	received := time.Now().UTC().Truncate(time.Microsecond)
 	if err != nil {
-		return "", receipt, e.reject(r.Context(), token, body.bytes, received, err)
+		return "", receipt, e.reject(r.Context(), token, content.bytes, received, err)
 	}
-	decoded, err := event.Decode(body.bytes)
+	decoded, err := event.Decode(content.bytes)
 	if err != nil {
-		return "", receipt, e.reject(r.Context(), token, body.bytes, received, err)
+		return "", receipt, e.reject(r.Context(), token, content.bytes, received, err)
 	}
-	decoded.Received, decoded.Origin, decoded.Original = received, event.OriginCallback, originalOf(r, body)
+	decoded.Received, decoded.Origin, decoded.Original = received, event.OriginCallback, originalOf(r, &content)
 	decoded.Source = problem.RequestInfoFrom(r.Context()).Client
 	if err := e.useJobToken(r.Context(), token, &decoded); err != nil {
 		return "", receipt, err
