@@ -6,7 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
@@ -147,6 +150,63 @@ func TestThroughputOfBodies(t *testing.T) {
 		if got := httpserver.ReadDeadline(row.length, row.bytes, row.elapsed, timeout).Round(time.Millisecond); got != row.want {
 			t.Errorf("%s: deadline = %s, want %s", row.name, got, row.want)
 		}
+	}
+}
+
+// deadlines records how long each read may take.
+type deadlines struct {
+	http.ResponseWriter
+	left []time.Duration
+}
+
+func (d *deadlines) SetReadDeadline(deadline time.Time) error {
+	d.left = append(d.left, time.Until(deadline))
+	return nil
+}
+
+// TestReadAfterAPause has a handler that waits for long before it reads the body. The client is not to blame for that.
+func TestReadAfterAPause(t *testing.T) {
+	t.Parallel()
+	rows := []struct {
+		name  string
+		pause time.Duration
+		own   time.Duration // deadline that the handler sets after the pause; 0 for none
+		want  time.Duration // for the first read
+	}{
+		{name: "D3 no pause", want: 10 * time.Second},
+		{name: "D3 a pause", pause: 25 * time.Second, want: 10 * time.Second},
+		{name: "D3 a pause until shortly before the deadline of the request", pause: 55 * time.Second, want: 5 * time.Second},
+		{name: "D3 a pause and a deadline of the handler", pause: 70 * time.Second, own: 2 * time.Minute, want: 10 * time.Second},
+		{name: "D3 a short deadline of the handler", own: time.Second, want: time.Second},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := config()
+				c.ReadTimeout, c.WriteTimeout = time.Minute, 2*time.Minute
+				server, err := httpserver.New(c, httpserver.Deps{Webhook: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					<-time.After(row.pause)
+					if row.own > 0 {
+						_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(row.own))
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					accept(w, r)
+				})})
+				if err != nil {
+					t.Fatal(err)
+				}
+				writer := &deadlines{ResponseWriter: httptest.NewRecorder()}
+				request := httptest.NewRequest(http.MethodPost, "/webhooks/deep-image", strings.NewReader("{}"))
+				server.Router().ServeHTTP(writer, request)
+				if row.own > 0 {
+					writer.left = writer.left[1:]
+				}
+				if got := writer.left[0]; got != row.want {
+					t.Errorf("time for the first read = %s, want %s", got, row.want)
+				}
+			})
+		})
 	}
 }
 

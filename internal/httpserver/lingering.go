@@ -30,6 +30,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	b.throughput.beforeRead(b.bytes)
 	n, err := b.ReadCloser.Read(p)
+	b.throughput.afterRead()
 	b.bytes += int64(n)
 	if b.connection != nil {
 		b.connection.bytes.Store(b.bytes)
@@ -56,6 +57,12 @@ type response struct {
 
 // Unwrap returns the server's writer, for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// SetReadDeadline replaces the deadline of the request, for http.ResponseController.
+func (w *response) SetReadDeadline(deadline time.Time) error {
+	w.body.throughput.last = deadline
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(deadline)
+}
 
 // WriteHeader implements http.ResponseWriter.
 func (w *response) WriteHeader(status int) {
