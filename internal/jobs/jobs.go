@@ -131,7 +131,7 @@ func resolveArrived(ctx context.Context, tx *sql.Tx, ids []string, state State) 
 
 // OnAdd records, in the transaction that adds events, which tokens they used and which tracked jobs they complete.
 func (s *Store) OnAdd(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
-	if err := useTokens(ctx, tx, entries); err != nil {
+	if err := useTokens(ctx, tx, entries, s.Now()); err != nil {
 		return err
 	}
 	return resolveArrivals(ctx, tx, entries)

@@ -118,12 +118,12 @@ func useToken(ctx context.Context, tx *sql.Tx, token []byte, job string, digest 
 
 // useTokens uses the tokens of callbacks that were accepted while the work store did not answer. A token that is not valid for its event
 // is ignored: the callback was acknowledged, and verification decides.
-func useTokens(ctx context.Context, tx *sql.Tx, entries []event.Entry) error {
+func useTokens(ctx context.Context, tx *sql.Tx, entries []event.Entry, first time.Time) error {
 	for _, entry := range entries {
 		if len(entry.Token) == 0 {
 			continue
 		}
-		if _, err := useToken(ctx, tx, entry.Token, entry.Job, entry.Digest, time.Now()); err != nil {
+		if _, err := useToken(ctx, tx, entry.Token, entry.Job, entry.Digest, first); err != nil {
 			return err
 		}
 	}

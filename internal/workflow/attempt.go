@@ -254,7 +254,7 @@ func (s *Store) Finish(ctx context.Context, a Attempt, r Result) (recorded Resul
 func (s *Store) follow(ctx context.Context, tx *sql.Tx, a Attempt, r Result, other claimant) (err error) {
 	switch {
 	case r.Action == event.ActionDisable:
-		err = disable(ctx, tx, a.Handler, r.Reason, r.Detail, probePeriod)
+		err = s.disable(ctx, tx, a.Handler, r.Reason, r.Detail, probePeriod)
 	case a.Probe && r.State == event.Done:
 		_, err = tx.ExecContext(ctx, "DELETE FROM targets WHERE name = $1 AND probe_until IS NOT NULL", a.Handler)
 	}

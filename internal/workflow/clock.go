@@ -95,11 +95,14 @@ func (s *Store) shift(ctx context.Context, tx *sql.Tx, seen int64, now time.Time
 	statements := []string{
 		"UPDATE steps SET since = since + $1" + open + " AND deferred_at IS NULL", // Resume adds the time of a deferral
 		"UPDATE tracked_jobs SET horizon_at = horizon_at + $1 WHERE next_at IS NOT NULL",
+		"UPDATE targets SET probe_until = probe_until + $1",
 	}
 	if d < 0 {
 		statements = []string{
 			"UPDATE steps SET since = since + $1, next_at = next_at + $1, deferred_at = deferred_at + $1" + open,
 			"UPDATE tracked_jobs SET next_at = next_at + $1, horizon_at = horizon_at + $1, lease_until = lease_until + $1 WHERE next_at IS NOT NULL",
+			"UPDATE targets SET probe_at = probe_at + $1, probe_until = probe_until + $1",
+			"UPDATE bulk_replays SET lease_until = lease_until + $1 WHERE slot = 1",
 		}
 	}
 	for _, statement := range statements {

@@ -102,6 +102,51 @@ func TestClockJumps(t *testing.T) {
 	})
 }
 
+// F12: a jump of the clock neither delays the probes of a disabled target nor ends them.
+func TestProbesWhenTheClockJumps(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name string
+		jump time.Duration
+	}{
+		{name: "F12 six hours back", jump: -6 * time.Hour},
+		{name: "F12 eighty hours ahead", jump: 80 * time.Hour},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+				s := workflowtest.Open(t, place)
+				if _, err := s.Workflow.CorrectStart(t.Context(), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				fail := func(a workflow.Attempt) {
+					result := gone()
+					result.NextAt = s.DB.Now()
+					s.Finish(t, a, result)
+				}
+				s.Add(t, workflowtest.Entry(1))
+				fail(s.Begin(t, 1, "download"))
+				reading, err := s.DB.ReadClock(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.Workflow.CorrectJump(t.Context(), reading.Shifted(row.jump)); err != nil {
+					t.Fatal(err)
+				}
+				for hours := range 3 {
+					shiftClock(t, s, row.jump+time.Duration(hours+1)*61*time.Minute)
+					resume(t, s, "download", false, 100, 1)
+					probe := s.Begin(t, 1, "download")
+					if !probe.Probe {
+						t.Errorf("attempt after %d hours = %+v, want a probe", hours+1, probe)
+					}
+					fail(probe)
+				}
+			})
+		})
+	}
+}
+
 // F12: at a start, a time without a process does not count as age, and a clock that went back delays nothing.
 func TestClockAtStart(t *testing.T) {
 	t.Parallel()

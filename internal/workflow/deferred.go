@@ -191,7 +191,7 @@ func targets(ctx context.Context, from database.Querier) (list []Target, err err
 // disabled already keeps its reason.
 func (s *Store) Disable(ctx context.Context, name string, reason event.Reason, detail string) error {
 	return s.writer.Write(ctx, "workflow: disable", func(ctx context.Context, tx *sql.Tx) error {
-		if err := disable(ctx, tx, name, reason, detail, 0); err != nil {
+		if err := s.disable(ctx, tx, name, reason, detail, 0); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE targets SET probe_at = NULL, probe_until = NULL WHERE name = $1", name)
@@ -207,8 +207,8 @@ const (
 )
 
 // disable disables a target, with probes for a period.
-func disable(ctx context.Context, tx *sql.Tx, name string, reason event.Reason, detail string, probes time.Duration) error {
-	now := time.Now()
+func (s *Store) disable(ctx context.Context, tx *sql.Tx, name string, reason event.Reason, detail string, probes time.Duration) error {
+	now := s.Now()
 	var next, until any
 	if probes > 0 {
 		next, until = now.Add(probeInterval).UnixMicro(), now.Add(probes).UnixMicro()
