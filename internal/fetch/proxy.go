@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/deepimage-receiver/receiver/internal/httpclient"
+	"golang.org/x/net/proxy"
 )
 
 // proxy parses the URL of the proxy. It returns nil without one. The error does not contain the URL.
@@ -37,6 +39,11 @@ func (c Config) ProxyAddress() string {
 	if err != nil || proxy == nil {
 		return ""
 	}
+	return addressOf(proxy)
+}
+
+// addressOf returns the host and port of a proxy.
+func addressOf(proxy *url.URL) string {
 	port := proxy.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
@@ -47,6 +54,10 @@ func (c Config) ProxyAddress() string {
 // useProxy makes a transport connect to the proxy only. The guard does not decide on its address, which the operator chose.
 func useProxy(transport *http.Transport, chosen options) {
 	dialer := &net.Dialer{Timeout: chosen.limits.dial, Resolver: chosen.resolver}
+	if strings.HasPrefix(chosen.proxy.Scheme, "socks5") {
+		transport.DialContext = dialSOCKS(dialer, chosen)
+		return
+	}
 	transport.DialContext = dialer.DialContext
 	transport.Proxy = http.ProxyURL(chosen.proxy)
 	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
@@ -54,6 +65,26 @@ func useProxy(transport *http.Transport, chosen options) {
 			return &connectError{status: response.StatusCode}
 		}
 		return nil
+	}
+}
+
+// dialSOCKS returns a function that connects to a host through a SOCKS proxy, by name. That of http.Transport waits for the answers
+// of the proxy without a deadline.
+func dialSOCKS(dialer *net.Dialer, chosen options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	var credentials *proxy.Auth
+	if user := chosen.proxy.User; user != nil {
+		password, _ := user.Password()
+		credentials = &proxy.Auth{User: user.Username(), Password: password}
+	}
+	socks, err := proxy.SOCKS5("tcp", addressOf(chosen.proxy), credentials, dialer)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		through, ok := socks.(proxy.ContextDialer)
+		if err != nil || !ok {
+			return nil, &net.OpError{Op: opSOCKS, Net: network, Err: cmp.Or(err, errors.ErrUnsupported)}
+		}
+		ctx, cancel := context.WithTimeout(ctx, chosen.limits.header)
+		defer cancel()
+		return through.DialContext(ctx, network, address)
 	}
 }
 
@@ -75,10 +106,29 @@ func proxyFailure(proxy, host string, err error) *Error {
 	case isOperation && operation.Op == "proxyconnect":
 		failed := httpclient.Classify(operation.Err)
 		return wrapf(KindProxy, failed.Cause, "the proxy %s %s", proxy, failed.Text)
-	case isOperation && operation.Op == "socks connect":
-		return brokenf(KindUnreachable, nil, "the host %s cannot be reached: the proxy %s does not connect to it", host, proxy)
+	case isOperation && operation.Op == opSOCKS:
+		return socksFailure(proxy, host, operation.Err)
 	default:
 		return nil
+	}
+}
+
+// opSOCKS is the operation in errors of a SOCKS proxy.
+const opSOCKS = "socks connect"
+
+// socksFailure distinguishes a proxy that does not reach the host from one that cannot be used. The texts of the library are fixed; those
+// of a proxy's answers about the host begin alike.
+func socksFailure(proxy, host string, err error) *Error {
+	failed := httpclient.Classify(err)
+	operation, isOperation := errors.AsType[*net.OpError](err)
+	isDial := isOperation && operation.Op == "dial"
+	switch {
+	case !isDial && (failed.Class == httpclient.ClassTimeout || strings.HasPrefix(err.Error(), "unknown error ")):
+		return brokenf(KindUnreachable, nil, "the host %s cannot be reached: the proxy %s does not connect to it", host, proxy)
+	case failed.Class == httpclient.ClassProtocol:
+		return failf(KindProxy, "the proxy %s cannot be used: %s", proxy, err)
+	default:
+		return wrapf(KindProxy, failed.Cause, "the proxy %s %s", proxy, failed.Text)
 	}
 }
 

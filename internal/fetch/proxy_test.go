@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
@@ -82,6 +83,7 @@ func TestProxy(t *testing.T) {
 		{name: "B6 proxy with a password", path: "https://example.com/x.png", user: "me:hidden", credentials: "me:hidden"},
 		{name: "B6 proxy with a wrong password", path: "https://example.com/x.png", user: "me:wrong", credentials: "me:hidden", want: fetch.KindProxy},
 		{name: "B6 http, proxy with a wrong password", path: "http://images.test/x.png", plain: true, credentials: "me:hidden", want: fetch.KindProxy},
+		{name: "B6 host answers like a proxy", path: "https://example.com/407", want: fetch.KindStatus},
 		{name: "B6 proxy refuses the host", path: "https://example.com/x.png", status: http.StatusForbidden, want: fetch.KindProxy},
 		{name: "B6 proxy cannot reach the host", path: "https://example.com/x.png", status: http.StatusBadGateway, want: fetch.KindUnreachable},
 		{name: "B6 proxy is down", path: "https://example.com/x.png", noProxy: true, want: fetch.KindProxy, unasked: true},
@@ -92,7 +94,12 @@ func TestProxy(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			image := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "image") }
+			image := func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/407" {
+					w.WriteHeader(http.StatusProxyAuthRequired)
+				}
+				_, _ = io.WriteString(w, "image")
+			}
 			server, roots := secureServer(t, true, nil, image)
 			if row.plain {
 				server = serve(t, image)
@@ -138,21 +145,29 @@ func noDNS() *net.Resolver {
 func TestSOCKSProxy(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
-		name  string
-		reply byte
-		want  fetch.Kind
+		name   string
+		method byte // that the proxy chooses: 0 none, 2 password, 255 none of ours
+		reply  byte
+		user   string // in the URL of the proxy
+		want   fetch.Kind
 	}{
 		{name: "B6 SOCKS proxy"},
+		{name: "B6 SOCKS proxy with a password", method: 2, user: "me:hidden"},
+		{name: "B6 SOCKS proxy with a wrong password", method: 2, user: "me:wrong", want: fetch.KindProxy},
+		{name: "B6 SOCKS proxy wants a password", method: 255, want: fetch.KindProxy},
 		{name: "B6 SOCKS proxy refuses", reply: 2, want: fetch.KindUnreachable},
 		{name: "B6 SOCKS proxy cannot reach the host", reply: 4, want: fetch.KindUnreachable},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			server, roots := secureServer(t, false, nil, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "image") })
-			config := fetch.Config{AllowedHosts: configtypes.List{"*"}, ProxyURL: secret.New("socks5://" + socks(t, server.Listener.Addr().String(), row.reply))}
+			gateway := "socks5://" + socks(t, server.Listener.Addr().String(), row.method, row.reply)
+			config := fetch.Config{AllowedHosts: configtypes.List{"*"}, ProxyURL: secret.New(withUser(gateway, row.user))}
 			content, _, err := get(t, newClient(t, config, fetch.WithRootCAs(roots)), "https://example.com/x.png")
 			if row.want != "" {
-				failed(t, err, row.want)
+				if failure := failed(t, err, row.want); strings.Contains(failure.Text, "wrong") {
+					t.Errorf("text = %q, want no credentials in it", failure.Text)
+				}
 			} else if err != nil || string(content) != "image" {
 				t.Errorf("Get() = %q, %v, want %q", content, err, "image")
 			}
@@ -160,8 +175,38 @@ func TestSOCKSProxy(t *testing.T) {
 	}
 }
 
-// socks is a SOCKS5 proxy for one connection, which it connects to target, or answers with another reply than 0.
-func socks(t *testing.T, target string, reply byte) (address string) {
+// The connection of a SOCKS proxy that does not answer must not stay open after the transfer.
+func TestSOCKSProxyThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	serveConnections(t, listener, func(conn net.Conn, _ int) {
+		_, _ = io.Copy(io.Discard, conn)
+		close(ended)
+	})
+	config := fetch.Config{AllowedHosts: configtypes.List{"*"}, ProxyURL: secret.New("socks5://" + listener.Addr().String())}
+	client := newClient(t, config, fetch.WithLimits(fetch.Limits{Header: time.Second}))
+	_, _, err = get(t, client, "https://example.com/x.png")
+	failed(t, err, fetch.KindUnreachable)
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection to the proxy is open, want it closed")
+	}
+}
+
+func TestSOCKSProxyIsDown(t *testing.T) {
+	t.Parallel()
+	config := fetch.Config{AllowedHosts: configtypes.List{"*"}, ProxyURL: secret.New("socks5://127.0.0.1:1")}
+	_, _, err := get(t, newClient(t, config), "https://example.com/x.png")
+	failed(t, err, fetch.KindProxy)
+}
+
+// socks is a SOCKS5 proxy for one connection, which it connects to target, or answers with another reply than 0. Its password is hidden.
+func socks(t *testing.T, target string, method, reply byte) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -175,10 +220,16 @@ func socks(t *testing.T, target string, reply byte) (address string) {
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		greeting, request := make([]byte, 3), make([]byte, 5)
+		greeting, request := make([]byte, 2), make([]byte, 5)
 		_, _ = io.ReadFull(conn, greeting)
-		_, _ = conn.Write([]byte{5, 0})
-		_, _ = io.ReadFull(conn, request)
+		_, _ = io.CopyN(io.Discard, conn, int64(greeting[1])) // the methods
+		_, _ = conn.Write([]byte{5, method})
+		if method == 2 && !admits(conn) {
+			return
+		}
+		if _, err := io.ReadFull(conn, request); err != nil {
+			return
+		}
 		_, _ = io.CopyN(io.Discard, conn, int64(request[4])+2) // the name and the port
 		_, _ = conn.Write([]byte{5, reply, 0, 1, 0, 0, 0, 0, 0, 0})
 		to, err := net.Dial("tcp", target)
@@ -193,6 +244,22 @@ func socks(t *testing.T, target string, reply byte) (address string) {
 	}()
 	t.Cleanup(func() { _ = listener.Close(); <-done })
 	return listener.Addr().String()
+}
+
+// admits answers the credentials that a client sends: 1, the user and the password, each behind its length.
+func admits(conn net.Conn) bool {
+	const want = "\x01\x02me\x06hidden"
+	got := make([]byte, 5) // to the length of the password
+	_, _ = io.ReadFull(conn, got)
+	password := make([]byte, got[4])
+	_, _ = io.ReadFull(conn, password)
+	ok := string(got)+string(password) == want
+	status := byte(1)
+	if ok {
+		status = 0
+	}
+	_, _ = conn.Write([]byte{1, status})
+	return ok
 }
 
 func TestProxyURLs(t *testing.T) {
