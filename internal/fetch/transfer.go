@@ -77,8 +77,8 @@ func (t *transfer) attempt(ctx context.Context) error {
 	if err := t.accept(response, wanted); err != nil {
 		if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == KindStatus {
 			failed.Body = readHead(response, guard)
-			if t.client.proxy != "" && failed.Status == http.StatusProxyAuthRequired {
-				failed.Kind = KindProxy
+			if t.client.proxy != "" && failed.Status == http.StatusProxyAuthRequired && response.Request.URL.Scheme == "http" {
+				failed.Kind = KindProxy // over TLS only the host itself can answer
 			}
 		}
 		return err
