@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/fetch"
 )
@@ -68,5 +69,23 @@ func TestHTTP2ThatFails(t *testing.T) {
 				t.Errorf("next file: error %v, requests by HTTP/2 = %d, want none and 2", err, http2.Load())
 			}
 		})
+	}
+}
+
+// A host that does not answer is asked once in an attempt, whatever the protocol.
+func TestHTTP2ThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	server, roots := secureServer(t, true, nil, func(_ http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		<-r.Context().Done()
+	})
+	client := newClient(t, atHome(), fetch.WithRootCAs(roots), fetch.WithLimits(fetch.Limits{Header: time.Second}))
+	for want := int32(1); want <= 2; want++ {
+		_, _, err := get(t, client, server.URL)
+		failed(t, err, fetch.KindTimeout)
+		if got := requests.Load(); got != want {
+			t.Errorf("requests = %d, want %d", got, want)
+		}
 	}
 }

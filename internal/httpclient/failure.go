@@ -46,7 +46,7 @@ func (f Failure) IsUnreachable() bool {
 
 // Classify returns what err, of an http.Transport or of reading a body, means.
 func Classify(err error) Failure {
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+	if isTimeout(err) {
 		return Failure{Class: ClassTimeout, Text: "did not answer in time"}
 	}
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
@@ -65,6 +65,11 @@ func Classify(err error) Failure {
 		return Failure{Class: ClassBroken, Text: "closed the connection too early", Cause: io.ErrUnexpectedEOF}
 	}
 	return protocolFailure(err)
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 func lookupText(err *net.DNSError) string {
@@ -156,10 +161,10 @@ func alertFailure(alert error) Failure {
 	return failed
 }
 
-// IsHTTP2Failure reports whether err is of HTTP/2 itself: a stream was reset or the connection broke its rules. The standard
-// library does not export these errors; their texts begin alike.
+// IsHTTP2Failure reports whether err is of HTTP/2 itself: a stream was reset or the connection broke its rules. A host that does
+// not answer in time would not do so by HTTP/1.1 either. The standard library does not export these errors; their texts begin alike.
 func IsHTTP2Failure(err error) bool {
-	if err == nil {
+	if err == nil || isTimeout(err) {
 		return false
 	}
 	text := err.Error()
