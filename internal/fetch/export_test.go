@@ -132,3 +132,9 @@ func (s *Shares) Slow() int {
 	defer s.mutex.Unlock()
 	return s.total
 }
+
+// Begin begins a transfer that receives nothing.
+func (s *Shares) Begin(ctx context.Context, host string) (end func(), err error) {
+	_, share, err := s.begin(ctx, host)
+	return func() { share.end(context.Canceled) }, err
+}

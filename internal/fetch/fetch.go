@@ -108,7 +108,7 @@ func newTransport(guard *guard, chosen options) *http.Transport {
 // request if the server sent a strong validator and a length, repeats both, and the rest begins with the last bytes that were
 // received. In doubt the error is of KindTruncated. It is always an *Error; what was written to w is worthless then.
 // The deadline is that of ctx.
-func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
+func (c *Client) Get(ctx context.Context, request Request, w io.Writer) (err error) {
 	t, err := c.newTransfer(request, w)
 	if err != nil {
 		return err
@@ -117,9 +117,8 @@ func (c *Client) Get(ctx context.Context, request Request, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = t.run(ctx)
-	t.share.end(err)
-	return err
+	defer func() { t.share.end(err) }()
+	return t.run(ctx)
 }
 
 // Close closes idle connections.

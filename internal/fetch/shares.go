@@ -86,6 +86,9 @@ func (s *Shares) acquire(t *share) bool {
 	s.total++
 	s.held[t.host]++
 	t.holds = true
+	if s.probe == t {
+		s.probe = nil
+	}
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/fetch"
@@ -117,4 +118,35 @@ func TestSharesOfAKnownHost(t *testing.T) {
 	if got := hosts.shares.Slow(); got != 4 {
 		t.Errorf("slow transfers = %d, want 4", got)
 	}
+}
+
+// A transfer beyond the share that is counted later no longer keeps others from showing that their host has recovered.
+func TestProbeThatIsCountedLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const host = "slow.test"
+		shares := fetch.NewShares(8) // four slow transfers from a host at most
+		var ends []func()
+		begin := func() {
+			end, err := shares.Begin(t.Context(), host)
+			if err != nil {
+				t.Errorf("Begin() error = %v, want nil", err)
+			}
+			ends = append(ends, end)
+		}
+		for range 4 {
+			begin()
+		}
+		<-time.After(time.Minute)
+		begin() // beyond the share
+		ends[0]()
+		<-time.After(time.Minute)
+		if got := shares.Slow(); got != 4 {
+			t.Errorf("slow transfers = %d, want 4", got)
+		}
+		begin()
+		for _, end := range ends[1:] {
+			end()
+		}
+	})
 }
