@@ -186,6 +186,17 @@ func (a *Admin) showOriginal(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
+	_, length, err := a.deps.Inbox.DescribeOriginal(r.Context(), id)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	lease, err := a.deps.Memory.AcquireLoad(r.Context(), length)
+	if err != nil {
+		problem.Write(w, r, storeFailure(err))
+		return
+	}
+	defer lease.Release()
 	original, err := a.deps.Inbox.Original(r.Context(), id)
 	if err != nil {
 		problem.Write(w, r, storeFailure(err))

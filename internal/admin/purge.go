@@ -32,7 +32,9 @@ func (a *Admin) purgeAll(_ http.ResponseWriter, r *http.Request) (result, error)
 		count, err = a.deps.Workflow.CountPurgeable(r.Context(), before)
 	} else {
 		count, err = a.deps.Workflow.Purge(context.WithoutCancel(r.Context()), before, a.purgeBodies)
-		a.deps.Log.Info().Int("events", count).Str("action", actionPurge).Msg("quarantine action done")
+		if err == nil || count > 0 {
+			a.deps.Log.Info().Int("events", count).Str("action", actionPurge).Msg("quarantine action done")
+		}
 	}
 	body := struct {
 		Events int    `json:"events"`
