@@ -84,6 +84,9 @@ func TestSendToForward(t *testing.T) {
 			name: "E7 comma and query in an address", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good + "?to=1,2,b=" + good + "?x=y"},
 			want: `forward-a  ok  .*\nforward-b  ok  .*\n`,
 		},
+		{name: "E7 scheme in capitals", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good + "?to=1,b=HTTP" + strings.TrimPrefix(good, "http")}, code: 2},
+		{name: "E7 invalid name after a comma", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good + ",My_B=" + good}, code: 2},
+		{name: "E7 comma at the end", env: []string{signed, "RECEIVER_FORWARD_URLS=a=" + good + ","}, code: 2},
 		{
 			name: "E7 one address a line in a file", env: []string{signed, "RECEIVER_FORWARD_URLS_FILE=" + lines(t, "a="+good+"?next=1,https://x.test", "b="+good)},
 			want: `forward-a  ok  .*\nforward-b  ok  .*\n`,

@@ -57,15 +57,16 @@ func (l *List) Decode(text string) error {
 }
 
 // DecodeItems reads a list whose items may contain commas. Of several lines each is an item. In a single line a comma separates only
-// where start, which begins with ^, matches what follows it.
+// where start, which begins with ^, matches what follows it, and an item that ends in a comma is refused: the next one is empty.
 func (l *List) DecodeItems(text string, start *regexp.Regexp) error {
 	items := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
-	if len(items) == 1 {
+	single := len(items) == 1
+	if single {
 		items = splitItems(items[0], start)
 	}
 	var list List
 	for _, item := range items {
-		if item = strings.TrimSpace(item); item == "" {
+		if item = strings.TrimSpace(item); item == "" || single && strings.HasSuffix(item, ",") {
 			return errors.New("has an empty item")
 		}
 		list = append(list, New(item))

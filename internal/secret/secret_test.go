@@ -120,10 +120,12 @@ func TestListDecodeItems(t *testing.T) {
 		items []string // nil when the text must be refused
 	}{
 		{name: "E7 comma in an address", text: "https://a.test/?x=1,2", items: []string{"https://a.test/?x=1,2"}},
-		{name: "E7 commas in and between addresses", text: "https://a.test/?x=1,,2,, http://b.test/,c=https://c.test", items: []string{"https://a.test/?x=1,,2,", "http://b.test/", "c=https://c.test"}},
+		{name: "E7 commas in and between addresses", text: "https://a.test/?x=1,,2, http://b.test/,c=https://c.test", items: []string{"https://a.test/?x=1,,2", "http://b.test/", "c=https://c.test"}},
 		{name: "E7 lines", text: "https://a.test/?x=1,2\r\nhttps://b.test/?to=1,https://c.test\n\n", items: []string{"https://a.test/?x=1,2", "https://b.test/?to=1,https://c.test"}},
 		{name: "E7 no address", text: "a,b", items: []string{"a,b"}},
-		{name: "E7 comma at the end", text: "https://a.test/,", items: []string{"https://a.test/,"}},
+		{name: "E7 comma at the end", text: "https://a.test/,", items: nil},
+		{name: "E7 two commas between addresses", text: "https://a.test/,, https://b.test/", items: nil},
+		{name: "E7 commas at the ends of lines", text: "https://a.test/,\nhttps://b.test/,", items: []string{"https://a.test/,", "https://b.test/,"}},
 		{name: "E7 empty", text: "", items: nil},
 		{name: "E7 comma first", text: ",https://a.test", items: nil},
 		{name: "E7 blank line", text: "https://a.test\n\nhttps://b.test", items: nil},

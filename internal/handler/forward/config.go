@@ -20,7 +20,7 @@ const (
 
 // Config sets where and how events are sent.
 type Config struct {
-	URLs            secret.List      `envconfig:"URLS" item:"(?:[a-z0-9-]+=)?https?://" desc:"target URLs; each is a step with its own queue and circuit breaker, and may have a name in front, as in crm=https://crm.example.com/hook; separated by commas, or one a line"`
+	URLs            secret.List      `envconfig:"URLS" item:"(?i:[a-z0-9_-]+=)?(?i:https?)://" desc:"target URLs; each is a step with its own queue and circuit breaker, and may have a name in front, as in crm=https://crm.example.com/hook; separated by commas, or one a line"`
 	Mode            string           `envconfig:"MODE" default:"event" range:"event|image|raw" desc:"what is sent: event is a JSON document, image a form (multipart/form-data) with document and images, raw the single image with the document in a header"`
 	Secrets         secret.List      `envconfig:"SECRETS" unset:"requests are not signed" desc:"whsec_ secrets that sign requests (Standard Webhooks); each one signs, for rotation"`
 	Headers         secret.List      `envconfig:"HEADERS" item:"[A-Za-z0-9_-]+:" desc:"headers of every request, each as Name: value; separated by commas, or one a line"`
