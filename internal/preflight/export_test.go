@@ -3,7 +3,9 @@ package preflight
 import (
 	"context"
 
+	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/fetch"
+	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
 // NewResult returns the result of a check for an error.
@@ -27,3 +29,8 @@ func CheckHost(ctx context.Context, pattern string) Result { return checkHost(ct
 
 // CheckFetch checks the way to the hosts of results.
 func CheckFetch(ctx context.Context, c fetch.Config) []Result { return checkFetch(ctx, c) }
+
+// CheckPublicURL asks the receiver at a public URL which client IP it sees.
+func CheckPublicURL(ctx context.Context, address string, tokens secret.List) []Result {
+	return checkPublicURL(ctx, config.Config{PublicURL: address, WebhookTokens: tokens})
+}

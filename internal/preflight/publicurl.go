@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -33,20 +34,24 @@ func checkPublicURL(ctx context.Context, c config.Config) []Result {
 	switch {
 	case err != nil:
 		return []Result{{check, c.PublicURL, Warn, "no running receiver answers at " + c.PublicURL + ": " + err.Error()}}
-	case client == forgedClient:
+	case !client.IsValid():
+		return []Result{{check, c.PublicURL, Warn, "the receiver at " + c.PublicURL + " cannot read the client IP that the proxy sends in X-Forwarded-For or Forwarded; " +
+			"let it set the header itself, as in deploy/proxies"}}
+	case client.Unmap().String() == forgedClient:
 		return []Result{{check, c.PublicURL, Warn, "senders can choose their client IP: the proxy passes on the X-Forwarded-For that they send; " +
 			"let it set the header itself, as in deploy/proxies"}}
 	}
-	return []Result{{check, c.PublicURL, OK, "a receiver answers at " + c.PublicURL + ", and sees this machine as " + client}}
+	return []Result{{check, c.PublicURL, OK, "a receiver answers at " + c.PublicURL + ", and sees this machine as " + client.String()}}
 }
 
-// probe returns the client IP that a receiver sees. Its errors contain neither token nor URL.
-func probe(ctx context.Context, address, token string) (client string, err error) {
+// probe returns the client IP that a receiver sees, the zero Addr if it cannot read what a proxy sends. Its errors contain neither token
+// nor URL.
+func probe(ctx context.Context, address, token string) (client netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, http.NoBody)
 	if err != nil {
-		return "", err
+		return client, err
 	}
 	for name, value := range map[string]string{
 		"Authorization": "Bearer " + token, httpclient.ProbeHeader: "client", "User-Agent": httpclient.UserAgent(),
@@ -61,16 +66,16 @@ func probe(ctx context.Context, address, token string) (client string, err error
 		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err
 		}
-		return "", err
+		return client, err
 	}
-	defer response.Body.Close() //nolint:errcheck // only read from
-	var answer struct{ Client string }
+	defer response.Body.Close()             //nolint:errcheck // only read from
+	var answer struct{ Client *netip.Addr } // the zero Addr is ""
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxProbe))
 	if err == nil && response.StatusCode == http.StatusOK {
 		err = json.Unmarshal(content, &answer)
 	}
-	if err != nil || answer.Client == "" {
-		return "", fmt.Errorf("the answer is %s, and not that of this receiver", response.Status)
+	if err != nil || answer.Client == nil {
+		return client, fmt.Errorf("the answer is %s, and not that of this receiver", response.Status)
 	}
-	return answer.Client, nil
+	return *answer.Client, nil
 }
