@@ -53,56 +53,45 @@ func newTargetsList(options *adminOptions) *cobra.Command {
 }
 
 func newTargetsSet(options *adminOptions, verb, short string, enabled bool) *cobra.Command {
-	return &cobra.Command{
-		Use:     verb + " NAME",
-		Short:   short,
-		Example: "  receiver targets " + verb + " forward-crm",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			name := arguments[0]
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				err := client.SetTarget(ctx, name, enabled)
-				if failed, ok := errors.AsType[*adminclient.StatusError](err); ok && failed.Status == http.StatusNotFound {
-					return unknownTarget(ctx, client, name, err)
-				}
-				if err != nil {
-					return err
-				}
-				return printResult(command.OutOrStdout(), printable(name)+" is "+verb+"d\n")
-			})
+	return newTargetCommand(options, verb, short,
+		func(ctx context.Context, client *adminclient.Client, name string) (adminclient.TargetState, error) {
+			return client.SetTarget(ctx, name, enabled)
 		},
-	}
+		func(result adminclient.TargetState) string { return printable(result.Name) + " is " + verb + "d\n" })
 }
 
 // newTargetsSteps is a command that does something with the waiting steps of a target.
 func newTargetsSteps(
 	options *adminOptions, verb, short, done string, do func(*adminclient.Client, context.Context, string, string) (adminclient.TargetSteps, error),
 ) *cobra.Command {
-	var asJSON bool
+	return newTargetCommand(options, verb, short,
+		func(ctx context.Context, client *adminclient.Client, name string) (adminclient.TargetSteps, error) {
+			return do(client, ctx, name, userName())
+		},
+		func(result adminclient.TargetSteps) string {
+			return fmt.Sprintf("%s: %d steps are %s\n", printable(result.Name), result.Steps, done)
+		})
+}
+
+// newTargetCommand is a command with the name of a target. An unknown name is a usage error.
+func newTargetCommand[T any](options *adminOptions, verb, short string,
+	call func(ctx context.Context, client *adminclient.Client, name string) (T, error), text func(T) string,
+) *cobra.Command {
 	command := &cobra.Command{
 		Use:     verb + " NAME",
 		Short:   short,
 		Example: "  receiver targets " + verb + " forward-crm",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, arguments []string) error {
-			name := arguments[0]
-			return options.use(command, func(ctx context.Context, client *adminclient.Client) error {
-				result, err := do(client, ctx, name, userName())
-				if failed, ok := errors.AsType[*adminclient.StatusError](err); ok && failed.Status == http.StatusNotFound {
-					return unknownTarget(ctx, client, name, err)
-				}
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(command.OutOrStdout(), result)
-				}
-				return printResult(command.OutOrStdout(), fmt.Sprintf("%s: %d steps are %s\n", printable(name), result.Steps, done))
-			})
-		},
 	}
-	addJSON(command, &asJSON)
-	return command
+	return newAdminCommand(options, command,
+		func(ctx context.Context, client *adminclient.Client, arguments []string) (T, error) {
+			result, err := call(ctx, client, arguments[0])
+			if failed, ok := errors.AsType[*adminclient.StatusError](err); ok && failed.Status == http.StatusNotFound {
+				err = unknownTarget(ctx, client, arguments[0], err)
+			}
+			return result, err
+		},
+		func(result T, _ *adminclient.Client) string { return text(result) })
 }
 
 // userName returns the name of the user of the system who runs the command, "" if it is not known.

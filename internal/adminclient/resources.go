@@ -245,14 +245,20 @@ func (c *Client) Targets(ctx context.Context) ([]Target, error) {
 	return result.Targets, err
 }
 
+// TargetState is the result of enabling or disabling a target.
+type TargetState struct {
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+}
+
 // SetTarget enables or disables a target.
-func (c *Client) SetTarget(ctx context.Context, name string, enabled bool) error {
+func (c *Client) SetTarget(ctx context.Context, name string, enabled bool) (result TargetState, err error) {
 	action := "/disable"
 	if enabled {
 		action = "/enable"
 	}
-	var result struct{ Enabled bool }
-	return c.post(ctx, "/targets/"+url.PathEscape(name)+action, nil, nil, &result)
+	err = c.post(ctx, "/targets/"+url.PathEscape(name)+action, nil, nil, &result)
+	return result, err
 }
 
 // TargetSteps is the result of giving up or keeping the steps of a target.
