@@ -24,15 +24,15 @@ const (
 // machine differs from it.
 type timekeeper struct {
 	*background.Service
+	clockMetrics
 
 	app    *App
 	db     *database.DB
-	jumps  counter
 	warned time.Time // zero while the clocks agree
 }
 
 func newTimekeeper(a *App, db *database.DB) *timekeeper {
-	k := &timekeeper{app: a, db: db, jumps: newJumps()}
+	k := &timekeeper{app: a, db: db, clockMetrics: newClockMetrics()}
 	interval := localClockInterval
 	if db.Kind == database.Postgres {
 		interval = clockInterval

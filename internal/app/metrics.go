@@ -49,13 +49,13 @@ func metricsHandler(registry *prometheus.Registry) http.Handler {
 	})
 }
 
-type counter = prometheus.Counter
+// clockMetrics count what a timekeeper notices.
+type clockMetrics struct{ jumps prometheus.Counter }
 
-// newJumps returns the counter of jumps that a timekeeper notices.
-func newJumps() counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{
+func newClockMetrics() clockMetrics {
+	return clockMetrics{jumps: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "receiver_clock_jumps_total", Help: "Jumps of the clock of the database by more than a second.",
-	})
+	})}
 }
 
 // Collectors returns the metrics of the clocks.

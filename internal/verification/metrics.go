@@ -2,17 +2,17 @@ package verification
 
 import "github.com/prometheus/client_golang/prometheus"
 
-type counter = prometheus.Counter
+// metrics count what Verify does.
+type metrics struct{ ignored prometheus.Counter }
 
-// newIgnored returns the counter of results that Verify ignores.
-func newIgnored() counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{
+func newMetrics() metrics {
+	return metrics{ignored: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "receiver_results_ignored_total", Help: "Results of callbacks that are not fetched, because Deep Image reports another one.",
-	})
+	})}
 }
 
 // Collectors returns the metrics of the step.
-func (v *Verify) Collectors() []prometheus.Collector { return []prometheus.Collector{v.ignored} }
+func (m metrics) Collectors() []prometheus.Collector { return []prometheus.Collector{m.ignored} }
 
 // Collectors returns the metrics of the key.
 func (w *KeyWatch) Collectors() []prometheus.Collector {

@@ -13,10 +13,11 @@ import (
 // Verify is the first step of an event: it asks the vendor about the job. The event continues with the result URL that the
 // vendor reports. It fetches nothing.
 type Verify struct {
+	metrics
+
 	vendor  Vendor
 	tracked Tracked
 	grace   time.Duration
-	ignored counter
 }
 
 // Tracked reports whether the completion of a job is expected.
@@ -25,7 +26,7 @@ type Tracked func(ctx context.Context, job string) (bool, error)
 // NewVerify returns the step. A job may be unknown to the API for the time grace after its callback, and for trackedGrace if it
 // is tracked.
 func NewVerify(vendor Vendor, tracked Tracked, grace time.Duration) *Verify {
-	return &Verify{vendor: vendor, tracked: tracked, grace: grace, ignored: newIgnored()}
+	return &Verify{vendor: vendor, tracked: tracked, grace: grace, metrics: newMetrics()}
 }
 
 // Limits returns the bounds of a step whose API calls have this concurrency and timeout.
