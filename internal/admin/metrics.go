@@ -27,22 +27,22 @@ type storeMetrics struct {
 
 func newStoreMetrics(stats func(context.Context) (Stats, error)) *storeMetrics {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("receiver_"+name, help, labels, nil)
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &storeMetrics{
 		stats:      stats,
-		up:         describe("store_up", "1 if the stores responded in time."),
-		events:     describe("events", "Events by state.", "state"),
-		steps:      describe("steps", "Unfinished steps by state.", "handler", "state"),
-		failures:   describe("step_failures", "Steps that are dead or retrying, by reason.", "handler", "reason"),
-		deferred:   describe("steps_deferred", "Steps that are deferred until their target is retried or enabled.", "handler"),
-		unattended: describe("steps_unattended", "Steps that wait for handlers that are not configured."),
-		enabled:    describe("target_enabled", "1 if the target is enabled, 0 if it is disabled.", "handler"),
-		backlog:    describe("backlog", "Accepted events that are not in the workflow yet."),
-		oldest:     describe("oldest_pending_seconds", "Age of the oldest event with a pending, running or retrying step; 0 if there is none."),
-		rejected:   describe("rejected_total", "Rejected callbacks with a valid token."),
-		free:       describe("disk_free_bytes", "Free space of the disk of a folder.", "folder"),
-		minimum:    describe("disk_minimum_free_bytes", "Free space below which callbacks are refused.", "folder"),
+		up:         describe("receiver_store_up", "1 if the stores responded in time."),
+		events:     describe("receiver_events", "Events by state.", "state"),
+		steps:      describe("receiver_steps", "Unfinished steps by state.", "handler", "state"),
+		failures:   describe("receiver_step_failures", "Steps that are dead or retrying, by reason.", "handler", "reason"),
+		deferred:   describe("receiver_steps_deferred", "Steps that are deferred until their target is retried or enabled.", "handler"),
+		unattended: describe("receiver_steps_unattended", "Steps that wait for handlers that are not configured."),
+		enabled:    describe("receiver_target_enabled", "1 if the target is enabled, 0 if it is disabled.", "handler"),
+		backlog:    describe("receiver_backlog", "Accepted events that are not in the workflow yet."),
+		oldest:     describe("receiver_oldest_pending_seconds", "Age of the oldest event with a pending, running or retrying step; 0 if there is none."),
+		rejected:   describe("receiver_rejected_total", "Rejected callbacks with a valid token."),
+		free:       describe("receiver_disk_free_bytes", "Free space of the disk of a folder.", "folder"),
+		minimum:    describe("receiver_disk_minimum_free_bytes", "Free space below which callbacks are refused.", "folder"),
 	}
 }
 

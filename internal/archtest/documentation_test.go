@@ -64,6 +64,36 @@ func TestDocumentationNamesTests(t *testing.T) {
 	}
 }
 
+// TestDocumentationNamesMetrics compares the metrics of the manual with those of the code, in both directions.
+func TestDocumentationNamesMetrics(t *testing.T) {
+	t.Parallel()
+	defined := map[string]bool{}
+	definition := regexp.MustCompile(`(?:Name: |describe\()"(receiver_\w+)"`)
+	for _, name := range textFiles(t) {
+		if path.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") {
+			for _, match := range definition.FindAllStringSubmatch(read(t, name), -1) {
+				defined[match[1]] = true
+			}
+		}
+	}
+	if len(defined) < 25 {
+		t.Errorf("metrics in the code = %d, want all", len(defined))
+	}
+	table := read(t, "deploy/README.md")
+	for metric := range defined {
+		if !strings.Contains(table, "\n| `"+metric+"` |") {
+			t.Errorf("the table of deploy/README.md lacks the metric %s, want it", metric)
+		}
+	}
+	for _, name := range pages(t) {
+		for _, match := range regexp.MustCompile("`(receiver_[a-z_]+)").FindAllStringSubmatch(read(t, name), -1) {
+			if !defined[match[1]] {
+				t.Errorf("%s names %s, want a metric of the code", name, match[1])
+			}
+		}
+	}
+}
+
 // TestFaultsHaveTests looks for the number of every fault of the list in the tests, as the list says.
 func TestFaultsHaveTests(t *testing.T) {
 	t.Parallel()
