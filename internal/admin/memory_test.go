@@ -15,7 +15,7 @@ import (
 )
 
 // TestBodiesWaitForMemory is fault F4: every route that loads a large body takes its memory from the budget.
-func TestBodiesWaitForMemory(t *testing.T) {
+func TestBodiesWaitForMemory(t *testing.T) { //nolint:tparallel // the rows share the budget
 	t.Parallel()
 	held := openStores(t)
 	body := fmt.Sprintf(`{"job":"a","data":%q}`, strings.Repeat("x", 2*memory.SmallBytes))
@@ -48,7 +48,7 @@ func TestBodiesWaitForMemory(t *testing.T) {
 		{name: "free", wantStatus: http.StatusOK},
 		{name: "full", full: true, wantStatus: http.StatusServiceUnavailable},
 	} {
-		t.Run(row.name, func(t *testing.T) { //nolint:paralleltest // the rows share the budget
+		t.Run(row.name, func(t *testing.T) {
 			if row.full {
 				lease, err := deps.Memory.Acquire(t.Context(), netip.Prefix{}, 3<<20)
 				if err != nil {

@@ -35,8 +35,8 @@ func checkPublicURL(ctx context.Context, c config.Config) []Result {
 	case err != nil:
 		return []Result{{check, c.PublicURL, Warn, "no running receiver answers at " + c.PublicURL + ": " + err.Error()}}
 	case !client.IsValid():
-		return []Result{{check, c.PublicURL, Warn, "the receiver at " + c.PublicURL + " cannot read the client IP that the proxy sends in X-Forwarded-For or Forwarded; " +
-			"let it set the header itself, as in deploy/proxies"}}
+		return []Result{{check, c.PublicURL, Warn, "the receiver at " + c.PublicURL + " cannot read the client IP that the proxy sends in " +
+			"X-Forwarded-For or Forwarded; let it set the header itself, as in deploy/proxies"}}
 	case client.Unmap().String() == forgedClient:
 		return []Result{{check, c.PublicURL, Warn, "senders can choose their client IP: the proxy passes on the X-Forwarded-For that they send; " +
 			"let it set the header itself, as in deploy/proxies"}}
