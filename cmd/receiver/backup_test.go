@@ -43,11 +43,7 @@ func (a *acknowledged) snapshot() map[string]fakevendortest.Job {
 // began, and remembers them as duplicates.
 func TestBackup(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{Timeout: 5 * time.Second})
 	folder, saved, restored := t.TempDir(), filepath.Join(t.TempDir(), "saved"), t.TempDir()
 	env := []string{"RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken}
 	p := serve(t, folder)
@@ -108,11 +104,7 @@ func verify(t *testing.T, env []string, code int, flags ...string) verifyReport 
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{Timeout: 5 * time.Second})
 	folder := t.TempDir()
 	env := []string{"RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken}
 	p := serve(t, folder)

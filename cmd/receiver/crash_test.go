@@ -45,6 +45,17 @@ type process struct {
 // addresses are those of the listeners.
 type addresses struct{ Address, Admin string }
 
+// startVendor starts a fake Deep Image until the test ends.
+func startVendor(t *testing.T, options fakevendortest.Options) *fakevendortest.Vendor {
+	t.Helper()
+	vendor, err := fakevendortest.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = vendor.Close() })
+	return vendor
+}
+
 // serve starts the receiver on folder and waits until it is ready.
 func serve(t *testing.T, folder string, env ...string) *process {
 	t.Helper()
@@ -156,11 +167,7 @@ func crashJob() fakevendortest.JobOptions {
 // The process is killed 20 times under load. Every acknowledged event is done once, with a complete image.
 func TestKillUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{Timeout: 5 * time.Second})
 	folder := t.TempDir()
 	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}
 	for range crashRounds {

@@ -14,11 +14,7 @@ import (
 // Every documented shape of a callback is processed by the program. The same body 50 times at once is one event.
 func TestExamplesEndToEnd(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{})
 	folder := t.TempDir()
 	p := serve(t, folder)
 	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}

@@ -25,11 +25,7 @@ type offlineSetup struct {
 // newOfflineSetup quarantines every event: its vendor knows no job.
 func newOfflineSetup(t *testing.T, place *databasetest.Place) *offlineSetup {
 	t.Helper()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = vendor.Close() })
+	vendor := startVendor(t, fakevendortest.Options{})
 	s := &offlineSetup{folder: t.TempDir()}
 	s.env = []string{
 		"RECEIVER_ADMIN_ADDR=" + testkit.FreeAddress(t), "RECEIVER_WEBHOOK_TOKENS=" + knownToken, "RECEIVER_DATA_DIR=" + s.folder,

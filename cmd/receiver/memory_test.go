@@ -39,11 +39,7 @@ func memoryStaysFlat(t *testing.T, where string, env ...string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux reports the peak of a process")
 	}
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{})
 	folder := t.TempDir()
 	p := serve(t, folder, env...)
 	var stored int64

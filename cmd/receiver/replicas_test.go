@@ -91,11 +91,7 @@ func (c *cluster) serve(t *testing.T) *process {
 func TestReplicasLoseNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{Timeout: 10 * time.Second})
 	replicas := startTogether(t, c, 3)
 	acked := &acknowledged{jobs: map[string]fakevendortest.Job{}}
 	ctx, stop := context.WithCancel(t.Context())
@@ -258,11 +254,7 @@ func TestOutcomeOfPausedReplicaIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.env = append(c.env, "RECEIVER_FETCH_STALL_TIMEOUT=1s")
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{})
 	job, err := vendor.NewJob(fakevendortest.JobOptions{Faults: []fakevendortest.Fault{{Kind: fakevendortest.Stall, Percent: 50, Times: 1}}})
 	if err != nil {
 		t.Fatal(err)

@@ -23,11 +23,7 @@ import (
 // submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
 func submitter(t *testing.T, place *databasetest.Place, options fakevendortest.Options) (*fakevendortest.Vendor, []string) {
 	t.Helper()
-	vendor, err := fakevendortest.Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = vendor.Close() })
+	vendor := startVendor(t, options)
 	address := testkit.FreeAddress(t)
 	env := []string{
 		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_PUBLIC_URL=http://" + address,
@@ -155,14 +151,10 @@ func TestSubmitAsText(t *testing.T) { //nolint:tparallel // the subtests use up 
 // The receiver starts after the command, and is killed and restarted while the command waits for the result.
 func TestSubmitSurvivesRestart(t *testing.T) {
 	t.Parallel()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{
+	vendor := startVendor(t, fakevendortest.Options{
 		Timeout:    5 * time.Second,
 		Processing: fakevendortest.Processing{Time: time.Second, Callbacks: fakevendortest.Plan{Attempts: 20}}, // the command has its response by then
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = vendor.Close() })
 	address, admin := testkit.FreeAddress(t), testkit.FreeAddress(t)
 	env := []string{
 		"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + admin, "RECEIVER_PUBLIC_URL=http://" + address,
@@ -199,11 +191,7 @@ func TestKillWhileSubmitting(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		callbacks := fakevendortest.Plan{Attempts: 20}
-		vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second, Processing: fakevendortest.Processing{Callbacks: callbacks}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = vendor.Close() })
+		vendor := startVendor(t, fakevendortest.Options{Timeout: 5 * time.Second, Processing: fakevendortest.Processing{Callbacks: callbacks}})
 		address, admin := testkit.FreeAddress(t), testkit.FreeAddress(t)
 		env := []string{
 			"RECEIVER_LISTEN_ADDR=" + address, "RECEIVER_ADMIN_ADDR=" + admin, "RECEIVER_PUBLIC_URL=http://" + address,

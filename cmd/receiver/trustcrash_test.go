@@ -39,11 +39,7 @@ func TestKilledWhileCallbacksGetLost(t *testing.T) {
 
 func killWhileCallbacksGetLost(t *testing.T, place *databasetest.Place) {
 	t.Helper()
-	vendor, err := fakevendortest.Start(t.Context(), fakevendortest.Options{Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = vendor.Close() }()
+	vendor := startVendor(t, fakevendortest.Options{Timeout: 5 * time.Second})
 	if err := vendor.Flap(fakevendortest.Flapping{Seed: 7, Fail: 0.05, Drop: 0.05}); err != nil {
 		t.Fatal(err)
 	}
