@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // ErrFull is returned when a part of the budget does not become free in time.
@@ -14,6 +15,9 @@ var ErrFull = errors.New("memory: the budget is used up")
 
 // SmallBytes is the length up to which a body counts as small.
 const SmallBytes = 64 << 10
+
+// loadTimeout is the longest wait for the memory of a body in a store.
+const loadTimeout = 10 * time.Second
 
 // Budget is the memory for bodies, in parts that cannot take from each other: neither do large callbacks keep small ones out,
 // nor callbacks the steps of stored events.
@@ -64,12 +68,15 @@ func (w *waiter) isGranted() bool {
 }
 
 // AcquireLoad acquires what a body of n bytes takes while it is loaded from a store: the buffers of the store, of its driver and of
-// the caller. A small body takes nothing.
+// the caller. A small body takes nothing. AcquireLoad waits no longer than loadTimeout: a large body must not delay others for as long
+// as the slowest step.
 func (p *Part) AcquireLoad(ctx context.Context, n int64) (*Lease, error) {
 	const copies = 3
 	if n <= SmallBytes {
 		return nil, nil //nolint:nilnil // a nil lease has no memory
 	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
 	return p.Acquire(ctx, netip.Prefix{}, copies*n)
 }
 

@@ -211,9 +211,7 @@ func TestGrow(t *testing.T) {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		work := memory.New(1 << 20).Work // 384 KiB
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		work, ctx := memory.New(1<<20).Work, t.Context() // 384 KiB
 		lease, err := work.AcquireLoad(ctx, 1<<30)
 		if err != nil {
 			t.Fatalf("D1 a body larger than the budget: error = %v, want none", err)
@@ -221,8 +219,9 @@ func TestLoad(t *testing.T) {
 		if small, err := work.AcquireLoad(ctx, memory.SmallBytes); err != nil || small != nil {
 			t.Errorf("D1 small body: lease, error = %v, %v, want none", small, err)
 		}
-		if _, err := work.AcquireLoad(ctx, memory.SmallBytes+1); !errors.Is(err, memory.ErrFull) {
-			t.Errorf("D1 all is used: error = %v, want %v", err, memory.ErrFull)
+		began := time.Now()
+		if _, err := work.AcquireLoad(ctx, memory.SmallBytes+1); !errors.Is(err, memory.ErrFull) || time.Since(began) != 10*time.Second {
+			t.Errorf("D1 all is used: error = %v after %s, want %v after 10s", err, time.Since(began), memory.ErrFull)
 		}
 		lease.Release()
 		var unlimited *memory.Part
