@@ -152,7 +152,7 @@ func (a *App) buildPublic(context.Context) error {
 	}
 	a.tokens = tokens.List
 	deps := webhook.Deps{
-		Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Renew: a.renewals.add, Memory: a.memory, Ready: a.ready,
+		Inbox: a.inbox, Tokens: tokens.List, JobTokens: a.submitter, Memory: a.memory, Ready: a.ready,
 	}
 	if a.verify != nil {
 		a.unverified = newUnverified(a.config, a.countUnverified, func(err error) {

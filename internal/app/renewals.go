@@ -3,147 +3,103 @@ package app
 import (
 	"context"
 	"errors"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/event"
-	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
 const (
-	// maxRenewals bounds the renewals that wait; a further one is dropped.
-	maxRenewals = 1000
-	// renewalInterval is the pause after which what could not be recorded is tried again, for renewalTime.
+	renewalBatch = 100 // renewals of one pass
+	// renewalInterval is the pause while renewals wait; renewalPoll is that after which those of another replica are found.
 	renewalInterval = time.Second
-	renewalTime     = 10 * time.Minute
+	renewalPoll     = 30 * time.Second
 	renewalTimeout  = 10 * time.Second // of one
+	// renewalAge is how long a renewal waits for its event, or for the end of a running step.
+	renewalAge = 24 * time.Hour
 )
 
-// renewals record the newly signed result URLs of duplicate callbacks. They are kept in memory, so that no callback waits for the work
-// store; what a restart loses, the next duplicate brings again.
+// renewals carry the newly signed result URLs of repeated callbacks from the inbox into the work store.
 type renewals struct {
 	*background.Service
 
-	app     *App
-	enabled bool // the receiver fetches results
-	wake    chan struct{}
-	mutex   sync.Mutex
-	waiting map[event.ID]*renewal // the newest of each event
-}
-
-type renewal struct {
-	workflow.Renewal
-
-	until time.Time
-	set   bool // the URL is recorded, but the step was running
+	app  *App
+	last event.ID // of the latest batch; "" to begin with the first
 }
 
 func newRenewals(a *App) *renewals {
-	r := &renewals{app: a, enabled: slices.Contains(a.stepNames(), handler.Download), wake: make(chan struct{}, 1), waiting: map[event.ID]*renewal{}}
+	r := &renewals{app: a}
 	r.Service = background.New("renewals", background.Loop{
-		Pass: r.pass, Wake: r.wake,
+		Pass: r.pass, Wake: a.inbox.RenewalsWaiting(),
 		Failed: func(err error) { a.log.Warn().Err(err).Msg("recording renewed result url failed, will retry") },
 	})
 	return r
 }
 
-// add adds a URL. It does not block.
-func (r *renewals) add(first event.ID, job, resultURL string) {
-	if !r.enabled {
-		return
-	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if _, known := r.waiting[first]; !known && len(r.waiting) >= maxRenewals {
-		return
-	}
-	r.waiting[first] = &renewal{
-		Renewal: workflow.Renewal{Event: first, Job: job, Handler: handler.Download, URL: resultURL}, until: time.Now().Add(renewalTime),
-	}
-	select {
-	case r.wake <- struct{}{}:
-	default: // is awake
-	}
-}
-
-// pass records what waits, and keeps what has to be tried again.
+// pass records the next batch. What has to be tried again stays until the passes begin with the first again.
 func (r *renewals) pass(ctx context.Context) (time.Duration, error) {
+	list, err := r.app.inbox.Renewals(ctx, r.last, renewalBatch)
+	if err != nil {
+		return renewalInterval, err
+	}
+	begun := r.last == ""
+	r.last = ""
+	if len(list) == renewalBatch {
+		r.last = list[len(list)-1].Event
+	}
 	var failures []error
-	for _, each := range r.list() {
-		switch err := r.record(ctx, each); {
-		case errors.Is(err, workflow.ErrRunning):
-			each.set = true
-		case errors.Is(err, workflow.ErrNotFound): // not relayed yet
-		case err != nil:
+	for _, each := range list {
+		err := r.record(ctx, each.Renewal)
+		waits := errors.Is(err, workflow.ErrRunning) || errors.Is(err, workflow.ErrNotFound) // not relayed yet
+		if err != nil && !waits {
 			failures = append(failures, err)
-		default:
-			r.remove(each)
+		} else if !waits || time.Since(each.Received) > renewalAge {
+			failures = append(failures, r.app.inbox.DeleteRenewal(ctx, each))
 		}
-		if time.Now().After(each.until) {
-			r.remove(each)
-		}
+	}
+	if len(list) == 0 && begun {
+		return renewalPoll, nil
 	}
 	return renewalInterval, errors.Join(failures...)
 }
 
-func (r *renewals) list() []*renewal {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	list := make([]*renewal, 0, len(r.waiting))
-	for _, each := range r.waiting {
-		list = append(list, each)
-	}
-	return list
-}
-
-// remove removes a renewal, unless a newer one has its place.
-func (r *renewals) remove(done *renewal) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.waiting[done.Event] == done {
-		delete(r.waiting, done.Event)
-	}
-}
-
-// record records a URL, unless it is that of the body or is not needed.
-func (r *renewals) record(ctx context.Context, each *renewal) error {
+// record records URLs, unless they are those of the body or are not needed.
+func (r *renewals) record(ctx context.Context, renewal event.Renewal) error {
 	ctx, cancel := context.WithTimeout(ctx, renewalTimeout)
 	defer cancel()
-	bytes, err := r.app.work.Workflow.RenewableBytes(ctx, each.Renewal)
+	bytes, err := r.app.work.Workflow.RenewableBytes(ctx, renewal)
 	if errors.Is(err, workflow.ErrFinished) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if isKnown, err := r.isOfBody(ctx, each, bytes); err != nil || isKnown {
+	if isNew, err := r.areNew(ctx, renewal, bytes); err != nil || !isNew {
 		return err
 	}
-	return r.app.work.Workflow.Renew(ctx, each.Renewal, each.set)
+	return r.app.work.Workflow.Renew(ctx, renewal)
 }
 
-// isOfBody reports whether the body of the event has the URL: then its callback was repeated as it was.
-func (r *renewals) isOfBody(ctx context.Context, each *renewal, bytes int64) (bool, error) {
+// areNew reports whether the body of the event has the same results with other signatures: else its callback was repeated as it was.
+func (r *renewals) areNew(ctx context.Context, renewal event.Renewal, bytes int64) (bool, error) {
 	lease, err := r.app.memory.Work.AcquireLoad(ctx, bytes)
 	if err != nil {
 		return false, err
 	}
 	defer lease.Release()
-	body, err := r.app.inbox.Body(ctx, each.Job, each.Event)
+	body, err := r.app.inbox.Body(ctx, renewal.Job, renewal.Event)
 	if errors.Is(err, inbox.ErrNotFound) {
-		return true, nil // nothing can be done for the event
+		return false, nil // nothing can be done for the event
 	}
 	if err != nil {
 		return false, err
 	}
 	first, err := event.Decode(body)
 	if err != nil {
-		return true, nil // likewise
+		return false, nil //nolint:nilerr // likewise
 	}
-	images, _ := first.Images()
-	return len(images) != 1 || images[0].URL == each.URL, nil
+	_, ok := first.Renew(renewal.URLs)
+	return ok, nil
 }

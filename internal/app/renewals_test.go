@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/inbox"
 )
 
 // signingHost serves an image under the URL with the second signature. That with the first has expired.
@@ -41,17 +43,48 @@ func newSigningHost(t *testing.T) *signingHost {
 	return h
 }
 
+// sign returns the URL of a file with a signature.
+func (h *signingHost) sign(name string, signature int) string {
+	return fmt.Sprintf("%s/%s?X-Amz-Date=%d&X-Amz-Signature=%d", h.URL, name, signature, signature)
+}
+
+// acceptAlone accepts a body as a receiver does that ends after the commit.
+func acceptAlone(t *testing.T, place *databasetest.Place, body []byte) {
+	t.Helper()
+	stores := place.Open(t)
+	box, err := inbox.Open(t.Context(), stores.Inbox, inbox.Config{MaxBatch: 1, MaxBacklog: 1, MaxRejections: 1, MaxRejectionsBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Received = time.Now()
+	if receipt, err := box.Accept(t.Context(), e); err != nil || !receipt.Duplicate {
+		t.Errorf("receipt = %+v, error %v, want a duplicate", receipt, err)
+	}
+	if err := errors.Join(box.Close(), stores.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A duplicate with a newly signed URL helps an event whose URL has expired.
 func TestRenewedURLs(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
-		name, body string // with a verb for the URL
+		name, body string // with a verb for the URLs
+		stopped    bool   // the receiver stops before it has processed the duplicate
+		results    int
 		maxAge     time.Duration
 		state      event.Status // before the duplicate
 	}{
-		{name: "A10 step waits", body: `{"job":"waits","result_url":%q}`, maxAge: 72 * time.Hour, state: event.Retrying},
-		{name: "A10 step is dead", body: `{"job":"dead","result_url":%q}`, maxAge: time.Minute, state: event.Dead},
-		{name: "A10 URL in results", body: `{"job":"list","results":[{"url":%q}]}`, maxAge: 72 * time.Hour, state: event.Retrying},
+		{name: "A10 step waits", body: `{"job":"waits","result_url":%[1]q}`, results: 1, maxAge: 72 * time.Hour, state: event.Retrying},
+		{name: "A10 step is dead", body: `{"job":"dead","result_url":%[1]q}`, results: 1, maxAge: time.Minute, state: event.Dead},
+		{name: "A10 URL in results", body: `{"job":"list","results":[{"url":%[1]q}]}`, results: 1, maxAge: 72 * time.Hour, state: event.Retrying},
+		{name: "A10 several results", body: `{"job":"several","results":[{"url":%[1]q},{"url":%[2]q}]}`, results: 2, maxAge: 72 * time.Hour, state: event.Retrying},
+		{name: "A10 several results, dead", body: `{"job":"several","result_url":%[1]q,"results":[%[2]q]}`, results: 2, maxAge: time.Minute, state: event.Dead},
+		{name: "A10 stopped", body: `{"job":"stopped","results":[{"url":%[1]q},{"url":%[2]q}]}`, results: 2, maxAge: 72 * time.Hour, state: event.Retrying, stopped: true},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -62,21 +95,26 @@ func TestRenewedURLs(t *testing.T) {
 				c.Retry.MinDelay, c.Retry.MaxDelay, c.Retry.MaxAge = time.Hour, time.Hour, row.maxAge
 				r := start(t, c)
 				signed := func(signature int) []byte {
-					return fmt.Appendf(nil, row.body, fmt.Sprintf("%s/a.png?X-Amz-Date=%d&X-Amz-Signature=%d", host.URL, signature, signature))
+					return fmt.Appendf(nil, row.body, host.sign("a.png", signature), host.sign("b.png", signature))
 				}
 				first := post(t, client, r.webhook(), signed(1))
 				h := r.reaches(t, first.ID, row.state)
 				if got := h.Steps[0].Reason; got != event.ReasonExpired {
 					t.Fatalf("reason = %q, want %q", got, event.ReasonExpired)
 				}
-				for _, signature := range []int{1, 2} {
+				if row.stopped {
+					r.stop()
+					acceptAlone(t, place, signed(2))
+					r = start(t, c)
+				}
+				for signature := 1; signature <= 2 && !row.stopped; signature++ {
 					if got := post(t, client, r.webhook(), signed(signature)); got.ID != first.ID || got.Status != "duplicate" {
 						t.Errorf("receipt of signature %d = %+v, want a duplicate of %s", signature, got, first.ID)
 					}
 				}
 				h = r.reaches(t, first.ID, event.Done)
-				if len(h.Artifacts) != 2 || host.expired.Load() != 1 || host.stored.Load() != 1 {
-					t.Errorf("%d artifacts, %d and %d requests, want 2, 1 and 1", len(h.Artifacts), host.expired.Load(), host.stored.Load())
+				if got := host.stored.Load(); len(h.Artifacts) != row.results+1 || got != int64(row.results) {
+					t.Errorf("%d artifacts, %d requests, want %d and %d", len(h.Artifacts), got, row.results+1, row.results)
 				}
 			})
 		})

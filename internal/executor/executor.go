@@ -190,7 +190,8 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 	}
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
 	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
-	if attempt.ResultURL != "" { // reported by the vendor or renewed, so that of the body is ignored
+	e, _ = e.Renew(attempt.Renewed)
+	if attempt.ResultURL != "" { // reported by the vendor, so that of the body is ignored
 		e, _, _ = e.Confirm(attempt.ResultURL)
 	}
 	return e, nil

@@ -54,7 +54,25 @@ func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (
 		}
 		progress(len(b.ids))
 	}
-	return c, copyOriginals(ctx, from, to)
+	if err := copyOriginals(ctx, from, to); err != nil {
+		return c, err
+	}
+	return c, copyRenewals(ctx, from, to)
+}
+
+// copyRenewals adds the renewals that wait.
+func copyRenewals(ctx context.Context, from, to *database.DB) error {
+	list, err := database.Select(ctx, from.Reader, func(r *renewal) []any { return []any{&r.id, &r.job, &r.urls, &r.received} },
+		"SELECT id, job, urls, received_at FROM renewals")
+	if err != nil {
+		return wrapCopy(err)
+	}
+	for _, r := range list {
+		if _, err := to.Pool.Exec(ctx, sqlRenew, r.id, r.job, r.urls, r.received); err != nil {
+			return wrapCopy(err)
+		}
+	}
+	return nil
 }
 
 // copyOriginals adds the original bodies of events that were copied under their own id.

@@ -19,6 +19,8 @@ const (
 	deleteRejection             // the rejections with the numbers in sequences
 	removeRelayed               // sequences, from the outbox
 	purgeBodies                 // of the events in purged
+	storeRenewal                // renewal
+	deleteRenewal               // the renewal
 	probe                       // a row that proves that the database accepts writes
 )
 
@@ -29,6 +31,7 @@ type entry struct {
 	rejection event.Rejection
 	sequences []int64
 	purged    []Identity
+	renewal   *renewal
 
 	// Result of storeEvent.
 	receipt event.Receipt
@@ -57,6 +60,9 @@ func (e *entry) size() int {
 	if e.event.Original != nil {
 		size += len(e.event.Original.Body)
 	}
+	if e.renewal != nil {
+		size += len(e.renewal.urls)
+	}
 	return size
 }
 
@@ -72,6 +78,8 @@ type batch struct {
 	relayed    []int64
 	deleted    []int64 // rejections
 	purged     []Identity
+	renewals   []*renewal // to store
+	renewed    []*renewal // to delete
 	probe      bool
 }
 
@@ -89,6 +97,10 @@ func newBatch(entries []*entry) batch {
 			b.relayed = append(b.relayed, e.sequences...)
 		case purgeBodies:
 			b.purged = append(b.purged, e.purged...)
+		case storeRenewal:
+			b.renewals = append(b.renewals, e.renewal)
+		case deleteRenewal:
+			b.renewed = append(b.renewed, e.renewal)
 		case probe:
 			b.probe = true
 		}

@@ -42,6 +42,7 @@ type Inbox struct {
 	committer *groupcommit.Committer[*entry]
 	backlog   *backlog
 	failure   atomic.Pointer[failure] // of the latest commit of an event; nil if it succeeded
+	renewals  chan struct{}           // see RenewalsWaiting
 }
 
 // failure is a failed commit of an event.
@@ -73,7 +74,7 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox := &Inbox{config: config, database: db, backlog: backlog}
+	inbox := &Inbox{config: config, database: db, backlog: backlog, renewals: make(chan struct{}, 1)}
 	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout, Writers: 1}
 	if db.Kind == database.Postgres {
 		inbox.writer, limits.Writers = &postgresWriter{database: db, config: config, backlog: backlog}, postgresWriters
@@ -93,7 +94,7 @@ func (i *Inbox) Close() error {
 }
 
 // Accept stores an event and returns when it is committed and synced. The receipt holds the new ID of the event. If the same job
-// with the same digest was stored before, it holds the ID of the first. Once an event is queued for its commit, a cancelled
+// with the same digest was stored before, it holds the ID of the first, and the signed URLs of the repeat are stored as a renewal. Once an event is queued for its commit, a cancelled
 // context changes nothing. With MaxBacklog events waiting, Accept returns event.ErrBacklogFull.
 func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error) {
 	if i.backlog.count() >= i.config.MaxBacklog {
@@ -112,6 +113,11 @@ func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error
 	i.failure.Store(nil)
 	if stored.err != nil {
 		return event.Receipt{}, fmt.Errorf("inbox: read event id: %w", stored.err)
+	}
+	if stored.receipt.Duplicate {
+		if err := i.renew(ctx, stored.receipt.ID, e); err != nil {
+			return event.Receipt{}, err
+		}
 	}
 	return stored.receipt, nil
 }

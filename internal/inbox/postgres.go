@@ -64,9 +64,10 @@ const (
 	sqlDelete = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
 	sqlEmpty  = `UPDATE callbacks SET body = '' FROM unnest($1::text[], $2::text[]) AS given (job, id)
 			WHERE callbacks.job = given.job AND callbacks.id = given.id`
-	sqlUnkept  = "DELETE FROM originals WHERE id = ANY ($1::text[])"
-	sqlCarried = "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])"
-	sqlWritten = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
+	sqlUnkept     = "DELETE FROM originals WHERE id = ANY ($1::text[])"
+	sqlNotRenewed = "DELETE FROM renewals WHERE id = ANY ($1::text[])"
+	sqlCarried    = "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])"
+	sqlWritten    = "INSERT INTO probe (id, written_at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"
 )
 
 // write commits entries. It has a deadline of its own: a caller that stops waiting must not break off the commit of others.
@@ -143,6 +144,15 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
 		}
 		statements.Queue(sqlEmpty, jobs, ids)
 		statements.Queue(sqlUnkept, ids)
+		statements.Queue(sqlNotRenewed, ids)
+	}
+	// All batches write renewals in the same order, so that two cannot wait for each other.
+	byEvent := func(a, b *renewal) int { return strings.Compare(a.id, b.id) }
+	for _, r := range slices.SortedStableFunc(slices.Values(b.renewals), byEvent) {
+		statements.Queue(sqlRenew, r.id, r.job, r.urls, r.received)
+	}
+	for _, r := range slices.SortedStableFunc(slices.Values(b.renewed), byEvent) {
+		statements.Queue(sqlRenewed, r.id, r.urls)
 	}
 	if len(b.relayed) > 0 {
 		statements.Queue(sqlCarried, b.relayed)

@@ -87,7 +87,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength, sqlOriginal,
-		sqlPurge, sqlPurged,
+		sqlPurge, sqlPurged, sqlRenew, sqlRenewed, sqlUnneeded,
 	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
@@ -187,6 +187,9 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 	if err := w.purge(ctx, b.purged); err != nil {
 		return err
 	}
+	if err := w.renew(ctx, b); err != nil {
+		return err
+	}
 	if b.probe {
 		if _, err := w.statements[sqlProbe].ExecContext(ctx, time.Now().UnixMicro()); err != nil {
 			return err
@@ -201,7 +204,24 @@ func (w *sqliteWriter) purge(ctx context.Context, events []Identity) error {
 		if _, err := w.statements[sqlPurge].ExecContext(ctx, e.Job, string(e.ID)); err != nil {
 			return err
 		}
-		if _, err := w.statements[sqlPurged].ExecContext(ctx, string(e.ID)); err != nil {
+		for _, text := range []string{sqlPurged, sqlUnneeded} {
+			if _, err := w.statements[text].ExecContext(ctx, string(e.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// renew stores and deletes renewals.
+func (w *sqliteWriter) renew(ctx context.Context, b batch) error {
+	for _, r := range b.renewals {
+		if _, err := w.statements[sqlRenew].ExecContext(ctx, r.id, r.job, r.urls, r.received); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.renewed {
+		if _, err := w.statements[sqlRenewed].ExecContext(ctx, r.id, r.urls); err != nil {
 			return err
 		}
 	}

@@ -49,9 +49,7 @@ type Deps struct {
 	JobTokens JobTokens
 	// Unverified may be nil. It bounds callbacks longer than memory.SmallBytes with one of Tokens.
 	Unverified Unverified
-	// Renew gets the result URL of a duplicate whose URL may have a new signature. It must not block. It may be nil.
-	Renew  func(first event.ID, job, resultURL string)
-	Memory *memory.Budget // for the bodies
+	Memory     *memory.Budget // for the bodies
 	// Ready returns why callbacks cannot be accepted, or nil. It is called for every request and must not block.
 	Ready func() error
 }
@@ -119,20 +117,7 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	}
 	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
 	receipt, err = e.acceptBounded(r.Context(), token, decoded)
-	if err == nil && receipt.Duplicate {
-		e.renew(receipt.ID, decoded)
-	}
 	return decoded.Job, receipt, err
-}
-
-// renew passes on the URL of the only result of a duplicate, if it is signed.
-func (e *Endpoint) renew(first event.ID, duplicate event.Event) {
-	if e.deps.Renew == nil || duplicate.SignedDigest == duplicate.Digest {
-		return
-	}
-	if images, omitted := duplicate.Images(); len(images) == 1 && omitted == 0 {
-		e.deps.Renew(first, duplicate.Job, images[0].URL)
-	}
 }
 
 // unverifiedRetryAfter is when a callback may be sent again that exceeds the bound of Deps.Unverified.

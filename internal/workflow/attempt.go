@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"time"
@@ -29,9 +30,10 @@ type Attempt struct {
 
 	Source    netip.Addr
 	Origin    event.Origin
-	ResultURL string // reported by the API, or renewed; "" for that of the body
-	Recheck   bool   // a person wants the API to be asked again
-	Probe     bool   // of a disabled target; success enables it
+	ResultURL string   // reported by the API; "" for that of the body
+	Renewed   []string // newly signed URLs of the results; nil for those of the body
+	Recheck   bool     // a person wants the API to be asked again
+	Probe     bool     // of a disabled target; success enables it
 }
 
 // Begin starts an attempt, which makes every earlier attempt of the step stale. It returns ErrFinished if the step is done, dead,
@@ -137,20 +139,25 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (found foundStep, err
 	var since, received int64
 	var alone int
 	var next, deferred, recheck sql.NullInt64
-	var source string
+	var source, renewed string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, renewed, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id),
 			crashes, runner, alone
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&found.state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL, &recheck,
-			&found.disabled, &found.artifacts, &found.crashes, &found.runner, &alone)
+		Scan(&found.state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL,
+			&renewed, &recheck, &found.disabled, &found.artifacts, &found.crashes, &found.runner, &alone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return found, ErrNotFound
 	}
 	if err != nil {
 		return found, err
+	}
+	if renewed != "" {
+		if err := json.Unmarshal([]byte(renewed), &a.Renewed); err != nil {
+			return found, err
+		}
 	}
 	state := found.state
 	found.alone = alone != 0

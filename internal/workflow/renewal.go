@@ -3,86 +3,100 @@ package workflow
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"encoding/json"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// Renewal is a result URL with a new signature, which a duplicate of the callback of an event had.
-type Renewal struct {
-	Event   event.ID
-	Job     string
-	Handler string // that fetches the result
-	URL     string
-}
-
-// ErrRunning means that the step is running, with a URL that it got before.
+// ErrRunning means that a step is running with the URLs that it got before, and that nothing was recorded.
 var ErrRunning = database.Refuse("the step is running")
 
-// RenewableBytes returns the length of the body of an event whose result can still be fetched with a renewed URL. It returns
-// ErrFinished if the step is done or skipped, or the vendor has confirmed a URL; and ErrNotFound if the event is not here, or not yet.
-func (s *Store) RenewableBytes(ctx context.Context, r Renewal) (bytes int64, err error) {
+// RenewableBytes returns the length of the body of an event whose results may still be fetched by renewed URLs. It returns
+// ErrFinished if all its steps are done or skipped, or the vendor has confirmed the URL of its only result; and ErrNotFound if the
+// event is not here, or not yet.
+func (s *Store) RenewableBytes(ctx context.Context, r event.Renewal) (bytes int64, err error) {
 	var finished bool
-	err = s.writer.DB.Reader.QueryRowContext(ctx, `SELECT bytes, verified_at IS NOT NULL OR steps.state IN ('done', 'skipped')
-		FROM events JOIN steps ON event_id = id WHERE id = $1 AND handler = $2`, string(r.Event), r.Handler).Scan(&bytes, &finished)
+	err = s.writer.DB.Reader.QueryRowContext(ctx, `SELECT bytes, verified_at IS NOT NULL AND $2 = 1 OR
+			NOT EXISTS (SELECT 1 FROM steps WHERE event_id = id AND steps.state NOT IN ('done', 'skipped'))
+		FROM events WHERE id = $1`, string(r.Event), len(r.URLs)).Scan(&bytes, &finished)
 	if err == nil && finished {
 		return 0, ErrFinished
 	}
 	return bytes, database.Wrap("workflow: renewable", database.NotFound(err))
 }
 
-// Renew sets the URL, which counts from the next attempt on. A step that waits or is dead because its URL has expired runs at once, unless it
-// had this URL already. ErrRunning means that the URL is set, but the step may yet end with the old one: then Renew with again set
-// has it run.
-func (s *Store) Renew(ctx context.Context, r Renewal, again bool) error {
-	running := false
-	err := s.writer.WriteRow(ctx, "workflow: renew", "events", string(r.Event), func(ctx context.Context, tx *sql.Tx) error {
-		var state event.Status
-		var reason event.Reason
-		var current string
-		var deferred bool
-		err := tx.QueryRowContext(ctx, `SELECT steps.state, reason, result_url, deferred_at IS NOT NULL FROM events JOIN steps ON event_id = id
-			WHERE id = $1 AND handler = $2 AND verified_at IS NULL`, string(r.Event), r.Handler).Scan(&state, &reason, &current, &deferred)
-		if errors.Is(err, sql.ErrNoRows) || state == event.Done || state == event.Skipped {
-			return nil
-		}
+// Renew sets the URLs of the results, which count from the next attempts on. Steps that wait or are dead because a URL has expired run
+// at once, unless they had these URLs already. While a step is running it sets nothing and returns ErrRunning.
+func (s *Store) Renew(ctx context.Context, r event.Renewal) error {
+	text, err := json.Marshal(r.URLs)
+	if err != nil {
+		return database.Wrap("workflow: renew", err)
+	}
+	urls := database.SanitizeText(string(text))
+	return s.writer.WriteRow(ctx, "workflow: renew", "events", string(r.Event), func(ctx context.Context, tx *sql.Tx) error {
+		expired, running, err := expiredSteps(ctx, tx, r.Event)
 		if err != nil {
 			return err
 		}
-		if current == database.SanitizeText(r.URL) && !again {
-			return nil
+		if running {
+			return ErrRunning
 		}
-		if err := setResultURL(ctx, tx, r.Event, r.URL); err != nil {
+		result, err := tx.ExecContext(ctx, `UPDATE events SET renewed = $1, result_url = CASE WHEN verified_at IS NULL THEN '' ELSE result_url END
+			WHERE id = $2 AND renewed <> $1 AND NOT (verified_at IS NOT NULL AND $3 = 1)`, urls, string(r.Event), len(r.URLs))
+		if err != nil {
 			return err
 		}
-		running = state == event.Running
-		if reason != event.ReasonExpired || deferred {
+		if changed, err := result.RowsAffected(); err != nil || changed == 0 {
+			return err
+		}
+		for _, step := range expired {
+			if err := s.runNow(ctx, tx, r.Event, step); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// expiredStep is a step that waits or is dead because the URL of a result has expired.
+type expiredStep struct {
+	handler string
+	state   event.Status
+}
+
+// expiredSteps returns the steps of an event that did not get a result because its URL had expired, and whether a step is running.
+func expiredSteps(ctx context.Context, tx *sql.Tx, id event.ID) (expired []expiredStep, running bool, err error) {
+	rows, err := database.Query(ctx, tx, `SELECT handler, state FROM steps WHERE event_id = $1
+		AND (state = 'running' OR reason = $2 AND deferred_at IS NULL AND state IN ('retrying', 'dead'))`, string(id), string(event.ReasonExpired))
+	if err != nil {
+		return nil, false, err
+	}
+	err = rows.ForEach(func() error {
+		var step expiredStep
+		if err := rows.Scan(&step.handler, &step.state); err != nil {
+			return err
+		}
+		if step.state == event.Running {
+			running = true
 			return nil
 		}
-		return s.runNow(ctx, tx, r, state)
+		expired = append(expired, step)
+		return nil
 	})
-	if err == nil && running {
-		return ErrRunning
-	}
-	return err
+	return expired, running, err
 }
 
 // runNow has a step run at once that waits for its next attempt or is dead.
-func (s *Store) runNow(ctx context.Context, tx *sql.Tx, r Renewal, state event.Status) error {
-	switch state {
-	case event.Dead:
-		_, err := s.replay(ctx, tx, r.Event, Replay{Handler: r.Handler})
+func (s *Store) runNow(ctx context.Context, tx *sql.Tx, id event.ID, step expiredStep) error {
+	if step.state == event.Dead {
+		_, err := s.replay(ctx, tx, id, Replay{Handler: step.handler})
 		return err
-	case event.Retrying:
-		_, err := tx.ExecContext(ctx, "UPDATE steps SET next_at = $1 WHERE event_id = $2 AND handler = $3",
-			s.Now().UnixMicro(), string(r.Event), r.Handler)
-		if err != nil {
-			return err
-		}
-		return s.queue.RunNow(ctx, tx, queue.Job{Event: r.Event, Handler: r.Handler})
-	default:
-		return nil
 	}
+	_, err := tx.ExecContext(ctx, "UPDATE steps SET next_at = $1 WHERE event_id = $2 AND handler = $3", s.Now().UnixMicro(), string(id), step.handler)
+	if err != nil {
+		return err
+	}
+	return s.queue.RunNow(ctx, tx, queue.Job{Event: id, Handler: step.handler})
 }

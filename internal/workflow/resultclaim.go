@@ -98,6 +98,6 @@ func skipWaiting(ctx context.Context, tx *sql.Tx, id event.ID, detail string) er
 
 // setResultURL records a result URL that was reported without a verification.
 func setResultURL(ctx context.Context, tx *sql.Tx, id event.ID, address string) error {
-	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1 WHERE id = $2", database.SanitizeText(address), string(id))
+	_, err := tx.ExecContext(ctx, "UPDATE events SET result_url = $1, renewed = '' WHERE id = $2", database.SanitizeText(address), string(id))
 	return err
 }
