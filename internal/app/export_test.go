@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/gofrs/flock"
+	"github.com/rs/zerolog"
 )
 
 // MeasureDisk returns the usage of the disk at path, and an error if it has less than minFree bytes left.
@@ -50,3 +53,20 @@ func (d DataFolder) Close() error { return d.close() }
 
 // LockFile exports lockFile.
 func LockFile(folder string) (*flock.Flock, error) { return lockFile(folder) }
+
+// ClockWentBack makes the receiver believe that it looked at the clock of the database while that was ahead by d.
+func (a *App) ClockWentBack(ctx context.Context, d time.Duration) error {
+	reading, err := a.clock.db.ReadClock(ctx)
+	if err != nil {
+		return err
+	}
+	ahead := reading.Shifted(d)
+	_, err = a.clock.db.Writer.ExecContext(ctx, "UPDATE clock SET seen_at = $1", ahead.Time().UnixMicro())
+	a.clock.db.AdoptClock(ahead)
+	return err
+}
+
+// SkewWarnings returns what warns of a difference of the clocks after each reading.
+func SkewWarnings(db *database.DB, log zerolog.Logger) func() {
+	return newTimekeeper(&App{log: log}, db).warn
+}

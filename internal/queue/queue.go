@@ -186,13 +186,14 @@ func insertions(jobs []Job) []river.InsertManyParams {
 }
 
 // ReleaseScheduled makes the jobs available that are scheduled later than delay from now, and returns their number. Their steps decide
-// when they run. The clock was wrong when they were scheduled.
+// when they run. The clock was wrong when they were scheduled, or when River made them available: a job is not fetched before its time
+// in either state.
 func (q *Queue) ReleaseScheduled(ctx context.Context, delay time.Duration) (int64, error) {
 	statement := `UPDATE river_job SET state = 'available', scheduled_at = datetime('now', 'subsec')
-		WHERE state IN ('scheduled', 'retryable') AND scheduled_at > datetime('now', 'subsec', $1 || ' seconds')`
+		WHERE state IN ('scheduled', 'retryable', 'available') AND scheduled_at > datetime('now', 'subsec', $1 || ' seconds')`
 	if q.database.Kind == database.Postgres {
 		statement = `UPDATE river_job SET state = 'available', scheduled_at = now()
-			WHERE state IN ('scheduled', 'retryable') AND scheduled_at > now() + make_interval(secs => $1)`
+			WHERE state IN ('scheduled', 'retryable', 'available') AND scheduled_at > now() + make_interval(secs => $1)`
 	}
 	result, err := q.database.Writer.ExecContext(ctx, statement, delay.Seconds())
 	if err != nil {

@@ -341,21 +341,26 @@ func TestReleaseScheduled(t *testing.T) {
 		}
 		jobs := []queue.Job{
 			{Event: "soon", Handler: "download", At: now.Add(time.Minute)}, {Event: "late", Handler: "download", At: now.Add(6 * time.Hour)},
+			{Event: "thought due", Handler: "download", At: now.Add(6 * time.Hour)},
 		}
-		if err := errors.Join(q.Insert(t.Context(), tx, jobs), tx.Commit()); err != nil {
+		if err := q.Insert(t.Context(), tx, jobs); err != nil {
+			t.Fatal(err)
+		}
+		_, err = tx.ExecContext(t.Context(), "UPDATE river_job SET state = 'available' WHERE args ->> 'event' = 'thought due'")
+		if err := errors.Join(err, tx.Commit()); err != nil {
 			t.Fatal(err)
 		}
 		for _, row := range []struct {
 			delay time.Duration
 			want  int64
-		}{{time.Hour, 1}, {time.Hour, 0}, {0, 1}} {
+		}{{time.Hour, 2}, {time.Hour, 0}, {0, 1}} {
 			if n, err := q.ReleaseScheduled(t.Context(), row.delay); n != row.want || err != nil {
 				t.Errorf("F12: ReleaseScheduled(%s) = %d, error %v; want %d", row.delay, n, err, row.want)
 			}
 		}
-		got := make(chan event.ID, 2)
+		got := make(chan event.ID, 3)
 		q.start(t, record(got))
-		if diff := cmp.Diff([]event.ID{"late", "soon"}, receive(t, got, 2)); diff != "" {
+		if diff := cmp.Diff([]event.ID{"late", "soon", "thought due"}, receive(t, got, 3)); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		q.stop(t)
