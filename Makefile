@@ -6,6 +6,7 @@ FUZZTIME ?= 20s
 BENCH    ?= .
 COUNT    ?= 6
 PACKAGES ?= ./...
+SCENARIO ?= steady
 
 # Version of the binary. The date is that of the commit, so that builds are reproducible.
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null))
@@ -16,7 +17,7 @@ BUILD := github.com/deepimage-receiver/receiver/internal/telemetry
 LDFLAGS    = -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT) -X $(BUILD).date=$(DATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test race fuzz bench memory proof lint fmt check clean
+.PHONY: help demo run build test race fuzz bench load memory proof lint fmt check clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 bench: ## Run the benchmarks BENCH of PACKAGES, COUNT times, for benchstat
 	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 30m $(PACKAGES)
+
+load: build ## Run the load test SCENARIO (steady); ARGS="-list" lists all
+	@$(GO) run ./cmd/loadtest -binary $(BINARY) -scenario $(SCENARIO) $(ARGS)
 
 memory: ## Measure peak memory with eight results of 200 MiB at once
 	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -run TestMemoryStaysFlat ./cmd/receiver -args -image-mib 200

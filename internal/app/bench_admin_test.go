@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -11,10 +10,11 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/database/schema"
+	"github.com/deepimage-receiver/receiver/internal/loadtest"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 )
 
-// manyEvents is the number of events in the benchmark of lists. One of a thousand is dead, one of three thousand is retrying.
+// manyEvents is the number of events in the benchmark of lists.
 const manyEvents = 1_000_000
 
 // BenchmarkAdmin measures the admin API of a receiver with a million events. It reports the median and the maximum of the
@@ -90,7 +90,7 @@ func measure(b *testing.B, client *http.Client, address string) {
 	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "worst-ms")
 }
 
-// fill adds processed events to a new work database, spread over 2026-01-01.
+// fill adds processed events to a new work database.
 func fill(b testing.TB, place *databasetest.Place) {
 	b.Helper()
 	stores := place.Open(b)
@@ -102,30 +102,8 @@ func fill(b testing.TB, place *databasetest.Place) {
 			b.Fatal(err)
 		}
 	}
-	series := "WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < %d)"
-	const milliseconds = "(1767225600000 + n * 864 / 10)" // with which an id begins
-	id := "substr(printf('%012x', " + milliseconds + "), 1, 8) || '-' || substr(printf('%012x', " + milliseconds + "), 9) || printf('-7000-8000-%012d', n)"
-	if place.Kind == database.Postgres {
-		series = "WITH series (n) AS (SELECT generate_series(1, %d)::bigint)"
-		id = "overlay(lpad(to_hex(" + milliseconds + "), 12, '0') placing '-' from 9 for 0) || '-7000-8000-' || lpad(n::text, 12, '0')"
-	}
-	series = fmt.Sprintf(series, manyEvents)
-	const (
-		state  = "CASE WHEN n % 1000 = 7 THEN 'dead' WHEN n % 3000 = 11 THEN 'retrying' ELSE 'done' END"
-		reason = "CASE WHEN n % 1000 = 7 THEN 'expired' WHEN n % 3000 = 11 THEN 'timeout' ELSE '' END"
-		at     = "1767225600000000 + n * 86400"
-	)
-	for _, statement := range []string{
-		"INSERT INTO events (id, seq, job, received_at, bytes, state) " + series + " SELECT " + id + ", n, 'job-' || n, " + at + ", 300, " + state + " FROM series",
-		"INSERT INTO steps (event_id, handler, position, state, attempt, tries, since, next_at, reason, changed_at) " + series +
-			" SELECT " + id + ", 'download', 0, " + state + ", 1, 1, " + at + ", CASE WHEN n % 3000 = 11 THEN 4102444800000000 END, " + reason + ", " + at + " FROM series",
-		"INSERT INTO artifacts (event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at) " + series +
-			" SELECT " + id + ", 'download', 0, '', 'k', 'u', 1, '', 'image/png', 10, 10, " + at + " FROM series WHERE n % 1000 <> 7",
-		"ANALYZE",
-	} {
-		if _, err := stores.Work.Writer.ExecContext(b.Context(), statement); err != nil {
-			b.Fatal(err)
-		}
+	if err := loadtest.FillHistory(b.Context(), nil, stores.Work, manyEvents); err != nil {
+		b.Fatal(err)
 	}
 	if err := stores.Close(); err != nil {
 		b.Fatal(err)

@@ -159,12 +159,13 @@ func visibilityRules() []Rule {
 		Says: "test code serves commands and tests",
 		Of:   []string{"./..."},
 		Except: []string{
-			"./cmd/...", "./internal/demo", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest",
+			"./cmd/...", "./internal/demo", "./internal/fakevendor/fakevendortest", "./internal/handler/handlertest", "./internal/loadtest",
 			"./internal/testkit/...", "./internal/workflow/workflowtest",
 		},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor/...", "./internal/handler/publish/brokertest", "./internal/testkit/...", "./internal/workflow/workflowtest",
+			"./internal/fakevendor/...", "./internal/handler/publish/brokertest", "./internal/loadtest", "./internal/testkit/...",
+			"./internal/workflow/workflowtest",
 		},
 	}}
 }
@@ -189,6 +190,8 @@ func libraryRules() []Rule {
 		onlyIn("golang.org/x/net/...", "./internal/fetch"),
 		onlyIn("golang.org/x/oauth2/...", "./internal/blobstore", "./internal/handler/publish/googlepubsub"),
 		onlyIn("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
+		onlyIn("github.com/tsenart/vegeta/...", "./internal/loadtest"),
+		onlyIn("github.com/HdrHistogram/...", "./internal/loadtest"),
 		{
 			Says:    "the metrics of a package are in one file",
 			Of:      []string{"./..."},
