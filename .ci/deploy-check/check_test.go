@@ -106,7 +106,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"unknown value", "kubernetes/base/ingress.yaml", "pathType: Prefix", "pathType: Beginning", "Unsupported value"},
 		{"probe of a port without that name", deployment, "port: http }\n            periodSeconds: 5", "port: webs_ }\n            periodSeconds: 5", "readinessProbe"},
 		{"broken network", "kubernetes/base/networkpolicy.yaml", "cidr: 0.0.0.0/0", "cidr: 0.0.0.0/33", "Invalid value"},
-		{"two handlers in one hook", deployment, "sleep: { seconds: 15 }", "sleep: { seconds: 15 }\n              exec: { command: [sleep] }", "may not specify more than 1 handler type"},
+		{"two handlers in one probe", deployment, "httpGet: { path: /readyz, port: http }", "httpGet: { path: /readyz, port: http }\n            tcpSocket: { port: 8080 }", "may not specify more than 1 handler type"},
 		{"patch without a target", overlay, "path: /spec/minReplicas", "path: /spec/minimum/replicas", "doc is missing path"},
 
 		// Pods.
@@ -125,7 +125,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"liveness asks the store", deployment, "httpGet: { path: /livez, port: http }\n            periodSeconds: 10", "httpGet: { path: /readyz, port: http }\n            periodSeconds: 10", "the liveness probe does not ask /livez"},
 		{"no startup probe", deployment, "startupProbe:\n            httpGet: { path: /livez, port: http }\n            periodSeconds: 2\n            timeoutSeconds: 2\n            failureThreshold: 60\n", "", "needs startup, liveness and readiness probes"},
 		{"rollout takes away", deployment, "maxUnavailable: 0, maxSurge: 1", "maxUnavailable: 1, maxSurge: 1", "maxUnavailable is not 0"},
-		{"no pause before the signal", deployment, "sleep: { seconds: 15 }", "tcpSocket: { port: 8080 }", "preStop sleep is missing"},
+		{"no pause after the signal", base, "RECEIVER_SHUTDOWN_DELAY=15s", "RECEIVER_SHUTDOWN_DELAY=5s", "refuses requests while it still gets some"},
 		{"killed too soon, pod", deployment, "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 45", "is killed after 45s"},
 		{"replicas beside an autoscaler", deployment, "  revisionHistoryLimit: 5", "  revisionHistoryLimit: 5\n  replicas: 2", "would be reset by every apply"},
 		{"one replica", overlay, "path: /spec/minReplicas, value: 3", "path: /spec/minReplicas, value: 1", "may scale to one replica"},

@@ -184,7 +184,7 @@ func (c composeCheck) receivers(ctx context.Context) {
 		if s.StopGracePeriod != nil {
 			grace = time.Duration(*s.StopGracePeriod)
 		}
-		c.program.checkStop(c.report, where(s), settings, grace, 0)
+		c.program.checkStop(c.report, where(s), settings, grace)
 		c.trust(s, settings[prefix+"TRUSTED_PROXIES"])
 	}
 }

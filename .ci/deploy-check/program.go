@@ -123,16 +123,25 @@ func (p program) value(settings map[string]string, name string) string {
 	return p.variables[name].Default
 }
 
+// shutdownDelay is the variable with the time for which a receiver still accepts callbacks after
+// its signal.
+const shutdownDelay = prefix + "SHUTDOWN_DELAY"
+
 // checkStop checks that a receiver is not killed while it stops.
-func (p program) checkStop(r *report, where string, settings map[string]string, grace, pause time.Duration) {
+func (p program) checkStop(r *report, where string, settings map[string]string, grace time.Duration) {
 	name := prefix + "SHUTDOWN_TIMEOUT"
 	timeout, err := time.ParseDuration(p.value(settings, name))
 	if err != nil {
 		r.add(where, "%s: %v", name, err)
 		return
 	}
-	r.require(grace > pause+timeout+closing, where,
-		"is killed after %v, though it may take %v before the signal, %v (%s) and %v to stop", grace, pause, timeout, name, closing)
+	delay, err := time.ParseDuration(p.value(settings, shutdownDelay))
+	if err != nil {
+		r.add(where, "%s: %v", shutdownDelay, err)
+		return
+	}
+	r.require(grace > delay+timeout+closing, where,
+		"is killed after %v, though it may take %v (%s), %v (%s) and %v to stop", grace, delay, shutdownDelay, timeout, name, closing)
 }
 
 // checkStores checks that a receiver that can be replaced keeps nothing beside its stores.

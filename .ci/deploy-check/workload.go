@@ -86,21 +86,18 @@ func (c *cluster) rollout(name string, d *appsv1.Deployment) {
 	c.require(scaled || d.Spec.Replicas != nil && *d.Spec.Replicas > 1, name, "has one replica only")
 }
 
-// stop checks that a pod serves on while it is being forgotten, without a shell, and is
-// not killed while it stops.
+// routing is how long a pod may get requests after its signal, while the endpoints are updated.
+const routing = 10 * time.Second
+
+// stop checks that a pod serves on while it is being forgotten, and is not killed while it
+// stops.
 func (c *cluster) stop(name string, d *appsv1.Deployment, settings map[string]string) {
 	spec := d.Spec.Template.Spec
-	pause := time.Duration(0)
-	for _, container := range spec.Containers {
-		if container.Lifecycle == nil || container.Lifecycle.PreStop == nil || container.Lifecycle.PreStop.Sleep == nil {
-			c.add(name, "gets its signal while it still gets requests: preStop sleep is missing")
-			continue
-		}
-		pause = max(pause, time.Duration(container.Lifecycle.PreStop.Sleep.Seconds)*time.Second)
-	}
+	delay, err := time.ParseDuration(c.program.value(settings, shutdownDelay))
+	c.require(err == nil && delay >= routing, name, "refuses requests while it still gets some: %s is less than %v", shutdownDelay, routing)
 	grace := 30 * time.Second // Kubernetes' own
 	if spec.TerminationGracePeriodSeconds != nil {
 		grace = time.Duration(*spec.TerminationGracePeriodSeconds) * time.Second
 	}
-	c.program.checkStop(c.report, name, settings, grace, pause)
+	c.program.checkStop(c.report, name, settings, grace)
 }

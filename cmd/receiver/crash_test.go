@@ -69,7 +69,7 @@ func serveCommand(t *testing.T, command *exec.Cmd, folder string, env ...string)
 	p.command.Env = []string{
 		"RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0", "RECEIVER_DATA_DIR=" + folder, "RECEIVER_WEBHOOK_TOKENS=" + crashToken,
 		"RECEIVER_FETCH_ALLOWED_HOSTS=127.0.0.1", "RECEIVER_FETCH_ALLOWED_CIDRS=127.0.0.0/8", "RECEIVER_FETCH_ALLOW_HTTP=true",
-		"RECEIVER_LOG_FORMAT=json", "RECEIVER_RETRY_MIN_DELAY=100ms", "RECEIVER_MIN_FREE_BYTES=1MiB",
+		"RECEIVER_LOG_FORMAT=json", "RECEIVER_RETRY_MIN_DELAY=100ms", "RECEIVER_MIN_FREE_BYTES=1MiB", "RECEIVER_SHUTDOWN_DELAY=0s",
 	}
 	p.command.Env = append(p.command.Env, env...)
 	stderr, err := p.command.StderrPipe()

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,14 +38,16 @@ type proxy struct {
 	// wrap returns the files that the program needs beside the one of deploy/proxies, by name.
 	wrap func(folder string) map[string]string
 	args func(folder, file string) []string
-	// lost is the number of callbacks that may be refused by each fault: the proxy cannot send every callback again.
+	// lost is the number of callbacks that may be refused when a receiver is killed: the proxy cannot send every callback again.
 	lost int
 
 	address       string
 	command       *exec.Cmd
 	log           *stream
 	folder        string
-	refused       []string // answers other than 200
+	refused       []string // answers other than 200, until the first receiver is stopped
+	later         []string // from then on
+	stopping      *atomic.Bool
 	sent          int
 	large, forged string // answers
 }
@@ -190,7 +193,11 @@ func (p *proxy) load(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
 		body := fmt.Appendf(nil, `{"job":"%s-%d","result_url":null}`, p.name, n)
 		if got := p.post(context.WithoutCancel(ctx), client, body); got != "200 OK" {
-			p.refused = append(p.refused, time.Now().Format("05.000 ")+got)
+			refused := &p.refused
+			if p.stopping.Load() {
+				refused = &p.later
+			}
+			*refused = append(*refused, time.Now().Format("05.000 ")+got)
 		}
 		p.sent++
 		select {
@@ -207,10 +214,12 @@ func TestProxies(t *testing.T) { //nolint:paralleltest // the health checks of t
 	addresses := []string{testkit.FreeAddress(t), testkit.FreeAddress(t)}
 	receive := func(n int) *process {
 		return serve(t, t.TempDir(), "RECEIVER_DATABASE_URL="+database.URL.Reveal(), "RECEIVER_DATABASE_MAX_CONNECTIONS=12",
-			"RECEIVER_LISTEN_ADDR="+addresses[n], "RECEIVER_TRUSTED_PROXIES=127.0.0.1")
+			"RECEIVER_LISTEN_ADDR="+addresses[n], "RECEIVER_TRUSTED_PROXIES=127.0.0.1", "RECEIVER_SHUTDOWN_DELAY=5s")
 	}
 	var started []*proxy
+	var stopping atomic.Bool
 	for _, p := range proxies() {
+		p.stopping = &stopping
 		if program := p.find(t); program != "" {
 			p.start(t, program, addresses)
 			started = append(started, p)
@@ -242,7 +251,7 @@ func TestProxies(t *testing.T) { //nolint:paralleltest // the health checks of t
 	}
 	for _, p := range started {
 		t.Run("E16 "+p.name, func(t *testing.T) {
-			p.check(t, len(all)-len(running), logs.String())
+			p.check(t, logs.String())
 		})
 	}
 }
@@ -278,6 +287,7 @@ func replaceBoth(t *testing.T, running []*process, started []*proxy, receive fun
 	t.Helper()
 	all := slices.Clone(running)
 	stop := func(p *process) {
+		started[0].stopping.Store(true)
 		signal(t, p, syscall.SIGTERM)
 		<-p.exited
 	}
@@ -305,11 +315,14 @@ func (p *proxy) ask(ctx context.Context) {
 	p.forged = p.post(ctx, client, fmt.Appendf(nil, `{"job":"%s-forged","result_url":null}`, p.name))
 }
 
-// check checks what the proxy did. logs are those of all receivers.
-func (p *proxy) check(t *testing.T, faults int, logs string) {
+// check checks what the proxy did: one receiver was killed, and both were stopped. logs are those of all receivers.
+func (p *proxy) check(t *testing.T, logs string) {
 	t.Helper()
-	if len(p.refused) > p.lost*faults || p.sent < 50 {
-		t.Errorf("%d of %d callbacks were refused, want at most %d of at least 50: %q", len(p.refused), p.sent, p.lost*faults, p.refused)
+	if len(p.refused) > p.lost || p.sent < 50 {
+		t.Errorf("%d of %d callbacks were refused, want at most %d of at least 50: %q", len(p.refused), p.sent, p.lost, p.refused)
+	}
+	if len(p.later) > 0 {
+		t.Errorf("%d callbacks were refused when receivers were stopped, want none: %q", len(p.later), p.later)
 	}
 	t.Logf("%d of %d callbacks refused", len(p.refused), p.sent)
 	if p.large != "200 OK" || p.forged != "200 OK" {

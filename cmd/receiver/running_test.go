@@ -69,7 +69,7 @@ func start(t *testing.T, folder string, env ...string) *running {
 	r := &running{folder: folder, stdout: newStream(), stderr: newStream(), exited: make(chan struct{})}
 	r.command = exec.Command(binary(t), "serve")
 	r.command.Dir = folder
-	r.command.Env = append([]string{"PATH=/nowhere", "RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0", "RECEIVER_MIN_FREE_BYTES=1MiB"}, env...)
+	r.command.Env = append([]string{"PATH=/nowhere", "RECEIVER_LISTEN_ADDR=127.0.0.1:0", "RECEIVER_ADMIN_ADDR=127.0.0.1:0", "RECEIVER_MIN_FREE_BYTES=1MiB", "RECEIVER_SHUTDOWN_DELAY=0s"}, env...)
 	r.command.Stdout, r.command.Stderr = r.stdout, r.stderr
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)

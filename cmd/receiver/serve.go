@@ -22,7 +22,8 @@ func newServe() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Accept and process callbacks until SIGTERM or SIGINT",
-		Long: `Accept and process callbacks until SIGTERM or SIGINT. Then new callbacks are refused, and running steps have
+		Long: `Accept and process callbacks until SIGTERM or SIGINT. Then /readyz answers 503, and for RECEIVER_SHUTDOWN_DELAY
+callbacks are still accepted, so that proxies lose none. After that they are refused, and running steps have
 RECEIVER_SHUTDOWN_TIMEOUT to finish; others continue at the next start. A second signal ends the process
 at once. No acknowledged event is lost in either case.
 
@@ -66,7 +67,9 @@ func serve(command *cobra.Command) error {
 		logToken(log, tokens)
 		logSharing(log, c)
 		printURL(command.OutOrStdout(), c, tokens, receiver.Addr())
-		err = wait(command.Context(), receiver)
+		if err = wait(command.Context(), receiver); err == nil {
+			receiver.Drain()
+		}
 	}
 	return errors.Join(err, stop(command.Context(), receiver, c))
 }

@@ -93,6 +93,23 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
+// After SIGTERM a receiver is not ready, but accepts callbacks until its delay has passed or a second signal comes.
+func TestShutdownDelay(t *testing.T) {
+	t.Parallel()
+	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken, "RECEIVER_SHUTDOWN_DELAY=5m")
+	if err := r.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r.stderr.await(t, `"message":"(receiver draining)`)
+	run(t, []string{r.listening()}, "healthcheck", "--ready").expect(t, 1)
+	run(t, nil, "send", "--url", "http://"+r.address+"/webhooks/deep-image/"+knownToken).expect(t, 0)
+	r.signalUntilItEnds(t, syscall.SIGTERM)
+	if status, ok := r.command.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+		t.Errorf("process state = %v, want it killed by the second signal", r.command.ProcessState)
+	}
+	start(t, t.TempDir(), "RECEIVER_SHUTDOWN_DELAY=100ms").stop(t, syscall.SIGTERM).expect(t, 0)
+}
+
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)

@@ -292,9 +292,22 @@ func (a *App) keepLock() {
 	a.cleanups.add("lock check", service.Stop)
 }
 
+// Drain lets a receiver that is about to stop accept callbacks for the delay of the configuration, while /readyz answers 503: proxies
+// learn that it stops before it refuses any. It returns earlier if a listener stops.
+func (a *App) Drain() {
+	if a.config.ShutdownDelay == 0 {
+		return
+	}
+	a.server.Drain()
+	a.log.Info().Stringer("delay", a.config.ShutdownDelay).Msg("receiver draining, not ready any more")
+	select {
+	case <-time.After(a.config.ShutdownDelay):
+	case <-a.done:
+	}
+}
+
 // stopWorking stops the public listener and the workers at the same time. What still runs shortly before the deadline is cut off.
 func (a *App) stopWorking(ctx context.Context) error {
-	a.server.Drain()
 	if deadline, ok := ctx.Deadline(); ok {
 		limited, cancel := context.WithDeadline(ctx, deadline.Add(-min(closeMargin, time.Until(deadline)/4)))
 		defer cancel()

@@ -38,7 +38,8 @@ type Config struct {
 	MaxUnverifiedBytes configtypes.Size `envconfig:"MAX_UNVERIFIED_BYTES" default:"1GiB" range:"1MiB..1TiB" desc:"maximum bytes of stored callbacks that Deep Image has not confirmed, quarantined ones included, and a quarter of it for each source; beyond it callbacks of more than 64 KiB get 503; without verification there is no such limit"`
 	Verify             Verify           `envconfig:"VERIFY" default:"auto" range:"auto|off|required" desc:"verify every job with Deep Image and use its result link: auto if DEEPIMAGE_API_KEY is set, required fails the start without it"`
 	DeleteAfterDone    bool             `envconfig:"DELETE_AFTER_DONE" default:"false" desc:"delete the images of a job at Deep Image when all handlers are done; needs DEEPIMAGE_API_KEY, verification and a handler that stores the images"`
-	ShutdownTimeout    time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time for running work to finish when the receiver stops"`
+	ShutdownDelay      time.Duration    `envconfig:"SHUTDOWN_DELAY" default:"5s" range:"0s..5m" desc:"time after SIGTERM in which callbacks are still accepted while /readyz answers 503, so that proxies lose none; more than the health checks of a proxy take"`
+	ShutdownTimeout    time.Duration    `envconfig:"SHUTDOWN_TIMEOUT" default:"30s" range:"1s..1h" desc:"time for running work to finish when the receiver stops, after SHUTDOWN_DELAY"`
 
 	HTTP      httpserver.Config `section:""`
 	Admin     admin.Config      `section:"ADMIN_"`

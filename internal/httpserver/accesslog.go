@@ -113,7 +113,7 @@ func (s *Server) accessLevel(l *requestLog, r *http.Request, pattern string) (le
 		}
 		return zerolog.InfoLevel, dropped
 	case problem.CodeUnavailable, problem.CodeInternal:
-		if ok, dropped := s.ownFaultLog.allow(); ok && !s.draining.Load() {
+		if ok, dropped := s.ownFaultLog.allow(); ok && !s.stopping.Load() {
 			return zerolog.WarnLevel, dropped
 		}
 	}

@@ -67,7 +67,7 @@ func TestAccessLogOfRefusals(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			server := start(t, config(), http.HandlerFunc(accept))
-			server.Drain()
+			server.Refuse()
 			server.do(t, row.method, row.path, "", nil)
 			line := server.lines.access(t)
 			if line["status"] != row.status || line["route"] != row.route || line["problem"] != row.problem || line["level"] != "info" {

@@ -6,7 +6,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 )
 
-// allow refuses callbacks on spare connections and while the server drains, and callbacks from client IPs outside of
+// allow refuses callbacks on spare connections and while the server stops, and callbacks from client IPs outside of
 // AllowedSourceCIDRs. An unreadable client IP is refused only if AllowedSourceCIDRs is set.
 func (s *Server) allow(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -15,7 +15,7 @@ func (s *Server) allow(next http.Handler) http.Handler {
 		case connectionOf(r) != nil && connectionOf(r).spare:
 			w.Header().Set("Connection", "close")
 			problem.Write(w, r, problem.Unavailable("Too many connections are open.", nil))
-		case s.draining.Load():
+		case s.stopping.Load():
 			problem.Write(w, r, problem.Unavailable("The receiver is shutting down.", nil))
 		case len(allowed) > 0 && !allowed.Contains(problem.RequestInfoFrom(r.Context()).Client): // no network contains the zero Addr
 			problem.Write(w, r, &problem.Error{
@@ -24,6 +24,18 @@ func (s *Server) allow(next http.Handler) http.Handler {
 		default:
 			next.ServeHTTP(w, r)
 		}
+	})
+}
+
+// shareConnections refuses a request that came through a proxy from a client that has its share of connections.
+func shareConnections(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !connectionOf(r).beginRequest(problem.RequestInfoFrom(r.Context()).Client) {
+			w.Header().Set("Connection", "close")
+			problem.Write(w, r, problem.Unavailable("Too many requests of your address are in progress.", nil))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

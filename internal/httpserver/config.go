@@ -16,7 +16,7 @@ type Config struct {
 	WriteTimeout       time.Duration        `envconfig:"HTTP_WRITE_TIMEOUT" default:"75s" range:"2s..15m" desc:"deadline of the response, from the header section of the request; more than HTTP_READ_TIMEOUT"`
 	IdleTimeout        time.Duration        `envconfig:"HTTP_IDLE_TIMEOUT" default:"620s" range:"1s..1h" desc:"time that an idle connection stays open; longer than proxies keep theirs, of which Google has the longest, 600s"`
 	MaxHeaderBytes     configtypes.Size     `envconfig:"HTTP_MAX_HEADER_BYTES" default:"32KiB" range:"4KiB..1MiB" desc:"largest header section, request line included"`
-	MaxConnections     int                  `envconfig:"HTTP_MAX_CONNECTIONS" default:"10000" range:"16..1000000" desc:"open connections; an address that is no trusted proxy gets three quarters; at the limit, the oldest idle one or the slowest body is closed for a new one, and health routes still answer; lowered with a warning to fit the limits of file descriptors and of memory"`
+	MaxConnections     int                  `envconfig:"HTTP_MAX_CONNECTIONS" default:"10000" range:"16..1000000" desc:"open connections; a client gets three quarters, also behind a trusted proxy while it has a request; at the limit, the oldest idle one or the slowest body is closed for a new one, and health routes still answer; lowered with a warning to fit the limits of file descriptors and of memory"`
 }
 
 // Validate returns a *configtypes.Conflict if two values contradict each other.

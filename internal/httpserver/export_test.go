@@ -11,3 +11,6 @@ func ReadDeadline(length, bytes int64, elapsed, timeout time.Duration) time.Dura
 	p := newThroughput(nil, length, timeout)
 	return p.deadline(bytes, p.began.Add(elapsed)).Sub(p.began)
 }
+
+// Refuse makes callbacks get 503, as while the server stops.
+func (s *Server) Refuse() { s.stopping.Store(true) }

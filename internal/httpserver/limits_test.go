@@ -130,6 +130,69 @@ func TestShareOfAnAddress(t *testing.T) {
 	}
 }
 
+// TestShareOfAClient has all connections of one client behind a proxy. Others behind the same proxy still get answers.
+func TestShareOfAClient(t *testing.T) {
+	t.Parallel()
+	const greedy, other = "X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.2\r\n"
+	rows := []struct {
+		name, sent string
+		own        int // status of one more request of the client
+	}{
+		{name: "D2 behind a proxy, requests in progress", sent: "X: wait\r\nContent-Length: 0\r\n\r\n", own: 503},
+		{name: "D2 behind a proxy, slow bodies", sent: "Content-Length: 1000\r\n\r\n{", own: 200},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := config()
+			c.MaxConnections, c.TrustedProxies = 8, networks(t, "127.0.0.0/8") // a client gets 6
+			entered, leave := make(chan struct{}, 100), make(chan struct{})
+			server := start(t, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				entered <- struct{}{}
+				if r.Header.Get("X") != "" {
+					<-leave
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				accept(w, r)
+			}))
+			defer close(leave)
+			post := func(headers string) net.Conn {
+				connection := server.dial(t)
+				_, _ = io.WriteString(connection, "POST /webhooks/deep-image HTTP/1.1\r\nHost: receiver\r\n"+headers)
+				return connection
+			}
+			answer := func(headers string) int {
+				connection := post(headers + "Content-Length: 0\r\n\r\n")
+				defer func() { _ = connection.Close() }()
+				response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+				if err != nil {
+					return 0
+				}
+				_ = response.Body.Close()
+				return response.StatusCode
+			}
+			for range 6 {
+				post(greedy + row.sent)
+				<-entered
+			}
+			began := time.Now()
+			for got := 0; got != row.own; { // a body may take a second before it is slow
+				if got = answer(greedy); got != row.own && time.Since(began) > waitLimit {
+					t.Fatalf("status of one more request of the client = %d, want %d", got, row.own)
+				}
+			}
+			for range 4 {
+				if got := answer(other); got != http.StatusOK {
+					t.Errorf("status of a request of another client = %d, want 200", got)
+				}
+			}
+			if got := closed(t, server, "share"); got == 0 {
+				t.Error("connections closed for the share = 0, want some")
+			}
+		})
+	}
+}
+
 func TestThroughputOfBodies(t *testing.T) {
 	t.Parallel()
 	const timeout, large = time.Minute, 30 << 20

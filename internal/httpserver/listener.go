@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deepimage-receiver/receiver/internal/sourcelimit"
 )
 
 // Reasons of a closed connection, and labels of a metric.
@@ -17,7 +19,7 @@ const (
 	closedIdle   = "idle"      // the oldest idle connection, closed in favor of a new one
 	closedLinger = "lingering" // the oldest connection with a response whose client still sends
 	closedSlow   = "slow"      // the connection with the slowest body
-	closedShare  = "share"     // a new connection of an address that has its share, none of which can be closed
+	closedShare  = "share"     // a connection of a client that has its share: of a proxy, or a new one while none can be closed
 	closedLimit  = "limit"     // a new connection while none can be closed
 )
 
@@ -38,7 +40,8 @@ const (
 	slowAfter = time.Second
 )
 
-// limitedListener has at most limit connections open, and at most three quarters of it from one address that is not a proxy. Beyond
+// limitedListener has at most limit connections open, and at most three quarters of it from one client. A connection of a proxy counts
+// for the client of its request while there is one, and else for no share. Beyond
 // that, it closes another connection for a new one: the oldest idle one, also in a header section, else the oldest that lingers, else the one with
 // the slowest body. If there is none, it closes the new one at once, so that its client does not wait, or lets it use a spare one.
 type limitedListener struct {
@@ -49,10 +52,10 @@ type limitedListener struct {
 	closed    func(reason string)                  // called for each connection that is closed because of the limit
 	malformed func(reason string, from netip.Addr) // called for each request that net/http refuses
 
-	mutex     sync.Mutex
-	open      int
-	byAddress map[netip.Prefix]int
-	phases    [phaseBusy]*list.List // of *countedConn, the oldest first; none for phaseBusy
+	mutex    sync.Mutex
+	open     int
+	byClient map[netip.Prefix]int
+	phases   [phaseBusy]*list.List // of *countedConn, the oldest first; none for phaseBusy
 }
 
 // Accept returns the next connection within the limits.
@@ -62,8 +65,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := network(connection.RemoteAddr())
-		c := &countedConn{TCPConn: connection, listener: l, address: from, proxy: l.proxies(from.Addr())}
+		from := addressOf(connection.RemoteAddr())
+		c := &countedConn{TCPConn: connection, listener: l, address: from, client: sourcelimit.Source(from), proxy: l.proxies(from)}
 		evicted, reason := l.add(c)
 		if reason != "" {
 			l.closed(reason)
@@ -84,8 +87,8 @@ func (l *limitedListener) add(c *countedConn) (evicted *countedConn, reason stri
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	switch {
-	case !c.proxy && l.byAddress[c.address] >= l.limit-l.limit/4:
-		evicted, reason = l.evictable(func(other *countedConn) bool { return other.address == c.address })
+	case !c.proxy && l.byClient[c.client] >= l.share():
+		evicted, reason = l.evictable(func(other *countedConn) bool { return other.client == c.client })
 		if evicted == nil {
 			return nil, closedShare
 		}
@@ -105,15 +108,45 @@ func (l *limitedListener) add(c *countedConn) (evicted *countedConn, reason stri
 		l.remove(evicted)
 	}
 	l.open++
-	l.byAddress[c.address]++
+	l.byClient[c.client]++
 	c.phase = phaseIdle
 	c.element = l.phases[phaseIdle].PushBack(c)
 	return evicted, reason
 }
 
-// hasMuch reports whether the address of a connection has at least the average number of them. The mutex is held.
+// share is how many connections one client may have.
+func (l *limitedListener) share() int { return l.limit - l.limit/4 }
+
+// attribute counts a connection of a proxy for the client of its request. If the client has its share, the connection that closes
+// for this one is evicted; ok is false if none of the client can.
+func (l *limitedListener) attribute(c *countedConn, client netip.Prefix) (evicted *countedConn, ok bool) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if c.removed || c.client == client || client == sourcelimit.Source(c.address) {
+		return nil, true
+	}
+	if l.byClient[client] >= l.share() {
+		if evicted, _ = l.evictable(func(other *countedConn) bool { return other.client == client }); evicted == nil {
+			return nil, false
+		}
+		l.remove(evicted)
+	}
+	l.count(c, client)
+	return evicted, true
+}
+
+// count counts an open connection for another client. The mutex is held.
+func (l *limitedListener) count(c *countedConn, client netip.Prefix) {
+	if l.byClient[c.client]--; l.byClient[c.client] == 0 {
+		delete(l.byClient, c.client)
+	}
+	c.client = client
+	l.byClient[client]++
+}
+
+// hasMuch reports whether the client of a connection has at least the average number of them. The mutex is held.
 func (l *limitedListener) hasMuch(c *countedConn) bool {
-	return l.byAddress[c.address]*len(l.byAddress) >= l.open
+	return l.byClient[c.client]*len(l.byClient) >= l.open
 }
 
 // evictable returns the connection to close among those that match, and why; nil if there is none. The mutex is held.
@@ -146,8 +179,8 @@ func (l *limitedListener) remove(c *countedConn) {
 	l.setPhase(c, phaseBusy)
 	c.removed = true
 	l.open--
-	if l.byAddress[c.address]--; l.byAddress[c.address] == 0 {
-		delete(l.byAddress, c.address)
+	if l.byClient[c.client]--; l.byClient[c.client] == 0 {
+		delete(l.byClient, c.client)
 	}
 }
 
@@ -176,21 +209,17 @@ func connState(connection net.Conn, state http.ConnState) {
 		c.setPhase(phaseBusy)
 	case http.StateIdle:
 		c.setPhase(phaseIdle)
+		c.endRequest()
 	}
 }
 
-// network returns the IPv4 address or the /64 network of a client.
-func network(address net.Addr) netip.Prefix {
-	client, err := netip.ParseAddrPort(address.String())
+// addressOf returns the IP address of the other end of a connection.
+func addressOf(address net.Addr) netip.Addr {
+	remote, err := netip.ParseAddrPort(address.String())
 	if err != nil {
-		return netip.Prefix{}
+		return netip.Addr{}
 	}
-	const bits = 64
-	ip := client.Addr().Unmap().WithZone("")
-	if ip.Is4() {
-		return netip.PrefixFrom(ip, ip.BitLen())
-	}
-	return netip.PrefixFrom(ip, bits).Masked()
+	return remote.Addr().Unmap().WithZone("")
 }
 
 // countedConn is a connection that its listener counts until it is closed. It embeds *net.TCPConn because net/http
@@ -198,10 +227,11 @@ func network(address net.Addr) netip.Prefix {
 type countedConn struct {
 	*net.TCPConn
 	listener *limitedListener
-	address  netip.Prefix
+	address  netip.Addr
 	proxy    bool // of many clients
 	spare    bool // beyond the limit
 
+	client  netip.Prefix  // for whom it counts; guarded by the mutex of the listener
 	phase   phase         // guarded by the mutex of the listener
 	element *list.Element // in the list of the phase; guarded by the mutex of the listener
 	removed bool          // guarded by the mutex of the listener
@@ -224,6 +254,34 @@ func (c *countedConn) setPhase(p phase) {
 	c.listener.setPhase(c, p)
 }
 
+// beginRequest counts the connection for the client of its request. It returns false if the client has its share of connections.
+func (c *countedConn) beginRequest(client netip.Addr) bool {
+	if c == nil || !c.proxy {
+		return true
+	}
+	evicted, ok := c.listener.attribute(c, sourcelimit.Source(client))
+	switch {
+	case evicted != nil:
+		c.listener.closed(closedShare)
+		_ = evicted.Close()
+	case !ok:
+		c.listener.closed(closedShare)
+	}
+	return ok
+}
+
+// endRequest counts the connection of a proxy for the proxy again.
+func (c *countedConn) endRequest() {
+	if !c.proxy {
+		return
+	}
+	c.listener.mutex.Lock()
+	defer c.listener.mutex.Unlock()
+	if !c.removed {
+		c.listener.count(c, sourcelimit.Source(c.address))
+	}
+}
+
 // connectionKey is the key of the *countedConn in the context of a request.
 type connectionKey struct{}
 
@@ -244,7 +302,7 @@ func (c *countedConn) Close() error {
 	c.listener.remove(c)
 	c.listener.mutex.Unlock()
 	if reason := c.received.onClose(); reason != "" {
-		c.listener.malformed(reason, c.address.Addr())
+		c.listener.malformed(reason, c.address)
 	}
 	return c.TCPConn.Close()
 }
@@ -259,7 +317,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 // Write implements net.Conn.
 func (c *countedConn) Write(p []byte) (int, error) {
 	if reason := c.received.onWrite(p); reason != "" {
-		c.listener.malformed(reason, c.address.Addr())
+		c.listener.malformed(reason, c.address)
 	}
 	return c.TCPConn.Write(p)
 }

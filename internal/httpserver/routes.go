@@ -39,9 +39,11 @@ func (s *Server) routes() []route {
 func (s *Server) Router() chi.Router {
 	router := chi.NewRouter()
 	router.Use(s.logRequests)
+	router.Use(s.closeDraining)
 	router.Use(ignoreSlashes)
 	router.Use(setClientIP(s.config.TrustedProxies))
 	router.Use(s.limitHeaders)
+	router.Use(shareConnections)
 	router.NotFound(problem.NotFound)
 	s.mount(router) // may replace NotFound
 	router.MethodNotAllowed(methodNotAllowed(router))

@@ -48,7 +48,8 @@ type Server struct {
 	routine   func(r *http.Request, pattern string, status int) bool // true for access log lines at debug level
 	readiness *readiness
 	metrics   *metrics
-	draining  atomic.Bool
+	draining  atomic.Bool // not ready, but callbacks are accepted
+	stopping  atomic.Bool // callbacks are refused
 
 	unauthorizedLog, ownFaultLog, malformedLog, closedLog logLimit
 
@@ -143,7 +144,7 @@ func (s *Server) limitConns(listener net.Listener) (*limitedListener, error) {
 	}
 	limited := &limitedListener{
 		TCPListener: plain, limit: s.maxConnections(), closed: s.logClosed, malformed: s.logMalformed,
-		proxies: s.config.TrustedProxies.Contains, byAddress: make(map[netip.Prefix]int),
+		proxies: s.config.TrustedProxies.Contains, byClient: make(map[netip.Prefix]int),
 	}
 	if s.webhook != nil {
 		limited.spare = spareConnections
@@ -197,18 +198,27 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 // Err returns why the server stopped listening, once Done is closed; nil after Shutdown.
 func (s *Server) Err() error { return s.err }
 
-// Drain makes /readyz and new callbacks answer 503. Requests in progress finish, and every
-// connection closes after its response.
-func (s *Server) Drain() {
-	s.draining.Store(true)
-	s.http.SetKeepAlivesEnabled(false)
+// Drain makes /readyz answer 503 and closes every connection after its next response. Callbacks are still accepted, so that
+// proxies lose none until they have asked /readyz.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// closeDraining asks clients to close their connections while the server drains. An idle connection stays open: to close it could lose
+// a request that is on its way.
+func (s *Server) closeDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
-// Shutdown drains, stops listening and waits for the requests in progress. If ctx ends first,
-// it closes their connections and returns an error.
+// Shutdown refuses new callbacks with 503, stops listening and waits for the requests in progress. If ctx ends first, it closes their
+// connections and returns an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.cancel()
 	s.Drain()
+	s.stopping.Store(true)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("httpserver: shutdown: requests aborted: %w", err), s.http.Close())

@@ -46,12 +46,15 @@ func TestStartFailsOnPortInUse(t *testing.T) {
 	}
 }
 
-func TestDrainRefusesNewCallbacksAndFinishesOldOnes(t *testing.T) {
+// A draining server is not ready but accepts callbacks; one that stops refuses new ones and finishes old ones.
+func TestDrain(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(entered)
-		<-leave
+		if r.URL.Path == "/webhooks/deep-image" {
+			close(entered)
+			<-leave
+		}
 		accept(w, r)
 	}))
 	old := make(chan int, 1)
@@ -60,16 +63,23 @@ func TestDrainRefusesNewCallbacksAndFinishesOldOnes(t *testing.T) {
 		old <- response.StatusCode
 	}()
 	<-entered
-	server.Drain()
-	for path, method := range map[string]string{"/webhooks/deep-image": "POST", "/webhooks/deep-image/token": "POST", "/readyz": "GET"} {
+	check := func(phase, method, path string, want int) {
+		t.Helper()
 		response, body := server.do(t, method, path, "", nil)
-		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
-			t.Errorf("response of %s while draining = %d %s, want 503 with Retry-After", path, response.StatusCode, body)
+		if unavailable := want == http.StatusServiceUnavailable; response.StatusCode != want || unavailable != (response.Header.Get("Retry-After") != "") {
+			t.Errorf("%s while %s = %d %s, Retry-After %q, want %d", path, phase, response.StatusCode, body, response.Header.Get("Retry-After"), want)
 		}
 		if !response.Close {
-			t.Errorf("%s while draining: close = false, want true", path)
+			t.Errorf("%s while %s: close = false, want true", path, phase)
 		}
 	}
+	server.Drain()
+	check("draining", "POST", "/webhooks/deep-image/token", http.StatusOK)
+	check("draining", "GET", "/readyz", http.StatusServiceUnavailable)
+	server.Refuse()
+	check("stopping", "POST", "/webhooks/deep-image", http.StatusServiceUnavailable)
+	check("stopping", "POST", "/webhooks/deep-image/token", http.StatusServiceUnavailable)
+	check("stopping", "GET", "/readyz", http.StatusServiceUnavailable)
 	if response, _ := server.do(t, "GET", "/livez", "", nil); response.StatusCode != http.StatusOK {
 		t.Errorf("status of /livez while draining = %d, want 200", response.StatusCode)
 	}
