@@ -97,6 +97,7 @@ type connection struct {
 
 	connector  connector
 	statements *lru.Cache[string, *statement]
+	isRelaxed  bool // its commits are not synced
 }
 
 // statement is a prepared statement.
@@ -154,6 +155,35 @@ func (t *transaction) report(committed bool) {
 	}
 }
 
+// withoutSync is the key of a context.
+type withoutSync struct{}
+
+// WithoutSync returns a context for a statement outside of a transaction whose commit is not synced in SQLite: a crash of the process
+// loses nothing of it, a crash of the machine may. The next commit that is synced makes it durable. It has no effect in Postgres.
+func WithoutSync(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutSync{}, true)
+}
+
+// relax lets the commit of the next statement of the connection be synced later, if ctx says so, until restore is called. It fails in a
+// transaction.
+func (c *connection) relax(ctx context.Context) (restore func(), err error) {
+	if ctx.Value(withoutSync{}) == nil {
+		return func() {}, nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	c.isRelaxed = true
+	if _, err := c.sqliteConnection.ExecContext(ctx, "PRAGMA synchronous = NORMAL", nil); err != nil {
+		return nil, err
+	}
+	return func() {
+		_, err := c.sqliteConnection.ExecContext(ctx, "PRAGMA synchronous = FULL", nil)
+		c.isRelaxed = err != nil
+	}, nil
+}
+
+// IsValid reports whether the connection can be used again. One that may not sync its commits cannot.
+func (c *connection) IsValid() bool { return !c.isRelaxed && c.sqliteConnection.IsValid() }
+
 // ExecContext runs a statement that returns no rows.
 func (c *connection) ExecContext(ctx context.Context, query string, arguments []driver.NamedValue) (driver.Result, error) {
 	if !isKept(query) {
@@ -164,6 +194,11 @@ func (c *connection) ExecContext(ctx context.Context, query string, arguments []
 		return nil, err
 	}
 	defer s.release()
+	restore, err := c.relax(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer restore()
 	return s.ExecContext(ctx, arguments)
 }
 
@@ -176,12 +211,18 @@ func (c *connection) QueryContext(ctx context.Context, query string, arguments [
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.QueryContext(ctx, arguments)
+	restore, err := c.relax(ctx)
 	if err != nil {
 		s.release()
 		return nil, err
 	}
-	return &statementRows{rows, s}, nil
+	rows, err := s.QueryContext(ctx, arguments)
+	if err != nil {
+		restore()
+		s.release()
+		return nil, err
+	}
+	return &statementRows{rows, s, restore}, nil
 }
 
 // acquire returns the prepared statement of a query. A query that runs while the rows of the same one are read gets its own.
@@ -232,11 +273,13 @@ type statementRows struct {
 	driver.Rows
 
 	statement *statement
+	restore   func()
 }
 
 // Close ends the use of the statement.
 func (r *statementRows) Close() error {
 	defer r.statement.release()
+	defer r.restore() // after the statement has ended, and with it its commit
 	return r.Rows.Close()
 }
 

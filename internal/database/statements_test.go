@@ -266,3 +266,41 @@ func TestCloseFinalizesStatements(t *testing.T) {
 		}
 	}
 }
+
+// A commit that is not synced changes nothing for the next one, and cannot be in a transaction.
+func TestWithoutSync(t *testing.T) {
+	t.Parallel()
+	const normal, full = 1, 2
+	const setting = "SELECT synchronous FROM pragma_synchronous"
+	db := databasetest.SQLite(t)
+	relaxed := database.WithoutSync(t.Context())
+	wantSetting := func(ctx context.Context, want int) {
+		t.Helper()
+		var got int
+		if err := db.Writer.QueryRowContext(ctx, setting).Scan(&got); err != nil || got != want {
+			t.Errorf("synchronous = %d, error %v; want %d", got, err, want)
+		}
+	}
+	wantSetting(t.Context(), full)
+	wantSetting(relaxed, normal)
+	wantSetting(t.Context(), full)
+	if _, err := db.Writer.ExecContext(relaxed, "CREATE TABLE rows (n INTEGER UNIQUE)"); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{"INSERT INTO rows VALUES (1)", "INSERT INTO rows VALUES (1)", "INSERT INTO none VALUES (1)"} {
+		_, _ = db.Writer.ExecContext(relaxed, statement) // two of them fail
+		wantSetting(t.Context(), full)
+	}
+	tx, err := db.Writer.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(relaxed, "INSERT INTO rows VALUES (2)"); err == nil {
+		t.Error("statement in a transaction: error = nil, want one")
+	}
+	_ = tx.Rollback()
+	wantSetting(t.Context(), full)
+	if got, err := database.SelectColumn[int](t.Context(), db.Reader, "SELECT n FROM rows"); err != nil || len(got) != 1 || got[0] != 1 {
+		t.Errorf("rows = %v, error %v; want [1]", got, err)
+	}
+}

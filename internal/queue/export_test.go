@@ -26,3 +26,11 @@ func (q *Queue) ReplicaID() string { return q.heartbeat.id }
 
 // StopHeartbeat ends the heartbeat, as when the process is paused or cut off.
 func (q *Queue) StopHeartbeat(ctx context.Context) error { return q.heartbeat.service.Stop(ctx) }
+
+// Waiting returns how many jobs of a handler wait for slots.
+func (q *Queue) Waiting(handler string) int {
+	limit := q.worker.slots[handler]
+	limit.mutex.Lock()
+	defer limit.mutex.Unlock()
+	return len(limit.waiting[0]) + len(limit.waiting[1])
+}

@@ -7,22 +7,25 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
 )
 
 // localDriver is River's driver for SQLite with two changes. Notices stay in this process: River's own listener reads a table of them
-// every 50 ms. Completed jobs share one statement: River's own driver runs one for each job.
+// every 50 ms. Completed jobs share one statement: River's own driver runs one for each job. What River records of jobs is not synced:
+// a job whose fetch or end a crash of the machine loses runs again, and its step knows how far it is.
 type localDriver struct {
 	*riversqlite.Driver
 
 	notices *notices
+	slots   map[string]*slots
 }
 
 // GetExecutor returns what runs statements outside of a given transaction.
 func (d *localDriver) GetExecutor() riverdriver.Executor {
-	return &localExecutor{d.Driver.GetExecutor(), d.notices}
+	return &localExecutor{d.Driver.GetExecutor(), d.notices, d.slots}
 }
 
 // GetListener returns what waits for notices.
@@ -48,6 +51,17 @@ type localExecutor struct {
 	riverdriver.Executor
 
 	notices *notices
+	slots   map[string]*slots
+}
+
+// JobGetAvailable fetches jobs. It waits while enough fetched ones wait for slots.
+func (e *localExecutor) JobGetAvailable(
+	ctx context.Context, params *riverdriver.JobGetAvailableParams,
+) (*riverdriver.JobGetAvailableResult, error) {
+	if limit := e.slots[params.Queue]; limit != nil {
+		limit.awaitFew()
+	}
+	return e.Executor.JobGetAvailable(database.WithoutSync(ctx), params)
 }
 
 // Begin begins a transaction.
@@ -78,7 +92,7 @@ func (e *localExecutor) JobSetStateIfRunningMany(
 		if err != nil {
 			return nil, err
 		}
-		err = e.Exec(ctx, `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec')
+		err = e.Exec(database.WithoutSync(ctx), `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec')
 			WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'running'`, string(ids))
 		if err != nil {
 			return nil, fmt.Errorf("complete jobs: %w", err)

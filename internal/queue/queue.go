@@ -100,10 +100,16 @@ func openSQLite(db *database.DB, queues []HandlerQueue, poll time.Duration, log 
 	if err != nil {
 		return nil, err
 	}
-	config.FetchPollInterval = poll
+	config.FetchPollInterval, config.FetchCooldown = poll, time.Millisecond
+	q.worker.slots = make(map[string]*slots, len(queues))
+	for _, each := range queues {
+		limit := newSlots(each.Concurrency)
+		q.worker.slots[each.Handler] = limit
+		config.Queues[each.Handler] = river.QueueConfig{MaxWorkers: each.Concurrency + limit.ahead}
+	}
 	announced := newNotices()
 	db.OnEnd(announced.end)
-	client, err := river.NewClient(&localDriver{riversqlite.New(db.Writer), announced}, config)
+	client, err := river.NewClient(&localDriver{riversqlite.New(db.Writer), announced, q.worker.slots}, config)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -235,6 +241,9 @@ func (q *Queue) Stop(ctx context.Context) error {
 		waiting, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
 	}
 	defer cancel()
+	for _, limit := range q.worker.slots {
+		limit.end()
+	}
 	err := q.client.Stop(waiting)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = q.client.StopAndCancel(ctx)

@@ -25,6 +25,7 @@ type worker struct {
 	river.WorkerDefaults[stepArgs]
 	run      Run
 	inFlight *inFlight
+	slots    map[string]*slots // of each handler; nil in Postgres, where River fetches no more jobs than may run
 }
 
 // Work runs one job.
@@ -34,6 +35,12 @@ func (w *worker) Work(ctx context.Context, job *river.Job[stepArgs]) error {
 		return river.JobSnooze(confirmAfter)
 	}
 	defer release()
+	if limit := w.slots[job.Args.Handler]; limit != nil {
+		if !limit.acquire(ctx, job.Priority == latePriority) {
+			return river.JobSnooze(0) // the queue stops
+		}
+		defer limit.release()
+	}
 	err := w.run(ctx, Job{Event: job.Args.Event, Handler: job.Args.Handler})
 	if snooze, ok := errors.AsType[*Snooze](err); ok {
 		return river.JobSnooze(snooze.Duration)
