@@ -87,6 +87,8 @@ type Disk struct {
 	Free    uint64 `json:"free_bytes"`
 	Total   uint64 `json:"total_bytes"`
 	Minimum uint64 `json:"minimum_free_bytes"`
+
+	Inodes *uint64 `json:"-"` // free; nil if the file system does not count them
 }
 
 // ReplayProgress is the progress of the current bulk replay, or of the last one.

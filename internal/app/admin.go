@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/replay"
@@ -31,7 +32,37 @@ func (a *App) buildAdmin(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return registry.Register(listener.Collector())
+	a.measurer = listener.NewMeasurer(admin.Measures{
+		Databases: a.databaseUsage, Queue: a.queueDepths,
+		Failed: func(err error) { a.log.Error().Err(err).Msg("measuring for metrics failed, will retry") },
+	})
+	return registerAll(registry, append(a.adminServer.Collectors(), listener.Collector(a.measurer)))
+}
+
+// databaseUsage measures the databases, by the name of the store.
+func (a *App) databaseUsage(ctx context.Context) (map[string]database.Usage, error) {
+	usage := map[string]database.Usage{}
+	for store, db := range a.databases {
+		used, err := db.Usage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		usage[store] = used
+	}
+	return usage, nil
+}
+
+// queueDepths counts the jobs of the queue.
+func (a *App) queueDepths(ctx context.Context) (map[string]admin.QueueDepth, error) {
+	depths, err := a.queue.Depths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	converted := make(map[string]admin.QueueDepth, len(depths))
+	for handler, depth := range depths {
+		converted[handler] = admin.QueueDepth(depth)
+	}
+	return converted, nil
 }
 
 // adminDeps are what the admin listener shows and changes, also in offline mode.

@@ -10,10 +10,13 @@ import (
 	"os"
 	"time"
 
+	"github.com/deepimage-receiver/receiver/internal/admin"
 	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/executor"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/filesystem"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
@@ -47,6 +50,7 @@ type App struct {
 	inbox      *inbox.Inbox
 	work       *WorkStores
 	queue      *queue.Queue
+	fetch      *fetch.Client
 	vendor     *deepimage.Client      // nil without a key
 	verify     *verification.Verify   // nil without verification
 	keyWatch   *verification.KeyWatch // nil without a key
@@ -65,17 +69,20 @@ type App struct {
 	cleanups   cleanups
 
 	adminServer  *httpserver.Server
+	measurer     *admin.Measurer         // for metrics
+	databases    map[string]*database.DB // by the name of the store
 	adminAddress net.Addr
 	done         chan struct{} // closed when one of the listeners has stopped, or the data folder is lost
 	lost         chan error    // receives why the data folder is lost
 	failed       error         // what lost received; valid when done is closed
 
-	imageFolders []string // of buckets that are folders
+	imageFolders []string               // of buckets that are folders
+	circuits     map[string]func() bool // by step: whether its circuit is open
 }
 
 // New opens and migrates the stores and builds the components. Nothing runs before Start; Stop releases everything.
 func New(ctx context.Context, c config.Config, log zerolog.Logger) (*App, error) {
-	a := &App{config: c, log: log, artifacts: artifactStores{}, done: make(chan struct{}), lost: make(chan error, 1)}
+	a := &App{config: c, log: log, artifacts: artifactStores{}, circuits: map[string]func() bool{}, done: make(chan struct{}), lost: make(chan error, 1)}
 	a.useMemory(memory.ReadLimit())
 	for _, build := range []func(context.Context) error{a.buildVendor, a.buildStores, a.buildWork, a.buildPublic, a.buildAdmin} {
 		if err := build(ctx); err != nil {
@@ -119,6 +126,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 		return err
 	}
 	a.work = newWorkStores(stores.work, a.queue)
+	a.databases = stores.byName()
 	a.clock = newTimekeeper(a, stores.work)
 	a.cleanups.addClose("work store", a.work.Close)
 	return nil
@@ -242,6 +250,8 @@ func (a *App) Start(ctx context.Context) error {
 
 // startAdmin starts the admin listener first, so that it stops last: it shows how the receiver starts and stops.
 func (a *App) startAdmin(ctx context.Context) (err error) {
+	a.measurer.Start()
+	a.cleanups.add("metrics", a.measurer.Stop)
 	a.cleanups.add("admin listener", a.stopAdmin)
 	a.adminAddress, err = a.adminServer.Start(ctx)
 	return err

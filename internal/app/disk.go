@@ -119,7 +119,7 @@ func (c *folderCheck) look() error {
 	if err := unix.Access(c.path, unix.W_OK|unix.X_OK); err != nil {
 		return fmt.Errorf("app: %w", filesystem.Explain(c.path, &fs.PathError{Op: "write to", Path: c.path, Err: err}))
 	}
-	if space, err := filesystem.SpaceAt(c.path); err == nil && space.NoInodes {
+	if space, err := filesystem.SpaceAt(c.path); err == nil && space.NoInodes() {
 		return fmt.Errorf("%w: %s", errNoInodes, c.path)
 	}
 	return checkSpace(c.path, c.minFree)
@@ -130,7 +130,11 @@ func (d *disk) usage() []admin.Disk {
 	list := []admin.Disk{}
 	for _, path := range d.paths {
 		if space, err := filesystem.SpaceAt(path); err == nil && space.Known {
-			list = append(list, admin.Disk{Path: path, Free: space.Free, Total: space.Total, Minimum: d.minFree})
+			used := admin.Disk{Path: path, Free: space.Free, Total: space.Total, Minimum: d.minFree}
+			if space.HasInodes {
+				used.Inodes = &space.FreeInodes
+			}
+			list = append(list, used)
 		}
 	}
 	return list

@@ -121,6 +121,7 @@ func (a *App) buildWork(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.addClose("fetch client", client.Close)
+	a.fetch = client
 	steps := slices.Concat(a.before(), a.after())
 	for _, h := range a.config.Handlers {
 		for _, step := range h.Steps() {
@@ -160,6 +161,9 @@ func (a *App) buildHandler(ctx context.Context, h config.Handler, step handler.S
 	if artifacts, ok := made.(handler.Artifacts); ok {
 		a.artifacts[step.Name] = artifacts
 		err = a.checkBucket(ctx, step.Name, made)
+	}
+	if breaker, ok := made.(interface{ CircuitOpen() bool }); ok {
+		a.circuits[step.Name] = breaker.CircuitOpen
 	}
 	if keeper, ok := made.(interface{ Folder() string }); ok && keeper.Folder() != "" {
 		a.imageFolders = append(a.imageFolders, keeper.Folder())

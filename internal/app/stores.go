@@ -197,5 +197,13 @@ func checkVersion(ctx context.Context, db *database.DB, name string, want int64)
 	return nil
 }
 
+// byName returns the databases by the names that the metrics have for them.
+func (s *stores) byName() map[string]*database.DB {
+	if s.work.Kind == database.Postgres {
+		return map[string]*database.DB{"postgres": s.work}
+	}
+	return map[string]*database.DB{"inbox": s.inbox, "work": s.work}
+}
+
 // close closes the databases.
 func (s *stores) close(ctx context.Context) error { return s.cleanups.run(ctx) }

@@ -61,7 +61,7 @@ func (d *disk) full(err error) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	if space, failed := filesystem.SpaceAt(d.Name()); failed != nil || !space.NoInodes || space.Free == 0 {
+	if space, failed := filesystem.SpaceAt(d.Name()); failed != nil || !space.NoInodes() || space.Free == 0 {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNoInodes, err)

@@ -32,6 +32,7 @@ type DB struct {
 	// Pooler is set where a pooler is in between, so that what is set for a session holds for no longer than a transaction.
 	Pooler bool
 
+	path  string                                // SQLite: of the file
 	ended *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
 	clock *clock                                // nil for the clock of this machine
 }

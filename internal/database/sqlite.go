@@ -51,7 +51,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s for reading: %w", path, err), writer.Close())
 	}
-	db := &DB{Kind: SQLite, Writer: writer, Reader: reader, ended: opener.ended, clock: &clock{}}
+	db := &DB{Kind: SQLite, path: path, Writer: writer, Reader: reader, ended: opener.ended, clock: &clock{}}
 	db.AdoptClock(localReading())
 	if err := quickCheck(ctx, reader); err != nil {
 		return nil, errors.Join(fmt.Errorf("database: open %s: %w", path, damaged(err)), db.Close())

@@ -31,6 +31,7 @@ type Writer struct {
 
 	committer *groupcommit.Committer[*operation]
 	commits   atomic.Int64
+	committed atomic.Int64 // when, in microseconds since 1970
 }
 
 // operation is one change of the database: all of it is committed, or nothing.
@@ -60,6 +61,14 @@ func (w *Writer) Close() error {
 // Commits returns the number of transactions that were committed since NewWriter.
 func (w *Writer) Commits() int64 { return w.commits.Load() }
 
+// LastCommit returns when a transaction was last committed and synced; zero if none was since NewWriter.
+func (w *Writer) LastCommit() time.Time { return FromMicros(w.committed.Load()) }
+
+func (w *Writer) countCommit() {
+	w.commits.Add(1)
+	w.committed.Store(time.Now().UnixMicro())
+}
+
 // Write runs do in a transaction that it may share with other operations, and returns when that is committed and synced.
 // ctx ends the wait, not an operation that has begun. name prefixes the error. do must be repeatable, and must
 // return a refusal (see Refuse) only if it has changed nothing.
@@ -84,7 +93,7 @@ func (w *Writer) Exec(ctx context.Context, statement string, arguments ...any) (
 	if err != nil {
 		return 0, err
 	}
-	w.commits.Add(1)
+	w.countCommit()
 	return result.RowsAffected()
 }
 
@@ -121,7 +130,7 @@ func (w *Writer) transact(batch []*operation) error {
 		err = tx.Commit()
 	}
 	if err == nil {
-		w.commits.Add(1)
+		w.countCommit()
 		return nil
 	}
 	if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) && !IsNoTransaction(undo) {

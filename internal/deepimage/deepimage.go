@@ -84,6 +84,13 @@ func New(config Config, choices ...Option) (*Client, error) {
 // Host returns the host of the API, with its port if the configuration has one.
 func (c *Client) Host() string { return c.base.Host }
 
+// Paused returns for each kind of call whether it pauses after failures.
+func (c *Client) Paused() map[string]bool {
+	return map[string]bool{
+		"lookup": c.lookups.pause.isUnderWay(), "deletion": c.deletions.pause.isUnderWay(), "submission": c.submissions.pause.isUnderWay(),
+	}
+}
+
 // Format prints only the host, for every verb.
 func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "deepimage.Client of "+c.base.Host)

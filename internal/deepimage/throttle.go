@@ -110,6 +110,12 @@ func (p *pause) begin(now time.Time) (generation int, failed *Error) {
 	return p.generation, p.check(now)
 }
 
+// isUnderWay reports whether there is a pause now.
+func (p *pause) isUnderWay() bool {
+	_, failed := p.begin(now())
+	return failed != nil
+}
+
 func (p *pause) check(now time.Time) *Error {
 	left := p.until.Sub(now)
 	if left <= 0 {

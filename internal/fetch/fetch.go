@@ -31,6 +31,7 @@ type Client struct {
 	limits    limits
 	userAgent string
 	protocols *protocols
+	metrics   metrics
 	proxy     string    // host and port of the proxy; "" without one
 	unused    string    // variable of the environment that names a proxy which is not used; "" for none
 	buffers   sync.Pool // of *[bufferBytes]byte
@@ -74,6 +75,7 @@ func New(config Config, choices ...Option) (*Client, error) {
 		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
 		limits:    chosen.limits,
 		userAgent: config.userAgent(),
+		metrics:   newMetrics(),
 		protocols: newProtocols(func() *http.Transport { return newTransport(guard, chosen) }),
 	}
 	if proxy != nil {
@@ -118,7 +120,12 @@ func (c *Client) Get(ctx context.Context, request Request, w io.Writer) (err err
 		return err
 	}
 	defer func() { t.share.end(err) }()
-	return t.run(ctx)
+	begun := time.Now()
+	if err := t.run(ctx); err != nil {
+		return err
+	}
+	c.metrics.completed(t.written, time.Since(begun))
+	return nil
 }
 
 // Close closes idle connections.

@@ -145,6 +145,7 @@ func (t *transfer) copy(response *http.Response, guard *stallGuard) error {
 	for {
 		n, err := guard.read(response.Body, buffer[:])
 		t.share.add(n)
+		t.client.metrics.bytes.Add(float64(n))
 		rest, failed := t.compare(buffer[:n])
 		if failed == nil {
 			failed = t.write(rest)

@@ -13,8 +13,12 @@ import (
 type Space struct {
 	Free, Total uint64 // bytes; the largest number if there are more
 	Known       bool   // some file systems do not count their blocks: Free and Total are 0 then
-	NoInodes    bool   // it counts inodes and has none left, so that it can hold no more files
+	FreeInodes  uint64 // how many more files it can hold; 0 unless it counts them
+	HasInodes   bool   // it counts inodes
 }
+
+// NoInodes reports whether the file system can hold no more files.
+func (s Space) NoInodes() bool { return s.HasInodes && s.FreeInodes == 0 }
 
 // SpaceAt returns the space of the file system with the file or folder at path.
 func SpaceAt(path string) (Space, error) {
@@ -27,7 +31,10 @@ func SpaceAt(path string) (Space, error) {
 
 // spaceOf computes what stat counts in blocks. A file system without any blocks does not count them.
 func spaceOf(stat *unix.Statfs_t) Space {
-	space := Space{NoInodes: stat.Files > 0 && stat.Ffree == 0}
+	space := Space{}
+	if stat.Files > 0 {
+		space.HasInodes, space.FreeInodes = true, stat.Ffree
+	}
 	size := blockSize(stat)
 	if stat.Blocks == 0 || size == 0 {
 		return space

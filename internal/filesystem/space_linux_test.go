@@ -30,7 +30,7 @@ func TestSpace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			space := filesystem.SpaceOf(&row.stat)
-			if space.Free != row.free || space.Total != row.total || space.Known != row.known || space.NoInodes != row.noInodes {
+			if space.Free != row.free || space.Total != row.total || space.Known != row.known || space.NoInodes() != row.noInodes {
 				t.Errorf("space = %+v, want %d of %d, known %t, no inodes %t", space, row.free, row.total, row.known, row.noInodes)
 			}
 		})

@@ -145,6 +145,24 @@ func (s *Store) Oldest(ctx context.Context) (time.Time, error) {
 	return database.FromMicros(received.Int64), database.Wrap("history: oldest", err)
 }
 
+// OldestByState returns when the oldest event in each state was received, finished ones apart. States without events are absent.
+func (s *Store) OldestByState(ctx context.Context) (map[event.Status]time.Time, error) {
+	oldest := map[event.Status]time.Time{}
+	for _, state := range []event.Status{event.Pending, event.Running, event.Retrying, event.Dead, event.Quarantined} {
+		var received sql.NullInt64
+		// Ids grow with time, so that the first entry of an index is enough.
+		err := s.writer.DB.Reader.QueryRowContext(ctx,
+			"SELECT max(received_at) FROM (SELECT received_at FROM events WHERE state = $1 ORDER BY id LIMIT 1) AS first", string(state)).Scan(&received)
+		if err != nil {
+			return nil, database.Wrap("history: oldest by state", err)
+		}
+		if received.Valid {
+			oldest[state] = database.FromMicros(received.Int64)
+		}
+	}
+	return oldest, nil
+}
+
 // Rates counts the events that were received since a time, by bucket and state. A bucket begins at a multiple of its length since
 // 1970.
 func (s *Store) Rates(ctx context.Context, since time.Time, bucket time.Duration) (map[time.Time]map[event.Status]int64, error) {

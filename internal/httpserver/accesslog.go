@@ -87,7 +87,7 @@ func (s *Server) recoverPanic(l *requestLog, r *http.Request) {
 // finish counts the request, writes its access log line, and lingers for a client that still sends.
 func (s *Server) finish(l *requestLog, r *http.Request) {
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
-	s.metrics.count(r, pattern, l.response.status, time.Since(l.started))
+	s.metrics.count(l, r, pattern)
 	level, dropped := s.accessLevel(l, r, pattern)
 	if line := s.log.WithLevel(level); line.Enabled() {
 		if dropped > 0 {

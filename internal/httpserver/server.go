@@ -65,7 +65,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.Webhook == nil {
 		return nil, errors.New("httpserver: no webhook handler")
 	}
-	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, metrics: newMetrics("public")}
+	s := &Server{config: config, log: deps.Log, webhook: deps.Webhook, metrics: newMetrics(publicListener)}
 	s.readiness = newReadiness(deps.Checks, deps.Log)
 	s.mount, s.routine = s.mountPublic, func(_ *http.Request, pattern string, _ int) bool { return isHealth(pattern) }
 	if err := s.build(); err != nil {

@@ -41,6 +41,7 @@ type Inbox struct {
 	writer    writer
 	committer *groupcommit.Committer[*entry]
 	backlog   *backlog
+	metrics   *metrics
 	failure   atomic.Pointer[failure] // of the latest commit of an event; nil if it succeeded
 	renewals  chan struct{}           // see RenewalsWaiting
 }
@@ -74,7 +75,7 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox := &Inbox{config: config, database: db, backlog: backlog, renewals: make(chan struct{}, 1)}
+	inbox := &Inbox{config: config, database: db, backlog: backlog, metrics: newMetrics(), renewals: make(chan struct{}, 1)}
 	limits := groupcommit.Limits{Entries: config.MaxBatch, Bytes: maxBatchBytes, Wait: commitTimeout, Writers: 1}
 	if db.Kind == database.Postgres {
 		inbox.writer, limits.Writers = &postgresWriter{database: db, config: config, backlog: backlog}, postgresWriters
@@ -82,7 +83,7 @@ func Open(ctx context.Context, db *database.DB, config Config) (*Inbox, error) {
 		backlog.close()
 		return nil, err
 	}
-	inbox.committer = groupcommit.Start(limits, (*entry).size, inbox.writer.write)
+	inbox.committer = groupcommit.Start(limits, (*entry).size, inbox.metrics.measure(inbox.writer.write))
 	return inbox, nil
 }
 
@@ -104,6 +105,7 @@ func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error
 	if err != nil {
 		return event.Receipt{}, err
 	}
+	begun := time.Now()
 	if err := i.commit(ctx, stored); err != nil {
 		if ctx.Err() == nil {
 			i.failure.Store(&failure{at: time.Now(), err: err})
@@ -111,6 +113,7 @@ func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error
 		return event.Receipt{}, err
 	}
 	i.failure.Store(nil)
+	i.metrics.durations.Observe(time.Since(begun).Seconds())
 	if stored.err != nil {
 		return event.Receipt{}, fmt.Errorf("inbox: read event id: %w", stored.err)
 	}

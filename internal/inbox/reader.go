@@ -51,6 +51,26 @@ func (i *Inbox) UnrelayedBytes(ctx context.Context) (map[netip.Addr]int64, error
 		WHERE bytes > 65536 GROUP BY source`)
 }
 
+// maxSampled is the number of events whose bodies Outbox measures. More would take long while many wait.
+const maxSampled = 10_000
+
+// Outbox returns the bytes of the bodies of accepted events that are not relayed yet, and when the oldest of them was received; zero if
+// there is none. If more than maxSampled wait, the bytes are estimated from the oldest ones.
+func (i *Inbox) Outbox(ctx context.Context) (bytes int64, oldest time.Time, err error) {
+	var sampled int64
+	var received sql.NullInt64
+	err = i.database.Reader.QueryRowContext(ctx, `SELECT count(*), CAST(coalesce(sum(bytes), 0) AS BIGINT), min(received_at) FROM (
+		SELECT length(body) + `+originalBytes+` AS bytes, received_at FROM outbox JOIN callbacks USING (seq) ORDER BY seq LIMIT $1
+	) AS sample`, maxSampled).Scan(&sampled, &bytes, &received)
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("inbox: outbox: %w", err)
+	}
+	if all := i.Backlog(); sampled == maxSampled && all > sampled {
+		bytes = int64(float64(bytes) * float64(all) / float64(sampled))
+	}
+	return bytes, database.FromMicros(received.Int64), nil
+}
+
 func scanEntries(rows *sql.Rows) ([]event.Entry, error) {
 	defer func() { _ = rows.Close() }()
 	var entries []event.Entry

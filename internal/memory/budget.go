@@ -67,6 +67,13 @@ func (w *waiter) isGranted() bool {
 	}
 }
 
+// Used returns the bytes that owners have, and the bytes of the part.
+func (p *Part) Used() (used, total int64) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.total - p.free, p.total
+}
+
 // AcquireLoad acquires what a body of n bytes takes while it is loaded from a store: the buffers of the store, of its driver and of
 // the caller. A small body takes nothing. AcquireLoad waits no longer than loadTimeout: a large body must not delay others for as long
 // as the slowest step.

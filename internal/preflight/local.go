@@ -93,7 +93,7 @@ func checkDisk(path string, required uint64) Result {
 	switch {
 	case err != nil:
 		return Result{check, path, Fail, err.Error()}
-	case space.NoInodes:
+	case space.NoInodes():
 		return Result{check, path, Warn, "the file system of " + path + " has no inodes left: it can hold no more files"}
 	case !space.Known:
 		return Result{check, path, OK, "the file system of " + path + " does not count its free space"}

@@ -54,6 +54,9 @@ func newCircuit(host string, config Config, log zerolog.Logger) *circuit {
 	return c
 }
 
+// CircuitOpen reports whether steps are deferred because the target keeps failing, with or without a probe under way.
+func (h *Handler) CircuitOpen() bool { return h.circuit.breaker.State() != gobreaker.StateClosed }
+
 // isFailure reports whether an error counts against the target. A target that refuses an event works.
 func isFailure(err error) bool {
 	failure := handler.Classify(err)
