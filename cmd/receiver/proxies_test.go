@@ -68,7 +68,7 @@ func proxies() []*proxy {
 			args: func(_, file string) []string { return []string{"-db", "-f", file} },
 		},
 		{
-			name: "Apache", file: "apache.conf", programs: []string{"apache2", "/usr/sbin/apache2"}, lost: 4,
+			name: "Apache", file: "apache.conf", programs: []string{"apache2", "/usr/sbin/apache2"}, lost: 12,
 			wrap: func(folder string) map[string]string {
 				return map[string]string{"main.conf": apacheMain(folder)}
 			},
@@ -77,7 +77,7 @@ func proxies() []*proxy {
 			},
 		},
 		{
-			name: "Caddy", file: "Caddyfile", programs: []string{"caddy"}, lost: 4,
+			name: "Caddy", file: "Caddyfile", programs: []string{"caddy"}, lost: 12,
 			args: func(_, file string) []string { return []string{"run", "--adapter", "caddyfile", "--config", file} },
 		},
 	}

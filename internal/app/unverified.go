@@ -3,12 +3,15 @@ package app
 import (
 	"context"
 	"maps"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/background"
 	"github.com/deepimage-receiver/receiver/internal/config"
+	"github.com/deepimage-receiver/receiver/internal/database"
+	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/sourcelimit"
 )
 
@@ -21,19 +24,56 @@ const (
 	sourceShares = 4
 )
 
-// unverified bounds the bytes of callbacks that are stored and that the vendor has not confirmed, in all and for each source. The
-// stores are counted at intervals; what is accepted since then is added.
+// unverified bounds the bytes of callbacks that are stored and that the vendor has not confirmed: of large ones in all and for each source,
+// of small ones for each source only, so that no source keeps out the usual callbacks of another. The stores are counted at intervals;
+// what this process accepted since then is added. What other replicas accepted since then is not, so that together they may exceed a
+// bound by what they accept in one interval.
 type unverified struct {
 	*background.Service
 
-	limit, share int64
-	count        func(ctx context.Context) (map[netip.Addr]int64, error)
+	count func(ctx context.Context) (map[netip.Addr]database.SourceBytes, error)
 
-	mutex    sync.Mutex
-	reserved sourceBytes // not committed yet
-	accepted sourceBytes // committed since the latest count began
-	earlier  sourceBytes // committed before the latest count began and after the latest one that succeeded
-	counted  sourceBytes // by the latest count that succeeded
+	mutex        sync.Mutex
+	small, large ledger
+}
+
+// ledger counts the bytes of one kind of callbacks. It is guarded by the mutex of unverified.
+type ledger struct {
+	limit, share int64       // in all, and of one source
+	reserved     sourceBytes // not committed yet
+	accepted     sourceBytes // committed since the latest count began
+	earlier      sourceBytes // committed before the latest count began and after the latest one that succeeded
+	counted      sourceBytes // by the latest count that succeeded
+}
+
+func newLedger(limit, share int64) ledger {
+	return ledger{limit: limit, share: share, reserved: sourceBytes{}, accepted: sourceBytes{}, earlier: sourceBytes{}, counted: sourceBytes{}}
+}
+
+// begin begins a count.
+func (l *ledger) begin() {
+	for source, bytes := range l.accepted {
+		l.earlier.add(source, bytes)
+	}
+	clear(l.accepted)
+}
+
+// end ends a count that succeeded.
+func (l *ledger) end(counted sourceBytes) {
+	l.counted = counted
+	clear(l.earlier)
+}
+
+// fits reports whether a source may have so many bytes more.
+func (l *ledger) fits(source netip.Prefix, bytes int64) bool {
+	all, own := bytes, bytes
+	for _, b := range []sourceBytes{l.reserved, l.accepted, l.earlier, l.counted} {
+		own += b[source]
+		if l.limit < math.MaxInt64 {
+			all += b.sum()
+		}
+	}
+	return all <= l.limit && own <= l.share
 }
 
 // sourceBytes are the bytes of each source.
@@ -53,11 +93,13 @@ func (b sourceBytes) sum() (sum int64) {
 }
 
 // newUnverified returns a bound that also fits the largest body and its original.
-func newUnverified(c config.Config, count func(context.Context) (map[netip.Addr]int64, error), failed func(error)) *unverified {
-	largest := 2 * int64(c.Webhook.MaxBodyBytes)
+func newUnverified(
+	c config.Config, count func(context.Context) (map[netip.Addr]database.SourceBytes, error), failed func(error),
+) *unverified {
+	largest, limit := 2*int64(c.Webhook.MaxBodyBytes), int64(c.MaxUnverifiedBytes)
 	u := &unverified{
-		limit: max(int64(c.MaxUnverifiedBytes), largest), share: max(int64(c.MaxUnverifiedBytes)/sourceShares, largest), count: count,
-		reserved: sourceBytes{}, accepted: sourceBytes{}, earlier: sourceBytes{}, counted: sourceBytes{},
+		count: count, small: newLedger(math.MaxInt64, max(limit, largest)),
+		large: newLedger(max(limit, largest), max(limit/sourceShares, largest)),
 	}
 	u.Service = background.New("app", background.Loop{Pass: u.pass, Failed: failed})
 	return u
@@ -74,23 +116,22 @@ func (u *unverified) recount(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recountTimeout)
 	defer cancel()
 	u.mutex.Lock()
-	for source, bytes := range u.accepted {
-		u.earlier.add(source, bytes)
-	}
-	clear(u.accepted)
+	u.small.begin()
+	u.large.begin()
 	u.mutex.Unlock()
 	found, err := u.count(ctx)
 	if err != nil {
 		return err
 	}
-	counted := sourceBytes{}
+	small, large := sourceBytes{}, sourceBytes{}
 	for address, bytes := range found {
-		counted.add(sourcelimit.Source(address), bytes)
+		small.add(sourcelimit.Source(address), bytes.Small)
+		large.add(sourcelimit.Source(address), bytes.Large)
 	}
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
-	u.counted = counted
-	clear(u.earlier)
+	u.small.end(small)
+	u.large.end(large)
 	return nil
 }
 
@@ -98,36 +139,36 @@ func (u *unverified) recount(ctx context.Context) error {
 // says whether the store has the callback now.
 func (u *unverified) Reserve(address netip.Addr, bytes int64) (settle func(stored bool), ok bool) {
 	source := sourcelimit.Source(address)
+	l := &u.large
+	if bytes <= memory.SmallBytes {
+		l = &u.small
+	}
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
-	var all, own int64
-	for _, b := range []sourceBytes{u.reserved, u.accepted, u.earlier, u.counted} {
-		all += b.sum()
-		own += b[source]
-	}
-	if all+bytes > u.limit || own+bytes > u.share {
+	if !l.fits(source, bytes) {
 		return nil, false
 	}
-	u.reserved.add(source, bytes)
+	l.reserved.add(source, bytes)
 	return func(stored bool) {
 		u.mutex.Lock()
 		defer u.mutex.Unlock()
-		u.reserved.add(source, -bytes)
+		l.reserved.add(source, -bytes)
 		if stored {
-			u.accepted.add(source, bytes)
+			l.accepted.add(source, bytes)
 		}
 	}, true
 }
 
 // countUnverified counts what waits in the inbox before the work store: an event that is relayed meanwhile counts twice, not never.
-func (a *App) countUnverified(ctx context.Context) (map[netip.Addr]int64, error) {
+func (a *App) countUnverified(ctx context.Context) (map[netip.Addr]database.SourceBytes, error) {
 	sums, err := a.inbox.UnrelayedBytes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	relayed, err := a.work.Workflow.UnverifiedBytes(ctx)
 	for source, bytes := range relayed {
-		sums[source] += bytes
+		sum := sums[source]
+		sums[source] = database.SourceBytes{Small: sum.Small + bytes.Small, Large: sum.Large + bytes.Large}
 	}
 	return sums, err
 }

@@ -105,6 +105,44 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 	})
 }
 
+// Small callbacks that are not verified are bounded for each source.
+func TestSmallUnverifiedBytesAreBounded(t *testing.T) {
+	t.Parallel()
+	const small = 60 << 10
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		v, client := vendor(t), newClient(t)
+		c := bounded(t, place, v)
+		r := start(t, c)
+		forge := func() []byte {
+			forged := newJob(t, v, fakevendortest.JobOptions{State: fakevendortest.Forged})
+			return padded(v.Callback(forged, r.webhook()), small)
+		}
+		for range 8 { // 480 KiB of 512 KiB
+			r.reaches(t, r.acceptsFrom(t, client, "192.0.2.1", nil, forge()).ID, event.Quarantined)
+		}
+		rows := []struct {
+			name, source string
+			want         int
+		}{
+			{name: "D4 a source has its share of small bodies", source: "192.0.2.1", want: 503},
+			{name: "D4 small body of another source", source: "192.0.2.2", want: 200},
+		}
+		for _, restarted := range []bool{false, true} {
+			for _, row := range rows {
+				if a := r.postFrom(t, client, row.source, nil, forge()); a.code != row.want {
+					t.Errorf("%s, restarted %t: status = %d, want %d", row.name, restarted, a.code, row.want)
+				}
+			}
+			genuine := newJob(t, v, fakevendortest.JobOptions{})
+			r.reaches(t, r.acceptsFrom(t, client, "192.0.2.1", nil, v.Callback(genuine, r.webhook())).ID, event.Done)
+			if !restarted {
+				r.stop()
+				r = start(t, c)
+			}
+		}
+	})
+}
+
 // Verified callbacks do not count, whatever their number. The body as it came counts beside the decoded one.
 func TestUnverifiedBytesOfRealAndCodedBodies(t *testing.T) {
 	t.Parallel()

@@ -106,21 +106,30 @@ func SelectColumn[T any](ctx context.Context, from Querier, query string, argume
 	return Select(ctx, from, func(value *T) []any { return []any{value} }, query, arguments...)
 }
 
-// SumBySource returns the rows of a query with a client IP, "" for an unknown one, and a number. The key of the unknown one is the
-// zero Addr.
-func SumBySource(ctx context.Context, from Querier, query string) (map[netip.Addr]int64, error) {
+// SourceBytes are the bytes of the bodies of a client IP.
+type SourceBytes struct {
+	Small int64 // of bodies of at most memory.SmallBytes
+	Large int64 // of the others
+}
+
+// SumBySource returns the bytes of each client IP; that of an unknown one is the zero Addr. bodies is a query for the columns source, ""
+// for an unknown one, and bytes.
+func SumBySource(ctx context.Context, from Querier, bodies string) (map[netip.Addr]SourceBytes, error) {
 	type row struct {
-		source string
-		sum    int64
+		source       string
+		small, large int64
 	}
-	list, err := Select(ctx, from, func(r *row) []any { return []any{&r.source, &r.sum} }, query)
+	list, err := Select(ctx, from, func(r *row) []any { return []any{&r.source, &r.small, &r.large} }, `SELECT source,
+			CAST(sum(CASE WHEN bytes <= 65536 THEN bytes ELSE 0 END) AS BIGINT), CAST(sum(CASE WHEN bytes > 65536 THEN bytes ELSE 0 END) AS BIGINT)
+		FROM (`+bodies+`) AS bodies GROUP BY source`)
 	if err != nil {
 		return nil, Wrap("database: sum by source", err)
 	}
-	sums := map[netip.Addr]int64{}
+	sums := map[netip.Addr]SourceBytes{}
 	for _, r := range list {
 		source, _ := netip.ParseAddr(r.source)
-		sums[source] += r.sum
+		sum := sums[source]
+		sums[source] = SourceBytes{Small: sum.Small + r.small, Large: sum.Large + r.large}
 	}
 	return sums, nil
 }

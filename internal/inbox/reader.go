@@ -43,12 +43,10 @@ func Claim(ctx context.Context, tx *sql.Tx, limit int) ([]event.Entry, error) {
 	return scanEntries(rows)
 }
 
-// UnrelayedBytes returns the bytes of the large bodies in the outbox, more than memory.SmallBytes each, for each client IP.
-func (i *Inbox) UnrelayedBytes(ctx context.Context) (map[netip.Addr]int64, error) {
-	return database.SumBySource(ctx, i.database.Reader, `
-		SELECT source, CAST(sum(bytes) AS BIGINT)
-		FROM (SELECT source, length(body) + `+originalBytes+` AS bytes FROM outbox JOIN callbacks USING (seq)) AS waiting
-		WHERE bytes > 65536 GROUP BY source`)
+// UnrelayedBytes returns the bytes of the bodies in the outbox for each client IP.
+func (i *Inbox) UnrelayedBytes(ctx context.Context) (map[netip.Addr]database.SourceBytes, error) {
+	return database.SumBySource(ctx, i.database.Reader,
+		"SELECT source, length(body) + "+originalBytes+" AS bytes FROM outbox JOIN callbacks USING (seq)")
 }
 
 // maxSampled is the number of events whose bodies Outbox measures. More would take long while many wait.

@@ -47,7 +47,7 @@ type Deps struct {
 	Tokens secret.List // tokens for every job
 	// JobTokens may be nil.
 	JobTokens JobTokens
-	// Unverified may be nil. It bounds callbacks longer than memory.SmallBytes with one of Tokens.
+	// Unverified may be nil. It bounds callbacks with one of Tokens.
 	Unverified Unverified
 	Memory     *memory.Budget // for the bodies
 	// Ready returns why callbacks cannot be accepted, or nil. It is called for every request and must not block.
@@ -129,7 +129,7 @@ func (e *Endpoint) acceptBounded(ctx context.Context, token jobToken, received e
 	if received.Original != nil {
 		size += int64(len(received.Original.Body))
 	}
-	if e.deps.Unverified == nil || token.text != "" || size <= memory.SmallBytes {
+	if e.deps.Unverified == nil || token.text != "" {
 		return e.accept(ctx, received)
 	}
 	settle, ok := e.deps.Unverified.Reserve(received.Source, size)
