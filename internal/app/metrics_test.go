@@ -19,24 +19,9 @@ import (
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		v, client, target := vendor(t), newClient(t), newForwardTarget(t)
-		target.fails.Store(true)
-		c := forwarding(t, trusting(t, place, v), target)
-		own, ok := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
-		if !ok {
-			t.Fatalf("configuration = %T, want that of forward", c.Handlers[len(c.Handlers)-1].Config)
-		}
-		own.CircuitFailures = 1
-		r := start(t, c)
-		callback := v.Callback(newJob(t, v, fakevendortest.JobOptions{}), r.webhook())
-		id := post(t, client, r.webhook(), callback).ID
-		post(t, client, r.webhook(), callback)
-		r.refuse(t, client, r.webhook(), "no callback", http.StatusBadRequest)
-		r.refuse(t, client, r.url("/webhooks/deep-image/wrong"), "{}", http.StatusUnauthorized)
-		r.reaches(t, id, event.Retrying)
-		r.track(t, client, "0198a0b0-0000-7000-8000-000000000001")
-
-		stores, forwards := []string{"inbox", "work"}, `{handler="`+c.Handlers[1].Steps()[0].Name+`"}`
+		client := newClient(t)
+		r, forwardStep := startMeasured(t, client, place)
+		stores, forwards := []string{"inbox", "work"}, `{handler="`+forwardStep+`"}`
 		if place.Kind == database.Postgres {
 			stores = []string{"postgres"}
 		}
@@ -50,7 +35,7 @@ func TestMetrics(t *testing.T) {
 		}
 		nonzero := []string{
 			`receiver_oldest_event_seconds{state="retrying"}`, `receiver_store_last_commit_timestamp_seconds{store="inbox"}`,
-			`receiver_store_last_commit_timestamp_seconds{store="work"}`, `receiver_disk_free_inodes{folder="` + c.DataDir + `"}`,
+			`receiver_store_last_commit_timestamp_seconds{store="work"}`, `receiver_disk_free_inodes{folder="` + r.folder + `"}`,
 			"receiver_accept_batch_events_count", "receiver_fetch_bytes_total",
 		}
 		for _, store := range stores {
@@ -71,6 +56,30 @@ func TestMetrics(t *testing.T) {
 		}
 		checkMetrics(t, text)
 	})
+}
+
+// startMeasured starts a receiver and has it accept and refuse callbacks, store an image and fail to forward it. It returns the step that
+// fails.
+func startMeasured(t *testing.T, client *http.Client, place *databasetest.Place) (r *receiver, step string) {
+	t.Helper()
+	v, target := vendor(t), newForwardTarget(t)
+	target.fails.Store(true)
+	c := forwarding(t, trusting(t, place, v), target)
+	forwarder := c.Handlers[len(c.Handlers)-1]
+	own, ok := forwarder.Config.(*forward.Config)
+	if !ok {
+		t.Fatalf("configuration = %T, want that of forward", forwarder.Config)
+	}
+	own.CircuitFailures = 1
+	r = start(t, c)
+	callback := v.Callback(newJob(t, v, fakevendortest.JobOptions{}), r.webhook())
+	id := post(t, client, r.webhook(), callback).ID
+	post(t, client, r.webhook(), callback)
+	r.refuse(t, client, r.webhook(), "no callback", http.StatusBadRequest)
+	r.refuse(t, client, r.url("/webhooks/deep-image/wrong"), "{}", http.StatusUnauthorized)
+	r.reaches(t, id, event.Retrying)
+	r.track(t, client, "0198a0b0-0000-7000-8000-000000000001")
+	return r, forwarder.Steps()[0].Name
 }
 
 // refuse posts a body that must be refused.
@@ -129,10 +138,7 @@ func documentedMetrics(t *testing.T) (names []string) {
 // checkMetrics has promtool check a scrape.
 func checkMetrics(t *testing.T, text string) {
 	t.Helper()
-	program, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip(".ci/with-packages installs promtool")
-	}
+	program := lookProgram(t, "promtool")
 	check := exec.CommandContext(t.Context(), program, "check", "metrics")
 	check.Stdin = strings.NewReader(text)
 	if output, err := check.CombinedOutput(); err != nil || len(output) > 0 {

@@ -92,6 +92,18 @@ func TestDocumentationNamesMetrics(t *testing.T) {
 			}
 		}
 	}
+	series := regexp.MustCompile(`\breceiver_[a-z_]+`)
+	for _, name := range []string{"deploy/prometheus/alerts.yml", "deploy/prometheus/alerts_test.yml", "deploy/grafana/receiver.json"} {
+		for _, found := range series.FindAllString(read(t, name), -1) {
+			histogram := found
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				histogram = strings.TrimSuffix(histogram, suffix)
+			}
+			if !defined[found] && !defined[histogram] {
+				t.Errorf("%s names %s, want a metric of the code", name, found)
+			}
+		}
+	}
 }
 
 // TestFaultsHaveTests looks for the number of every fault of the list in the tests, as the list says.
