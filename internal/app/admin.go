@@ -10,6 +10,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
 	"github.com/deepimage-receiver/receiver/internal/httpserver"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/retention"
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
 )
 
@@ -20,6 +21,9 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	a.cleanups.addClose("thumbnails", thumbnails.Close)
+	a.retention = retention.New(a.config.Retention, retention.Deps{
+		Store: a.work.retention, Inbox: a.inbox, Thumbnails: thumbnails, Log: a.log,
+	})
 	registry, err := a.registry()
 	if err != nil {
 		return err

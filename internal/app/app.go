@@ -25,6 +25,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/retention"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
@@ -62,6 +63,7 @@ type App struct {
 	executor   *executor.Executor
 	relay      *relay.Relay
 	replayer   *replay.Replayer
+	retention  *retention.Retention
 	artifacts  artifactStores
 	tokens     secret.List // of callbacks
 	server     *httpserver.Server
@@ -121,7 +123,9 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 		return err
 	}
 	a.cleanups.addClose("inbox", a.inbox.Close)
-	a.queue, err = queue.Open(stores.queue, a.config.Queue, a.queues(), telemetry.NewSlog(a.log, slog.LevelWarn))
+	jobs := a.config.Queue
+	jobs.Finished = a.config.Retention.Queue
+	a.queue, err = queue.Open(stores.queue, jobs, a.queues(), telemetry.NewSlog(a.log, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
@@ -226,6 +230,8 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.add("replayer", a.replayer.Stop)
+	a.retention.Start()
+	a.cleanups.add("retention", a.retention.Stop)
 	if a.reconciler != nil {
 		if err := a.reconciler.Start(ctx); err != nil {
 			return err

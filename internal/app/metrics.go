@@ -28,6 +28,7 @@ func (a *App) registry() (*prometheus.Registry, error) {
 	all = append(all, a.executor.Collectors()...)
 	all = append(all, a.submitter.Collectors()...)
 	all = append(all, a.clock.Collectors()...)
+	all = append(all, a.retention.Collectors()...)
 	if a.keyWatch != nil {
 		all = append(all, a.keyWatch.Collectors()...)
 	}

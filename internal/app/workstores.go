@@ -6,6 +6,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/retention"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
@@ -16,6 +17,7 @@ type WorkStores struct {
 	Jobs        *jobs.Store
 	BulkReplays *replay.Store
 	sessions    *admin.SessionStore
+	retention   *retention.Store
 	writer      *database.Writer
 }
 
@@ -25,7 +27,8 @@ func newWorkStores(db *database.DB, queue workflow.Queue) *WorkStores {
 	tracked := jobs.New(writer)
 	return &WorkStores{
 		Workflow: workflow.New(writer, queue, tracked.OnAdd), History: history.New(writer), Jobs: tracked,
-		BulkReplays: replay.NewStore(writer), sessions: admin.NewSessionStore(writer), writer: writer,
+		BulkReplays: replay.NewStore(writer), sessions: admin.NewSessionStore(writer),
+		retention: retention.NewStore(writer), writer: writer,
 	}
 }
 

@@ -27,7 +27,7 @@ func handlerTools() []string {
 // core is everything behind the listeners.
 func core() []string {
 	return append(execution(), "./internal/inbox", "./internal/submit", "./internal/workflow/...", "./internal/history", "./internal/jobs",
-		"./internal/database/...", "./internal/replay")
+		"./internal/database/...", "./internal/replay", "./internal/retention")
 }
 
 // execution is the part of the core that processes events.

@@ -98,10 +98,11 @@ type row struct {
 	job      string
 }
 
-// accepted looks for relayed events that the work store lacks. The relay adds an event before it leaves the outbox.
+// accepted looks for relayed events that the work store lacks, but not for those whose bodies were removed. The relay adds an event
+// before it leaves the outbox.
 func (v *verifier) accepted(ctx context.Context) error {
 	for last := int64(0); ; {
-		page, err := readRows(ctx, v.stores.Inbox, `SELECT seq, id, job FROM callbacks WHERE seq > $1
+		page, err := readRows(ctx, v.stores.Inbox, `SELECT seq, id, job FROM callbacks WHERE seq > $1 AND length(body) > 0
 			AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.seq = callbacks.seq) ORDER BY seq LIMIT $2`, last, pageRows)
 		if err != nil || len(page) == 0 {
 			return database.Wrap("backup: verify the inbox", err)

@@ -18,6 +18,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/inbox"
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
+	"github.com/deepimage-receiver/receiver/internal/retention"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/telemetry"
 	"github.com/deepimage-receiver/receiver/internal/webhook"
@@ -52,6 +53,7 @@ type Config struct {
 	Fetch     fetch.Config      `section:"FETCH_"`
 	DeepImage deepimage.Config  `section:"DEEPIMAGE_"`
 	Reconcile reconcile.Config  `section:"RECONCILE_"`
+	Retention retention.Config  `section:"RETENTION_"`
 
 	// Handlers are the enabled handlers in the order of HandlerNames.
 	Handlers []Handler

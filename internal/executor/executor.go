@@ -182,7 +182,7 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 		return event.Event{}, handler.OutageOfStep(event.ReasonStorage, errors.New("reading the body of the event from the inbox failed"))
 	}
 	if len(body) == 0 {
-		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("a person purged the body of this event"))
+		return event.Event{}, handler.Fail(event.ReasonStorage, errors.New("the body of this event was removed"))
 	}
 	e, err := event.Decode(body)
 	if err != nil {

@@ -14,14 +14,15 @@ import (
 type kind int
 
 const (
-	storeEvent      kind = iota // event, into the outbox too
-	storeRejection              // rejection
-	deleteRejection             // the rejections with the numbers in sequences
-	removeRelayed               // sequences, from the outbox
-	purgeBodies                 // of the events in purged
-	storeRenewal                // renewal
-	deleteRenewal               // the renewal
-	probe                       // a row that proves that the database accepts writes
+	storeEvent       kind = iota // event, into the outbox too
+	storeRejection               // rejection
+	deleteRejection              // the rejections with the numbers in sequences
+	removeRelayed                // sequences, from the outbox
+	removeEvents                 // or their bodies, as removal says
+	deleteTombstones             // with the numbers in sequences
+	storeRenewal                 // renewal
+	deleteRenewal                // the renewal
+	probe                        // a row that proves that the database accepts writes
 )
 
 // entry is one write, which shares a transaction with others. The writer sets the result; the caller reads it after the commit.
@@ -30,7 +31,7 @@ type entry struct {
 	event     event.Event // with the id that it gets if it is new
 	rejection event.Rejection
 	sequences []int64
-	purged    []Identity
+	removal   removal
 	renewal   *renewal
 
 	// Result of storeEvent.
@@ -56,7 +57,7 @@ func (e *entry) hasSignedDigest() bool {
 
 // size returns the approximate number of bytes that the entry writes.
 func (e *entry) size() int {
-	size := len(e.event.Body) + len(e.event.Job) + len(e.rejection.Body) + 8*len(e.sequences)
+	size := len(e.event.Body) + len(e.event.Job) + len(e.rejection.Body) + 8*len(e.sequences) + bytesPerRemoval*len(e.removal.events)
 	if e.event.Original != nil {
 		size += len(e.event.Original.Body)
 	}
@@ -77,7 +78,8 @@ type batch struct {
 	rejections []*event.Rejection
 	relayed    []int64
 	deleted    []int64 // rejections
-	purged     []Identity
+	removals   []removal
+	tombstones []int64    // to delete
 	renewals   []*renewal // to store
 	renewed    []*renewal // to delete
 	probe      bool
@@ -95,8 +97,10 @@ func newBatch(entries []*entry) batch {
 			b.deleted = append(b.deleted, e.sequences...)
 		case removeRelayed:
 			b.relayed = append(b.relayed, e.sequences...)
-		case purgeBodies:
-			b.purged = append(b.purged, e.purged...)
+		case removeEvents:
+			b.removals = append(b.removals, e.removal)
+		case deleteTombstones:
+			b.tombstones = append(b.tombstones, e.sequences...)
 		case storeRenewal:
 			b.renewals = append(b.renewals, e.renewal)
 		case deleteRenewal:

@@ -130,18 +130,6 @@ func (i *Inbox) Reject(ctx context.Context, rejection event.Rejection) error {
 	return i.commit(ctx, &entry{kind: storeRejection, rejection: rejection})
 }
 
-// Identity selects an event.
-type Identity struct {
-	Job string
-	ID  event.ID
-}
-
-// Purge removes the bodies of events for good and returns when that is committed. The events stay, with empty bodies, so that a
-// repeat is still a duplicate.
-func (i *Inbox) Purge(ctx context.Context, events []Identity) error {
-	return i.commit(ctx, &entry{kind: purgeBodies, purged: events})
-}
-
 // Probe returns an error if the inbox cannot accept events. It commits a row, with its sync. That needs no space on the disk, so
 // a failed commit of an event counts too, for failureMemory or until one succeeds.
 func (i *Inbox) Probe(ctx context.Context) error {

@@ -64,6 +64,12 @@ const (
 	sqlDelete = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
 	sqlEmpty  = `UPDATE callbacks SET body = '' FROM unnest($1::text[], $2::text[]) AS given (job, id)
 			WHERE callbacks.job = given.job AND callbacks.id = given.id`
+	sqlTombstone = `UPDATE callbacks SET body = '', source = '', token_hash = NULL, removed_at = coalesce(removed_at, $3)
+			FROM unnest($1::text[], $2::text[]) AS given (job, id)
+			WHERE callbacks.job = given.job AND callbacks.id = given.id`
+	sqlUnqueue = `DELETE FROM outbox USING callbacks, unnest($1::text[], $2::text[]) AS given (job, id)
+			WHERE callbacks.job = given.job AND callbacks.id = given.id AND outbox.seq = callbacks.seq`
+	sqlBury       = "DELETE FROM callbacks WHERE seq = ANY ($1::bigint[]) AND removed_at IS NOT NULL"
 	sqlUnkept     = "DELETE FROM originals WHERE id = ANY ($1::text[])"
 	sqlNotRenewed = "DELETE FROM renewals WHERE id = ANY ($1::text[])"
 	sqlCarried    = "DELETE FROM outbox WHERE seq = ANY ($1::bigint[])"
@@ -137,14 +143,11 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
 	if len(b.deleted) > 0 {
 		statements.Queue(sqlDelete, b.deleted)
 	}
-	if len(b.purged) > 0 {
-		jobs, ids := make([]string, len(b.purged)), make([]string, len(b.purged))
-		for n, e := range b.purged {
-			jobs[n], ids[n] = e.Job, string(e.ID)
-		}
-		statements.Queue(sqlEmpty, jobs, ids)
-		statements.Queue(sqlUnkept, ids)
-		statements.Queue(sqlNotRenewed, ids)
+	for _, r := range b.removals {
+		queueRemoval(statements, r)
+	}
+	if len(b.tombstones) > 0 {
+		statements.Queue(sqlBury, b.tombstones)
 	}
 	// All batches write renewals in the same order, so that two cannot wait for each other.
 	byEvent := func(a, b *renewal) int { return strings.Compare(a.id, b.id) }
@@ -160,6 +163,21 @@ func (w *postgresWriter) queueOthers(statements *pgx.Batch, b batch) {
 	if b.probe {
 		statements.Queue(sqlWritten, time.Now().UnixMicro())
 	}
+}
+
+func queueRemoval(statements *pgx.Batch, r removal) {
+	jobs, ids := make([]string, len(r.events)), make([]string, len(r.events))
+	for n, e := range r.events {
+		jobs[n], ids[n] = e.Job, string(e.ID)
+	}
+	if r.at == 0 {
+		statements.Queue(sqlEmpty, jobs, ids)
+	} else {
+		statements.Queue(sqlTombstone, jobs, ids, r.at)
+		statements.Queue(sqlUnqueue, jobs, ids)
+	}
+	statements.Queue(sqlUnkept, ids)
+	statements.Queue(sqlNotRenewed, ids)
 }
 
 // withoutZero replaces the zero byte, which Postgres refuses in a text.

@@ -26,8 +26,9 @@ type renewal struct {
 }
 
 const (
-	// sqlRenew keeps the newest renewal of an event.
-	sqlRenew = `INSERT INTO renewals (id, job, urls, received_at) VALUES ($1, $2, $3, $4)
+	// sqlRenew keeps the newest renewal of an event whose body was not removed.
+	sqlRenew = `INSERT INTO renewals (id, job, urls, received_at)
+		SELECT $1, $2, $3, CAST($4 AS BIGINT) WHERE EXISTS (SELECT 1 FROM callbacks WHERE job = $2 AND id = $1 AND length(body) > 0)
 		ON CONFLICT (id) DO UPDATE SET urls = excluded.urls, received_at = excluded.received_at WHERE renewals.received_at <= excluded.received_at`
 	// sqlRenewed deletes a renewal, unless a newer one has its place.
 	sqlRenewed  = "DELETE FROM renewals WHERE id = $1 AND urls = $2"

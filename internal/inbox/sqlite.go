@@ -53,6 +53,9 @@ const (
 	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
 	sqlPurge    = "UPDATE callbacks SET body = x'' WHERE job = $1 AND id = $2"
 	sqlPurged   = "DELETE FROM originals WHERE id = $1"
+	sqlRemove   = "UPDATE callbacks SET body = x'', source = '', token_hash = NULL, removed_at = coalesce(removed_at, $3) WHERE job = $1 AND id = $2"
+	sqlRemoved  = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM callbacks WHERE job = $1 AND id = $2)"
+	sqlExpire   = "DELETE FROM callbacks WHERE seq = $1 AND removed_at IS NOT NULL"
 	sqlOriginal = "INSERT INTO originals (id, content_encoding, content_type, body) VALUES ($1, $2, $3, $4)"
 )
 
@@ -87,7 +90,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength, sqlOriginal,
-		sqlPurge, sqlPurged, sqlRenew, sqlRenewed, sqlUnneeded,
+		sqlPurge, sqlPurged, sqlRenew, sqlRenewed, sqlUnneeded, sqlRemove, sqlRemoved, sqlExpire,
 	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
@@ -184,7 +187,7 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 			return err
 		}
 	}
-	if err := w.purge(ctx, b.purged); err != nil {
+	if err := w.removeEvents(ctx, b); err != nil {
 		return err
 	}
 	if err := w.renew(ctx, b); err != nil {
@@ -196,21 +199,6 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 		}
 	}
 	return w.storeEvents(ctx, b.events)
-}
-
-// purge replaces the bodies of events by empty ones.
-func (w *sqliteWriter) purge(ctx context.Context, events []Identity) error {
-	for _, e := range events {
-		if _, err := w.statements[sqlPurge].ExecContext(ctx, e.Job, string(e.ID)); err != nil {
-			return err
-		}
-		for _, text := range []string{sqlPurged, sqlUnneeded} {
-			if _, err := w.statements[text].ExecContext(ctx, string(e.ID)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // renew stores and deletes renewals.
@@ -233,16 +221,21 @@ func (w *sqliteWriter) removeRelayed(ctx context.Context, sequences []int64) err
 		return nil
 	}
 	for _, sequence := range sequences {
-		result, err := w.statements[sqlRelayed].ExecContext(ctx, sequence)
-		if err != nil {
+		if err := w.leaveOutbox(ctx, sqlRelayed, sequence); err != nil {
 			return err
 		}
-		removed, err := result.RowsAffected()
-		if err != nil {
-			return err
-		}
-		w.outbox -= removed
 	}
 	_, err := w.statements[sqlAdvance].ExecContext(ctx, slices.Max(sequences))
+	return err
+}
+
+// leaveOutbox runs a statement that deletes from the outbox, and counts what it has deleted.
+func (w *sqliteWriter) leaveOutbox(ctx context.Context, statement string, arguments ...any) error {
+	result, err := w.statements[statement].ExecContext(ctx, arguments...)
+	if err != nil {
+		return err
+	}
+	deleted, err := result.RowsAffected()
+	w.outbox -= deleted
 	return err
 }

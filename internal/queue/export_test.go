@@ -11,7 +11,7 @@ import (
 // OpenPolling is Open with another interval between two looks for jobs that no notice announced.
 func OpenPolling(db *database.DB, config Config, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
 	if db.Kind == database.SQLite {
-		return openSQLite(db, queues, poll, log)
+		return openSQLite(db, config, queues, poll, log)
 	}
 	return openPostgres(db, config, queues, poll, log)
 }

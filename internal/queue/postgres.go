@@ -28,7 +28,7 @@ func openPostgres(db *database.DB, config Config, queues []HandlerQueue, poll ti
 	}
 	q := newQueue(db, log)
 	q.inserter, q.heartbeat = inserter, newHeartbeat(db, config.Lease, log)
-	settings, err := q.riverConfig(queues, log)
+	settings, err := q.riverConfig(config, queues, log)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,16 @@ import (
 // Config is how replicas share the jobs in Postgres.
 type Config struct {
 	Lease time.Duration `envconfig:"LEASE" default:"30s" range:"2s..10m" desc:"in Postgres: time without a heartbeat of a replica after which others take its jobs"`
+	// Finished is how long River keeps finished jobs; 0 is for ever. The history of the steps is in the work store.
+	Finished time.Duration `envconfig:"-"`
+}
+
+// finished returns Finished as River wants it.
+func (c Config) finished() time.Duration {
+	if c.Finished == 0 {
+		return -1
+	}
+	return c.Finished
 }
 
 // Job is one step to be run.
@@ -51,8 +61,6 @@ const (
 	// fetchPollInterval is the longest time between two looks for jobs: notices announce them, but one can be lost. In Postgres it
 	// is also the delay of a job that was snoozed shortly. A look that finds nothing writes nothing.
 	fetchPollInterval = time.Second
-	// finishedRetention is how long River keeps finished jobs. The history of the steps is in the work store.
-	finishedRetention = 10 * time.Minute
 	// stopMargin is the time that is left for Stop when it cancels running jobs.
 	stopMargin = 5 * time.Second
 	// latePriority is the last of River's four priorities.
@@ -90,13 +98,13 @@ func Open(db *database.DB, config Config, queues []HandlerQueue, log *slog.Logge
 	if db.Kind == database.Postgres {
 		return openPostgres(db, config, queues, fetchPollInterval, log)
 	}
-	return openSQLite(db, queues, fetchPollInterval, log)
+	return openSQLite(db, config, queues, fetchPollInterval, log)
 }
 
 // openSQLite returns a queue with one River client, which inserts jobs and runs them.
-func openSQLite(db *database.DB, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
+func openSQLite(db *database.DB, settings Config, queues []HandlerQueue, poll time.Duration, log *slog.Logger) (*Queue, error) {
 	q := newQueue(db, log)
-	config, err := q.riverConfig(queues, log)
+	config, err := q.riverConfig(settings, queues, log)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +130,7 @@ func newQueue(db *database.DB, log *slog.Logger) *Queue {
 	return &Queue{database: db, worker: &worker{inFlight: jobs}, orphans: newOrphans(db, jobs, log)}
 }
 
-func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Config, error) {
+func (q *Queue) riverConfig(config Config, queues []HandlerQueue, log *slog.Logger) (*river.Config, error) {
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, q.worker); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
@@ -140,8 +148,8 @@ func (q *Queue) riverConfig(queues []HandlerQueue, log *slog.Logger) (*river.Con
 		JobTimeout:                  -1,
 		MaxAttempts:                 maxDeliveries,
 		RetryPolicy:                 retryPolicy{q.database.Now},
-		CompletedJobRetentionPeriod: finishedRetention,
-		DiscardedJobRetentionPeriod: finishedRetention,
+		CompletedJobRetentionPeriod: config.finished(),
+		DiscardedJobRetentionPeriod: config.finished(),
 	}, nil
 }
 

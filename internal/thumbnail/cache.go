@@ -132,10 +132,36 @@ func (c *cache) evict() {
 		if len(c.files) <= maxCached*kept/100 && c.bytes <= maxCachedBytes*kept/100 {
 			return
 		}
-		_ = c.root.Remove(name) // a file that cannot be removed is counted again at the next start
-		c.bytes -= c.files[name].bytes
-		delete(c.files, name)
+		c.remove(name)
 	}
+}
+
+// remove removes a thumbnail. One that cannot be removed is counted again at the next start.
+func (c *cache) remove(name string) {
+	_ = c.root.Remove(name)
+	c.bytes -= c.files[name].bytes
+	delete(c.files, name)
+}
+
+// RemoveUnused removes thumbnails that were not used since a time, at most limit, and returns their number. A thumbnail that is needed
+// again is made again.
+func (m *Maker) RemoveUnused(since time.Time, limit int) (removed int) {
+	return m.cache.removeUnused(since, limit)
+}
+
+func (c *cache) removeUnused(since time.Time, limit int) (removed int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for name, file := range c.files {
+		if removed == limit {
+			break
+		}
+		if file.used.Before(since) {
+			c.remove(name)
+			removed++
+		}
+	}
+	return removed
 }
 
 // Close closes the folder.

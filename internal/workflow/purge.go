@@ -74,5 +74,8 @@ func (s *Store) purge(ctx context.Context, tx *sql.Tx, id event.ID) error {
 	if err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, "UPDATE events SET body_removed_at = $1 WHERE id = $2", s.Now().UnixMicro(), string(id)); err != nil {
+		return err
+	}
 	return refreshEvent(ctx, tx, id)
 }
