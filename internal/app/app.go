@@ -113,6 +113,9 @@ func (a *App) buildStores(ctx context.Context) error {
 	if n := stores.match.Bodiless; n > 0 {
 		a.log.Error().Int64("events", n).Msg("inbox lacks bodies of events, restore it from a backup")
 	}
+	for _, path := range stores.fixed {
+		a.log.Warn().Str("file", path).Str("advice", `stop the receiver and run "receiver migrate --compact"`).Msg("database file does not shrink")
+	}
 	return a.useStores(ctx, stores)
 }
 
@@ -382,7 +385,12 @@ func (a *App) Stores() *WorkStores { return a.work }
 
 // Migrate brings the schemas of all stores up to date and says their versions. Embedded, it
 // needs the data folder for itself, like a running receiver.
-func Migrate(ctx context.Context, c config.Config) ([]Migration, error) {
+func Migrate(ctx context.Context, c config.Config, compact bool) ([]Migration, error) {
+	if compact {
+		if err := compactFiles(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	stores, err := openStores(ctx, c)
 	if err != nil {
 		return nil, err

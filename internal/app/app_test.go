@@ -404,7 +404,7 @@ func TestDataFolderIsForOneProcess(t *testing.T) {
 	if _, err := app.New(t.Context(), c, zerolog.Nop()); !errors.Is(err, app.ErrInUse) {
 		t.Errorf("second receiver: error = %v, want %v", err, app.ErrInUse)
 	}
-	if _, err := app.Migrate(t.Context(), c); !errors.Is(err, app.ErrInUse) {
+	if _, err := app.Migrate(t.Context(), c, false); !errors.Is(err, app.ErrInUse) {
 		t.Errorf("migration: error = %v, want %v", err, app.ErrInUse)
 	}
 }
@@ -437,7 +437,7 @@ func TestMigrateReturnsVersions(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		c := configuration(t, place)
 		for range 2 {
-			versions, err := app.Migrate(t.Context(), c)
+			versions, err := app.Migrate(t.Context(), c, false)
 			if err != nil {
 				t.Fatal(err)
 			}

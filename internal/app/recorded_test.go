@@ -84,7 +84,7 @@ func TestRecordedStoresKeepEverything(t *testing.T) {
 			})
 		}
 		before := readRecorded(t, place, false)
-		if _, err := app.Migrate(t.Context(), c); err != nil {
+		if _, err := app.Migrate(t.Context(), c, false); err != nil {
 			t.Fatal(err)
 		}
 		after := readRecorded(t, place, true)

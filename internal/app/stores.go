@@ -25,6 +25,7 @@ type stores struct {
 	versions []Migration
 	match    relay.Match // how the two files of SQLite belong together
 	folder   *dataFolder // of the files of SQLite; nil with Postgres
+	fixed    []string    // files of SQLite that do not shrink
 	cleanups cleanups
 }
 
@@ -65,7 +66,7 @@ func openFound(ctx context.Context, c config.Config) (*stores, error) {
 }
 
 func (s *stores) openFiles(ctx context.Context, c config.Config) error {
-	if err := s.openFolder(ctx, c); err != nil {
+	if err := s.openFolder(ctx, c, maxCompacted); err != nil {
 		return err
 	}
 	if err := s.migrate(ctx, s.inbox, s.work); err != nil {
@@ -82,7 +83,7 @@ func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
 	if err := checkFilesExist(c); err != nil {
 		return err
 	}
-	return s.openFolder(ctx, c)
+	return s.openFolder(ctx, c, 0)
 }
 
 // checkFilesExist returns an error that wraps fs.ErrNotExist if a SQLite file of the receiver is missing.
@@ -95,16 +96,37 @@ func checkFilesExist(c config.Config) error {
 	return nil
 }
 
-// openFolder locks the data folder and opens the files in it.
-func (s *stores) openFolder(ctx context.Context, c config.Config) (err error) {
+// openFolder locks the data folder and opens the files in it. It first makes those of up to maxBytes shrinkable.
+func (s *stores) openFolder(ctx context.Context, c config.Config, maxBytes int64) (err error) {
 	if s.folder, err = openDataFolder(c.DatabaseFolder()); err != nil {
 		return err
 	}
 	s.cleanups.addClose("data folder", s.folder.close)
+	if err := s.makeShrinkable(ctx, c, maxBytes); err != nil {
+		return filesystem.Explain(s.folder.path, err)
+	}
 	if err := s.openBoth(ctx, c); err != nil {
 		return filesystem.Explain(s.folder.path, err)
 	}
 	s.queue = s.work
+	return nil
+}
+
+// maxCompacted is the size of the largest file that a start writes anew so that it can shrink, in bytes. That takes less than a second.
+const maxCompacted = 64 << 20
+
+// makeShrinkable writes files of earlier versions anew, up to a size in bytes, so that they can shrink. If that fails, as on a full
+// disk, they stay as they are.
+func (s *stores) makeShrinkable(ctx context.Context, c config.Config, maxBytes int64) error {
+	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
+		shrinkable, bytes, err := database.IsShrinkable(ctx, path)
+		if err != nil {
+			return fmt.Errorf("app: %w", err)
+		}
+		if !shrinkable && (bytes > maxBytes || database.Compact(ctx, path) != nil) {
+			s.fixed = append(s.fixed, path)
+		}
+	}
 	return nil
 }
 
@@ -207,3 +229,24 @@ func (s *stores) byName() map[string]*database.DB {
 
 // close closes the databases.
 func (s *stores) close(ctx context.Context) error { return s.cleanups.run(ctx) }
+
+// compactFiles writes both files of SQLite anew, without their free space and so that they can shrink.
+func compactFiles(ctx context.Context, c config.Config) (err error) {
+	if c.Database.IsPostgres() {
+		return ErrPostgres
+	}
+	if err := checkFilesExist(c); err != nil {
+		return err
+	}
+	folder, err := openDataFolder(c.DatabaseFolder())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.close()) }()
+	for _, path := range []string{c.InboxFile(), c.WorkFile()} {
+		if err := database.Compact(ctx, path); err != nil {
+			return fmt.Errorf("app: %w", filesystem.Explain(folder.path, err))
+		}
+	}
+	return nil
+}

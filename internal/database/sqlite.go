@@ -19,6 +19,7 @@ import (
 func writerPragmas() []string {
 	return []string{
 		"busy_timeout(10000)", // milliseconds; for the lock of another process
+		"auto_vacuum(2)",      // of a new file: its free space can be returned to the file system; see Compact for others
 		"journal_mode(WAL)",
 		"synchronous(FULL)", // the log is synced before a commit returns
 		"foreign_keys(1)",
@@ -145,10 +146,10 @@ func dsn(path, mode string, pragmas []string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 
-// CopySQLite writes a compact copy of an existing file, as it is at one moment, to target, which must not exist. Another process
+// CopySQLite writes a compact and shrinkable copy of an existing file, as it is at one moment, to target, which must not exist. Another process
 // may write the file. The copy is checked, but not synced. One that is not whole is removed.
 func CopySQLite(ctx context.Context, path, target string) (err error) {
-	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)"}), 1)
+	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)", "auto_vacuum(2)"}), 1)
 	if err != nil {
 		return fmt.Errorf("database: open %s for reading: %w", path, err)
 	}

@@ -20,6 +20,7 @@ const (
 	removeRelayed                // sequences, from the outbox
 	removeEvents                 // or their bodies, as removal says
 	deleteTombstones             // with the numbers in sequences
+	shrinkFile                   // by the number of pages
 	storeRenewal                 // renewal
 	deleteRenewal                // the renewal
 	probe                        // a row that proves that the database accepts writes
@@ -32,6 +33,7 @@ type entry struct {
 	rejection event.Rejection
 	sequences []int64
 	removal   removal
+	pages     int
 	renewal   *renewal
 
 	// Result of storeEvent.
@@ -80,6 +82,7 @@ type batch struct {
 	deleted    []int64 // rejections
 	removals   []removal
 	tombstones []int64    // to delete
+	pages      int        // to return to the file system
 	renewals   []*renewal // to store
 	renewed    []*renewal // to delete
 	probe      bool
@@ -105,6 +108,8 @@ func newBatch(entries []*entry) batch {
 			b.renewals = append(b.renewals, e.renewal)
 		case deleteRenewal:
 			b.renewed = append(b.renewed, e.renewal)
+		case shrinkFile:
+			b.pages += e.pages
 		case probe:
 			b.probe = true
 		}

@@ -48,6 +48,14 @@ func (i *Inbox) DeleteTombstones(ctx context.Context, sequences []int64) error {
 	return i.commit(ctx, &entry{kind: deleteTombstones, sequences: sequences})
 }
 
+// Surplus returns the number of pages that the file of the inbox can return to the file system; see database.DB.Surplus.
+func (i *Inbox) Surplus(ctx context.Context) (pages int, err error) { return i.database.Surplus(ctx) }
+
+// Shrink returns up to so many pages of the file to the file system, and returns when that is committed.
+func (i *Inbox) Shrink(ctx context.Context, pages int) error {
+	return i.commit(ctx, &entry{kind: shrinkFile, pages: pages})
+}
+
 // OldRejections returns the IDs of the oldest rejections that were received before a time, at most limit.
 func (i *Inbox) OldRejections(ctx context.Context, before time.Time, limit int) ([]int64, error) {
 	type row struct{ id, received int64 }

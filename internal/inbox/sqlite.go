@@ -51,10 +51,11 @@ const (
 	sqlOldest   = "SELECT seq, length(body) FROM rejections ORDER BY seq LIMIT 1"
 	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
 	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
-	sqlPurge    = "UPDATE callbacks SET body = x'' WHERE job = $1 AND id = $2"
 	sqlPurged   = "DELETE FROM originals WHERE id = $1"
-	sqlRemove   = "UPDATE callbacks SET body = x'', source = '', token_hash = NULL, removed_at = coalesce(removed_at, $3) WHERE job = $1 AND id = $2"
-	sqlRemoved  = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM callbacks WHERE job = $1 AND id = $2)"
+	sqlFind     = "SELECT seq, digest, received_at, source, origin, token_hash, removed_at FROM callbacks WHERE job = $1 AND id = $2"
+	sqlTake     = "DELETE FROM callbacks WHERE seq = $1"
+	sqlPutBack  = `INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash, removed_at)
+			VALUES ($1, $2, $3, $4, $5, x'', $6, $7, $8, $9)`
 	sqlExpire   = "DELETE FROM callbacks WHERE seq = $1 AND removed_at IS NOT NULL"
 	sqlOriginal = "INSERT INTO originals (id, content_encoding, content_type, body) VALUES ($1, $2, $3, $4)"
 )
@@ -90,7 +91,7 @@ func (w *sqliteWriter) prepare(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		sqlBegin, sqlCommit, sqlRollback, sqlOutbox, sqlFirst, sqlRelayed, sqlAdvance, sqlProbe, sqlReject, sqlOldest, sqlForget, sqlLength, sqlOriginal,
-		sqlPurge, sqlPurged, sqlRenew, sqlRenewed, sqlUnneeded, sqlRemove, sqlRemoved, sqlExpire,
+		sqlFind, sqlTake, sqlPutBack, sqlPurged, sqlRenew, sqlRenewed, sqlUnneeded, sqlExpire,
 	} {
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {
@@ -195,6 +196,11 @@ func (w *sqliteWriter) fill(ctx context.Context, b batch) error {
 	}
 	if b.probe {
 		if _, err := w.statements[sqlProbe].ExecContext(ctx, time.Now().UnixMicro()); err != nil {
+			return err
+		}
+	}
+	if b.pages > 0 {
+		if _, err := w.connection.ExecContext(ctx, database.Shrink(b.pages)); err != nil {
 			return err
 		}
 	}

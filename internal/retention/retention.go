@@ -65,6 +65,13 @@ type Inbox interface { //nolint:interfacebloat // one store
 	DeleteTombstones(ctx context.Context, sequences []int64) error
 	OldRejections(ctx context.Context, before time.Time, limit int) ([]int64, error)
 	DeleteRejections(ctx context.Context, ids []int64) error
+	file
+}
+
+// file is a database that returns free space to the file system.
+type file interface {
+	Surplus(ctx context.Context) (pages int, err error)
+	Shrink(ctx context.Context, pages int) error
 }
 
 // Thumbnails are cached by this process alone.
@@ -125,6 +132,11 @@ func (r *Retention) pass(ctx context.Context) (time.Duration, error) {
 			further, failure = r.apply(ctx, r.rules)
 			more = more || further
 		}
+		err = errors.Join(err, failure)
+	}
+	for _, f := range []file{r.deps.Inbox, r.deps.Store} {
+		further, failure := shrink(ctx, f)
+		more = more || further
 		err = errors.Join(err, failure)
 	}
 	if err != nil || !more {

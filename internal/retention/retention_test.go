@@ -353,3 +353,32 @@ func TestLease(t *testing.T) {
 		}
 	}
 }
+
+// The files get shorter when bodies are removed.
+func TestFilesShrink(t *testing.T) {
+	t.Parallel()
+	place := databasetest.NewPlace(t, database.SQLite)
+	r := open(t, place)
+	for n := range 300 {
+		e := callback(fmt.Sprint("job-", n))
+		e.Body = append(e.Body, make([]byte, 200_000)...)
+		if _, err := r.Inbox.Accept(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.relay(t)
+	old := time.Now().AddDate(0, 0, -40).UnixMicro()
+	r.Exec(t, "UPDATE steps SET state = 'done', changed_at = $1", old)
+	r.Exec(t, "UPDATE events SET state = 'done', received_at = $1", old)
+	pages := func() (n int) {
+		if err := r.Databases.Inbox.Reader.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := pages()
+	drain(t, r.retention(retention.Config{Bodies: age}, r.Inbox))
+	if after := pages(); after > before/2 {
+		t.Errorf("pages after = %d, before %d; want at most half", after, before)
+	}
+}

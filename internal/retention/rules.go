@@ -98,3 +98,15 @@ func (r *Retention) removeThumbnails(_ context.Context, before time.Time) (int, 
 	n := r.deps.Thumbnails.RemoveUnused(before, maxSmall)
 	return n, n == maxSmall, nil
 }
+
+// maxPages bounds the pages of 4 KiB that one transaction returns to the file system.
+const maxPages = 256
+
+// shrink returns some of the free space of a file to the file system, and reports whether there is more.
+func shrink(ctx context.Context, f file) (more bool, err error) {
+	surplus, err := f.Surplus(ctx)
+	if err != nil || surplus == 0 {
+		return false, err
+	}
+	return surplus > maxPages, f.Shrink(ctx, min(surplus, maxPages))
+}

@@ -36,6 +36,17 @@ func (s *Store) acquire(ctx context.Context, lease time.Duration) (held bool, er
 	return rows == 1, database.Wrap("retention: acquire", err)
 }
 
+// Surplus returns the number of pages that the work store's file can return to the file system; see database.DB.Surplus.
+func (s *Store) Surplus(ctx context.Context) (pages int, err error) { return s.writer.DB.Surplus(ctx) }
+
+// Shrink returns up to so many pages of the file to the file system.
+func (s *Store) Shrink(ctx context.Context, pages int) error {
+	return s.writer.Write(ctx, "retention: shrink", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, database.Shrink(pages))
+		return err
+	})
+}
+
 // found is what find returns.
 type found struct {
 	events []any    // the ids of old events, as parameters
