@@ -60,6 +60,7 @@ type limits struct {
 	dial      time.Duration // DNS and connecting, all addresses of a host together
 	handshake time.Duration // TLS
 	header    time.Duration // from the request to the end of the response's header section
+	silence   time.Duration // the same, while the host has another address
 	stall     time.Duration // one read of the body
 	errorBody time.Duration // reading the beginning of the body of an error
 	window    time.Duration // reading time over which the throughput is averaged
@@ -75,6 +76,7 @@ func (c Config) limits() (limits, error) {
 		dial:      httpclient.DialTimeout,
 		handshake: httpclient.HandshakeTimeout,
 		header:    30 * time.Second,
+		silence:   10 * time.Second,
 		stall:     c.StallTimeout,
 		errorBody: 2 * time.Second,
 		window:    30 * time.Second,

@@ -16,21 +16,23 @@ const (
 type dialer struct {
 	net.Dialer
 
-	guard *guard
-	total time.Duration // DNS and all addresses of a host together
+	guard   *guard
+	silence *silence
+	total   time.Duration // DNS and all addresses of a host together
 }
 
-func newDialer(guard *guard, total time.Duration, resolver *net.Resolver) *dialer {
+func newDialer(guard *guard, silence *silence, chosen options) *dialer {
+	resolver := chosen.resolver
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
-	d := &dialer{guard: guard, total: total}
+	d := &dialer{guard: guard, silence: silence, total: chosen.limits.dial}
 	d.Resolver, d.ControlContext = resolver, guard.control
 	return d
 }
 
 // dial connects to one of the addresses of a host. All addresses share the time: dead ones delay a good one by the stagger
-// only. A host is blocked only if all its addresses are.
+// only, and silent ones come last. A host is blocked only if all its addresses are.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.total)
 	defer cancel()
@@ -51,10 +53,14 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if len(addresses) == 0 {
 		return nil, &blockedError{addr: found[0].Unmap()}
 	}
-	addresses = addresses[:min(len(addresses), maxAddresses)]
+	addresses = d.silence.order(addresses[:min(len(addresses), maxAddresses)])
 	stagger := min(dialStagger, d.total/time.Duration(2*len(addresses)))
 	return race(ctx, addresses, stagger, func(ctx context.Context, address string) (net.Conn, error) {
-		return d.DialContext(ctx, network, address)
+		conn, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &hostConn{Conn: conn, silence: d.silence, address: address, addresses: addresses, begun: time.Now()}, nil
 	})
 }
 

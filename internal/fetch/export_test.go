@@ -40,8 +40,8 @@ func (c *Client) GetCounted(ctx context.Context, request Request, w io.Writer) (
 
 // Limits are deadlines short enough to wait for. Zero leaves a limit as it is.
 type Limits struct {
-	Dial, Handshake, Header, Stall, ErrorBody, Window time.Duration
-	Speed, Overlap                                    int64
+	Dial, Handshake, Header, Silence, Stall, ErrorBody, Window time.Duration
+	Speed, Overlap                                             int64
 }
 
 // WithLimits replaces some limits. The pause before a resume is always short.
@@ -50,6 +50,7 @@ func WithLimits(l Limits) Option {
 		replace(&o.limits.dial, l.Dial)
 		replace(&o.limits.handshake, l.Handshake)
 		replace(&o.limits.header, l.Header)
+		replace(&o.limits.silence, l.Silence)
 		replace(&o.limits.stall, l.Stall)
 		replace(&o.limits.errorBody, l.ErrorBody)
 		replace(&o.limits.window, l.Window)

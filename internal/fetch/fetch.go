@@ -31,6 +31,7 @@ type Client struct {
 	limits    limits
 	userAgent string
 	protocols *protocols
+	silence   *silence
 	metrics   metrics
 	proxy     string    // host and port of the proxy; "" without one
 	unused    string    // variable of the environment that names a proxy which is not used; "" for none
@@ -70,13 +71,14 @@ func New(config Config, choices ...Option) (*Client, error) {
 	for _, choose := range choices {
 		choose(&chosen)
 	}
-	guard := newGuard(config.AllowedCIDRs)
+	guard, silence := newGuard(config.AllowedCIDRs), newSilence(chosen.limits.silence)
 	client := &Client{
 		rules:     rules{hosts: hosts, plainHTTP: config.AllowHTTP},
 		limits:    chosen.limits,
 		userAgent: config.userAgent(),
 		metrics:   newMetrics(),
-		protocols: newProtocols(func() *http.Transport { return newTransport(guard, chosen) }),
+		protocols: newProtocols(func() *http.Transport { return newTransport(guard, silence, chosen) }),
+		silence:   silence,
 	}
 	if proxy != nil {
 		client.proxy, client.rules.proxied = config.ProxyAddress(), guard
@@ -88,9 +90,9 @@ func New(config Config, choices ...Option) (*Client, error) {
 
 // newTransport returns a transport that dials every connection through the guard, or through the proxy of the configuration.
 // It never uses a proxy of the environment: the guard would see the proxy's address only.
-func newTransport(guard *guard, chosen options) *http.Transport {
+func newTransport(guard *guard, silence *silence, chosen options) *http.Transport {
 	transport := httpclient.NewTransport(chosen.roots)
-	transport.DialContext = newDialer(guard, chosen.limits.dial, chosen.resolver).dial
+	transport.DialContext = newDialer(guard, silence, chosen).dial
 	if chosen.proxy != nil {
 		useProxy(transport, chosen)
 	}

@@ -36,7 +36,7 @@ func (c *Client) request(ctx context.Context, target *url.URL, condition conditi
 		"Accept-Encoding": {"identity"},
 	}}
 	condition.add(request.Header)
-	response, err := c.protocols.of(target.Host).RoundTrip(request.WithContext(ctx))
+	response, err := c.silence.send(ctx, c.protocols.of(target.Host), request)
 	c.protocols.failed(target.Host, err)
 	return response, err
 }
