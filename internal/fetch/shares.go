@@ -35,6 +35,8 @@ type Shares struct {
 	held  map[string]int // the same, by host
 	known *lru.Cache[string, time.Time]
 	probe *share // the one transfer that was begun without a free slot
+
+	single chan struct{} // holds a value while the one transfer that is not slow is under way; nil if there may be several
 }
 
 // NewShares returns the shares of a handler that does so many transfers at the same time.
@@ -43,6 +45,41 @@ func NewShares(transfers int) *Shares {
 	return &Shares{
 		slow: slow, perHost: max(slow-1, 1), interval: measureInterval,
 		held: map[string]int{}, known: lru.New[string, time.Time](slowHostsKept),
+	}
+}
+
+// singleWait is how long a transfer waits for another one that is not slow, where only one may be under way.
+const singleWait = time.Minute
+
+// NewSingleShares returns the shares of a handler that does one transfer at a time, and another one beside it only while it is slow.
+func NewSingleShares() *Shares {
+	s := NewShares(2)
+	s.single = make(chan struct{}, 1)
+	return s
+}
+
+// enter waits until no other transfer is under way but slow ones.
+func (s *Shares) enter(ctx context.Context, host string) error {
+	if s.single == nil {
+		return nil
+	}
+	timer := time.NewTimer(singleWait)
+	defer timer.Stop()
+	select {
+	case s.single <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return failf(KindBusy, "another file is under way, and one is transferred at a time")
+	case <-ctx.Done():
+		return interruption(ctx, host)
+	}
+}
+
+// leave lets another transfer begin. The caller holds the mutex.
+func (s *Shares) leave(t *share) {
+	if s.single != nil && !t.left {
+		<-s.single
+		t.left = true
 	}
 }
 
@@ -57,6 +94,7 @@ type share struct {
 
 	holds bool // counted as slow; guarded by the mutex of Shares, like ended
 	ended bool
+	left  bool // another transfer may begin; only where there is one at a time
 }
 
 // begin returns the share of a transfer from a host and the context of the transfer. The caller must end the share.
@@ -64,11 +102,15 @@ func (s *Shares) begin(ctx context.Context, host string) (context.Context, *shar
 	if s == nil {
 		return ctx, nil, nil
 	}
+	if err := s.enter(ctx, host); err != nil {
+		return ctx, nil, err
+	}
 	made := &share{shares: s, host: host, begun: time.Now()}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if since, ok := s.known.Get(host); ok && time.Since(since) < slowHostsLast && !s.acquire(made) {
 		if s.probe != nil {
+			s.leave(made)
 			return ctx, nil, busy(host)
 		}
 		s.probe = made
@@ -86,6 +128,7 @@ func (s *Shares) acquire(t *share) bool {
 	s.total++
 	s.held[t.host]++
 	t.holds = true
+	s.leave(t)
 	if s.probe == t {
 		s.probe = nil
 	}
@@ -133,6 +176,7 @@ func (t *share) end(err error) {
 	t.shares.mutex.Lock()
 	defer t.shares.mutex.Unlock()
 	t.ended = true
+	t.shares.leave(t)
 	if t.shares.probe == t {
 		t.shares.probe = nil
 	}

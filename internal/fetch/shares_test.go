@@ -81,6 +81,8 @@ func TestShares(t *testing.T) {
 		{name: "B10 few slow transfers go on", transfers: 8, hosts: 4, each: 1, slow: 4},
 		{name: "B10 two transfers, two slow hosts", transfers: 2, hosts: 2, each: 1, slow: 1, yielded: 1},
 		{name: "B10 one transfer", transfers: 1, hosts: 1, each: 1, slow: 1},
+		{name: "B10 one at a time, one slow host", transfers: 0, hosts: 1, each: 1, slow: 1},
+		{name: "B10 one at a time, three slow hosts", transfers: 0, hosts: 3, each: 1, slow: 1, yielded: 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -118,6 +120,34 @@ func TestSharesOfAKnownHost(t *testing.T) {
 	if got := hosts.shares.Slow(); got != 4 {
 		t.Errorf("slow transfers = %d, want 4", got)
 	}
+}
+
+// Where one file is transferred at a time, the next one begins when the first has ended or is slow, and waits for a minute at most.
+func TestSingleShares(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shares := fetch.NewSingleShares()
+		endSlow, err := shares.Begin(t.Context(), "slow.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		end, err := shares.Begin(t.Context(), "other.test")
+		if waited := time.Since(began); err != nil || waited != 2*time.Second {
+			t.Errorf("B10 second transfer: error %v after %s, want none when the first is slow, after 2s", err, waited)
+		}
+		end()
+		began = time.Now()
+		end, err = shares.BeginQuick(t.Context(), "quick.test")
+		if err != nil || time.Since(began) != 0 {
+			t.Errorf("B10 third transfer: error %v after %s, want none at once", err, time.Since(began))
+		}
+		if _, err := shares.Begin(t.Context(), "late.test"); !isBusy(err) || time.Since(began) != time.Minute {
+			t.Errorf("B10 fourth transfer: error %v after %s, want busy after a minute", err, time.Since(began))
+		}
+		end()
+		endSlow()
+	})
 }
 
 // A transfer beyond the share that is counted later no longer keeps others from showing that their host has recovered.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/configtypes"
+	"github.com/deepimage-receiver/receiver/internal/fetch"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 )
 
@@ -19,7 +20,7 @@ type Config struct {
 	FolderMode  configtypes.Mode `envconfig:"FOLDER_MODE" unset:"0750 without the bits of the umask" desc:"permissions of folders that are made for images, in octal digits whatever the umask, such as 0755; owners can read, write and enter"`
 	LinkExpiry  time.Duration    `envconfig:"LINK_EXPIRY" default:"24h" range:"1m..168h" desc:"lifetime of the signed image links in notifications, if the bucket supports them"`
 	Timeout     time.Duration    `envconfig:"TIMEOUT" default:"10m" range:"1s..24h" desc:"timeout of one attempt, for all images of an event"`
-	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"maximum number of events downloaded at the same time; slow hosts hold at most two thirds of them, and their other events wait"`
+	Concurrency int              `envconfig:"CONCURRENCY" default:"8" range:"1..1024" desc:"maximum number of events downloaded at the same time; slow hosts hold at most two thirds of them, and their other events wait; with 1 another event is downloaded beside a slow one"`
 }
 
 // Validate returns an error if the URL of the bucket or a mode is not valid.
@@ -56,5 +57,16 @@ func (Config) KeepsImages() bool { return true }
 
 // Limits returns the bounds of the step.
 func (c Config) Limits() handler.Limits {
-	return handler.Limits{Concurrency: c.Concurrency, Timeout: c.Timeout}
+	return handler.Limits{Concurrency: max(c.Concurrency, fewestSteps), Timeout: c.Timeout}
+}
+
+// fewestSteps run at the same time, so that a slow host holds up no other.
+const fewestSteps = 2
+
+// shares returns the shares of the transfers.
+func (c Config) shares() *fetch.Shares {
+	if c.Concurrency < fewestSteps {
+		return fetch.NewSingleShares()
+	}
+	return fetch.NewShares(c.Concurrency)
 }

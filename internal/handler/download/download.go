@@ -57,7 +57,7 @@ func New(ctx context.Context, config Config, deps handler.Deps) (*Handler, error
 		template: template, linkExpiry: config.LinkExpiry, redact: deps.Redact,
 		limits: handler.ImageLimits{
 			MaxBytes: int64(config.MaxBytes), MaxPixels: config.MaxPixels, Variables: "RECEIVER_DOWNLOAD", Decoding: &sync.Mutex{},
-			Shares: fetch.NewShares(config.Concurrency),
+			Shares: config.shares(),
 		},
 	}, nil
 }
