@@ -66,21 +66,21 @@ type hostConn struct {
 	address   string
 	addresses []string // all of the host
 	begun     time.Time
-	heard     atomic.Bool // some byte came
+	answered     atomic.Bool // some byte came
 }
 
 // Read implements net.Conn.
 func (c *hostConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
+	if n > 0 && !c.answered.Load() {
+		c.answered.Store(true)
 	}
 	return n, err
 }
 
 // Close closes the connection. An address that was silent, as during the TLS handshake, is dialled last from then on.
 func (c *hostConn) Close() error {
-	if !c.heard.Load() && time.Since(c.begun) >= c.silence.after/2 {
+	if !c.answered.Load() && time.Since(c.begun) >= c.silence.after/2 {
 		c.silence.add(c.address)
 	}
 	return c.Conn.Close()
