@@ -66,7 +66,7 @@ type hostConn struct {
 	address   string
 	addresses []string // all of the host
 	begun     time.Time
-	answered     atomic.Bool // some byte came
+	answered  atomic.Bool // some byte came
 }
 
 // Read implements net.Conn.
