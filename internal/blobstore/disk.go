@@ -18,19 +18,22 @@ type disk struct {
 	rename func(oldname, newname string) error // moves a file to another name, unless it is taken
 	sync   func(*os.File) error                // returns when a file's content, or a folder's names, survive a crash
 
+	held   map[string]heldFolder // by name; folders that stay open
 	modes  modes
 	warn   func(error) // nil for no warnings
 	warned sync.Once
 }
 
 func newDisk(root *os.Root) *disk {
-	rename := func(oldname, newname string) error { return renameNew(root, oldname, newname) }
-	return &disk{Root: root, link: root.Link, rename: rename, sync: (*os.File).Sync}
+	d := &disk{Root: root, sync: (*os.File).Sync}
+	d.link = d.addLink
+	d.rename = func(oldname, newname string) error { return renameNew(root, oldname, newname) }
+	return d
 }
 
 // syncFolder makes the names in a folder durable. A file system that cannot do this is warned of once.
 func (d *disk) syncFolder(name string) error {
-	folder, err := d.Open(name)
+	folder, err := d.open(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -46,15 +49,6 @@ func (d *disk) syncFolder(name string) error {
 	}
 	return errors.Join(err, folder.Close())
 }
-
-// OpenFile is that of the root.
-func (d *disk) OpenFile(name string, flag int, perm os.FileMode) (*os.File, error) {
-	file, err := d.Root.OpenFile(name, flag, perm)
-	return file, d.full(err)
-}
-
-// Mkdir is that of the root.
-func (d *disk) Mkdir(name string, perm os.FileMode) error { return d.full(d.Root.Mkdir(name, perm)) }
 
 // full names the lack of inodes in an error of a call that needs one: "no space left on device" is wrong beside free bytes.
 func (d *disk) full(err error) error {

@@ -49,6 +49,16 @@ func WithoutLinks(bucket Bucket) Bucket {
 	return bucket
 }
 
+// WithoutHeldFolders makes a file bucket behave as where the kernel cannot open a path below a folder in one call.
+func WithoutHeldFolders(bucket Bucket) Bucket {
+	disk := bucket.(*fileBucket).current.Load().disk
+	for _, folder := range disk.held {
+		_ = folder.Close()
+	}
+	disk.held = nil
+	return bucket
+}
+
 // WithoutRenames is WithoutLinks on a file system that has no rename either that replaces nothing.
 func WithoutRenames(bucket Bucket) Bucket {
 	bucket.(*fileBucket).current.Load().disk.rename = func(oldname, newname string) error {

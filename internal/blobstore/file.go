@@ -137,7 +137,7 @@ func (b *fileBucket) Sync(ctx context.Context, keys ...string) error {
 		if err := CheckKey(key); err != nil {
 			return err
 		}
-		if _, err := folder.disk.Lstat(key); err != nil {
+		if err := folder.disk.exists(key); err != nil {
 			return explain(key, filesystem.Explain(b.path, err))
 		}
 	}

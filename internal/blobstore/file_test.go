@@ -33,6 +33,10 @@ func TestFileBucketWithoutHardLinksAndRenames(t *testing.T) {
 	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutRenames(openBucket(t, t.TempDir())) })
 }
 
+func TestFileBucketWithoutHeldFolders(t *testing.T) {
+	blobstoretest.Run(t, func(t *testing.T) blobstore.Bucket { return blobstore.WithoutHeldFolders(openBucket(t, t.TempDir())) })
+}
+
 func openBucket(t *testing.T, folder string) blobstore.Bucket {
 	t.Helper()
 	return openBucketWith(t, folder)

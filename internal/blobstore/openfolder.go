@@ -33,6 +33,9 @@ func newOpenFolder(ctx context.Context, path string, chosen options) (*openFolde
 	if err != nil {
 		return nil, errors.Join(filesystem.Explain(path, err), root.Close())
 	}
+	if err := disk.hold(".", spools.folder); err != nil {
+		return nil, errors.Join(failure("open the bucket's folder", err), spools.remove(), disk.Close())
+	}
 	return &openFolder{disk: disk, info: info, folders: newFolders(disk), spools: spools}, nil
 }
 

@@ -56,8 +56,9 @@ type HandlerQueue struct {
 }
 
 const (
-	// fetchCooldown is the shortest time between two looks for jobs. River's default of 100 ms would limit many workers.
-	fetchCooldown = 10 * time.Millisecond
+	// fetchCooldown is the shortest time between two looks for jobs. River's default of 100 ms would limit many workers. In SQLite looks
+	// are less frequent while enough jobs wait for slots.
+	fetchCooldown = 2 * time.Millisecond
 	// fetchPollInterval is the longest time between two looks for jobs: notices announce them, but one can be lost. In Postgres it
 	// is also the delay of a job that was snoozed shortly. A look that finds nothing writes nothing.
 	fetchPollInterval = time.Second
@@ -108,7 +109,7 @@ func openSQLite(db *database.DB, settings Config, queues []HandlerQueue, poll ti
 	if err != nil {
 		return nil, err
 	}
-	config.FetchPollInterval, config.FetchCooldown = poll, time.Millisecond
+	config.FetchPollInterval = poll
 	q.worker.slots = make(map[string]*slots, len(queues))
 	for _, each := range queues {
 		limit := newSlots(each.Concurrency)

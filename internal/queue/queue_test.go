@@ -340,7 +340,8 @@ func TestReleaseScheduled(t *testing.T) {
 			t.Fatal(err)
 		}
 		jobs := []queue.Job{
-			{Event: "soon", Handler: "download", At: now.Add(time.Minute)}, {Event: "late", Handler: "download", At: now.Add(6 * time.Hour)},
+			{Event: "soon", Handler: "download", At: now.Add(time.Minute)},
+			{Event: "late", Handler: "download", At: now.Add(6 * time.Hour)},
 			{Event: "thought due", Handler: "download", At: now.Add(6 * time.Hour)},
 		}
 		if err := q.Insert(t.Context(), tx, jobs); err != nil {
