@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/admin"
@@ -141,7 +140,7 @@ func (a *App) useStores(ctx context.Context, stores *stores) (err error) {
 
 // watchDisk checks the disks with files of this process.
 func (a *App) watchDisk() error {
-	if err := os.MkdirAll(a.config.DataDir, 0o750); err != nil {
+	if err := filesystem.MakeFolder(a.config.DataDir, 0o750); err != nil {
 		return fmt.Errorf("app: data folder: %w", filesystem.Explain(a.config.DataDir, err))
 	}
 	paths := []string{a.config.DataDir}

@@ -48,7 +48,7 @@ func openDataFolder(path string) (_ *dataFolder, err error) {
 }
 
 func (d *dataFolder) open() (err error) {
-	if err := os.MkdirAll(d.path, 0o750); err != nil {
+	if err := filesystem.MakeFolder(d.path, 0o750); err != nil {
 		return err
 	}
 	if d.folder, err = os.Open(d.path); err != nil {

@@ -44,7 +44,7 @@ func (c Config) EnsureTokens() (Tokens, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return tokens, err
 	}
-	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
+	if err := filesystem.MakeFolder(c.DataDir, 0o750); err != nil {
 		return Tokens{}, fmt.Errorf("make the data folder: %w", filesystem.Explain(c.DataDir, err))
 	}
 	err = makeToken(c.TokenFile())

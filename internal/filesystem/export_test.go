@@ -1,6 +1,10 @@
 package filesystem
 
-import "golang.org/x/sys/unix"
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
 
 // SpaceOf exports spaceOf.
 func SpaceOf(stat *unix.Statfs_t) Space { return spaceOf(stat) }
@@ -12,3 +16,8 @@ func NameWith(oldname, newname string, link, rename func(oldname, newname string
 
 // RenameNew exports renameNew.
 func RenameNew(oldname, newname string) error { return renameNew(oldname, newname) }
+
+// MakeFolderWith is MakeFolder with another way to sync.
+func MakeFolderWith(path string, mode fs.FileMode, sync func(path string) error) error {
+	return makeFolder(path, mode, sync)
+}

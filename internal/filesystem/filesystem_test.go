@@ -151,3 +151,49 @@ func TestExplain(t *testing.T) {
 		t.Errorf("Explain(nil) = %v, want nil", err)
 	}
 }
+
+// F14: a folder that is made for the data survives a power loss, as what is synced in it does.
+func TestMakeFolder(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		path    string
+		syncing error
+		want    error
+		syncs   []string // without repeats
+	}{
+		"new":               {path: "new", syncs: []string{"", ".."}},
+		"two new":           {path: "one/two", syncs: []string{"", "..", "one"}},
+		"existing":          {path: "folder", syncs: []string{""}},
+		"existing, no sync": {path: "folder", syncing: syscall.EACCES, syncs: []string{""}},
+		"new, no sync":      {path: "new", syncing: syscall.EIO, want: syscall.EIO, syncs: []string{"", ".."}},
+		"a file":            {path: "file", want: fs.ErrExist, syncs: []string{".."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			if err := errors.Join(os.Mkdir(filepath.Join(top, "folder"), 0o750), os.WriteFile(filepath.Join(top, "file"), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			synced := map[string]bool{}
+			err := filesystem.MakeFolderWith(filepath.Join(top, row.path), 0o750, func(path string) error {
+				synced[path] = true
+				return row.syncing
+			})
+			if !errors.Is(err, row.want) {
+				t.Errorf("error = %v, want %v", err, row.want)
+			}
+			for _, name := range row.syncs {
+				if !synced[filepath.Join(top, name)] {
+					t.Errorf("synced folders = %v, want %q among them", synced, name)
+				}
+				delete(synced, filepath.Join(top, name))
+			}
+			if len(synced) > 0 {
+				t.Errorf("synced folders beside = %v, want none", synced)
+			}
+			if info, err := os.Stat(filepath.Join(top, row.path)); row.want == nil && (err != nil || !info.IsDir()) {
+				t.Errorf("folder: error = %v, want one", err)
+			}
+		})
+	}
+}

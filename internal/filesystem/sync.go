@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,35 @@ func TrySyncFolder(path string) error {
 		return err
 	}
 	return nil
+}
+
+// MakeFolder makes a folder with the folders above it, unless it exists, and makes its name durable. A crash can have come between
+// the two, so it also syncs the folder above one that exists, as far as that is possible.
+func MakeFolder(path string, mode fs.FileMode) error { return makeFolder(path, mode, TrySyncFolder) }
+
+func makeFolder(path string, mode fs.FileMode, sync func(path string) error) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	above := filepath.Dir(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		_ = sync(above) // it can be the folder of another user, or read-only
+		return nil
+	}
+	if above != path {
+		if err := makeFolder(above, mode, sync); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	} else if err != nil { // made by another process at the same moment, or a file
+		if info, statErr := os.Stat(path); statErr != nil || !info.IsDir() {
+			return err
+		}
+	}
+	return sync(above)
 }
 
 // SyncOpenFolder is SyncFolder for an open folder. It calls sync.
