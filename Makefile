@@ -7,6 +7,8 @@ BENCH    ?= .
 COUNT    ?= 6
 PACKAGES ?= ./...
 SCENARIO ?= steady
+TORTURE  ?= ^TestTorture
+ROUNDS   ?= 200
 
 # Version of the binary. The date is that of the commit, so that builds are reproducible.
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null))
@@ -17,7 +19,7 @@ BUILD := github.com/deepimage-receiver/receiver/internal/telemetry
 LDFLAGS    = -s -w -X $(BUILD).version=$(VERSION) -X $(BUILD).commit=$(COMMIT) -X $(BUILD).date=$(DATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test race fuzz bench load memory proof lint fmt check clean
+.PHONY: help demo run build test race fuzz bench load memory proof torture lint fmt check clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +62,11 @@ memory: ## Measure peak memory with eight results of 200 MiB at once
 
 proof: ## Lose, repeat and forge callbacks of 2,000 jobs, with and without kill -9
 	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -v -timeout 15m -p 1 -run '^(TestLostDoubledAndForgedCallbacks|TestKilledWhileCallbacksGetLost)$$' ./internal/app ./cmd/receiver -args -proof-jobs 2000
+
+# Needs root, for mounts; what cannot be done is skipped.
+torture: ## Kill, starve and cut off the program in ROUNDS (200) rounds; TORTURE selects tests
+	$(GO) test -count 1 -tags torture ./internal/faultfs
+	TMPDIR=$${TMPDIR:-/tmp} $(GO) test -count 1 -tags torture -v -timeout 30m -parallel 4 -run '$(TORTURE)' ./cmd/loadtest -args -rounds $(ROUNDS)
 
 lint: ## Check code, Dockerfile, deployment files and workflows
 	@tool=$$(.ci/tool golangci-lint) && "$$tool" config verify && "$$tool" run ./...

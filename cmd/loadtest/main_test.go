@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,15 +15,30 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// receiver is the program, built for the tests.
+var receiver string
+
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "loadtest-test-")
+	if err == nil {
+		receiver = filepath.Join(folder, "receiver")
+		command := exec.CommandContext(context.Background(), "go", "build", "-o", receiver, "../receiver")
+		command.Env, command.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
+		err = command.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) // there is nothing to test
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(folder)
+		os.Exit(code) // goleak does not exit itself
+	}))
+}
 
 // TestLoad runs short loads against the real program.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "receiver")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../receiver").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, output)
-	}
 	for name, row := range map[string]struct{ arguments []string }{
 		"steady":  {[]string{"-rate", "50", "-duration", "2s", "-body", "4096"}},
 		"history": {[]string{"-scenario", "history", "-rate", "20", "-duration", "1s", "-history", "1000"}},
@@ -29,7 +47,7 @@ func TestLoad(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out, errOut bytes.Buffer
-			code := run(t.Context(), append(row.arguments, "-timeout", "2m", "-json", "-binary", binary, "-dir", t.TempDir()), &out, &errOut)
+			code := run(t.Context(), append(row.arguments, "-timeout", "2m", "-json", "-binary", receiver, "-dir", t.TempDir()), &out, &errOut)
 			var report loadtest.Report
 			if err := json.Unmarshal(out.Bytes(), &report); err != nil || code != exitDone {
 				t.Fatalf("exit code = %d, report error %v, want %d and JSON\n%s%s", code, err, exitDone, out.String(), errOut.String())

@@ -164,7 +164,7 @@ func visibilityRules() []Rule {
 		},
 		Forbid: []string{
 			"./api/apitest", "./internal/archtest", "./internal/blobstore/blobstoretest", "./internal/database/databasetest",
-			"./internal/fakevendor/...", "./internal/handler/publish/brokertest", "./internal/loadtest", "./internal/testkit/...",
+			"./internal/fakevendor/...", "./internal/faultfs", "./internal/handler/publish/brokertest", "./internal/loadtest", "./internal/testkit/...",
 			"./internal/workflow/workflowtest",
 		},
 	}}
@@ -192,6 +192,7 @@ func libraryRules() []Rule {
 		onlyIn("github.com/johannesboyne/gofakes3/...", "./internal/blobstore/blobstoretest"),
 		onlyIn("github.com/tsenart/vegeta/...", "./internal/loadtest"),
 		onlyIn("github.com/HdrHistogram/...", "./internal/loadtest"),
+		onlyIn("github.com/hanwen/go-fuse/...", "./internal/faultfs"),
 		{
 			Says:    "the metrics of a package are in one file",
 			Of:      []string{"./..."},

@@ -69,7 +69,7 @@ func TestBinaryLinksNoTestCode(t *testing.T) {
 	for _, importPath := range linked {
 		foreign := strings.Contains(importPath, ".") && strings.HasSuffix(importPath, "test")
 		if foreign || importPath == "testing" || strings.HasPrefix(importPath, "testing/") || strings.HasSuffix(importPath, "/httptest") ||
-			strings.HasSuffix(importPath, "/testkit") {
+			strings.HasSuffix(importPath, "/testkit") || strings.HasSuffix(importPath, "/faultfs") {
 			t.Errorf("the receiver links %s, want no test code", importPath)
 		}
 	}

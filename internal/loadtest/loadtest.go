@@ -88,7 +88,7 @@ func Run(ctx context.Context, scenario Scenario, options Options) (report Report
 	if err := r.receiver.Stop(); err != nil {
 		return r.report, err
 	}
-	if leaks := r.receiver.leaks.Load(); leaks > 0 {
+	if leaks := r.receiver.Leaks(); leaks > 0 {
 		return r.report, fmt.Errorf("loadtest: %d lines of the log hold the token", leaks)
 	}
 	return r.report, nil

@@ -216,3 +216,6 @@ func (r *Receiver) Drain(ctx context.Context, others float64) error {
 		}
 	}
 }
+
+// Leaks returns how many lines of the log hold the token.
+func (r *Receiver) Leaks() int64 { return r.leaks.Load() }
