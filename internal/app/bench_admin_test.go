@@ -63,6 +63,7 @@ func BenchmarkAdmin(b *testing.B) {
 				{"page-of-a-filter", "/events?status=dead&handler=download&reason=expired&to=2026-01-01T20:00:00Z"},
 				{"page-of-the-overview", "/"},
 				{"stats", "/api/v1/stats"},
+				{"metrics", "/metrics"},
 			} {
 				b.Run("ask="+row.name, func(b *testing.B) { measure(b, client, "http://"+r.AdminAddr().String()+row.path) })
 			}

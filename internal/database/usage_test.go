@@ -1,11 +1,15 @@
 package database_test
 
 import (
+	"context"
+	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/secret"
 )
 
 func TestUsage(t *testing.T) {
@@ -54,5 +58,35 @@ func TestUsageAfterCheckpoint(t *testing.T) {
 	after, err := db.Usage(t.Context())
 	if err != nil || after.Log != 0 || after.Bytes < 1_000_000 || !after.Checkpoint.After(before.Checkpoint) {
 		t.Errorf("usage = %+v, error %v; want no log, more than 1,000,000 bytes and a checkpoint after %s", after, err, before.Checkpoint)
+	}
+}
+
+// A role that is not a member of pg_monitor sees the size of the database and not that of the log.
+func TestUsageOfOrdinaryRole(t *testing.T) {
+	t.Parallel()
+	config := databasetest.Postgres(t)
+	role := strings.ToLower("role-" + rand.Text())
+	owner, err := database.OpenServer(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = owner.Close() })
+	if _, err := owner.Work.Writer.ExecContext(t.Context(), `CREATE ROLE "`+role+`" LOGIN`); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := owner.Work.Writer.ExecContext(context.WithoutCancel(t.Context()), `DROP ROLE "`+role+`"`); err != nil {
+			t.Error(err)
+		}
+	})
+	config.URL = secret.New(strings.Replace(config.URL.Reveal(), "receiver@", role+"@", 1))
+	ordinary, err := database.OpenServer(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ordinary.Close() }()
+	usage, err := ordinary.Work.Usage(t.Context())
+	if err != nil || usage.Bytes == 0 || usage.Log != -1 {
+		t.Errorf("usage = %+v, error %v; want a size, and no log", usage, err)
 	}
 }
