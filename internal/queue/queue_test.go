@@ -172,6 +172,66 @@ func TestSnooze(t *testing.T) {
 	})
 }
 
+// runNow runs the job of a step of the handler download at once, in a transaction that is committed or not.
+func (q *testQueue) runNow(t *testing.T, id event.ID, commit bool) {
+	t.Helper()
+	tx, err := q.work.Writer.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = q.RunNow(t.Context(), tx, queue.Job{Event: id, Handler: "download"})
+	end := tx.Rollback
+	if commit {
+		end = tx.Commit
+	}
+	if err := errors.Join(err, end()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A job that waits runs at once, by its own row, and no other does. A step without a job gets one.
+func TestRunNow(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		q := open(t, place, 2)
+		q.insert(t, "a", "b")
+		got := make(chan event.ID, 10)
+		var runs atomic.Int64
+		q.start(t, func(_ context.Context, job queue.Job) error {
+			got <- job.Event
+			if runs.Add(1) <= 2 {
+				return &queue.Snooze{Duration: time.Hour}
+			}
+			return nil
+		})
+		receive(t, got, 2)
+		jobs := func(where string) (n int) {
+			if err := q.db.Reader.QueryRowContext(t.Context(), "SELECT count(*) FROM river_job WHERE "+where).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		testkit.Eventually(t, "scheduled jobs", 2, func() int { return jobs("state = 'scheduled'") })
+		q.runNow(t, "a", false)
+		if n := jobs("state = 'scheduled'"); n != 2 {
+			t.Errorf("scheduled jobs after a rollback = %d, want 2", n)
+		}
+		q.runNow(t, "a", true)
+		if diff := cmp.Diff([]event.ID{"a"}, receive(t, got, 1)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		q.runNow(t, "c", true) // has no job
+		if diff := cmp.Diff([]event.ID{"c"}, receive(t, got, 1)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		q.stop(t)
+		wantNoMore(t, got)
+		if scheduled, all := jobs("state = 'scheduled'"), jobs("1 = 1"); scheduled != 1 || all != 3 {
+			t.Errorf("scheduled jobs = %d of %d, want 1 of 3", scheduled, all)
+		}
+	})
+}
+
 // TestReclaim leaves in the database what a killed process does: a running job, and the leadership of River.
 func TestReclaim(t *testing.T) {
 	t.Parallel()
