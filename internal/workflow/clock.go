@@ -16,10 +16,10 @@ import (
 
 const (
 	// clockPause is how old the time in the store may be before a process replaces it.
-	clockPause = 30 * time.Second
+	clockPause = 5 * time.Second
 	// minDowntime is the shortest time without a process that does not count as age, and the smallest jump in Postgres that is
 	// corrected: a replica notices a smaller one too late.
-	minDowntime = 4 * clockPause
+	minDowntime = 6 * clockPause
 )
 
 // RecordTime records the time of the database, at most once in clockPause.

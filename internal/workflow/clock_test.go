@@ -69,6 +69,7 @@ func TestClockJumps(t *testing.T) {
 		delay, age time.Duration // of the next attempt; the age when that begins
 	}{
 		{name: "F12 six hours back", jump: -6 * time.Hour, delay: 10 * time.Minute, age: 11 * time.Minute},
+		{name: "F12 fifty seconds back", jump: -50 * time.Second, delay: 10 * time.Minute, age: 11 * time.Minute},
 		{name: "F12 eighty hours ahead", jump: 80 * time.Hour, age: 11 * time.Minute},
 	}
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
@@ -157,7 +158,7 @@ func TestClockAtStart(t *testing.T) {
 		gap, wait   time.Duration // wait 0: due
 		age, before time.Duration // of the step, at the end and before
 	}{
-		{name: "F12 restart", seen: -time.Minute, delay: 10 * time.Minute, wait: 10 * time.Minute},
+		{name: "F12 restart", seen: -20 * time.Second, delay: 10 * time.Minute, wait: 10 * time.Minute},
 		{name: "F12 stopped for three days", seen: -72 * time.Hour, delay: -71 * time.Hour, gap: 72 * time.Hour, before: 73 * time.Hour, age: time.Hour},
 		{name: "F12 the clock went back", seen: 6 * time.Hour, delay: 6*time.Hour + 10*time.Minute, gap: -6 * time.Hour, wait: 10 * time.Minute},
 		{name: "F12 a next attempt in a distant future", seen: -time.Second, delay: 300 * time.Hour, wait: time.Hour},
