@@ -31,7 +31,7 @@ func (f *filterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&f.status, "status", "", "pending, running, retrying, done, dead or quarantined; with --handler, of its step")
 	flags.StringVar(&f.job, "job", "", "exact id of the job")
-	flags.StringVar(&f.query, "q", "", "prefix of the job or of the id")
+	flags.StringVar(&f.query, "q", "", "prefix of the job, of the id, or of words of the reference and the input")
 	flags.StringVar(&f.handler, "handler", "", "name of a step that the event has")
 	flags.StringVar(&f.reason, "reason", "", "reason why a step failed or is retried, such as expired")
 	flags.StringVar(&f.from, "from", "", "received at or after, such as 2026-01-31 or 2026-01-31T12:00:00Z")

@@ -15,7 +15,7 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 	t.Parallel()
 	r := start(t, t.TempDir(), "RECEIVER_WEBHOOK_TOKENS="+knownToken)
 	env := []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
-	if got := run(t, env, "events", "list").expect(t, 0); !strings.HasPrefix(got.stdout, "ID ") || strings.Count(got.stdout, "\n") != 1 {
+	if got := run(t, env, "events", "list").expect(t, 0); !strings.HasPrefix(got.stdout, "REFERENCE ") || strings.Count(got.stdout, "\n") != 1 {
 		t.Errorf("empty list = %q, want only the head", got.stdout)
 	}
 	for _, job := range []string{"first", "=second"} {

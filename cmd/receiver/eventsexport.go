@@ -50,7 +50,7 @@ func exporter(out io.Writer, format string) (write func(adminclient.EventSummary
 		return func(e adminclient.EventSummary) error { return writeJSON(out, e, "") }, func() error { return nil }, nil
 	case "csv":
 		table := csv.NewWriter(out)
-		err := table.Write([]string{"id", "job", "status", "received_at", "bytes", "images", "handler", "reason", "detail"})
+		err := table.Write([]string{"id", "job", "status", "received_at", "bytes", "images", "handler", "reason", "detail", "reference", "input"})
 		if err != nil {
 			return nil, nil, fmt.Errorf("print the result: %w", err)
 		}
@@ -67,7 +67,7 @@ func exporter(out io.Writer, format string) (write func(adminclient.EventSummary
 func csvRow(e adminclient.EventSummary) []string {
 	row := []string{
 		string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339Nano), strconv.FormatInt(e.Bytes, 10),
-		strconv.Itoa(e.Images), e.Handler, string(e.Reason), e.Detail,
+		strconv.Itoa(e.Images), e.Handler, string(e.Reason), e.Detail, e.Reference, e.Input,
 	}
 	for i, cell := range row {
 		row[i] = csvCell(cell)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -16,7 +17,7 @@ func newEventsList(options *adminOptions) *cobra.Command {
 		Example: "  receiver events list\n  receiver events list --status dead --reason expired --json",
 	}
 	filter.add(command)
-	table := columns[adminclient.EventSummary]{header: []string{"ID", "JOB", "STATE", "RECEIVED", "IMAGES", "WHY"}, row: eventRow}
+	table := columns[adminclient.EventSummary]{header: []string{"REFERENCE", "INPUT", "ID", "JOB", "STATE", "RECEIVED", "IMAGES", "WHY"}, row: eventRow}
 	return newListCommand(options, command, table,
 		func(ctx context.Context, client *adminclient.Client, limit int, yield func(adminclient.EventSummary) error) error {
 			return client.ListEvents(ctx, filter.values(), limit, yield)
@@ -28,5 +29,5 @@ func eventRow(e adminclient.EventSummary) []string {
 	if e.Reason != "" {
 		why = e.Handler + ": " + string(e.Reason)
 	}
-	return []string{string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why}
+	return []string{cmp.Or(e.Reference, "-"), cmp.Or(e.Input, "-"), string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why}
 }

@@ -59,6 +59,12 @@ func printEventBody(
 
 func describeEvent(e adminclient.Event) string {
 	var text strings.Builder
+	if e.Reference != "" {
+		fmt.Fprintf(&text, "reference %s\n", printable(e.Reference))
+	}
+	if e.Input != "" {
+		fmt.Fprintf(&text, "input     %s\n", printable(e.Input))
+	}
 	fmt.Fprintf(&text, "event     %s\njob       %s\nstate     %s\nreceived  %s, %s\n",
 		e.ID, printable(e.Job), e.State, e.Received.UTC().Format(time.RFC3339), humanize.IBytes(uint64(max(e.Bytes, 0))))
 	for _, step := range e.Steps {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -103,7 +104,7 @@ func checkJobIDs(ids []string) ([]string, error) {
 }
 
 func jobColumns() columns[adminclient.Job] {
-	return columns[adminclient.Job]{header: []string{"JOB", "STATE", "CREATED", "EVENT", "WHY"}, row: func(j adminclient.Job) []string {
-		return []string{j.Job, string(j.State), j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail}
+	return columns[adminclient.Job]{header: []string{"REFERENCE", "INPUT", "JOB", "STATE", "CREATED", "EVENT", "WHY"}, row: func(j adminclient.Job) []string {
+		return []string{cmp.Or(j.Reference, "-"), cmp.Or(j.Input, "-"), j.Job, string(j.State), j.Created.UTC().Format(time.RFC3339), string(j.Event), j.Detail}
 	}}
 }

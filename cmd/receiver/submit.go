@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/adminclient"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/spf13/cobra"
 )
 
@@ -18,6 +19,7 @@ type submitOptions struct {
 	admin         adminOptions
 	requestFile   string
 	width, height string
+	reference     string
 	slotWait      time.Duration
 	timeout       time.Duration
 	parallel      int
@@ -40,6 +42,7 @@ Requests are never sent twice: if the outcome of one is unknown, submit reports 
 The receiver needs RECEIVER_DEEPIMAGE_API_KEY and RECEIVER_PUBLIC_URL. The exit code is 0 when all results
 are stored, or with --detach when all jobs are submitted.`,
 		Example: `  receiver submit photo.jpg --width 200% --height 200%
+  receiver submit shoe.jpg --reference SKU-4711
   receiver submit photos/ --request enhance.json
   receiver submit https://example.com/a.jpg https://example.com/b.jpg --width 2000 --json
   receiver submit catalogue/ --detach`,
@@ -51,6 +54,7 @@ are stored, or with --detach when all jobs are submitted.`,
 	flags.StringVar(&options.requestFile, "request", "", "file with the JSON request, without url; - is standard input")
 	flags.StringVar(&options.width, "width", "", "width of the result in pixels or percent, such as 2000 or 200%")
 	flags.StringVar(&options.height, "height", "", "height of the result in pixels or percent")
+	flags.StringVar(&options.reference, "reference", "", "your own name of the jobs, such as a SKU; events and files can carry it")
 	flags.DurationVar(&options.slotWait, "wait", defaultSubmitWait, "time that an image may wait for a free slot at Deep Image")
 	flags.DurationVar(&options.timeout, "timeout", defaultSubmitWait, "time from the submission of an image until its result is stored")
 	flags.IntVar(&options.parallel, "parallel", adminclient.MaxParallel, "number of simultaneous submissions")
@@ -63,6 +67,8 @@ func (o submitOptions) check() error {
 	switch {
 	case o.parallel < 1 || o.parallel > adminclient.MaxParallel:
 		return wrongUsage("--parallel must be from 1 to %d", adminclient.MaxParallel)
+	case o.reference != event.CleanName(o.reference):
+		return wrongUsage("--reference must be one line of at most %d bytes", event.MaxNameBytes)
 	case o.slotWait < 0 || o.slotWait > maxSubmitWait:
 		return wrongUsage("--wait must be from 0s to %s", maxSubmitWait)
 	case o.timeout < time.Second || o.timeout > maxSubmitWait:
@@ -94,7 +100,7 @@ func submitImages(command *cobra.Command, sources []string, options submitOption
 	}
 	defer results.close()
 	submission := adminclient.Submission{
-		Client: client, Request: request, SlotWait: options.slotWait, Timeout: options.timeout,
+		Client: client, Request: request, Reference: options.reference, SlotWait: options.slotWait, Timeout: options.timeout,
 		Parallel: options.parallel, Detach: options.detach, Done: results.add, Waiting: results.waiting,
 	}
 	submission.Run(command.Context(), images)

@@ -21,7 +21,7 @@ import (
 )
 
 // submitter is a receiver beside a vendor that works as options say, and the environment of its commands.
-func submitter(t *testing.T, place *databasetest.Place, options fakevendortest.Options) (*fakevendortest.Vendor, []string) {
+func submitter(t *testing.T, place *databasetest.Place, options fakevendortest.Options, more ...string) (*fakevendortest.Vendor, []string) {
 	t.Helper()
 	vendor := startVendor(t, options)
 	address := testkit.FreeAddress(t)
@@ -33,7 +33,7 @@ func submitter(t *testing.T, place *databasetest.Place, options fakevendortest.O
 	if place.Kind == database.Postgres {
 		env = append(env, "RECEIVER_DATABASE_URL="+place.Config.URL.Reveal(), "RECEIVER_WEBHOOK_TOKENS="+crashToken)
 	}
-	r := start(t, t.TempDir(), env...)
+	r := start(t, t.TempDir(), append(env, more...)...)
 	return vendor, []string{"RECEIVER_ADMIN_ADDR=" + r.admin}
 }
 
@@ -70,8 +70,10 @@ func write(t *testing.T, path, text string) {
 
 type submittedImage struct {
 	Source, ID, Job, State, Event, Error string
-	Artifacts                            []struct{ URL, SHA256 string }
+	Artifacts                            []storedFile
 }
+
+type storedFile struct{ URL, SHA256 string }
 
 func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 	t.Helper()
@@ -91,22 +93,29 @@ func readSubmitted(t *testing.T, text string) (list []submittedImage) {
 func TestSubmitUntilStored(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
-		vendor, env := submitter(t, place, fakevendortest.Options{})
+		vendor, env := submitter(t, place, fakevendortest.Options{}, "RECEIVER_DOWNLOAD_KEY_TEMPLATE={reference}/{input}.{ext}")
 		folder := photos(t)
 		if err := vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 2}); err != nil {
 			t.Fatal(err)
 		}
 		request := filepath.Join(t.TempDir(), "request.json")
 		write(t, request, `{"enhancements": ["denoise"], "n": 1.00}`)
-		got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300", "--json").expect(t, 0)
+		got := run(t, env, "submit", folder, "https://example.com/c.png", "--request", request, "--width", "200%", "--height", "300",
+			"--reference", "SKU-4711", "--json").expect(t, 0)
 		list := readSubmitted(t, got.stdout)
 		if len(list) != 3 || list[0].Source != filepath.Join(folder, "a.png") || list[1].Source != filepath.Join(folder, "more", "b.png") {
 			t.Fatalf("results = %+v, want those of a.png, more/b.png and the URL", list)
 		}
 		for _, one := range list {
-			if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" {
-				t.Errorf("result = %+v, want done with 2 artifacts", one)
+			name := strings.TrimSuffix(filepath.Base(one.Source), ".png")
+			if one.State != "done" || one.Job == "" || len(one.Artifacts) != 2 || one.Error != "" ||
+				!slices.ContainsFunc(one.Artifacts, func(a storedFile) bool { return strings.HasSuffix(a.URL, "/SKU-4711/"+name+".png") }) {
+				t.Errorf("result = %+v, want done with 2 artifacts, one of them SKU-4711/%s.png", one, name)
 			}
+		}
+		if found := run(t, env, "events", "list", "--q", "sku-47 a", "--json").expect(t, 0).stdout; strings.Count(found, `"id"`) != 1 ||
+			!strings.Contains(found, list[0].Event) {
+			t.Errorf("events found by their names = %s, want %s", found, list[0].Event)
 		}
 		var shown struct{ Payload struct{ Data map[string]any } }
 		event := run(t, env, "events", "show", list[0].Event, "--json").expect(t, 0).stdout

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -122,7 +123,7 @@ func (a *Admin) showEventPage(w http.ResponseWriter, r *http.Request) {
 			body.Finished++
 		}
 	}
-	a.show(w, r, "event", view{Title: "Event " + found.Job, Section: "events", Live: true, Body: body}, err)
+	a.show(w, r, "event", view{Title: "Event " + cmp.Or(found.Reference, found.Input, found.Job), Section: "events", Live: true, Body: body}, err)
 }
 
 // isFinished reports whether a step is only replayed on request.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/deepimage"
+	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/memory"
 	"github.com/deepimage-receiver/receiver/internal/problem"
@@ -38,6 +39,10 @@ func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error
 	if err != nil {
 		return result{}, err
 	}
+	names, err := readNames(r.URL.Query())
+	if err != nil {
+		return result{}, err
+	}
 	begun := time.Now()
 	if !a.acquireSubmission(w, r, wait) {
 		return result{}, &problem.Error{Code: problem.CodeTooManyRequests, Detail: "Too many submissions are running. Try again later."}
@@ -53,8 +58,13 @@ func (a *Admin) submitJob(w http.ResponseWriter, r *http.Request) (result, error
 	if err != nil {
 		return result{}, err
 	}
+	if !isAPI(r) {
+		if names, err = readNames(r.PostForm); err != nil {
+			return result{}, err
+		}
+	}
 	extendDeadline(http.NewResponseController(w), wait+submissionTimeout)
-	submitted, err := a.submit(r.Context(), request, wait)
+	submitted, err := a.submit(r.Context(), request, names, wait)
 	if err == nil && isAPI(r) {
 		w.Header().Set("Location", a.config.basePath()+"/api/v1/jobs/"+submitted.ID)
 	}
@@ -105,6 +115,16 @@ func readWait(text string) (time.Duration, error) {
 		return 0, badRequest("The parameter wait must be a number of seconds from 0 to " + strconv.Itoa(int(maxSlotWait/time.Second)) + ".")
 	}
 	return time.Duration(seconds) * time.Second, nil
+}
+
+// readNames reads the names of the event that a submission asks for. The input counts for an image in the request only.
+func readNames(values url.Values) (names event.Names, err error) {
+	names.Reference = strings.TrimSpace(values.Get(event.ReferenceParameter))
+	names.Input = event.FileName(values.Get(event.InputParameter))
+	if names.Reference != event.CleanName(names.Reference) {
+		return names, badRequest("A reference must be one line of text in UTF-8, of at most " + strconv.Itoa(event.MaxNameBytes) + " bytes.")
+	}
+	return names, nil
 }
 
 // readRequest reads a request to the vendor.
@@ -160,7 +180,7 @@ func formRequest(form url.Values) ([]byte, error) {
 }
 
 // submit sends a request to the vendor, and waits at most that long for a free slot.
-func (a *Admin) submit(ctx context.Context, request []byte, wait time.Duration) (jobs.Job, error) {
+func (a *Admin) submit(ctx context.Context, request []byte, names event.Names, wait time.Duration) (jobs.Job, error) {
 	if a.deps.Reconciler == nil {
 		return jobs.Job{}, keyMissing()
 	}
@@ -175,7 +195,7 @@ func (a *Admin) submit(ctx context.Context, request []byte, wait time.Duration) 
 		return jobs.Job{}, &problem.Error{Code: problem.CodeTooLarge, Detail: fmt.Sprintf("A request may have at most %d bytes, because its callback echoes "+
 			"it within RECEIVER_WEBHOOK_MAX_BODY_BYTES. Send a URL of the image instead of the image.", limit)}
 	}
-	submitted, err := a.deps.Submitter.Submit(ctx, request, wait)
+	submitted, err := a.deps.Submitter.Submit(ctx, request, names, wait)
 	if err != nil {
 		return jobs.Job{}, submissionFailure(submitted, err)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -37,6 +38,9 @@ func (p *pages) templateFuncs(thumb func(Artifact) bool) template.FuncMap {
 		"reason":   func(r event.Reason) string { return strings.ReplaceAll(string(r), "_", " ") },
 		"tidy":     tidy,
 		"short":    short,
+		"named":    func(n event.Names) bool { return n != event.Names{} },
+		"title":    func(n event.Names, job string) string { return cmp.Or(n.Reference, n.Input, short(job)) },
+		"subtitle": subtitle,
 		"image":    isImage,
 		"thumb":    thumb,
 		"zooms":    func(a Artifact) bool { return isImage(a.MediaType) && thumb(a) },
@@ -151,6 +155,18 @@ func tidy(text json.RawMessage) string {
 func short(text string) string {
 	const limit = 39 // bytes: a UUID and an ellipsis
 	return sanitize.Clip(text, limit)
+}
+
+// subtitle returns what follows the title of an event or a job, "" if the title is the job.
+func subtitle(n event.Names, job string) string {
+	switch {
+	case n == event.Names{}:
+		return ""
+	case n.Reference == "" || n.Input == "":
+		return short(job)
+	default:
+		return strings.TrimSuffix(n.Input+" · "+short(job), " · ")
+	}
 }
 
 func megapixels(width, height int) string {

@@ -317,7 +317,7 @@ func TestSubmitDetectsChangedFile(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusCreated)
 	})
-	if job, err := client.Submit(t.Context(), images[0], nil, 0); err == nil {
+	if job, err := client.Submit(t.Context(), images[0], nil, "", 0); err == nil {
 		t.Errorf("Submit() = %+v, want an error", job)
 	}
 }

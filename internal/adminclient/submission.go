@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,12 +35,13 @@ const (
 
 // Submission submits images and follows their jobs.
 type Submission struct {
-	Client   *Client
-	Request  Request
-	SlotWait time.Duration // how long an image may wait for a free slot at Deep Image
-	Timeout  time.Duration // from the submission of an image until its result is stored
-	Parallel int           // simultaneous submissions, 1 to MaxParallel
-	Detach   bool          // do not wait for results
+	Client    *Client
+	Request   Request
+	Reference string        // of all images; "" for none
+	SlotWait  time.Duration // how long an image may wait for a free slot at Deep Image
+	Timeout   time.Duration // from the submission of an image until its result is stored
+	Parallel  int           // simultaneous submissions, 1 to MaxParallel
+	Detach    bool          // do not wait for results
 
 	// Done is called as each image ends, Waiting when a submission is delayed and will be retried. Both are called
 	// from several goroutines.
@@ -108,7 +110,7 @@ func (s *Submission) submit(ctx, submitting context.Context, i Image) Submitted 
 	deadline, unreachable := time.Now().Add(s.SlotWait), 0
 	for {
 		wait := min(max(0, time.Until(deadline)), slotWait)
-		job, err := s.Client.Submit(ctx, i, s.Request, wait)
+		job, err := s.Client.Submit(ctx, i, s.Request, s.Reference, wait)
 		var delay time.Duration // 0 is no retry
 		if failed, ok := errors.AsType[*StatusError](err); ok {
 			delay = failed.RetryAfter
@@ -134,7 +136,7 @@ func (s *Submission) submit(ctx, submitting context.Context, i Image) Submitted 
 
 // Submit sends one request to process an image. It waits at most that long for a free slot. A StatusError with a
 // RetryAfter and an UnreachableError say that Deep Image has certainly not received the request.
-func (c *Client) Submit(ctx context.Context, i Image, r Request, wait time.Duration) (Job, error) {
+func (c *Client) Submit(ctx context.Context, i Image, r Request, reference string, wait time.Duration) (Job, error) {
 	body, length, err := i.open(r)
 	if err != nil {
 		return Job{}, err
@@ -142,7 +144,14 @@ func (c *Client) Submit(ctx context.Context, i Image, r Request, wait time.Durat
 	defer body.Close() //nolint:errcheck // only read from
 	ctx, cancel := context.WithTimeout(ctx, wait+submitTimeout)
 	defer cancel()
-	request, err := c.newRequest(ctx, http.MethodPost, "/jobs", url.Values{"wait": {strconv.Itoa(int(wait.Seconds()))}}, body)
+	query := url.Values{"wait": {strconv.Itoa(int(wait.Seconds()))}}
+	if reference != "" {
+		query.Set(event.ReferenceParameter, reference)
+	}
+	if i.isFile {
+		query.Set(event.InputParameter, event.CleanName(filepath.Base(i.Source)))
+	}
+	request, err := c.newRequest(ctx, http.MethodPost, "/jobs", query, body)
 	if err != nil {
 		return Job{}, err
 	}

@@ -33,7 +33,7 @@ func TestCopyKeepsEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := post(t, client, embedded.webhook(), v.Callback(job, embedded.webhook())).ID
+		id := post(t, client, embedded.webhook()+"?reference=SKU-4711", v.Callback(job, embedded.webhook())).ID
 		done[id] = embedded.await(t, id)
 	}
 	embedded.stop()
@@ -52,6 +52,9 @@ func TestCopyKeepsEverything(t *testing.T) {
 		if diff := cmp.Diff(before, after, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); err != nil || diff != "" {
 			t.Errorf("event %s differs, error %v (-want +got):\n%s", id, err, diff)
 		}
+	}
+	if found, err := server.Stores().History.Find(t.Context(), history.Filter{Prefix: "sku-47"}, "", 10); err != nil || len(found) != len(done) {
+		t.Errorf("found %d events by their reference, error %v; want %d", len(found), err, len(done))
 	}
 	if r, err := server.Stores().BulkReplays.Latest(t.Context()); err != nil || r.Filter.Job != "none" {
 		t.Errorf("bulk replay = %+v, error %v; want that of the source", r, err)

@@ -125,6 +125,8 @@ func proxyTo(t testing.TB, address string) *httputil.ReverseProxy {
 // submission is a tracked job or a problem, as the admin API returns it.
 type submission struct {
 	ID, Job, State, Origin, Event, Detail, Type string
+
+	event.Names
 }
 
 const aRequest = `{"url":"https://example.com/a.png","width":2000}`
@@ -158,13 +160,16 @@ func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
-		status, got := s.submit(t, "", aRequest)
+		status, got := s.submit(t, "?reference=SKU-4711+rot&input=ignored.png", aRequest)
 		if status != http.StatusCreated || got.Job == "" || got.Origin != "submitted" {
 			t.Fatalf("status = %d, job = %+v; want 201 and a submitted job", status, got)
 		}
 		id := event.ID(s.becomes(t, got.ID, "arrived").Event)
 		if h := s.reaches(t, id, event.Done); h.Event.Job != got.Job || h.Event.Origin != event.OriginCallback || len(h.Artifacts) != 2 {
 			t.Errorf("event = %+v with %d artifacts, want job %s by callback with 2", h.Event, len(h.Artifacts), got.Job)
+		}
+		if h, want := s.reaches(t, id, event.Done), (event.Names{Input: "a.png", Reference: "SKU-4711 rot"}); h.Event.Names != want || got.Names != want {
+			t.Errorf("names of the event and the job = %+v, %+v; want %+v", h.Event.Names, got.Names, want)
 		}
 		first := s.calls.wait(t)
 		own := s.url(first.path)
@@ -266,13 +271,18 @@ func TestSubmittedJobIsReconciled(t *testing.T) {
 		s := startSubmitting(t, place, options, func(_ *submitting, c *config.Config) {
 			c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
 		})
-		status, got := s.submit(t, "", aRequest)
+		status, got := s.submit(t, "?reference=SKU-4711&input=dir%2Fphoto+1.png", `{"url":"base64,iVBORw0KGgo=","width":2000}`)
 		if status != http.StatusCreated {
 			t.Fatalf("status = %d, want 201: %+v", status, got)
+		}
+		if status, _ := s.submit(t, "?reference=a%0Ab", aRequest); status != http.StatusBadRequest {
+			t.Errorf("status for a reference of two lines = %d, want 400", status)
 		}
 		found := s.becomes(t, got.ID, "reconciled")
 		if h := s.reaches(t, event.ID(found.Event), event.Done); h.Event.Origin != event.OriginReconciled {
 			t.Errorf("origin = %s, want reconciled", h.Event.Origin)
+		} else if want := (event.Names{Input: "photo 1.png", Reference: "SKU-4711"}); h.Event.Names != want {
+			t.Errorf("names = %+v, want %+v", h.Event.Names, want)
 		}
 	})
 }
@@ -476,7 +486,7 @@ func TestCallbackNamesItsJobWhenRelayed(t *testing.T) {
 		for n := range names {
 			tokens[n] = "job-" + rand.Text()
 			var err error
-			if expected[n], err = store.Jobs.Prepare(t.Context(), sha256.Sum256([]byte(tokens[n])), time.Now().Add(time.Hour)); err != nil {
+			if expected[n], err = store.Jobs.Prepare(t.Context(), sha256.Sum256([]byte(tokens[n])), event.Names{}, time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 		}

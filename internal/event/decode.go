@@ -17,7 +17,7 @@ const (
 )
 
 // Decode reads the body of a callback. It sets every field of the event but ID, Received, Source, Origin,
-// Token and Artifacts. Body, Data and Results share the memory of body, which must not be changed afterwards.
+// Token, Artifacts and Reference. Body, Data and Results share the memory of body, which must not be changed afterwards.
 //
 // Decode is strict about job, result_url and results. In data and unknown members it accepts any bytes in strings,
 // words such as NaN, duplicate names and any depth, and a byte order mark before the body. Their grammar may be broken if their
@@ -42,6 +42,7 @@ func Decode(body []byte) (Event, error) {
 		return Event{}, &InvalidError{Faults: d.faults}
 	}
 	d.event.setDigests(d.tree)
+	d.event.Input = InputOf(d.event.Data)
 	return d.event, nil
 }
 

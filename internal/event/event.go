@@ -15,6 +15,7 @@ type ID string
 type Event struct {
 	ID       ID
 	Job      string    // job id of Deep Image; any string of 1 to MaxJobBytes bytes
+	Names              // what people call it
 	Digest   Digest    // of result_url and results, without the signatures of URLs
 	Received time.Time // when the body was complete, UTC, microseconds
 
@@ -44,6 +45,7 @@ type Entry struct {
 	Sequence int64 // the event's number in the inbox
 	ID       ID
 	Job      string
+	Names
 	Digest   Digest
 	Received time.Time
 	Bytes    int64 // length of the body

@@ -189,7 +189,7 @@ func (x *Executor) load(ctx context.Context, attempt workflow.Attempt) (event.Ev
 		return event.Event{}, handler.Fail(event.ReasonOther, errors.New("the stored body is not a valid event"))
 	}
 	e.ID, e.Received, e.Artifacts = attempt.Event, attempt.Received, attempt.Artifacts
-	e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
+	e.Names, e.Source, e.Origin, e.Attempt, e.Recheck = attempt.Names, attempt.Source, attempt.Origin, attempt.Number, attempt.Recheck
 	e, _ = e.Renew(attempt.Renewed)
 	if attempt.ResultURL != "" { // reported by the vendor, so that of the body is ignored
 		e, _, _ = e.Confirm(attempt.ResultURL)

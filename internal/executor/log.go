@@ -21,7 +21,7 @@ func (x *Executor) logFinished(attempt workflow.Attempt, result workflow.Result)
 	if isOutage && x.warnings.allow(warning{attempt.Handler, result.Reason, result.Host}, time.Now()) {
 		severity = zerolog.WarnLevel
 	}
-	x.log.WithLevel(severity).
+	x.log.WithLevel(severity).Fields(attempt.Names.Fields()).
 		Str("event", string(attempt.Event)).Str("job", attempt.Job).Str("handler", attempt.Handler).
 		Int("attempt", attempt.Number).Str("outcome", string(result.State)).Func(why(result)).
 		Int("artifacts", len(result.Artifacts)).Int64("bytes", bytes).

@@ -13,8 +13,9 @@ import (
 
 // Event is an event with its state, without its body and steps.
 type Event struct {
-	ID       event.ID     `json:"id"`
-	Job      string       `json:"job"`
+	ID  event.ID `json:"id"`
+	Job string   `json:"job"`
+	event.Names
 	Received time.Time    `json:"received_at"`
 	Bytes    int64        `json:"bytes"` // length of the body
 	State    event.Status `json:"status"`
@@ -123,7 +124,7 @@ func (s *Store) Counts(ctx context.Context) (map[event.Status]int64, error) {
 // events runs a query for events; rest follows the columns.
 func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Event, error) {
 	rows, err := database.Query(ctx, s.writer.DB.Reader, `SELECT events.id, events.job, events.received_at, events.bytes, events.state,
-		events.source, events.origin, events.result_url, events.verified_at `+rest, arguments...)
+		events.source, events.origin, events.input, events.reference, events.result_url, events.verified_at `+rest, arguments...)
 	if err != nil {
 		return nil, database.Wrap("history: events", err)
 	}
@@ -133,7 +134,7 @@ func (s *Store) events(ctx context.Context, rest string, arguments ...any) ([]Ev
 		var received int64
 		var source string
 		var verified sql.NullInt64
-		err := rows.Scan(&e.ID, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.ResultURL, &verified)
+		err := rows.Scan(&e.ID, &e.Job, &received, &e.Bytes, &e.State, &source, &e.Origin, &e.Input, &e.Reference, &e.ResultURL, &verified)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 type Filter struct {
 	State   event.Status // of the event; with Handler, of the step of this handler
 	Job     string       // exact
-	Prefix  string       `json:"Begins"` // of the id or of the job; the name of releases before the field was renamed
+	Prefix  string       `json:"Begins"` // of the id or of the job, or of words of the names; as JSON the name of older releases
 	Handler string       // the event has a step of this handler
 	Reason  event.Reason // of a step that failed or is retried; with Handler, of the step of this handler
 	From    time.Time    // received at or after
@@ -39,6 +39,7 @@ const clockSlack = time.Minute
 type conditions struct {
 	from   string // tables; the first one is read first, along an index
 	id     string // the column with the event's id in the first table
+	sorted bool   // the tables are read in the order of the list; SQLite would sort all rows again
 	texts  []string
 	values []any
 }
@@ -69,8 +70,11 @@ func (c *conditions) literal(text string) string {
 // limited returns what follows SELECT columns: newest first, at most limit rows.
 func (c *conditions) limited(limit int) (rest string, values []any) {
 	c.values = append(c.values, limit)
-	return c.from + " WHERE " + strings.Join(append(c.texts, "TRUE"), " AND ") +
-		" ORDER BY " + c.id + " DESC LIMIT $" + strconv.Itoa(len(c.values)), c.values
+	order := " ORDER BY " + c.id + " DESC"
+	if c.sorted {
+		order = ""
+	}
+	return c.from + " WHERE " + strings.Join(append(c.texts, "TRUE"), " AND ") + order + " LIMIT $" + strconv.Itoa(len(c.values)), c.values
 }
 
 // addPrefix adds the condition that column begins with prefix.

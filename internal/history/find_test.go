@@ -33,6 +33,17 @@ func TestFindManyWithSamePrefix(t *testing.T) {
 		{name: "by job, of a handler", filter: history.Filter{Prefix: "alike-", Handler: "download"}, every: 2},
 		{name: "by job, of a handler that few have", filter: history.Filter{Prefix: "alike-", Handler: "publish"}, every: 60},
 		{name: "by job, for a reason", filter: history.Filter{Prefix: "alike-", Reason: event.ReasonExpired}, every: 6},
+		{name: "by a word", filter: history.Filter{Prefix: "sho"}, every: 2},
+		{name: "by two words", filter: history.Filter{Prefix: "shoe SKU"}, every: 2},
+		{name: "by two words, one rare", filter: history.Filter{Prefix: "SKU-rare"}, every: 600},
+		{name: "by several words with a prefix", filter: history.Filter{Prefix: "sk"}, every: 1},
+		{name: "by many words with a prefix", filter: history.Filter{Prefix: "n"}, every: 1},
+		{name: "by many words with a prefix and one more", filter: history.Filter{Prefix: "n-shoe"}, every: 2},
+		{name: "by a word, dead", filter: history.Filter{Prefix: "shoe", State: event.Dead}, every: 6},
+		{name: "by a word, of a handler, dead", filter: history.Filter{Prefix: "shoe", Handler: "download", State: event.Dead}, every: 6},
+		{name: "by a word, of a handler", filter: history.Filter{Prefix: "shoe", Handler: "download"}, every: 2},
+		{name: "by a word, of a handler that few have", filter: history.Filter{Prefix: "shoe", Handler: "publish"}, every: 60},
+		{name: "by several words, for a reason", filter: history.Filter{Prefix: "sk", Reason: event.ReasonExpired}, every: 3},
 		{name: "by id", filter: history.Filter{Prefix: "019b"}, every: 1},
 		{name: "by id, dead", filter: history.Filter{Prefix: "019b", State: event.Dead}, every: 3},
 		{name: "by id, of a handler, dead", filter: history.Filter{Prefix: "019b", Handler: "download", State: event.Dead}, every: 3},
@@ -56,6 +67,10 @@ func TestFindManyWithSamePrefix(t *testing.T) {
 			if n, err := s.History.CountDead(t.Context(), row.filter, 10*manyAlike); err != nil || n != dead {
 				t.Errorf("%s: CountDead = %d, error %v; want %d", row.name, n, err, dead)
 			}
+		}
+		early := findAll(t, s, history.Filter{Prefix: "earl sku"}, func(event.ID) {})
+		if slices.Reverse(early); len(early) != manyAlike || early[0] != planID(0) || !slices.IsSorted(early) {
+			t.Errorf("by a word of old events: found %d events, want %d, the newest first", len(early), manyAlike)
 		}
 		replayed := 0
 		findAll(t, s, rows[1].filter, func(id event.ID) {
@@ -96,6 +111,7 @@ func fillAlike(t *testing.T, db *database.DB) {
 	t.Helper()
 	events := &table{name: "events", columns: "id, seq, job, received_at, bytes, state"}
 	steps := &table{name: "steps", columns: "event_id, handler, position, state, since, reason, changed_at"}
+	words := &table{name: "event_words", columns: "event_id, word"}
 	for n := range 2 * manyAlike {
 		job, state, reason := fmt.Sprint("other-", n), event.Done, event.Reason("")
 		switch {
@@ -109,11 +125,24 @@ func fillAlike(t *testing.T, db *database.DB) {
 		}
 		events.add(string(planID(n)), n, job, planTime(n).UnixMicro(), 1, string(state))
 		steps.add(string(planID(n)), "download", 0, string(state), 0, string(reason), 0)
+		texts := fmt.Sprintf("sku n%d", n)
+		if n%2 == 0 {
+			texts += " shoe skater"
+		}
+		if n < manyAlike {
+			texts += fmt.Sprint(" early earliest", n)
+		}
+		if n%600 == 0 {
+			texts += " rare alike-" // the same prefix as the job
+		}
+		for _, word := range event.Words(texts) {
+			words.add(string(planID(n)), word)
+		}
 		if n%60 == 0 {
 			steps.add(string(planID(n)), "publish", 0, "done", 0, "", 0)
 		}
 	}
-	insertAll(t, db, events, steps)
+	insertAll(t, db, events, steps, words)
 }
 
 // run begins and finishes an attempt of a step.
@@ -135,6 +164,7 @@ func TestFind(t *testing.T) {
 			a := event.Entry{
 				Sequence: int64(n), ID: event.ID(fmt.Sprintf("019a%04x-0000-7000-8000-00000000000%d", n*16, n)),
 				Job: fmt.Sprint("job-", n%2, "-", n), Received: begin.Add(time.Duration(n*16<<16) * time.Millisecond), Bytes: 1,
+				Names: event.Names{Input: fmt.Sprintf("Shoe_%d.jpg", n), Reference: fmt.Sprint("SKU-47", n/2)},
 			}
 			s.Add(t, a)
 			switch n {
@@ -164,6 +194,12 @@ func TestFind(t *testing.T) {
 			{name: "by job", filter: history.Filter{Job: "job-1-3"}, limit: 10, want: "3"},
 			{name: "by the beginning of the job", filter: history.Filter{Prefix: "job-1"}, limit: 10, want: "7531"},
 			{name: "by the beginning of the id", filter: history.Filter{Prefix: "019a0040"}, limit: 10, want: "4"},
+			{name: "by the beginning of a reference", filter: history.Filter{Prefix: "sku-471"}, limit: 10, want: "32"},
+			{name: "by the beginning of an input", filter: history.Filter{Prefix: "Shoe_5"}, limit: 10, want: "5"},
+			{name: "by words of both", filter: history.Filter{Prefix: "470 jp"}, limit: 10, want: "10"},
+			{name: "by words of different events", filter: history.Filter{Prefix: "shoe_5 471"}, limit: 10, want: ""},
+			{name: "by a word, older than", filter: history.Filter{Prefix: "shoe"}, before: "019a0020-0000-7000-8000-000000000002", limit: 10, want: "10"},
+			{name: "by a word and a state", filter: history.Filter{Prefix: "shoe", State: event.Dead}, limit: 10, want: "321"},
 			{name: "by nothing there is", filter: history.Filter{Prefix: "%"}, limit: 10, want: ""},
 			{name: "by handler", filter: history.Filter{Handler: "download"}, limit: 10, want: "76543210"},
 			{name: "by handler, older than", filter: history.Filter{Handler: "download"}, before: "019a0020-0000-7000-8000-000000000002", limit: 10, want: "10"},

@@ -76,8 +76,8 @@ func (f Filter) OnlyDead() (_ Filter, possible bool) {
 	return f, true
 }
 
-// searches returns disjoint queries that together find all events that match a filter. A prefix needs two, one for ids and one for
-// jobs, because no index serves both.
+// searches returns disjoint queries that together find all events that match a filter. A prefix needs several, for ids, jobs and the
+// words of names, because no index serves all.
 func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*conditions, error) {
 	kind, stepsFirst := s.writer.DB.Kind, f.stepsFirst()
 	if f.Prefix == "" {
@@ -89,8 +89,18 @@ func (s *Store) searches(ctx context.Context, f Filter, before event.ID) ([]*con
 	if err != nil {
 		return nil, err
 	}
-	jobs.add("NOT ("+jobs.id+" >= ? AND "+jobs.id+" < ?)", database.SanitizeText(f.Prefix), after(database.SanitizeText(f.Prefix)))
-	return []*conditions{ids, jobs}, nil
+	named, err := s.byWords(ctx, f, before)
+	if err != nil {
+		return nil, err
+	}
+	prefix := database.SanitizeText(f.Prefix)
+	for _, c := range append(named, jobs) {
+		c.add("NOT ("+c.id+" >= ? AND "+c.id+" < ?)", prefix, after(prefix))
+	}
+	for _, c := range named {
+		c.add("NOT (events.job >= ? AND events.job < ?)", prefix, after(prefix))
+	}
+	return append([]*conditions{ids, jobs}, named...), nil
 }
 
 // byJobs returns the query for the events whose job has the prefix.
@@ -103,15 +113,21 @@ func (s *Store) byJobs(ctx context.Context, f Filter, before event.ID) (*conditi
 	if few {
 		return f.byJobs(s.writer.DB.Kind, before), nil
 	}
-	stepsFirst := f.stepsFirst()
-	if stepsFirst && f.matchesMostSteps() { // few events have the step only if the handler is new
-		if stepsFirst, err = s.areFew(ctx, "steps WHERE handler = $2 ORDER BY event_id", database.SanitizeText(f.Handler)); err != nil {
-			return nil, err
-		}
+	stepsFirst, err := s.stepsFirst(ctx, f)
+	if err != nil {
+		return nil, err
 	}
 	jobs := f.conditions(s.writer.DB.Kind, before, stepsFirst)
 	jobs.addPrefix("events.job || ''", f.Prefix) // an expression, so that the index of jobs is not scanned
 	return jobs, nil
+}
+
+// stepsFirst reports whether reading the steps first is faster, for a filter with a prefix.
+func (s *Store) stepsFirst(ctx context.Context, f Filter) (bool, error) {
+	if f.stepsFirst() && f.matchesMostSteps() { // few events have the step only if the handler is new
+		return s.areFew(ctx, "steps WHERE handler = $2 ORDER BY event_id", database.SanitizeText(f.Handler))
+	}
+	return f.stepsFirst(), nil
 }
 
 // areFew reports whether a query has at most maxLeading rows.

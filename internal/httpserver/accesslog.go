@@ -169,7 +169,10 @@ func (l *requestLog) describe(line *zerolog.Event, r *http.Request, pattern stri
 		line.Str("user_agent", sanitize.Clip(agent, maxUserAgent))
 	}
 	if receipt := l.info.Receipt; receipt.ID != "" {
-		line.Str("event", string(receipt.ID)).Str("job", l.info.Job).Bool("duplicate", receipt.Duplicate)
+		line.Fields(l.info.Names.Fields()).Str("event", string(receipt.ID)).Str("job", l.info.Job).Bool("duplicate", receipt.Duplicate)
+		if l.info.NameChanged {
+			line.Bool("reference_changed", true)
+		}
 		if l.info.Defects > 0 {
 			line.Int("defects", l.info.Defects)
 		}

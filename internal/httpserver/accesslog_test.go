@@ -24,6 +24,7 @@ func TestAccessLog(t *testing.T) {
 	server := start(t, config(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info := problem.RequestInfoFrom(r.Context())
 		info.Job, info.Receipt = "job-7", event.Receipt{ID: "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", Duplicate: true}
+		info.Names, info.NameChanged = event.Names{Input: "a.png", Reference: "SKU-4711"}, true
 		accept(w, r)
 	}))
 	header := http.Header{"User-Agent": {strings.Repeat("a", 200) + "\x80"}, "Authorization": {"Bearer " + someToken}}
@@ -33,7 +34,7 @@ func TestAccessLog(t *testing.T) {
 		"level": "info", "message": "callback accepted", "method": "POST", "route": "/webhooks/deep-image/{token}", "status": 200.0,
 		"bytes_in": 5.0, "bytes_out": float64(len(body)), "client": "127.0.0.1", "request_id": response.Header.Get("X-Request-Id"),
 		"event": "0192e4a4-7c1b-7d5e-9c3f-2f6d1f0a4b11", "job": "job-7", "duplicate": true,
-		"user_agent": strings.Repeat("a", 117) + "…",
+		"input": "a.png", "reference": "SKU-4711", "reference_changed": true, "user_agent": strings.Repeat("a", 117) + "…",
 	}
 	duration, ok := line["duration_ms"].(float64)
 	if !ok || duration < 0 {

@@ -36,7 +36,7 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 // with the number of rows of each transaction.
 func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
 	rows, err := from.Reader.QueryContext(ctx, `
-		SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
+		SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at, input, reference, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
 	if err != nil {
 		return c, wrapCopy(err)
 	}
@@ -107,6 +107,7 @@ func wrapCopy(err error) error {
 // copyBatch is the rows of one transaction, by column.
 type copyBatch struct {
 	ids, jobs, sources, origins []string
+	inputs, references          []string
 	digests, bodies, tokens     [][]byte
 	received                    []int64
 	removed                     []*int64
@@ -118,22 +119,23 @@ type copyBatch struct {
 func (b *copyBatch) fill(rows *sql.Rows) (more bool, err error) {
 	*b = copyBatch{
 		ids: b.ids[:0], jobs: b.jobs[:0], sources: b.sources[:0], origins: b.origins[:0], received: b.received[:0], removed: b.removed[:0],
-		waiting: b.waiting[:0],
+		waiting: b.waiting[:0], inputs: b.inputs[:0], references: b.references[:0],
 	}
 	for len(b.ids) < copyRows && b.bytes < copyBytes {
 		if !rows.Next() {
 			return false, rows.Err()
 		}
-		var id, job, source, origin string
+		var id, job, source, origin, input, reference string
 		var digest, body, token []byte
 		var received int64
 		var removed *int64
 		var waits bool
-		if err := rows.Scan(&id, &job, &digest, &received, &body, &source, &origin, &token, &removed, &waits); err != nil {
+		if err := rows.Scan(&id, &job, &digest, &received, &body, &source, &origin, &token, &removed, &input, &reference, &waits); err != nil {
 			return false, err
 		}
 		b.ids, b.jobs, b.received, b.waiting = append(b.ids, id), append(b.jobs, job), append(b.received, received), append(b.waiting, waits)
 		b.sources, b.origins = append(b.sources, source), append(b.origins, origin)
+		b.inputs, b.references = append(b.inputs, input), append(b.references, reference)
 		b.digests, b.bodies, b.tokens = append(b.digests, digest), append(b.bodies, notNull(body)), append(b.tokens, token)
 		b.removed = append(b.removed, removed)
 		b.bytes += len(body)
@@ -147,19 +149,20 @@ func (b *copyBatch) write(ctx context.Context, pool *pgxpool.Pool, c *Copied) er
 	err := pool.QueryRow(ctx, `
 		WITH given AS (
 			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::boolean[], $7::text[], $8::text[],
-					$9::bytea[], $10::bigint[])
-				AS g (id, job, digest, received_at, body, waiting, source, origin, token_hash, removed_at)
+					$9::bytea[], $10::bigint[], $11::text[], $12::text[])
+				AS g (id, job, digest, received_at, body, waiting, source, origin, token_hash, removed_at, input, reference)
 		), known AS (
 			SELECT k.id FROM given JOIN callbacks k ON k.job = given.job AND k.digest = given.digest WHERE k.id = given.id
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash, removed_at)
-			SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash, removed_at, input, reference)
+			SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at, input, reference FROM given
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id
 		), queued AS (
 			INSERT INTO outbox (seq) SELECT seq FROM fresh JOIN given ON given.id = fresh.id WHERE given.waiting
 		)
 		SELECT (SELECT count(*) FROM fresh), (SELECT count(*) FROM known)`,
-		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting, b.sources, b.origins, b.tokens, b.removed).Scan(&fresh, &known)
+		b.ids, b.jobs, b.digests, b.received, b.bodies, b.waiting, b.sources, b.origins, b.tokens, b.removed,
+		b.inputs, b.references).Scan(&fresh, &known)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -107,6 +108,45 @@ func TestDuplicates(t *testing.T) {
 		want := event.Receipt{ID: first.ID, Duplicate: true}
 		if again := accept(t, open(t, place, defaults()), sample("job-1", "https://a/1.png")); again != want {
 			t.Errorf("receipt after a restart = %+v, want %+v", again, want)
+		}
+	})
+}
+
+// The names of an event are durable and never change. A purge removes them with the body.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		s := open(t, place, defaults())
+		names := func() []event.Names {
+			entries, err := s.Unrelayed(t.Context(), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := make([]event.Names, len(entries))
+			for n, e := range entries {
+				list[n] = e.Names
+			}
+			return list
+		}
+		first := sample("job-1", "https://a/1.png")
+		first.Names = event.Names{Input: "Größe.png", Reference: "SKU-4711"}
+		id := accept(t, s, first).ID
+		repeat := sample("job-1", "https://a/1.png")
+		repeat.Names = event.Names{Reference: "other"}
+		if receipt := accept(t, s, repeat); receipt.ID != id || !receipt.Duplicate {
+			t.Errorf("receipt of the repeat = %+v, want a duplicate of %s", receipt, id)
+		}
+		accept(t, s, sample("job-2", "https://a/1.png"))
+		s.stop(t)
+		s = open(t, place, defaults())
+		if got, want := names(), []event.Names{first.Names, {}}; !slices.Equal(got, want) {
+			t.Errorf("names = %+v, want %+v", got, want)
+		}
+		if err := s.Purge(t.Context(), []inbox.Identity{{Job: "job-1", ID: id}}); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := names(), []event.Names{{}, {}}; !slices.Equal(got, want) {
+			t.Errorf("names after the purge = %+v, want %+v", got, want)
 		}
 	})
 }

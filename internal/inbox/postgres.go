@@ -30,16 +30,17 @@ func (w *postgresWriter) close() error { return nil }
 const (
 	sqlAccept = `
 		WITH given AS (
-			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::bytea[])
-				AS g (id, job, digest, received_at, body, source, origin, token_hash, signed_digest)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::bytea[], $9::bytea[],
+					$10::text[], $11::text[])
+				AS g (id, job, digest, received_at, body, source, origin, token_hash, signed_digest, input, reference)
 		), signed AS (
 			SELECT id, first FROM (
 				SELECT given.id, (SELECT k.id FROM callbacks k WHERE k.job = given.job AND k.digest = given.signed_digest) AS first
 				FROM given WHERE signed_digest IS NOT NULL
 			) AS looked_up WHERE first IS NOT NULL
 		), fresh AS (
-			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash)
-			SELECT id, job, digest, received_at, body, source, origin, token_hash FROM given
+			INSERT INTO callbacks (id, job, digest, received_at, body, source, origin, token_hash, input, reference)
+			SELECT id, job, digest, received_at, body, source, origin, token_hash, input, reference FROM given
 			WHERE id NOT IN (SELECT id FROM signed)
 			ON CONFLICT (job, digest) DO NOTHING RETURNING seq, id, job, digest
 		), queued AS (
@@ -62,9 +63,9 @@ const (
 				FROM rejections WINDOW newest AS (ORDER BY seq DESC)
 			) AS kept WHERE n > $1 OR bytes > $2)`
 	sqlDelete = "DELETE FROM rejections WHERE seq = ANY ($1::bigint[])"
-	sqlEmpty  = `UPDATE callbacks SET body = '' FROM unnest($1::text[], $2::text[]) AS given (job, id)
+	sqlEmpty  = `UPDATE callbacks SET body = '', input = '', reference = '' FROM unnest($1::text[], $2::text[]) AS given (job, id)
 			WHERE callbacks.job = given.job AND callbacks.id = given.id`
-	sqlTombstone = `UPDATE callbacks SET body = '', source = '', token_hash = NULL, removed_at = coalesce(removed_at, $3)
+	sqlTombstone = `UPDATE callbacks SET body = '', input = '', reference = '', source = '', token_hash = NULL, removed_at = coalesce(removed_at, $3)
 			FROM unnest($1::text[], $2::text[]) AS given (job, id)
 			WHERE callbacks.job = given.job AND callbacks.id = given.id`
 	sqlUnqueue = `DELETE FROM outbox USING callbacks, unnest($1::text[], $2::text[]) AS given (job, id)
@@ -186,17 +187,19 @@ func withoutZero(text string) string { return strings.ReplaceAll(text, "\x00", "
 func queueEvents(statements *pgx.Batch, events []*entry) *pgx.QueuedQuery {
 	n := len(events)
 	ids, jobs, sources, origins := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	inputs, references := make([]string, n), make([]string, n)
 	digests, bodies, tokens, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	received := make([]int64, n)
 	for i := range events {
 		e := &events[i].event
 		ids[i], jobs[i], sources[i], origins[i] = string(e.ID), e.Job, sourceText(e), originText(e)
+		inputs[i], references[i] = e.Input, e.Reference
 		digests[i], bodies[i], tokens[i], received[i] = e.Digest[:], notNull(e.Body), e.Token, e.Received.UnixMicro()
 		if events[i].hasSignedDigest() {
 			signed[i] = e.SignedDigest[:]
 		}
 	}
-	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens, signed)
+	return statements.Queue(sqlAccept, ids, jobs, digests, received, bodies, sources, origins, tokens, signed, inputs, references)
 }
 
 func queueOriginals(statements *pgx.Batch, events []*entry) {

@@ -19,7 +19,7 @@ var ErrNotFound = errors.New("inbox: no such event")
 const originalBytes = "coalesce((SELECT length(o.body) FROM originals o WHERE o.id = callbacks.id), 0)"
 
 // entryColumns are what scanEntries reads of callbacks.
-const entryColumns = "seq, id, job, digest, received_at, length(body), " + originalBytes + ", source, origin, token_hash"
+const entryColumns = "seq, id, job, digest, received_at, length(body), " + originalBytes + ", source, origin, token_hash, input, reference"
 
 // Unrelayed returns the oldest events of the outbox, at most limit.
 func (i *Inbox) Unrelayed(ctx context.Context, limit int) ([]event.Entry, error) {
@@ -77,7 +77,8 @@ func scanEntries(rows *sql.Rows) ([]event.Entry, error) {
 		var received int64
 		var source string
 		var digest []byte
-		if err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &digest, &received, &e.Bytes, &e.Original, &source, &e.Origin, &e.Token); err != nil {
+		err := rows.Scan(&e.Sequence, &e.ID, &e.Job, &digest, &received, &e.Bytes, &e.Original, &source, &e.Origin, &e.Token, &e.Input, &e.Reference)
+		if err != nil {
 			return nil, fmt.Errorf("inbox: unrelayed: %w", err)
 		}
 		copy(e.Digest[:], digest)

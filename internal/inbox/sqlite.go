@@ -13,7 +13,7 @@ import (
 
 const (
 	maxChunk     = 64 // rows of the largest insert
-	eventColumns = 9
+	eventColumns = 11
 )
 
 // chunkSizes returns the numbers of rows for which there is a prepared insert. A batch is cut into these, largest first.
@@ -81,7 +81,7 @@ func openSQLite(ctx context.Context, pool *sql.DB, config Config, committed func
 func (w *sqliteWriter) prepare(ctx context.Context) error {
 	for _, rows := range chunkSizes() {
 		//nolint:gosec // nothing but numbered parameters is added
-		text := "INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash) VALUES " +
+		text := "INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash, input, reference) VALUES " +
 			database.Values(rows, eventColumns) + " ON CONFLICT (job, digest) DO NOTHING"
 		statement, err := w.connection.PrepareContext(ctx, text)
 		if err != nil {

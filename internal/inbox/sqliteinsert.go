@@ -110,7 +110,8 @@ func (w *sqliteWriter) chunk(events []*entry) []any {
 		w.sequence++
 		e := &each.event
 		each.receipt = event.Receipt{ID: e.ID}
-		w.arguments = append(w.arguments, w.sequence, string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), e.Body, sourceText(e), originText(e), e.Token)
+		w.arguments = append(w.arguments, w.sequence, string(e.ID), e.Job, e.Digest[:], e.Received.UnixMicro(), e.Body, sourceText(e), originText(e),
+			e.Token, e.Input, e.Reference)
 	}
 	return w.arguments
 }

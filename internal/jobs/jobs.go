@@ -43,8 +43,9 @@ const (
 
 // Job is a tracked job.
 type Job struct {
-	ID       string    `json:"id"`     // of the row, a UUID
-	Job      string    `json:"job"`    // id at Deep Image; "" while it is unknown
+	ID  string `json:"id"`  // of the row, a UUID
+	Job string `json:"job"` // id at Deep Image; "" while it is unknown
+	event.Names
 	Origin   string    `json:"origin"` // registered or submitted
 	State    State     `json:"state"`
 	Created  time.Time `json:"created_at"`
@@ -62,7 +63,7 @@ const MaxTracked = 1000
 // maxJobsPerQuery bounds the parameters of one statement.
 const maxJobsPerQuery = 500
 
-const columns = "id, job, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, resolved_at"
+const columns = "id, job, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, resolved_at, input, reference"
 
 // Track tracks 1 to MaxTracked jobs by their ids at Deep Image and returns them, in no particular order. The API is asked about them from
 // first until horizon. A job that is tracked already is not changed; one whose event exists is Arrived.
@@ -291,7 +292,7 @@ func scanJobs(rows *database.Rows) (list []Job, err error) {
 		var job, id sql.NullString
 		var created, horizon int64
 		var next, resolved sql.NullInt64
-		err := rows.Scan(&j.ID, &job, &j.Origin, &j.State, &created, &next, &horizon, &j.Polls, &id, &j.Detail, &resolved)
+		err := rows.Scan(&j.ID, &job, &j.Origin, &j.State, &created, &next, &horizon, &j.Polls, &id, &j.Detail, &resolved, &j.Input, &j.Reference)
 		j.Job, j.Event = job.String, event.ID(id.String)
 		j.Created, j.Horizon = database.FromMicros(created), database.FromMicros(horizon)
 		j.NextAt, j.Resolved = database.FromMicros(next.Int64), database.FromMicros(resolved.Int64)

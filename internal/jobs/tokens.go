@@ -15,18 +15,18 @@ import (
 // TokenHash is the SHA-256 of a token that only the callback of one job may carry. The token itself is not stored.
 type TokenHash = [sha256.Size]byte
 
-// Prepare tracks a job that is about to be submitted, whose callback will carry the token. The job is lost at the horizon if neither the
+// Prepare tracks a job that is about to be submitted, whose callback will carry the token and the names. The job is lost at the horizon if neither the
 // API's answer nor the callback has named it by then.
-func (s *Store) Prepare(ctx context.Context, token TokenHash, horizon time.Time) (Job, error) {
+func (s *Store) Prepare(ctx context.Context, token TokenHash, names event.Names, horizon time.Time) (Job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Job{}, database.Wrap("jobs: prepare", err)
 	}
 	var prepared Job // read only after a commit: after a timeout the transaction may still run
 	err = s.writer.Write(ctx, "jobs: prepare", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO tracked_jobs (id, token_hash, origin, state, created_at, next_at, horizon_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $6)`,
-			id.String(), token[:], submitted, string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro())
+		_, err := tx.ExecContext(ctx, `INSERT INTO tracked_jobs (id, token_hash, origin, state, created_at, next_at, horizon_at, input, reference)
+			VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`,
+			id.String(), token[:], submitted, string(Submitting), time.Now().UnixMicro(), horizon.UnixMicro(), names.Input, names.Reference)
 		if err != nil {
 			return err
 		}

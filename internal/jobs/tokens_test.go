@@ -16,7 +16,7 @@ import (
 func prepare(t *testing.T, s *workflowtest.Stores, token string) (jobs.Job, jobs.TokenHash) {
 	t.Helper()
 	hash := sha256.Sum256([]byte(token))
-	prepared, err := s.Jobs.Prepare(t.Context(), hash, time.Now().Add(time.Hour))
+	prepared, err := s.Jobs.Prepare(t.Context(), hash, event.Names{}, time.Now().Add(time.Hour))
 	if err != nil || prepared.State != jobs.Submitting || prepared.Origin != "submitted" || prepared.Job != "" || prepared.NextAt != prepared.Horizon {
 		t.Fatalf("Prepare = %+v, error %v; want a submitting job without an id whose next time is its horizon", prepared, err)
 	}

@@ -24,9 +24,13 @@ func FillHistory(ctx context.Context, inbox, work *database.DB, events int) erro
 		state  = "CASE WHEN n % 1000 = 7 THEN 'dead' WHEN n % 3000 = 11 THEN 'retrying' ELSE 'done' END"
 		reason = "CASE WHEN n % 1000 = 7 THEN 'expired' WHEN n % 3000 = 11 THEN 'timeout' ELSE '' END"
 		at     = "1767225600000000 + n * 86400"
+		colour = "CASE WHEN n % 5 = 0 THEN 'red' WHEN n < 10000 THEN 'old' ELSE 'blue' END" // a word of the input
 	)
 	err := execute(ctx, work,
-		"INSERT INTO events (id, seq, job, received_at, bytes, state) "+series+" SELECT "+id+", n, 'job-' || n, "+at+", 300, "+state+" FROM series",
+		"INSERT INTO events (id, seq, job, received_at, bytes, state, input, reference) "+series+" SELECT "+id+", n, 'job-' || n, "+at+", 300, "+state+
+			", 'shoe-' || "+colour+" || '.jpg', 'SKU-' || n FROM series",
+		"INSERT INTO event_words (event_id, word) "+series+" SELECT "+id+", word FROM series CROSS JOIN (SELECT 'sku' AS word UNION ALL SELECT 'shoe'"+
+			" UNION ALL SELECT 'jpg') AS words UNION ALL SELECT "+id+", CAST(n AS TEXT) FROM series UNION ALL SELECT "+id+", "+colour+" FROM series",
 		"INSERT INTO steps (event_id, handler, position, state, attempt, tries, since, next_at, reason, changed_at) "+series+
 			" SELECT "+id+", 'download', 0, "+state+", 1, 1, "+at+", CASE WHEN n % 3000 = 11 THEN 4102444800000000 END, "+reason+", "+at+" FROM series",
 		"INSERT INTO artifacts (event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at) "+series+

@@ -118,6 +118,10 @@ func (c *copier) copyBatch(ctx context.Context, events []eventRow, copied *Copie
 	if err != nil {
 		return database.Wrap("migratedata: copy", err)
 	}
+	words, err := readTable(ctx, c.source.Reader, "event_words", wordColumns, first, last)
+	if err != nil {
+		return database.Wrap("migratedata: copy", err)
+	}
 	var counted Copied
 	err = c.writer.Write(ctx, "migratedata: copy", func(ctx context.Context, tx *sql.Tx) error {
 		counted = Copied{Found: int64(len(events))}
@@ -137,6 +141,9 @@ func (c *copier) copyBatch(ctx context.Context, events []eventRow, copied *Copie
 			if *table.count, err = insertTable(ctx, tx, table.name, table.columns, table.rows, fresh); err != nil {
 				return err
 			}
+		}
+		if _, err := insertTable(ctx, tx, "event_words", wordColumns, words, fresh); err != nil {
+			return err
 		}
 		jobs := openJobs(steps, fresh)
 		counted.Jobs = int64(len(jobs))

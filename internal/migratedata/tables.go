@@ -21,7 +21,7 @@ func tablesBeforeEvents() []table {
 		{
 			name: "tracked_jobs", // without their leases
 			columns: "id, job, token_hash, token_digest, origin, state, created_at, next_at, horizon_at, polls, event_id, detail, " +
-				"resolved_at",
+				"resolved_at, input, reference",
 		},
 	}
 }
@@ -38,6 +38,7 @@ func bulkReplay() table {
 const (
 	stepColumns     = "event_id, handler, position, state, attempt, tries, since, next_at, deferred_at, outage_at, host, reason, detail, changed_at"
 	attemptColumns  = "event_id, handler, attempt, started_at, finished_at, outcome, reason, detail"
+	wordColumns     = "event_id, word"
 	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
 )
 

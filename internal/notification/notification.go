@@ -16,8 +16,9 @@ import (
 // image. The same event with the same artifacts makes the same bytes. Lists are never null. Fields are added, but never
 // renamed or removed.
 type Event struct {
-	ID         event.ID  `json:"id"`
-	Job        string    `json:"job"`
+	ID  event.ID `json:"id"`
+	Job string   `json:"job"`
+	event.Names
 	ReceivedAt time.Time `json:"received_at"` // RFC 3339, UTC, up to microseconds
 
 	// ResultURLs are the redacted URLs of the images, in the order of event.Event.Images, which Artifact.Index refers to.
@@ -46,7 +47,7 @@ type Artifact struct {
 // handler.Deps.Redact does; New returns its error. Data that is not JSON becomes an event.NotJSON.
 func New(e event.Event, redact func(body []byte) ([]byte, error)) (Event, error) {
 	made := Event{
-		ID: e.ID, Job: e.Job, ReceivedAt: e.Received.UTC(),
+		ID: e.ID, Job: e.Job, Names: e.Names, ReceivedAt: e.Received.UTC(),
 		ResultURLs: resultURLs(e), Data: json.RawMessage("null"), Artifacts: artifacts(e),
 	}
 	if len(e.Data) == 0 {

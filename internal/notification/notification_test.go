@@ -70,6 +70,18 @@ func TestNew(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	t.Parallel()
+	names := event.Names{Input: "Größe.png", Reference: "SKU-4711"}
+	made, err := notification.New(event.Event{ID: "1", Job: "j", Names: names}, event.Redact)
+	if err != nil || made.Names != names {
+		t.Errorf("New() has names %+v, error %v; want %+v", made.Names, err, names)
+	}
+	if got, want := encode(t, `{"job":"j","data":{"url":"https://h/a.png"}}`), `"job":"j","input":"a.png","received_at"`; !strings.Contains(got, want) {
+		t.Errorf("document = %s, want %s in it", got, want)
+	}
+}
+
 func TestArtifacts(t *testing.T) {
 	t.Parallel()
 	artifact := func(handler string, index int) event.Artifact {

@@ -15,7 +15,10 @@ type RequestInfo struct {
 
 	Receipt event.Receipt // answer of the store, for an accepted callback
 	Job     string        // job of the accepted callback
+	Names   event.Names   // of the accepted callback
 	Defects int           // number of defects that its body has; see event.Event.Defects
+	// NameChanged says that the reference in the URL could not be used as it is.
+	NameChanged bool
 
 	Problem Code  // code of the problem in the answer; "" for none
 	Err     error // its cause, for our log only

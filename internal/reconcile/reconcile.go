@@ -148,7 +148,7 @@ func (r *Reconciler) reconcile(ctx context.Context, job jobs.Job) error {
 	if job.Job != "" {
 		a.JobStatus, a.Err = r.deps.Vendor.Result(ctx, job.Job)
 		if a.Err == nil && a.JobStatus.State == deepimage.Complete {
-			a.Receipt, a.InboxErr = r.accept(ctx, job.Job, a.JobStatus.ResultURL)
+			a.Receipt, a.InboxErr = r.accept(ctx, job, a.JobStatus.ResultURL)
 		}
 	}
 	if deepimage.KindOf(a.Err) == deepimage.KindCancelled { // the next process asks again
@@ -220,13 +220,13 @@ func decide(config Config, job jobs.Job, a answer, now time.Time, jitter func(ti
 
 // accept stores the callback that the vendor would have sent. Its body has the documented shape, so that the callback, if it
 // comes later, is a duplicate.
-func (r *Reconciler) accept(ctx context.Context, job, resultURL string) (event.Receipt, error) {
+func (r *Reconciler) accept(ctx context.Context, job jobs.Job, resultURL string) (event.Receipt, error) {
 	body, err := json.Marshal(struct {
 		Job       string  `json:"job"`
 		Data      *string `json:"data"`
 		ResultURL string  `json:"result_url"`
 		Results   *string `json:"results"`
-	}{Job: job, ResultURL: resultURL})
+	}{Job: job.Job, ResultURL: resultURL})
 	if err != nil {
 		return event.Receipt{}, fmt.Errorf("reconcile: %w", err)
 	}
@@ -234,7 +234,7 @@ func (r *Reconciler) accept(ctx context.Context, job, resultURL string) (event.R
 	if err != nil {
 		return event.Receipt{}, fmt.Errorf("reconcile: %w", err)
 	}
-	e.Received, e.Origin = time.Now().UTC().Truncate(time.Microsecond), event.OriginReconciled
+	e.Received, e.Origin, e.Names = time.Now().UTC().Truncate(time.Microsecond), event.OriginReconciled, job.Names
 	return r.deps.Inbox.Accept(ctx, e)
 }
 

@@ -306,7 +306,11 @@ func TestRescheduleHasJitter(t *testing.T) {
 // TestAcceptedEvent compares the event of a result with the one of its callback.
 func TestAcceptedEvent(t *testing.T) {
 	t.Parallel()
-	f := fake{job: jobs.Job{Job: "job-1", Horizon: time.Now().Add(horizon)}, jobStatus: deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL}}
+	names := event.Names{Input: "a.png", Reference: "SKU-4711"}
+	f := fake{
+		job:       jobs.Job{Job: "job-1", Names: names, Horizon: time.Now().Add(horizon)},
+		jobStatus: deepimage.JobStatus{State: deepimage.Complete, ResultURL: resultURL},
+	}
 	f.run(t)
 	callback, err := event.Decode([]byte(`{"job":"job-1","data":{"scale":2},"result_url":"` + resultURL + `","results":null}`))
 	if err != nil {
@@ -316,6 +320,9 @@ func TestAcceptedEvent(t *testing.T) {
 	if got.Job != callback.Job || got.Digest != callback.Digest || got.ResultURL != resultURL {
 		t.Errorf("accepted job %q, digest %x, result URL %q; want those of the callback: %q, %x, %q",
 			got.Job, got.Digest, got.ResultURL, callback.Job, callback.Digest, resultURL)
+	}
+	if got.Names != names {
+		t.Errorf("accepted names %+v, want %+v", got.Names, names)
 	}
 	if got.Origin != event.OriginReconciled || got.Source.IsValid() {
 		t.Errorf("accepted origin %q, source %v; want %q and none", got.Origin, got.Source, event.OriginReconciled)

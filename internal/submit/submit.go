@@ -3,8 +3,10 @@
 package submit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -30,7 +32,7 @@ const (
 // Store holds the tracked jobs.
 type Store interface { //nolint:interfacebloat // one store
 	Now() time.Time // by the clock of the database
-	Prepare(ctx context.Context, token jobs.TokenHash, horizon time.Time) (jobs.Job, error)
+	Prepare(ctx context.Context, token jobs.TokenHash, names event.Names, horizon time.Time) (jobs.Job, error)
 	SetJob(ctx context.Context, id, job string, first, horizon time.Time) (jobs.Job, error)
 	Forget(ctx context.Context, id string) error
 	SetDetail(ctx context.Context, id, detail string) error
@@ -85,23 +87,26 @@ func New(deps Deps) *Submitter {
 	return s
 }
 
-// Submit sends a request with our webhook in it and returns the tracked job. While all slots of the vendor's plan are
+// Submit sends a request with our webhook in it and returns the tracked job. The webhook carries the names; the input is that of the
+// request's URL, if it has one. While all slots of the vendor's plan are
 // taken it retries for the time wait. The error is a *deepimage.Error, an *UnstoredError, or that of the store, after which
 // nothing was sent.
 //
 // After an error of deepimage.KindOutcome and after an *UnstoredError the job may exist. It is not sent again, and stays
 // tracked: its callback, if it comes, names the job.
-func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Duration) (jobs.Job, error) {
+func (s *Submitter) Submit(ctx context.Context, request []byte, names event.Names, wait time.Duration) (jobs.Job, error) {
 	if !s.begin() {
 		return jobs.Job{}, &deepimage.Error{Kind: deepimage.KindCancelled, Text: "the receiver is stopping; the request was not sent"}
 	}
 	defer s.calls.Done()
 	token := newToken()
-	request, err := deepimage.WithWebhook(request, s.Webhook+token)
+	fromURL := event.InputOf(request)
+	request, err := deepimage.WithWebhook(request, s.Webhook+token+queryOf(names, fromURL))
 	if err != nil {
 		return jobs.Job{}, err
 	}
-	tracked, err := s.track(ctx, token)
+	names.Input = cmp.Or(fromURL, names.Input)
+	tracked, err := s.track(ctx, token, names)
 	if err != nil {
 		return jobs.Job{}, err
 	}
@@ -119,14 +124,29 @@ func (s *Submitter) Submit(ctx context.Context, request []byte, wait time.Durati
 		return tracked, &UnstoredError{Job: job, Err: err}
 	}
 	s.Log.Info().Str("job", job).Str("tracked_job", stored.ID).Int("bytes", len(request)).
-		Float64("duration_s", time.Since(started).Seconds()).Msg("job submitted")
+		Fields(names.Fields()).Float64("duration_s", time.Since(started).Seconds()).Msg("job submitted")
 	return stored, nil
 }
 
-func (s *Submitter) track(ctx context.Context, token string) (jobs.Job, error) {
+// queryOf returns the query of a webhook with names, "" for none. The input is in it only if the request has no URL that names it.
+func queryOf(names event.Names, fromURL string) string {
+	query := url.Values{}
+	if names.Reference != "" {
+		query.Set(event.ReferenceParameter, names.Reference)
+	}
+	if names.Input != "" && fromURL == "" {
+		query.Set(event.InputParameter, names.Input)
+	}
+	if len(query) == 0 {
+		return ""
+	}
+	return "?" + query.Encode()
+}
+
+func (s *Submitter) track(ctx context.Context, token string, names event.Names) (jobs.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	tracked, err := s.Store.Prepare(ctx, hashOf(token), s.Store.Now().Add(s.Horizon))
+	tracked, err := s.Store.Prepare(ctx, hashOf(token), names, s.Store.Now().Add(s.Horizon))
 	if err != nil {
 		return jobs.Job{}, fmt.Errorf("submit: %w", err)
 	}

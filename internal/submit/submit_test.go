@@ -41,7 +41,7 @@ func (s *fakeStore) record(call string) {
 	s.calls = append(s.calls, call)
 }
 
-func (s *fakeStore) Prepare(_ context.Context, token jobs.TokenHash, _ time.Time) (jobs.Job, error) {
+func (s *fakeStore) Prepare(_ context.Context, token jobs.TokenHash, _ event.Names, _ time.Time) (jobs.Job, error) {
 	s.record("prepare")
 	s.lastToken = token
 	return jobs.Job{ID: "1"}, s.prepareErr
@@ -141,7 +141,7 @@ func TestSubmit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				submitter := newSubmitter(&row.store, &row.vendor)
 				defer func() { _ = submitter.Stop(t.Context()) }()
-				job, err := submitter.Submit(t.Context(), []byte(`{"url":"https://example.com/a.png"}`), row.wait)
+				job, err := submitter.Submit(t.Context(), []byte(`{"url":"https://example.com/a.png"}`), event.Names{}, row.wait)
 				if wantErr := row.isError || row.kind != ""; (err != nil) != wantErr || deepimage.KindOf(err) != row.kind {
 					t.Errorf("Submit() = %v, want an error: %t, of kind %q", err, wantErr, row.kind)
 				}
@@ -189,7 +189,7 @@ func TestSubmitWithoutStoredJob(t *testing.T) {
 		store := &fakeStore{setJobErrs: 1000}
 		submitter := newSubmitter(store, &fakeVendor{})
 		defer func() { _ = submitter.Stop(t.Context()) }()
-		job, err := submitter.Submit(t.Context(), []byte(`{}`), 0)
+		job, err := submitter.Submit(t.Context(), []byte(`{}`), event.Names{}, 0)
 		unstored, ok := errors.AsType[*submit.UnstoredError](err)
 		if !ok || unstored.Job != "job" || job.ID != "1" {
 			t.Errorf("Submit() = %+v, %v, want an UnstoredError of job and the tracked job 1", job, err)
@@ -202,7 +202,7 @@ func TestRequestsAreCheckedBeforeTracking(t *testing.T) {
 	store := &fakeStore{}
 	submitter := newSubmitter(store, &fakeVendor{})
 	defer func() { _ = submitter.Stop(t.Context()) }()
-	_, err := submitter.Submit(t.Context(), []byte(`[]`), 0)
+	_, err := submitter.Submit(t.Context(), []byte(`[]`), event.Names{}, 0)
 	if deepimage.KindOf(err) != deepimage.KindRefused || len(store.calls) != 0 {
 		t.Errorf("Submit() = %v after %d calls of the store, want kind %s after 0", err, len(store.calls), deepimage.KindRefused)
 	}
@@ -216,7 +216,7 @@ func TestStop(t *testing.T) {
 		if err := submitter.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := submitter.Submit(t.Context(), []byte(`{}`), 0); deepimage.KindOf(err) != deepimage.KindCancelled {
+		if _, err := submitter.Submit(t.Context(), []byte(`{}`), event.Names{}, 0); deepimage.KindOf(err) != deepimage.KindCancelled {
 			t.Errorf("Submit() = %v, want kind %s", err, deepimage.KindCancelled)
 		}
 	})
@@ -227,7 +227,7 @@ func TestStop(t *testing.T) {
 			submitter := newSubmitter(&fakeStore{}, &fakeVendor{errs: []error{slots, slots, slots}})
 			result := make(chan error, 1)
 			go func() {
-				_, err := submitter.Submit(t.Context(), []byte(`{}`), time.Hour)
+				_, err := submitter.Submit(t.Context(), []byte(`{}`), event.Names{}, time.Hour)
 				result <- err
 			}()
 			synctest.Wait()
@@ -246,7 +246,7 @@ func TestStop(t *testing.T) {
 			submitter := newSubmitter(store, &fakeVendor{block: true})
 			result := make(chan error, 1)
 			go func() {
-				_, err := submitter.Submit(t.Context(), []byte(`{}`), 0)
+				_, err := submitter.Submit(t.Context(), []byte(`{}`), event.Names{}, 0)
 				result <- err
 			}()
 			synctest.Wait()
@@ -270,7 +270,7 @@ func TestFind(t *testing.T) {
 	store, vendor := &fakeStore{}, &fakeVendor{}
 	submitter := newSubmitter(store, vendor)
 	defer func() { _ = submitter.Stop(t.Context()) }()
-	if _, err := submitter.Submit(t.Context(), []byte(`{}`), 0); err != nil {
+	if _, err := submitter.Submit(t.Context(), []byte(`{}`), event.Names{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	token := tokenOf(t, vendor.requests[0])

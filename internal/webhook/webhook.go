@@ -3,11 +3,14 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/deepimage-receiver/receiver/internal/event"
@@ -112,12 +115,42 @@ func (e *Endpoint) receive(r *http.Request) (job string, receipt event.Receipt, 
 	}
 	decoded.Received, decoded.Origin, decoded.Original = received, event.OriginCallback, originalOf(r, &content)
 	decoded.Source = problem.RequestInfoFrom(r.Context()).Client
+	setNames(r, &decoded)
 	if err := e.useJobToken(r.Context(), token, &decoded); err != nil {
 		return "", receipt, err
 	}
 	problem.RequestInfoFrom(r.Context()).Defects = len(decoded.Defects)
 	receipt, err = e.acceptBounded(r.Context(), token, decoded)
 	return decoded.Job, receipt, err
+}
+
+// setNames adds the names in the callback's URL to the event. A name that cannot be used as it is does not refuse the callback: it is
+// cleaned, and the access log says so.
+func setNames(r *http.Request, e *event.Event) {
+	info := problem.RequestInfoFrom(r.Context())
+	if r.URL.RawQuery != "" {
+		written := queryValue(r.URL.RawQuery, event.ReferenceParameter)
+		e.Reference = event.CleanName(written)
+		info.NameChanged = e.Reference != written
+		e.Input = cmp.Or(e.Input, event.FileName(queryValue(r.URL.RawQuery, event.InputParameter)))
+	}
+	info.Names = e.Names
+}
+
+// queryValue returns the first value of a parameter in a query, "" if there is none. A value with broken escapes is returned as it is
+// written, where url.ParseQuery would drop it.
+func queryValue(query, name string) string {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key != name {
+			continue
+		}
+		if decoded, err := url.QueryUnescape(value); err == nil {
+			return decoded
+		}
+		return value
+	}
+	return ""
 }
 
 // unverifiedRetryAfter is when a callback may be sent again that exceeds the bound of Deps.Unverified.

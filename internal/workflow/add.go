@@ -30,6 +30,9 @@ func (s *Store) Add(ctx context.Context, take takeEntries, stages [][]string) (t
 		if err != nil {
 			return err
 		}
+		if err := insertWords(ctx, tx, entries, added); err != nil {
+			return err
+		}
 		if err := s.advanceMark(ctx, tx, entries); err != nil {
 			return err
 		}
@@ -66,12 +69,12 @@ func CountAfter(ctx context.Context, db *database.DB, sequence int64) (n int64, 
 // insertEvents inserts the events that do not exist yet, and returns their ids.
 func insertEvents(ctx context.Context, tx *sql.Tx, entries []event.Entry) (added []event.ID, err error) {
 	insert := database.Insert{
-		Into: "events (id, seq, job, received_at, bytes, original_bytes, state, source, origin)", Columns: 9,
+		Into: "events (id, seq, job, received_at, bytes, original_bytes, state, source, origin, input, reference)", Columns: 11,
 		Suffix: " ON CONFLICT (id) DO NOTHING RETURNING id",
 	}
 	for _, e := range entries {
 		insert.Add(string(e.ID), e.Sequence, e.Job, e.Received.UnixMicro(), e.Bytes, e.Original, string(event.Pending),
-			addressText(e.Source), string(cmp.Or(e.Origin, event.OriginCallback)))
+			addressText(e.Source), string(cmp.Or(e.Origin, event.OriginCallback)), e.Input, e.Reference)
 	}
 	err = insert.Run(ctx, tx, func(rows *database.Rows) error {
 		var id event.ID
@@ -80,6 +83,24 @@ func insertEvents(ctx context.Context, tx *sql.Tx, entries []event.Entry) (added
 		return err
 	})
 	return added, err
+}
+
+// insertWords inserts the words of the names of new events, for the search.
+func insertWords(ctx context.Context, tx *sql.Tx, entries []event.Entry, added []event.ID) error {
+	fresh := make(map[event.ID]bool, len(added))
+	for _, id := range added {
+		fresh[id] = true
+	}
+	insert := database.Insert{Into: "event_words (event_id, word)", Columns: 2}
+	for _, e := range entries {
+		if !fresh[e.ID] {
+			continue
+		}
+		for _, word := range e.Words() {
+			insert.Add(string(e.ID), word)
+		}
+	}
+	return insert.Run(ctx, tx, nil)
 }
 
 // addressText formats an address for its column, "" for none.

@@ -20,6 +20,7 @@ type Attempt struct {
 	Event     event.ID
 	Handler   string
 	Job       string
+	Names     event.Names
 	Received  time.Time
 	Number    int           // from 1, over all attempts of the step
 	Tries     int           // attempts that count against the maximum, this one included
@@ -141,13 +142,13 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (found foundStep, err
 	var next, deferred, recheck sql.NullInt64
 	var source, renewed string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, result_url, renewed, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, input, reference, result_url, renewed, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id),
 			crashes, runner, alone
 		FROM steps JOIN events ON events.id = steps.event_id
 		WHERE event_id = $1 AND handler = $2`, a.Event, a.Handler).
-		Scan(&found.state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin, &a.ResultURL,
-			&renewed, &recheck, &found.disabled, &found.artifacts, &found.crashes, &found.runner, &alone)
+		Scan(&found.state, &a.Number, &a.Tries, &since, &next, &deferred, &a.Job, &received, &a.Bytes, &source, &a.Origin,
+			&a.Names.Input, &a.Names.Reference, &a.ResultURL, &renewed, &recheck, &found.disabled, &found.artifacts, &found.crashes, &found.runner, &alone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return found, ErrNotFound
 	}

@@ -13,7 +13,7 @@ import (
 // Config sets where images go and how large they may be.
 type Config struct {
 	BucketURL   string           `envconfig:"BUCKET_URL" unset:"file:// and DATA_DIR/images" desc:"where images are stored: file:///var/lib/images, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or azblob://CONTAINER/PREFIX; the manual has their parameters"`
-	KeyTemplate Template         `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {name} {index} {ext}; unsafe parts are changed and marked with a hash"`
+	KeyTemplate Template         `envconfig:"KEY_TEMPLATE" default:"{date}/{job}/{name}" desc:"path of an image in the bucket, of {date} {year} {month} {day} (received, UTC) {job} {event} {reference} {input} {name} {index} {ext}; unsafe parts are changed and marked with a hash"`
 	MaxBytes    configtypes.Size `envconfig:"MAX_BYTES" default:"1GiB" range:"1KiB..64GiB" desc:"maximum size of an image"`
 	MaxPixels   int64            `envconfig:"MAX_PIXELS" default:"500000000" range:"1..1000000000000" desc:"maximum number of pixels (width times height) of an image"`
 	FileMode    configtypes.Mode `envconfig:"FILE_MODE" unset:"0640 without the bits of the umask" desc:"permissions of images in a folder, in octal digits whatever the umask, such as 0644 for a web server of another group; owners can read and write"`

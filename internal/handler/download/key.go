@@ -91,16 +91,19 @@ func (n name) as(ext string) string {
 // keyOf returns the preferred key of an image: result number index, from 0, of an event, with the extension ext.
 func (t Template) keyOf(e event.Event, named name, index int, ext string) string {
 	received := e.Received.UTC()
+	input, _ := splitExtension(e.Input)
 	return t.expand(map[field]string{
-		fieldDate:  received.Format("2006-01-02"),
-		fieldYear:  received.Format("2006"),
-		fieldMonth: received.Format("01"),
-		fieldDay:   received.Format("02"),
-		fieldJob:   safe(e.Job, maxJobBytes, "job"),
-		fieldEvent: safe(string(e.ID), maxEventBytes, "event"),
-		fieldName:  named.as(ext),
-		fieldIndex: strconv.Itoa(index + 1),
-		fieldExt:   ext,
+		fieldDate:      received.Format("2006-01-02"),
+		fieldYear:      received.Format("2006"),
+		fieldMonth:     received.Format("01"),
+		fieldDay:       received.Format("02"),
+		fieldJob:       safe(e.Job, maxJobBytes, "job"),
+		fieldEvent:     safe(string(e.ID), maxEventBytes, "event"),
+		fieldInput:     safeName(input, e.Job),
+		fieldReference: safeName(e.Reference, e.Job),
+		fieldName:      named.as(ext),
+		fieldIndex:     strconv.Itoa(index + 1),
+		fieldExt:       ext,
 	})
 }
 

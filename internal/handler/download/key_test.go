@@ -96,6 +96,41 @@ func orDefault(text, otherwise string) string {
 	return text
 }
 
+func TestKeysWithNames(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, template, want string
+		names                event.Names
+	}{
+		{
+			name: "as they are", template: "{reference}/{input}-{index}.{ext}", names: event.Names{Input: "shoe_red.JPG", Reference: "SKU-4711"},
+			want: "SKU-4711/shoe_red-1.png",
+		},
+		{name: "none", template: "{reference}/{input}.{ext}", want: ordinaryJob + "/" + ordinaryJob + ".png"},
+		{
+			name: "other characters", template: "{reference}.{ext}", names: event.Names{Reference: "rote Schuhe / Größe 42"},
+			want: "rote-Schuhe-Gr-e-42-95530ab41b.png",
+		},
+		{name: "only other characters", template: "{reference}.{ext}", names: event.Names{Reference: "画像"}, want: "name-6fd5a7ccea.png"},
+		{name: "folders", template: "{reference}/{name}", names: event.Names{Reference: "../../etc"}, want: "etc-74ccf3c5b4/p.png"},
+		{name: "device", template: "{input}.{ext}", names: event.Names{Input: "CON.png"}, want: "_CON-a3dbc4b644.png"},
+		{name: "looks marked", template: "{input}.{ext}", names: event.Names{Input: "a-0123456789.png"}, want: "a-0123456789-14599cfd54.png"},
+		{name: "hidden", template: "{input}.{ext}", names: event.Names{Input: ".png"}, want: ordinaryJob + ".png"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			e := event.Event{ID: ordinaryEvent, Job: ordinaryJob, Names: row.names, Received: received()}
+			got := download.Keys(decodeTemplate(t, row.template), e, []event.Result{{URL: "https://h/p.png"}}, "png")
+			if got[0] != row.want {
+				t.Errorf("key = %s, want %s", got[0], row.want)
+			}
+			if err := blobstore.CheckKey(got[0]); err != nil {
+				t.Errorf("CheckKey(%s) = %v, want no error", got[0], err)
+			}
+		})
+	}
+}
+
 func TestLongNamesAreCut(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long", 64)

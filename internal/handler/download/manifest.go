@@ -18,8 +18,9 @@ const manifestIndex = -1
 // manifest is the content of event.json. It does not depend on when or how often it is written: an attempt after a
 // crash makes the same bytes.
 type manifest struct {
-	Event     event.ID        `json:"event"`
-	Job       string          `json:"job"`
+	Event event.ID `json:"event"`
+	Job   string   `json:"job"`
+	event.Names
 	Received  time.Time       `json:"received"`
 	Artifacts []stored        `json:"artifacts"`
 	Payload   json.RawMessage `json:"payload"` // redacted
@@ -47,7 +48,7 @@ func (h *Handler) manifest(ctx context.Context, e event.Event, now []event.Artif
 		return event.Artifact{}, storeFailure(err)
 	}
 	defer func() { _ = spool.Close() }() // leftover files are removed at the next start
-	written := manifest{Event: e.ID, Job: e.Job, Received: e.Received.UTC(), Artifacts: inOrder(e.Artifacts, now), Payload: payload}
+	written := manifest{Event: e.ID, Job: e.Job, Names: e.Names, Received: e.Received.UTC(), Artifacts: inOrder(e.Artifacts, now), Payload: payload}
 	if err := written.encode(spool); err != nil {
 		return event.Artifact{}, storeFailure(err)
 	}

@@ -29,6 +29,19 @@ func safe(text string, limit int, otherwise string) string {
 	return tidy(text, limit, otherwise) + "-" + mark(text)
 }
 
+// safeName returns a name of an event as a part of a file name, or the job if there is no name. Capitals stay, because people
+// look for what they wrote: where two names differ in nothing else, and the file system ignores case, the second image gets another key.
+func safeName(text, job string) string {
+	switch {
+	case text == "":
+		return safe(job, maxJobBytes, "job")
+	case isClean(text, maxJobBytes):
+		return text
+	default:
+		return tidy(text, maxJobBytes, "name") + "-" + mark(text)
+	}
+}
+
 // tidy returns what safe keeps of text before the mark.
 func tidy(text string, limit int, otherwise string) string {
 	cleaned := clean(text, limit-len("_-")-markDigits)
@@ -41,10 +54,15 @@ func tidy(text string, limit int, otherwise string) string {
 // isSafe reports whether text needs no change. A name that looks marked does: it could be made to collide with the
 // marked name of another string.
 func isSafe(text string, limit int) bool {
+	return isClean(text, limit) && strings.ToLower(text) == text
+}
+
+// isClean is isSafe on a file system that does not ignore case.
+func isClean(text string, limit int) bool {
 	if text == "" || len(text) > limit || isMarked(text) {
 		return false
 	}
-	return clean(text, limit) == text && strings.ToLower(text) == text && unreserved(text) == text
+	return clean(text, limit) == text && unreserved(text) == text
 }
 
 func isMarked(text string) bool {

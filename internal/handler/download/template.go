@@ -32,6 +32,10 @@ const (
 	fieldJob   field = "job"   // the vendor's job id, made safe
 	fieldEvent field = "event" // our id of the event
 	fieldName  field = "name"  // last segment of the URL, made safe, with the extension of the content
+	// The names of the event, made safe; the job where there is none.
+	fieldInput     field = "input" // without the extension of an image
+	fieldReference field = "reference"
+
 	fieldIndex field = "index" // position among the event's results, from 1
 	fieldExt   field = "ext"   // extension of the content, without a dot
 )
@@ -49,7 +53,7 @@ func (f field) longest() int {
 	switch f {
 	case fieldDate:
 		return len("2006-01-02")
-	case fieldJob:
+	case fieldJob, fieldInput, fieldReference:
 		return maxJobBytes
 	case fieldEvent:
 		return maxEventBytes
@@ -124,7 +128,7 @@ func parsePart(written string) (next part, rest string, err error) {
 	}
 	if field(name).longest() == 0 {
 		return part{}, "", fmt.Errorf(
-			"has {%s}; there are {date} {year} {month} {day} {job} {event} {name} {index} {ext}", name)
+			"has {%s}; there are {date} {year} {month} {day} {job} {event} {reference} {input} {name} {index} {ext}", name)
 	}
 	return part{field: field(name)}, rest, nil
 }
@@ -150,12 +154,12 @@ func checkFields(segments [][]part) error {
 	if end.field != fieldName && !extension {
 		return errors.New("does not end with {name} or .{ext}")
 	}
-	for _, naming := range []field{fieldName, fieldJob, fieldEvent} {
+	for _, naming := range []field{fieldName, fieldJob, fieldEvent, fieldReference, fieldInput} {
 		if slices.ContainsFunc(slices.Concat(segments...), func(p part) bool { return p.field == naming }) {
 			return nil
 		}
 	}
-	return errors.New("has none of {name}, {job} and {event}, so all images would have the same key")
+	return errors.New("has none of {name}, {job}, {event}, {reference} and {input}, so all images would have the same key")
 }
 
 // expand returns the key with the values of the fields.

@@ -124,10 +124,14 @@ func TestRaw(t *testing.T) {
 	config.Mode = "raw"
 	h := fx.open(t, config)
 	e, job := fx.event(t, fakevendortest.JobOptions{ID: "job \"ä\" 😀", Format: fakevendortest.JPEG})
+	e.Names = event.Names{Input: "Größe.jpg", Reference: "SKU-4711 😀"}
 	_, err := h.Handle(t.Context(), e)
 	must(t, err)
 	got := target.the(t)
 	d := decode(t, []byte(got.header.Get("Receiver-Event")))
+	if d.Names != e.Names {
+		t.Errorf("names = %+v, want %+v", d.Names, e.Names)
+	}
 	if d.ID != string(e.ID) || d.Job != job.ID || !d.ReceivedAt.Equal(e.Received) || d.Artifact.SHA256 != sha(got.body) || d.Artifact.Bytes != int64(len(got.body)) {
 		t.Errorf("Receiver-Event = %s, want event %s and the SHA-256 of the body", got.header.Get("Receiver-Event"), e.ID)
 	}

@@ -240,8 +240,9 @@ func must(t testing.TB, err error) {
 
 // document is the JSON about an event.
 type document struct {
-	ID         string
-	Job        string
+	ID  string
+	Job string
+	event.Names
 	ReceivedAt time.Time `json:"received_at"`
 	ResultURLs []string  `json:"result_urls"`
 	Data       json.RawMessage

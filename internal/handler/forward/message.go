@@ -124,7 +124,7 @@ func documentFailure(err error) error {
 // rawMessage returns the single image of the event, with the document in a header.
 func (h *Handler) rawMessage(e event.Event, found *images) (*message, error) {
 	one := found.list[0]
-	text, err := json.Marshal(rawEvent{e.ID, e.Job, e.Received.UTC(), rawArtifact{
+	text, err := json.Marshal(rawEvent{e.ID, e.Job, e.Names, e.Received.UTC(), rawArtifact{
 		one.Index, one.Bytes, one.SHA256, one.MediaType, one.Width, one.Height,
 	}})
 	if err != nil {
@@ -141,8 +141,9 @@ func (h *Handler) rawMessage(e event.Event, found *images) (*message, error) {
 
 // rawEvent is the short form of the document in the header of mode raw.
 type rawEvent struct {
-	ID         event.ID    `json:"id"`
-	Job        string      `json:"job"`
+	ID  event.ID `json:"id"`
+	Job string   `json:"job"`
+	event.Names
 	ReceivedAt time.Time   `json:"received_at"`
 	Artifact   rawArtifact `json:"artifact"`
 }
