@@ -99,6 +99,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.add("stores", stores.close)
+	a.watchChecks(stores)
 	a.folder = stores.folder
 	if err := a.watchDisk(); err != nil {
 		return err

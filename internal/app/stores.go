@@ -83,7 +83,10 @@ func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
 	if err := checkFilesExist(c); err != nil {
 		return err
 	}
-	return s.openFolder(ctx, c, 0)
+	if err := s.openFolder(ctx, c, 0); err != nil {
+		return err
+	}
+	return s.awaitChecks(ctx)
 }
 
 // checkFilesExist returns an error that wraps fs.ErrNotExist if a SQLite file of the receiver is missing.
@@ -130,7 +133,7 @@ func (s *stores) makeShrinkable(ctx context.Context, c config.Config, maxBytes i
 	return nil
 }
 
-// openBoth opens the files at the same time, because the look at the integrity of a large one takes long.
+// openBoth opens the files at the same time, because it waits for the beginning of the look at their integrity.
 func (s *stores) openBoth(ctx context.Context, c config.Config) error {
 	var group errgroup.Group
 	group.Go(func() (err error) {

@@ -34,6 +34,7 @@ type DB struct {
 
 	path  string                                // SQLite: of the file
 	ended *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
+	check *quickCheck                           // SQLite: see AwaitCheck
 	clock *clock                                // nil for the clock of this machine
 }
 
@@ -43,6 +44,7 @@ func (db *DB) OnEnd(ended func(committed bool)) { db.ended.Store(&ended) }
 
 // Close closes the pools. In SQLite it writes the log back into the file first, so that a copy of the file alone has everything.
 func (db *DB) Close() error {
+	db.endCheck()
 	var err error
 	if db.Reader != db.Writer {
 		err = db.Reader.Close()

@@ -214,11 +214,11 @@ func TestOpenRefusesADamagedFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			opened, err := database.OpenSQLite(t.Context(), path)
+			if err == nil {
+				err = errors.Join(opened.AwaitCheck(t.Context()), opened.Close())
+			}
 			if !errors.Is(err, database.ErrDamaged) {
 				t.Errorf("error = %v, want ErrDamaged", err)
-			}
-			if err == nil {
-				_ = opened.Close()
 			}
 		})
 	}

@@ -54,8 +54,8 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	db := &DB{Kind: SQLite, path: path, Writer: writer, Reader: reader, ended: opener.ended, clock: &clock{}}
 	db.AdoptClock(localReading())
-	if err := quickCheck(ctx, reader); err != nil {
-		return nil, errors.Join(fmt.Errorf("database: open %s: %w", path, damaged(err)), db.Close())
+	if err := db.startCheck(ctx, path); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -73,9 +73,6 @@ func checkpoint(writer *sql.DB) error {
 	return nil
 }
 
-// quickCheckTimeout bounds the look at a file's integrity when it is opened: both files of a receiver within a second.
-const quickCheckTimeout = 500 * time.Millisecond
-
 // ErrDamaged reports a file whose structure is damaged.
 var ErrDamaged = errors.New("the database file is damaged; restore it from a backup, together with the other files of its folder")
 
@@ -85,24 +82,6 @@ func damaged(err error) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
-}
-
-// quickCheck looks at the integrity of a file until its time is over: a large file is not read to its end.
-func quickCheck(ctx context.Context, reader *sql.DB) error {
-	limited, cancel := context.WithTimeout(ctx, quickCheckTimeout)
-	defer cancel()
-	var found string
-	err := reader.QueryRowContext(limited, "PRAGMA quick_check(1)").Scan(&found)
-	switch {
-	case err != nil && limited.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return err
-	case found != "ok":
-		return fmt.Errorf("%w: %s", ErrDamaged, found)
-	default:
-		return nil
-	}
 }
 
 // create makes an empty file that only its owner may read. SQLite uses the same mode for the files beside it.
