@@ -58,8 +58,11 @@ func IsShrinkable(ctx context.Context, path string) (shrinkable bool, bytes int6
 		return false, 0, fmt.Errorf("database: %w", err)
 	}
 	reader, err := OpenSQLiteReadOnly(ctx, path)
+	if err != nil { // a process that was killed while it created the file leaves a journal that only a writer plays back
+		reader, err = openFile(ctx, dsn(path, "rw", []string{"busy_timeout(10000)"}), 1)
+	}
 	if err != nil {
-		return false, 0, err
+		return false, 0, fmt.Errorf("database: open %s: %w", path, damaged(err))
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	var mode int
