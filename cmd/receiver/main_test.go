@@ -45,7 +45,7 @@ func build() (folder string, err error) {
 		return "", err
 	}
 	builtBinary = filepath.Join(folder, "receiver")
-	command := exec.CommandContext(context.Background(), "go", "build", "-o", builtBinary, ".")
+	command := exec.CommandContext(context.Background(), "go", "build", "-ldflags", "-s -w", "-o", builtBinary, ".")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", errors.Join(err, os.RemoveAll(folder)), output)

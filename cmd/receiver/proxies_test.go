@@ -201,7 +201,7 @@ func (p *proxy) load(ctx context.Context) {
 		}
 		p.sent++
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}

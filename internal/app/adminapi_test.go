@@ -18,6 +18,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -106,7 +107,7 @@ const unknownEvent = "/api/v1/events/00000000-0000-7000-8000-000000000000"
 
 func TestAdminAPI(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		r := start(t, configuration(t, place))
 		api := openAdminAPI(t, r)
 		sent := sendAdminEvents(t, r)
@@ -261,7 +262,7 @@ func testCounts(t *testing.T, api *adminAPI) {
 // A stream gets a change for a new event, and does not delay the stop of the receiver.
 func TestAdminStream(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		r := start(t, configuration(t, place))
 		client := newClient(t)
 		answer, err := client.Get("http://" + r.AdminAddr().String() + "/api/v1/stream")

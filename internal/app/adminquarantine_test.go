@@ -13,6 +13,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // ask sends a request to the admin API and decodes its response.
@@ -76,7 +77,7 @@ func (r *receiver) text(t testing.TB, client *http.Client, path string) string {
 // Quarantined events are verified again, or released without verification, one by one and all together.
 func TestQuarantine(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, trusting(t, place, v))
 		var ids []event.ID
@@ -136,7 +137,7 @@ type jobList struct {
 // The result of a lost callback is found by asking, and a late callback is a duplicate.
 func TestLostCallbackIsReconciled(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
@@ -179,7 +180,7 @@ func TestLostCallbackIsReconciled(t *testing.T) {
 // The state of a job without a callback is that of the API at the end. While the API does not respond, no job is lost.
 func TestStatesOfLostCallbacks(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, 300*time.Millisecond
@@ -210,7 +211,7 @@ func TestStatesOfLostCallbacks(t *testing.T) {
 
 func TestTrackRefusesInvalidJobs(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		client := newClient(t)
 		r := start(t, configuration(t, place))
 		for body, want := range map[string]int{
@@ -228,7 +229,7 @@ func TestTrackRefusesInvalidJobs(t *testing.T) {
 // The images are deleted at the vendor when all steps are done. Later callbacks of the job are skipped.
 func TestDeletedAtTheVendorWhenDone(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		c.DeleteAfterDone = true

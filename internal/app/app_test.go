@@ -31,6 +31,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/builtin"
 	"github.com/deepimage-receiver/receiver/internal/history"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -201,7 +202,7 @@ func (r *receiver) files(t testing.TB) map[string]string {
 // Every documented shape of a callback ends as a complete image and a manifest.
 func TestEveryExampleIsStored(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, testEveryExampleIsStored)
+	storetest.Each(t, testEveryExampleIsStored)
 	t.Run("postgres through a pooler", func(t *testing.T) {
 		t.Parallel()
 		testEveryExampleIsStored(t, databasetest.PooledPlace(t))
@@ -269,7 +270,7 @@ func testEveryExampleIsStored(t *testing.T, place *databasetest.Place) {
 
 func TestConcurrentDuplicates(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, configuration(t, place))
 		job, err := v.NewJob(fakevendortest.JobOptions{})
@@ -313,7 +314,7 @@ func TestConcurrentDuplicates(t *testing.T) {
 // The documented sample has a URL of localhost: the callback is accepted, the download is blocked.
 func TestDocumentedSampleIsBlocked(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	c.Fetch.AllowedHosts, c.Fetch.AllowedCIDRs = configtypes.List{"*"}, nil
 	rows := []struct {
 		name   string
@@ -345,7 +346,7 @@ func TestDocumentedSampleIsBlocked(t *testing.T) {
 // An accepted event is processed after a restart, with the same id.
 func TestRestartResumes(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := configuration(t, place)
 		c.Queue.Lease = 2 * time.Second // on a busy machine the end of the attempt may not be recorded in time
@@ -378,7 +379,7 @@ func TestRestartResumes(t *testing.T) {
 func TestHostIsAllowedLater(t *testing.T) {
 	t.Parallel()
 	v, client := vendor(t), newClient(t)
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	wrong := c
 	wrong.Fetch.AllowedHosts = configtypes.List{"deep-image.ai"}
 	wrong.Retry.MaxAttempts = 1
@@ -399,7 +400,7 @@ func TestHostIsAllowedLater(t *testing.T) {
 
 func TestDataFolderIsForOneProcess(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	start(t, c)
 	if _, err := app.New(t.Context(), c, zerolog.Nop()); !errors.Is(err, app.ErrInUse) {
 		t.Errorf("second receiver: error = %v, want %v", err, app.ErrInUse)
@@ -411,7 +412,7 @@ func TestDataFolderIsForOneProcess(t *testing.T) {
 
 func TestFullDiskIsUnavailable(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		c := configuration(t, place)
 		c.MinFreeBytes = 1 << 60
 		r := start(t, c)

@@ -58,7 +58,7 @@ func startChromium(t *testing.T) *chromium {
 	}
 	for _, flag := range []string{
 		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage",
-		"disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
+		"process-per-site", "disable-extensions", "disable-component-extensions-with-background-pages", "disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/blobstore"
 	"github.com/deepimage-receiver/receiver/internal/blobstore/blobstoretest"
 	"github.com/deepimage-receiver/receiver/internal/database"
-	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/rs/zerolog"
 )
 
@@ -39,7 +39,7 @@ func TestBucketIsCheckedAtStart(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(row.handle))
 			defer server.Close()
 			t.Setenv("RECEIVER_DOWNLOAD_BUCKET_URL", blobstoretest.S3URL(server.URL, ""))
-			made, err := app.New(t.Context(), configuration(t, databasetest.NewPlace(t, database.SQLite)), zerolog.Nop())
+			made, err := app.New(t.Context(), configuration(t, storetest.NewPlace(t, database.SQLite)), zerolog.Nop())
 			if !errors.Is(err, row.want) {
 				t.Errorf("New() error = %v, want %v", err, row.want)
 			}

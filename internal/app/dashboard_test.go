@@ -14,9 +14,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/deepimage-receiver/receiver/internal/config"
 	"github.com/deepimage-receiver/receiver/internal/database"
-	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // The dashboard in a real browser, each story with its own tab and receiver. Every page is checked with axe-core. No page may
@@ -59,7 +59,7 @@ type dashboard struct {
 func openDashboard(t *testing.T, c *chromium, change func(*config.Config, *fakevendortest.Vendor)) *dashboard {
 	t.Helper()
 	v, client := vendor(t), newClient(t)
-	settings := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	settings := configuration(t, storetest.NewPlace(t, database.SQLite))
 	if change != nil {
 		change(&settings, v)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // forwardTarget is a target of forward that works, hangs, fails or is gone.
@@ -96,7 +97,7 @@ func TestTargetsAreIndependent(t *testing.T) {
 	t.Parallel()
 	const senders = 8
 	events := *forwardedEvents / senders * senders
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		hanging, failing, well := newForwardTarget(t), newForwardTarget(t), newForwardTarget(t)
 		hanging.hangs.Store(true)
@@ -145,7 +146,7 @@ func TestForwardSendsStoredImages(t *testing.T) {
 		bodies <- body
 	}))
 	t.Cleanup(target.Close)
-	c := forwarding(t, configuration(t, databasetest.NewPlace(t, database.SQLite)), &forwardTarget{Server: target})
+	c := forwarding(t, configuration(t, storetest.NewPlace(t, database.SQLite)), &forwardTarget{Server: target})
 	own := c.Handlers[len(c.Handlers)-1].Config.(*forward.Config)
 	own.Mode = forward.ModeRaw
 	r := start(t, c)
@@ -225,7 +226,7 @@ func await(t *testing.T, r *receiver, what string, ok func() bool) {
 // A bad target delays neither publish nor the other targets, also of events that an earlier version stored.
 func TestHandlersDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		bad := newForwardTarget(t)
 		bad.fails.Store(true)

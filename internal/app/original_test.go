@@ -8,6 +8,7 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // A2: a compressed body can be downloaded as it came, and as it was decompressed.
@@ -22,7 +23,7 @@ func TestOriginalBody(t *testing.T) {
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		r := start(t, configuration(t, place))
 		api, client := openAdminAPI(t, r), newClient(t)
 		compressed, plain := post(t, client, r.webhook(), sent.Bytes()).ID, post(t, client, r.webhook(), []byte(`{"job":"A2 plain"}`)).ID

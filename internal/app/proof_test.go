@@ -11,6 +11,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/handler/download"
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -66,7 +67,7 @@ func (p *proof) plan() fakevendortest.Plan {
 // Every real job is done exactly once, no forged image is fetched, and the calls of the API are bounded.
 func TestLostDoubledAndForgedCallbacks(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v := vendor(t)
 		p := newProof(t, v, *proofJobs)
 		c := trusting(t, place, v)

@@ -15,6 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/inbox"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // signingHost serves an image under the URL with the second signature. That with the first has expired.
@@ -89,7 +90,7 @@ func TestRenewedURLs(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				host, client := newSigningHost(t), newClient(t)
 				c := configuration(t, place)
 				c.Retry.MinDelay, c.Retry.MaxDelay, c.Retry.MaxAge = time.Hour, time.Hour, row.maxAge

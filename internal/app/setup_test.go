@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/deepimage-receiver/receiver/internal/database"
-	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // The setup page has every variable and no secret, whatever its source.
@@ -15,7 +15,7 @@ func TestSetupPageHasNoSecrets(t *testing.T) {
 	t.Setenv("RECEIVER_DEEPIMAGE_API_KEY", secretText)
 	t.Setenv("RECEIVER_PUBLISH_URL", "nats://receiver:"+secretText+"@127.0.0.1:4222/deep-image.complete")
 	t.Setenv("RECEIVER_DOWNLOAD_CONCURRENCY", "5")
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	r := start(t, c)
 	response, err := newClient(t).Get("http://" + r.AdminAddr().String() + "/setup")
 	if err != nil {

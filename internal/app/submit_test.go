@@ -25,6 +25,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/jobs"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 )
 
@@ -158,7 +159,7 @@ func (s *submitting) jobs(t testing.TB) (list []submission) {
 // The token of a submitted job is valid for one callback of that job.
 func TestSubmittedJobHasItsOwnToken(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		status, got := s.submit(t, "?reference=SKU-4711+rot&input=ignored.png", aRequest)
 		if status != http.StatusCreated || got.Job == "" || got.Origin != "submitted" {
@@ -216,7 +217,7 @@ func (s *submitting) checkTokenIsSecret(t *testing.T, id event.ID, first call) {
 // A callback may arrive before the vendor's response to the submission.
 func TestCallbackBeforeTheResponse(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, func(s *submitting, c *config.Config) {
 			through := proxyTo(t, strings.TrimSuffix(s.vendor.APIURL(), "/rest_api"))
 			through.ModifyResponse = func(response *http.Response) error {
@@ -243,7 +244,7 @@ func TestCallbackBeforeTheResponse(t *testing.T) {
 // A submission without a response of the vendor is not sent again. Its callback names the job.
 func TestSubmissionWithoutAResponse(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		if err := s.vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.LoseAnswer, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
@@ -266,7 +267,7 @@ func TestSubmissionWithoutAResponse(t *testing.T) {
 // The result of a submitted job is found after its callback is lost.
 func TestSubmittedJobIsReconciled(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		options := fakevendortest.Options{Processing: fakevendortest.Processing{Callbacks: fakevendortest.Plan{Chances: fakevendortest.Chances{Lose: 1}}}}
 		s := startSubmitting(t, place, options, func(_ *submitting, c *config.Config) {
 			c.Reconcile.After, c.Reconcile.Horizon = 50*time.Millisecond, time.Hour
@@ -317,14 +318,14 @@ func TestSubmissionFailures(t *testing.T) {
 		{name: "a foreign webhook", request: `{"webhooks":{"complete":"https://example.com"}}`, status: 422, problem: "refused", detail: "webhooks.complete"},
 		{name: "too long a wait", query: "?wait=61", status: 400, problem: "bad_request"},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		for _, row := range rows {
 			if place.Kind == database.Postgres && row.before == 0 && row.fault.Kind == 0 {
 				continue // it does not reach the store
 			}
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				place := databasetest.NewPlace(t, place.Kind)
+				place := storetest.NewPlace(t, place.Kind)
 				s := startSubmitting(t, place, fakevendortest.Options{Processing: row.processing}, func(_ *submitting, c *config.Config) {
 					if row.change != nil {
 						row.change(c)
@@ -364,7 +365,7 @@ func TestSubmissionFailures(t *testing.T) {
 // A submission that waits gets the next free slot.
 func TestSubmissionWaitsForASlot(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		if err := s.vendor.AddAPIFaults(fakevendortest.APIFault{Kind: fakevendortest.Limit, Call: fakevendortest.CallProcess, Times: 1}); err != nil {
 			t.Fatal(err)
@@ -385,7 +386,7 @@ func TestSubmissionWaitsForASlot(t *testing.T) {
 // A submission stops waiting for a slot when the receiver stops.
 func TestStopEndsTheWaitForASlot(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		options := fakevendortest.Options{Processing: fakevendortest.Processing{Slots: 1, Time: time.Hour}}
 		s := startSubmitting(t, place, options, nil)
 		if status, got := s.submit(t, "", aRequest); status != http.StatusCreated {
@@ -407,7 +408,7 @@ func TestStopEndsTheWaitForASlot(t *testing.T) {
 // A submission that the vendor has not answered when the receiver stops is cancelled in time, with an unknown outcome.
 func TestStopCancelsASubmission(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		sent := make(chan struct{})
 		fault := fakevendortest.APIFault{Kind: fakevendortest.Delay, Call: fakevendortest.CallProcess, OnHit: func() { close(sent) }}
@@ -458,7 +459,7 @@ func holdWork(t *testing.T, place *databasetest.Place) (release func()) {
 // A callback with a job token is accepted while the work database is blocked.
 func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		_, got := s.submit(t, "", aRequest)
 		id := event.ID(s.becomes(t, got.ID, "arrived").Event)
@@ -478,7 +479,7 @@ func TestJobTokenDoesNotWaitForTheWorkStore(t *testing.T) {
 // running then, the second one times out before its write.
 func TestCallbackNamesItsJobWhenRelayed(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := startSubmitting(t, place, fakevendortest.Options{}, nil)
 		store := workflowtest.New(t, place.Open(t).Work, nil)
 		names := []string{"c0ffee", "decaf"}

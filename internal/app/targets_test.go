@@ -15,6 +15,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/handler/forward"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
@@ -62,7 +63,7 @@ func sendJobs(t *testing.T, client *http.Client, r *receiver, v *fakevendortest.
 func TestTargetThatAnswers404(t *testing.T) {
 	t.Parallel()
 	const events = 20
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		target := newForwardTarget(t)
 		c := forwarding(t, configuration(t, place), target)
@@ -92,7 +93,7 @@ func TestTargetThatAnswers404(t *testing.T) {
 func TestRemovedTarget(t *testing.T) {
 	t.Parallel()
 	const events = 3
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		old := newForwardTarget(t)
 		old.fails.Store(true)
@@ -153,7 +154,7 @@ func TestRemovedTarget(t *testing.T) {
 func TestHostsThatAreNotAllowed(t *testing.T) {
 	t.Parallel()
 	const perHost = 10
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		client := newClient(t)
 		r := start(t, configuration(t, place))
 		hosts := []string{"one.example", "two.example"}

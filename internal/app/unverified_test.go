@@ -17,6 +17,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // bounded is a configuration in which a source may have 256 KiB of unverified bytes and all together 512 KiB.
@@ -73,7 +74,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 		{name: "D4 fourth source, all is used up", source: "192.0.2.4", bytes: large, want: 503},
 		{name: "D4 a small body when all is used up", source: "192.0.2.5", bytes: 500, want: 200},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := bounded(t, place, v)
 		r := start(t, c)
@@ -109,7 +110,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 func TestSmallUnverifiedBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const small = 60 << 10
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := bounded(t, place, v)
 		r := start(t, c)
@@ -146,7 +147,7 @@ func TestSmallUnverifiedBytesAreBounded(t *testing.T) {
 // Verified callbacks do not count, whatever their number. The body as it came counts beside the decoded one.
 func TestUnverifiedBytesOfRealAndCodedBodies(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, bounded(t, place, v))
 		for range 8 {
@@ -209,7 +210,7 @@ func formOf(t testing.TB, callback []byte, n int) ([]byte, http.Header) {
 // Without verification nothing is ever confirmed, so nothing is refused for it.
 func TestUnverifiedBytesWithoutVerification(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		c := configuration(t, place)
 		c.Webhook.MaxBodyBytes, c.MaxUnverifiedBytes = 128<<10, 256<<10
 		r, client := start(t, c), newClient(t)
@@ -224,7 +225,7 @@ func TestUnverifiedBytesWithoutVerification(t *testing.T) {
 // Purged events keep nothing but their rows, and free space for others.
 func TestPurgeOfTheQuarantine(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := bounded(t, place, v)
 		r := start(t, c)

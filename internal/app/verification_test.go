@@ -16,6 +16,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/fakevendor/fakevendortest"
 	"github.com/deepimage-receiver/receiver/internal/secret"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/deepimage-receiver/receiver/internal/workflow"
 )
 
@@ -67,7 +68,7 @@ func TestCallbacksAreVerified(t *testing.T) {
 		{name: "rate limit without Retry-After", options: withAPIFault(fakevendortest.APIFault{Kind: fakevendortest.Limit, Times: 1}), state: event.Done, fetched: 1},
 		{name: "URL has expired", options: fakevendortest.JobOptions{Expired: http.StatusForbidden}, state: event.Done, fetched: 1},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		c.Retry.MaxAttempts = 1 // deferring does not count as an attempt
@@ -96,7 +97,7 @@ func TestCallbacksAreVerified(t *testing.T) {
 // A8: the API does not have a job for seconds after its callback.
 func TestUnknownJobIsNotKnownYet(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		for name, grace := range map[string]time.Duration{"A8 not tracked": 2 * time.Minute, "A8 tracked": time.Millisecond} {
 			t.Run(name, func(t *testing.T) {
 				v, client := vendor(t), newClient(t)
@@ -128,7 +129,7 @@ func TestUnknownJobIsNotKnownYet(t *testing.T) {
 // A job with an unknown status is looked up again.
 func TestUnknownStatusIsRetried(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		r := start(t, c)
@@ -147,7 +148,7 @@ func TestUnknownStatusIsRetried(t *testing.T) {
 // Forged callbacks with the id of a real job cause no fetch of their URLs, and no second fetch of the real image.
 func TestImpersonatedJobIsProcessedOnce(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, trusting(t, place, v))
 		job := newJob(t, v, fakevendortest.JobOptions{})
@@ -192,7 +193,7 @@ func TestImpersonatedJobIsProcessedOnce(t *testing.T) {
 // Many forged jobs of one client IP cost a few calls of the API and do not delay other clients.
 func TestForgedJobsAreLimitedBySource(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		c.DeepImage.UnknownPerMinute = 5
@@ -223,7 +224,7 @@ func TestForgedJobsAreLimitedBySource(t *testing.T) {
 // A firewall before the API may refuse ids that look like an attack. Forged callbacks with such ids do not stop other lookups.
 func TestRefusedIDsDoNotPauseTheAPI(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		api, err := url.Parse(v.APIURL())
 		if err != nil {
@@ -268,7 +269,7 @@ func (h header) RoundTrip(r *http.Request) (*http.Response, error) {
 // The key of the API is neither logged nor stored.
 func TestKeyIsNotLeaked(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		c := trusting(t, place, v)
 		r := start(t, c)
@@ -285,7 +286,7 @@ func TestKeyIsNotLeaked(t *testing.T) {
 // A9: all results of a verified callback that can be trusted are stored, and the event has a warning about the others.
 func TestResultsOfVerifiedCallbacks(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		r := start(t, trusting(t, place, v))
 		seven := newJob(t, v, fakevendortest.JobOptions{Images: 7, Shape: fakevendortest.ResultStrings})
@@ -315,7 +316,7 @@ func TestResultsOfVerifiedCallbacks(t *testing.T) {
 // E6: while the API refuses the key, a warning, a banner and a gauge say so. They end by themselves.
 func TestRefusedKeyIsShown(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		v, client := vendor(t), newClient(t)
 		api, err := url.Parse(v.APIURL())
 		if err != nil {

@@ -11,16 +11,16 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/app"
 	"github.com/deepimage-receiver/receiver/internal/database"
-	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/rs/zerolog"
 )
 
 // F13: on a full disk the start waits, and callbacks get 503 until space is free.
 func TestStartOnAFullDiskWaits(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	c.HTTP.ListenAddr = testkit.FreeAddress(t)
 	client := newClient(t)
 	tries := 0
@@ -61,7 +61,7 @@ func TestStartOnAFullDiskWaits(t *testing.T) {
 // F13: only a full disk is waited for.
 func TestAwaitReturnsOtherErrors(t *testing.T) {
 	t.Parallel()
-	c := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	c := configuration(t, storetest.NewPlace(t, database.SQLite))
 	for _, want := range []error{app.ErrInUse, syscall.EIO, syscall.EACCES} {
 		if err := app.Await(t.Context(), c, zerolog.Nop(), func(context.Context) error { return want }); !errors.Is(err, want) {
 			t.Errorf("Await() = %v, want %v", err, want)

@@ -14,6 +14,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 )
 
 // oneTry is a policy without a second attempt.
@@ -27,7 +28,7 @@ func TestDeferredStepsResumeTogether(t *testing.T) {
 	var down atomic.Bool
 	down.Store(true)
 	var first atomic.Bool
-	p := build(t, databasetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"forward"},
+	p := build(t, storetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"forward"},
 		func(context.Context, int, event.Event) (handler.Outcome, error) {
 			if !down.Load() {
 				return handler.Outcome{Detail: "204"}, nil
@@ -64,7 +65,7 @@ func TestOutageCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
 	down.Store(true)
-	p := build(t, databasetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
+	p := build(t, storetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
 		func(context.Context, int, event.Event) (handler.Outcome, error) {
 			if down.Load() {
 				return handler.Outcome{}, handler.Outage(event.ReasonStorage, errors.New("down"))
@@ -92,7 +93,7 @@ func TestOutageCostsNoAttempt(t *testing.T) {
 // A fault of one event is no outage: its attempts count while other events succeed.
 func TestFaultOfOneEventIsNoOutage(t *testing.T) {
 	t.Parallel()
-	p := build(t, databasetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
+	p := build(t, storetest.NewPlace(t, database.SQLite), oneTry, testkit.Timeout, []string{"download"},
 		func(_ context.Context, _ int, e event.Event) (handler.Outcome, error) {
 			if e.Job == "bad" {
 				return handler.Outcome{}, handler.Outage(event.ReasonStorage, errors.New("answered 400"))
@@ -116,7 +117,7 @@ func TestFaultOfOneEventIsNoOutage(t *testing.T) {
 // A disabled target gets no requests until a person enables it.
 func TestDisabledTarget(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		var gone atomic.Bool
 		gone.Store(true)
 		var attempts atomic.Int64

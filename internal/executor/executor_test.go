@@ -12,7 +12,6 @@ import (
 
 	"github.com/deepimage-receiver/receiver/internal/database"
 	"github.com/deepimage-receiver/receiver/internal/database/databasetest"
-	"github.com/deepimage-receiver/receiver/internal/database/schema"
 	"github.com/deepimage-receiver/receiver/internal/event"
 	"github.com/deepimage-receiver/receiver/internal/executor"
 	"github.com/deepimage-receiver/receiver/internal/handler"
@@ -21,6 +20,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/queue"
 	"github.com/deepimage-receiver/receiver/internal/relay"
 	"github.com/deepimage-receiver/receiver/internal/testkit"
+	"github.com/deepimage-receiver/receiver/internal/testkit/storetest"
 	"github.com/deepimage-receiver/receiver/internal/workflow/workflowtest"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
@@ -68,9 +68,6 @@ const shortTimeout = 300 * time.Millisecond
 func build(t *testing.T, place *databasetest.Place, config executor.Config, timeout time.Duration, names []string, scripts ...script) *pipeline {
 	t.Helper()
 	stores := place.Open(t)
-	must(t, first(inbox.Migrate(t.Context(), stores.Inbox)))
-	must(t, first(schema.Migrate(t.Context(), stores.Work)))
-	must(t, first(queue.Migrate(t.Context(), stores.Queue)))
 	p := &pipeline{log: &testkit.Log{}}
 	var lanes []queue.HandlerQueue
 	var steps []executor.Step
@@ -143,11 +140,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func first(_ int64, err error) error { return err }
-
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		broken := errors.New("broken")
 		always := func(outcome handler.Outcome, err error) script {
 			return func(context.Context, int, event.Event) (handler.Outcome, error) { return outcome, err }
@@ -193,7 +188,7 @@ func TestOutcomes(t *testing.T) {
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				p := build(t, databasetest.NewPlace(t, place.Kind), quick, shortTimeout, []string{"download"}, row.script)
+				p := build(t, storetest.NewPlace(t, place.Kind), quick, shortTimeout, []string{"download"}, row.script)
 				p.start(t)
 				details := p.await(t, p.accept(t, "job-1"), event.Done, event.Dead)
 				step := details.Steps[0]
@@ -212,7 +207,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		config := quick
 		config.MaxAge = time.Nanosecond
 		p := build(t, place, config, testkit.Timeout, []string{"download"}, func(context.Context, int, event.Event) (handler.Outcome, error) {
@@ -228,7 +223,7 @@ func TestMaxAge(t *testing.T) {
 
 func TestStepsRunInOrderWithArtifacts(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		artifact := event.Artifact{Handler: "download", Key: "k", Stored: time.UnixMicro(1)}
 		var seen []event.Artifact
 		store := func(context.Context, int, event.Event) (handler.Outcome, error) {
@@ -250,7 +245,7 @@ func TestStepsRunInOrderWithArtifacts(t *testing.T) {
 // A handler that hangs occupies only its own queue.
 func TestQueuesAreIndependent(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		release := make(chan struct{})
 		config := quick
 		p := build(t, place, config, testkit.Timeout, []string{"download", "forward"},
@@ -278,7 +273,7 @@ func TestQueuesAreIndependent(t *testing.T) {
 // An attempt that is interrupted by a stop does not count and is pending.
 func TestStopInterrupts(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		running := make(chan struct{}, 10)
 		p := build(t, place, quick, testkit.Timeout, []string{"download"}, func(ctx context.Context, _ int, _ event.Event) (handler.Outcome, error) {
 			running <- struct{}{}
@@ -305,7 +300,7 @@ func TestStopInterrupts(t *testing.T) {
 // A8: a quarantined event is verified again by itself, also more often than the maximum of attempts.
 func TestQuarantineIsRechecked(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		const unknown = 4
 		p := build(t, place, oneTry, testkit.Timeout, []string{"verify"}, func(_ context.Context, n int, _ event.Event) (handler.Outcome, error) {
 			if n <= unknown {

@@ -46,7 +46,7 @@ func TestChangeTokenDiffersThoughCountsDoNot(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				other := workflowtest.New(t, s.DB, nil)
 				if _, err := s.Workflow.Add(t.Context(), workflowtest.Take(workflowtest.Entry(1), workflowtest.Entry(2)), [][]string{{"download"}}); err != nil {

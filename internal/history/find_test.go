@@ -48,7 +48,7 @@ func TestFindManyWithSamePrefix(t *testing.T) {
 		{name: "by id, dead", filter: history.Filter{Prefix: "019b", State: event.Dead}, every: 3},
 		{name: "by id, of a handler, dead", filter: history.Filter{Prefix: "019b", Handler: "download", State: event.Dead}, every: 3},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		db := s.DB
 		fillAlike(t, db)
@@ -157,7 +157,7 @@ func run(t *testing.T, s *workflowtest.Stores, id event.ID, handler string, resu
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		begin := time.UnixMilli(0x019a_0000_0000).UTC()
 		for n := range 8 {
@@ -258,7 +258,7 @@ func TestFind(t *testing.T) {
 
 func TestListPages(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		for n := range 7 {
 			s.Add(t, workflowtest.Entry(n))

@@ -97,7 +97,7 @@ func (a recordedRows) Next(values []driver.Value) error {
 // query reads a bounded number of rows. Only the count of all events reads all of them.
 func TestQueriesUseAnIndex(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		db := workflowtest.Open(t, place).DB
 		fillPlanned(t, db)
 		if db.Kind == database.SQLite { // before there are statistics

@@ -42,7 +42,7 @@ func TestFilterByStepState(t *testing.T) {
 		{name: "by the beginning of the job", filter: history.Filter{Handler: "forward", State: event.Retrying, Prefix: "job-"}, want: "0"},
 		{name: "events", filter: history.Filter{State: event.Dead}, want: "3210", dead: 4},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		for n, e := range events {
 			if _, err := s.Workflow.Add(t.Context(), workflowtest.Take(workflowtest.Entry(n)), [][]string{{"download", "forward"}}); err != nil {
@@ -92,7 +92,7 @@ func TestOldestBesideADeadStep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				first, second := workflowtest.Entry(1), workflowtest.Entry(2)
 				second.Received = first.Received.Add(time.Minute)

@@ -52,7 +52,7 @@ func checkState(t *testing.T, what string, got jobs.Job, want jobs.State) {
 
 func TestTrack(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		tracked := track(t, s, "job-1", "job-2")
@@ -71,7 +71,7 @@ func TestTrack(t *testing.T) {
 
 func TestAcquireDue(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		tracked := track(t, s, "job-1", "job-2", "job-3")
 		for n, want := range []int{2, 1, 0} {
@@ -92,7 +92,7 @@ func TestAcquireDue(t *testing.T) {
 // An event resolves tracked jobs whatever their state is; what came first counts otherwise.
 func TestEventsResolveJobs(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		tracked := track(t, s, "job-2", "job-3", "job-4")
 		resolve(t, s, tracked["job-3"].ID, jobs.Lost, true)
@@ -112,7 +112,7 @@ func TestEventsResolveJobs(t *testing.T) {
 
 func TestListAndCounts(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		tracked := track(t, s, "job-1", "job-2", "job-3", "job-4")
 		resolve(t, s, tracked["job-4"].ID, jobs.Lost, true)
@@ -138,7 +138,7 @@ func TestListAndCounts(t *testing.T) {
 // The jobs that a killed process has leased are due again at the next start.
 func TestReleaseLeases(t *testing.T) {
 	t.Parallel()
-	s := workflowtest.Open(t, databasetest.NewPlace(t, database.SQLite))
+	s := workflowtest.Open(t, workflowtest.NewPlace(t, database.SQLite))
 	track(t, s, "job-1")
 	for n, want := range []int{1, 0} {
 		if got := acquireDue(t, s, 5); len(got) != want {

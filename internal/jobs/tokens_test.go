@@ -52,7 +52,7 @@ func find(t *testing.T, s *workflowtest.Stores, id string) jobs.Job {
 
 func TestTokenIsValidForOneEventOfOneJob(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		prepared, token := prepare(t, s, "a")
 		if named := setJob(t, s, prepared.ID, "job-1"); named.State != jobs.Waiting || named.Job != "job-1" || named.ID != prepared.ID {
@@ -88,7 +88,7 @@ func TestTokenIsValidForOneEventOfOneJob(t *testing.T) {
 // Of several callbacks at the same moment, one may use the token.
 func TestTokenIsUsedOnceConcurrently(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		_, token := prepare(t, s, "a")
 		const callbacks = 8
@@ -114,7 +114,7 @@ func TestTokenIsUsedOnceConcurrently(t *testing.T) {
 // The callback may come before the API's answer to the submission, or after it.
 func TestCallbackAndAnswerInAnyOrder(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		t.Run("callback with the token first", func(t *testing.T) {
 			prepared, token := prepare(t, s, "a")
@@ -158,7 +158,7 @@ func TestCallbackAndAnswerInAnyOrder(t *testing.T) {
 // SetDetail does not undo what a callback has set meanwhile.
 func TestSetDetail(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		prepared, token := prepare(t, s, "a")
 		setDetail := func(text string) jobs.Job {
@@ -179,7 +179,7 @@ func TestSetDetail(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		forget := func(id string) {
 			if err := s.Jobs.Forget(t.Context(), id); err != nil {

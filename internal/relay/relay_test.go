@@ -83,7 +83,7 @@ func (f *failingInbox) Relayed(ctx context.Context, sequences []int64) error {
 
 func TestCrashBetweenTheStores(t *testing.T) {
 	t.Parallel()
-	place := databasetest.NewPlace(t, database.SQLite)
+	place := storetest.NewPlace(t, database.SQLite)
 	s := storetest.Open(t, place, "download")
 	accept(t, s, 0, 250)
 	from := &failingInbox{Inbox: s.Inbox}
@@ -102,7 +102,7 @@ func TestCrashBetweenTheStores(t *testing.T) {
 // TestReplicasShareTheOutbox runs relays at the same time. Events of a replica that is gone are carried too.
 func TestReplicasShareTheOutbox(t *testing.T) {
 	t.Parallel()
-	place := databasetest.NewPlace(t, database.Postgres)
+	place := storetest.NewPlace(t, database.Postgres)
 	gone := storetest.Open(t, place, "download")
 	accept(t, gone, 0, 700)
 	replicas := []*storetest.Stores{storetest.Open(t, place, "download"), storetest.Open(t, place, "download"), storetest.Open(t, place, "download")}
@@ -117,7 +117,7 @@ func TestReplicasShareTheOutbox(t *testing.T) {
 // TestFailedTransaction rolls a claim back: its events stay in the inbox.
 func TestFailedTransaction(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, databasetest.NewPlace(t, database.Postgres), "download")
+	s := storetest.Open(t, storetest.NewPlace(t, database.Postgres), "download")
 	accept(t, s, 0, 3)
 	failure := errors.New("the process died here")
 	_, err := s.Workflow.Add(t.Context(), func(ctx context.Context, tx *sql.Tx) ([]event.Entry, error) {
@@ -138,7 +138,7 @@ func TestFailedTransaction(t *testing.T) {
 // TestBackPressure fills the work store: further events wait in the inbox until steps are done.
 func TestBackPressure(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	storetest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := storetest.Open(t, place, "download")
 		accept(t, s, 0, 1)
 		for batch := range 12 { // 12 x 200 steps; the limit is 2000

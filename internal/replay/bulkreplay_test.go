@@ -50,7 +50,7 @@ func latest(t *testing.T, bulk *replay.Store, want string, ok func(replay.BulkRe
 // A bulk replay that a stop interrupts resumes in the next process, and no event is replayed twice.
 func TestInterruptedBulkReplayResumes(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := openDead(t, place)
 		filter := history.Filter{State: event.Dead, Reason: event.ReasonExpired, Handler: "download", From: time.UnixMicro(1).UTC()}
 		bulk := replay.NewStore(s.Writer)

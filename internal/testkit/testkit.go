@@ -16,7 +16,7 @@ const (
 	// Timeout is how long a test waits for what must happen, also on a busy machine.
 	Timeout = 30 * time.Second
 
-	pollInterval = 5 * time.Millisecond
+	pollInterval = 10 * time.Millisecond
 )
 
 // Log is a buffer for the log of what a test runs. It is safe for use by many goroutines.

@@ -29,7 +29,7 @@ func TestArrange(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.AddStages(t, old, workflowtest.Entry(1))
 				for _, name := range row.done {

@@ -52,7 +52,7 @@ func wantNear(t *testing.T, what string, got, want time.Duration) {
 // F6: the clock of the database decides what is due, not that of this machine.
 func TestClockOfTheDatabaseDecides(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		shiftClock(t, s, -time.Hour) // this machine is an hour ahead
 		retrying(t, s, 1, 10*time.Minute)
@@ -72,7 +72,7 @@ func TestClockJumps(t *testing.T) {
 		{name: "F12 fifty seconds back", jump: -50 * time.Second, delay: 10 * time.Minute, age: 11 * time.Minute},
 		{name: "F12 eighty hours ahead", jump: 80 * time.Hour, age: 11 * time.Minute},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		if _, err := s.Workflow.CorrectStart(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func TestProbesWhenTheClockJumps(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				if _, err := s.Workflow.CorrectStart(t.Context(), time.Hour); err != nil {
 					t.Fatal(err)
@@ -163,7 +163,7 @@ func TestClockAtStart(t *testing.T) {
 		{name: "F12 the clock went back", seen: 6 * time.Hour, delay: 6*time.Hour + 10*time.Minute, gap: -6 * time.Hour, wait: 10 * time.Minute},
 		{name: "F12 a next attempt in a distant future", seen: -time.Second, delay: 300 * time.Hour, wait: time.Hour},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		if gap, err := s.Workflow.CorrectStart(t.Context(), time.Hour); gap != 0 || err != nil {
 			t.Fatalf("first start: correction = %s, error %v; want none", gap, err)

@@ -26,7 +26,7 @@ func TestCrashes(t *testing.T) {
 		{name: "F10 the process is killed all the time", alone: true, tries: 1},
 		{name: "F10 crashes alone", alone: true, lives: true, tries: 1 + (crashes - 3)},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		for n, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestCrashes(t *testing.T) {
 // F10: an attempt that ended, but could not be recorded, is no crash and free.
 func TestUnrecordedAttempts(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		for n := range 30 {

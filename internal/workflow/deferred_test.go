@@ -36,7 +36,7 @@ func step(t *testing.T, s *workflowtest.Stores, n int) history.Step {
 // A deferred step has no queue job and costs no attempt. Resume inserts a job when it is due, or for all.
 func TestDefer(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3))
 		for n := 1; n <= 3; n++ {
@@ -76,7 +76,7 @@ func TestDefer(t *testing.T) {
 // The time for which a step is deferred does not count as age; that of its attempts does.
 func TestDeferredStepsDoNotAge(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		db := s.DB
 		s.Add(t, workflowtest.Entry(1))
@@ -98,7 +98,7 @@ func TestDeferredStepsDoNotAge(t *testing.T) {
 // While a target is disabled its steps are deferred as they begin.
 func TestDisabledTarget(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
 		s.Finish(t, s.Begin(t, 1, "download"), deferredFor(0))
@@ -140,7 +140,7 @@ func TestDisabledTarget(t *testing.T) {
 // An attempt disables its target in the transaction that records it; a stale one changes nothing.
 func TestFinishDisablesTarget(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
 		gone := workflow.Result{
@@ -171,7 +171,7 @@ func TestFinishDisablesTarget(t *testing.T) {
 // Every step of a stage has its own attempts in the history, whatever their order.
 func TestHistoryOfStages(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		if _, err := s.Workflow.Add(t.Context(), workflowtest.Take(workflowtest.Entry(1)), [][]string{{"forward", "download"}}); err != nil {
 			t.Fatal(err)
@@ -189,7 +189,7 @@ func TestHistoryOfStages(t *testing.T) {
 // Unattended counts deferred steps too.
 func TestUnattendedSteps(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
 		s.Finish(t, s.Begin(t, 1, "download"), deferredFor(time.Hour))

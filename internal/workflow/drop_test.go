@@ -26,11 +26,11 @@ func blocked(host string) workflow.Result {
 	}
 }
 
-// passHour moves the probes of all targets an hour back.
+// passHour moves the probes of all targets an hour back, and a second more, by which a clock may be corrected.
 func passHour(t *testing.T, s *workflowtest.Stores) {
 	t.Helper()
-	const hour = int64(time.Hour / time.Microsecond)
-	if _, err := s.DB.Writer.ExecContext(t.Context(), "UPDATE targets SET probe_at = probe_at - $1, probe_until = probe_until - $1", hour); err != nil {
+	const hour, second = int64(time.Hour / time.Microsecond), int64(time.Second / time.Microsecond)
+	if _, err := s.DB.Writer.ExecContext(t.Context(), "UPDATE targets SET probe_at = probe_at - $1, probe_until = probe_until - $2", hour+second, hour); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,7 +56,7 @@ func begins(t *testing.T, s *workflowtest.Stores, n int) bool {
 
 func TestProbes(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		t.Run("E2 a target that answers 410 is probed each hour and enabled by success", func(t *testing.T) {
 			s := workflowtest.Open(t, place)
 			s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3))
@@ -96,7 +96,7 @@ func TestProbesEnd(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.Add(t, workflowtest.Entry(1))
 				s.Finish(t, s.Begin(t, 1, "download"), gone())
@@ -161,7 +161,7 @@ func TestDrop(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.AddStages(t, [][]string{{"download"}, {"forward"}, {event.DeleteStep}}, workflowtest.Entry(1))
 				row.prepare(t, s)
@@ -186,7 +186,7 @@ func TestDrop(t *testing.T) {
 // Kept steps stay until their handler is configured again.
 func TestKeep(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		for _, by := range []string{"anna", "berta"} {
 			if err := s.Workflow.Keep(t.Context(), "forward-old", by); err != nil {
@@ -213,7 +213,7 @@ func TestKeep(t *testing.T) {
 // Steps that wait with their own queue job count as deferred, with the hosts that are not allowed.
 func TestStepsThatWaitAlone(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3), workflowtest.Entry(4))
 		for n, host := range []string{"a.example", "b.example", "b.example"} {

@@ -26,7 +26,7 @@ func verified(url string) workflow.Result {
 
 func TestReleaseFromQuarantine(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3), workflowtest.Entry(4))
 		for n := range 3 {
@@ -87,7 +87,7 @@ func TestOneEventClaimsAResult(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.Add(t, sameJob(1), sameJob(2))
 				for n, result := range row.first {
@@ -106,7 +106,7 @@ func TestOneEventClaimsAResult(t *testing.T) {
 // One event claims the result also when several are verified concurrently.
 func TestConcurrentClaims(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		const events = 20
 		var attempts []workflow.Attempt
@@ -139,7 +139,7 @@ func TestConcurrentClaims(t *testing.T) {
 // A step that is deferred by a rate limit does not age meanwhile.
 func TestDeferredByRateLimit(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		db := s.DB
 		s.Add(t, workflowtest.Entry(1))
@@ -157,7 +157,7 @@ func TestDeferredByRateLimit(t *testing.T) {
 // A8: quarantined steps are verified again when their time has come, after all others, and their age continues.
 func TestRecheck(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2), workflowtest.Entry(3))
 		for n, due := range []time.Duration{-time.Second, time.Hour, 0} {

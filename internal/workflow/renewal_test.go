@@ -66,7 +66,7 @@ func TestRenew(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.Add(t, workflowtest.Entry(1))
 				if row.before != nil {
@@ -95,7 +95,7 @@ func TestRenew(t *testing.T) {
 // A step that was running when its URLs were renewed, and ended as expired, runs again with them.
 func TestRenewAfterRunning(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		attempt := s.Begin(t, 1, "download")
@@ -128,7 +128,7 @@ func TestRenewableBytes(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				if row.result != nil {
 					s.AddStages(t, [][]string{{"download"}}, workflowtest.Entry(1))

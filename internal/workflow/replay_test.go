@@ -46,7 +46,7 @@ func TestReplay(t *testing.T) {
 		{name: "done, the first again", first: &done, second: &done, what: workflow.Replay{Handler: "download", Finished: true}, steps: 1, want: "pending pending done", download: 2, forward: 1},
 		{name: "pending", what: workflow.Replay{Finished: true}, want: "pending pending waiting", download: 1},
 	}
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		db := s.DB
 		before := map[string]int{"download": 0, "forward": 0}
@@ -79,7 +79,7 @@ func TestReplay(t *testing.T) {
 // A replayed step begins anew and keeps its history. Of concurrent replays, one has an effect.
 func TestReplayKeepsTheHistory(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		a := workflowtest.Entry(1)
 		s.Add(t, a)

@@ -62,7 +62,7 @@ func checkStates(t *testing.T, s *workflowtest.Stores, n int, want string) {
 
 func TestAddTwiceCountsOnce(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1), workflowtest.Entry(2))
 		s.Add(t, workflowtest.Entry(2), workflowtest.Entry(3))
@@ -101,7 +101,7 @@ func TestOutcomes(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+			workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 				s := workflowtest.Open(t, place)
 				s.Add(t, workflowtest.Entry(1))
 				attempt := s.Begin(t, 1, "download")
@@ -124,7 +124,7 @@ func TestOutcomes(t *testing.T) {
 // A step that is begun before its time, as after a crash, loses no try.
 func TestBeginBeforeItsTime(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		s.Finish(t, s.Begin(t, 1, "download"), workflow.Result{State: event.Retrying, NextAt: time.Now().Add(time.Hour)})
@@ -141,7 +141,7 @@ func TestBeginBeforeItsTime(t *testing.T) {
 
 func TestLastStepEndsTheEvent(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		s.Finish(t, s.Begin(t, 1, "download"), workflow.Result{State: event.Done})
@@ -155,7 +155,7 @@ func TestLastStepEndsTheEvent(t *testing.T) {
 
 func TestStaleOutcomeIsRefused(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		slow := s.Begin(t, 1, "download")
@@ -175,7 +175,7 @@ func TestStaleOutcomeIsRefused(t *testing.T) {
 
 func TestArtifactsAreRecorded(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		s.Add(t, workflowtest.Entry(1))
 		want := event.Artifact{Handler: "download", Index: 0, Source: "https://a/1.png", Key: "k", URL: "file:///k", Bytes: 5, SHA256: "ab", MediaType: "image/png", Width: 2, Height: 3, Stored: time.UnixMicro(1_700_000_000_000_001).UTC()}
@@ -201,7 +201,7 @@ func TestArtifactsAreRecorded(t *testing.T) {
 
 func TestBeginOfUnknownStep(t *testing.T) {
 	t.Parallel()
-	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+	workflowtest.Each(t, func(t *testing.T, place *databasetest.Place) {
 		s := workflowtest.Open(t, place)
 		if _, err := s.Workflow.Begin(t.Context(), queue.Job{Event: "none", Handler: "download"}); !errors.Is(err, workflow.ErrNotFound) {
 			t.Errorf("Begin of an unknown step: error = %v, want ErrNotFound", err)
@@ -212,7 +212,7 @@ func TestBeginOfUnknownStep(t *testing.T) {
 // A full disk fails the transaction as a whole; the store works again when space is free.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	s := workflowtest.Open(t, databasetest.NewPlace(t, database.SQLite))
+	s := workflowtest.Open(t, workflowtest.NewPlace(t, database.SQLite))
 	db := s.DB
 	limit := func(pages int) {
 		if _, err := db.Writer.ExecContext(t.Context(), fmt.Sprint("PRAGMA max_page_count = ", pages)); err != nil {

@@ -32,6 +32,8 @@ type Place struct {
 	Kind   database.Kind
 	Folder string          // of the SQLite files
 	Config database.Config // of the Postgres database
+	// Migrated reports that the stores have the schemas of a Template.
+	Migrated bool
 }
 
 // Open opens the stores of this place and closes them when the test ends.
@@ -60,10 +62,15 @@ func (p *Place) openFile(t testing.TB, name string) *database.DB {
 // Each runs test once for each kind of database, at a new place without schemas.
 func Each(t *testing.T, test func(t *testing.T, place *Place)) {
 	t.Helper()
+	each(t, NewPlace, test)
+}
+
+func each(t *testing.T, newPlace func(testing.TB, database.Kind) *Place, test func(*testing.T, *Place)) {
+	t.Helper()
 	for _, kind := range []database.Kind{database.SQLite, database.Postgres} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			test(t, NewPlace(t, kind))
+			test(t, newPlace(t, kind))
 		})
 	}
 }
@@ -100,12 +107,19 @@ func closeOnce(t testing.TB, do func() error) func() error {
 // ends. Without Postgres the test is skipped, but in CI it fails.
 func Postgres(t testing.TB) database.Config {
 	t.Helper()
-	server := sharedServer(t)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	administer(t, server, "CREATE DATABASE "+name)
+	return newDatabase(t, sharedServer(t), "")
+}
+
+// newDatabase creates a database with options, and drops it when the test ends.
+func newDatabase(t testing.TB, server *Server, options string) database.Config {
+	t.Helper()
+	name := newName()
+	administer(t, server, "CREATE DATABASE "+name+options)
 	t.Cleanup(func() { administer(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	return ConfigOf(server.URL(name))
 }
+
+func newName() string { return "test_" + strings.ReplaceAll(uuid.NewString(), "-", "") }
 
 // ConfigOf returns the configuration of the database at url, with few connections.
 func ConfigOf(url string) database.Config {

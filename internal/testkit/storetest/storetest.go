@@ -3,6 +3,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -24,13 +25,37 @@ type Stores struct {
 	Databases databasetest.Stores
 }
 
-// Open migrates and opens the stores in a place, with a queue for the jobs of each handler.
+//nolint:gochecknoglobals // the schemas are created once for all tests of a process
+var template = databasetest.NewTemplate(migrate)
+
+func migrate(ctx context.Context, stores databasetest.Stores) error {
+	_, inboxErr := inbox.Migrate(ctx, stores.Inbox)
+	_, workErr := schema.Migrate(ctx, stores.Work)
+	_, queueErr := queue.Migrate(ctx, stores.Queue)
+	return errors.Join(inboxErr, workErr, queueErr)
+}
+
+// Each runs test once for each kind of database, at a new place with the schemas of all stores.
+func Each(t *testing.T, test func(t *testing.T, place *databasetest.Place)) {
+	t.Helper()
+	template.Each(t, test)
+}
+
+// NewPlace returns a new place with the schemas of all stores.
+func NewPlace(t testing.TB, kind database.Kind) *databasetest.Place {
+	t.Helper()
+	return template.NewPlace(t, kind)
+}
+
+// Open opens the stores in a place, and migrates them if it has no schemas, with a queue for the jobs of each handler.
 func Open(t testing.TB, place *databasetest.Place, handlers ...string) *Stores {
 	t.Helper()
 	s := &Stores{Databases: place.Open(t)}
-	migrate(t, inbox.Migrate, s.Databases.Inbox)
-	migrate(t, schema.Migrate, s.Databases.Work)
-	migrate(t, queue.Migrate, s.Databases.Queue)
+	if !place.Migrated {
+		if err := migrate(t.Context(), s.Databases); err != nil {
+			t.Fatal(err)
+		}
+	}
 	config := inbox.Config{MaxBatch: 512, MaxBacklog: 1_000_000, MaxRejections: 100, MaxRejectionsBytes: 1 << 20}
 	var err error
 	if s.Inbox, err = inbox.Open(t.Context(), s.Databases.Inbox, config); err != nil {
@@ -46,13 +71,6 @@ func Open(t testing.TB, place *databasetest.Place, handlers ...string) *Stores {
 	}
 	s.Stores = workflowtest.New(t, s.Databases.Work, s.Queue)
 	return s
-}
-
-func migrate(t testing.TB, do func(context.Context, *database.DB) (int64, error), db *database.DB) {
-	t.Helper()
-	if _, err := do(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Exec runs a statement in the work store's database.

@@ -4,6 +4,7 @@ package workflowtest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -28,15 +29,36 @@ type Stores struct {
 	Jobs     *jobs.Store
 }
 
-// Open migrates a new work database and returns its stores. The handlers of its queue are download and forward.
+//nolint:gochecknoglobals // the schemas are created once for all tests of a process
+var template = databasetest.NewTemplate(migrate)
+
+func migrate(ctx context.Context, stores databasetest.Stores) error {
+	_, workErr := schema.Migrate(ctx, stores.Work)
+	_, queueErr := queue.Migrate(ctx, stores.Queue)
+	return errors.Join(workErr, queueErr)
+}
+
+// Each runs test once for each kind of database, at a new place with the schemas of the work database.
+func Each(t *testing.T, test func(t *testing.T, place *databasetest.Place)) {
+	t.Helper()
+	template.Each(t, test)
+}
+
+// NewPlace returns a new place with the schemas of the work database.
+func NewPlace(t testing.TB, kind database.Kind) *databasetest.Place {
+	t.Helper()
+	return template.NewPlace(t, kind)
+}
+
+// Open returns the stores of a work database, which it migrates if its place has no schemas. The handlers of its queue are download
+// and forward.
 func Open(t testing.TB, place *databasetest.Place) *Stores {
 	t.Helper()
 	opened := place.Open(t)
-	if _, err := schema.Migrate(t.Context(), opened.Work); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := queue.Migrate(t.Context(), opened.Work); err != nil {
-		t.Fatal(err)
+	if !place.Migrated {
+		if err := migrate(t.Context(), opened); err != nil {
+			t.Fatal(err)
+		}
 	}
 	lanes := []queue.HandlerQueue{{Handler: "download", Concurrency: 1}, {Handler: "forward", Concurrency: 1}}
 	q, err := queue.Open(opened.Queue, queue.Config{Lease: time.Minute}, lanes, slog.New(slog.DiscardHandler))
