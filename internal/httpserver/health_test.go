@@ -181,3 +181,38 @@ func TestOptionalChecksWarn(t *testing.T) {
 		t.Errorf("log line = %v, want one about images", line)
 	}
 }
+
+// The metrics say what /readyz answers. A warning does not make the receiver unready.
+func TestReadinessMetrics(t *testing.T) {
+	t.Parallel()
+	fail := func(context.Context) error { return errors.New("no") }
+	for _, row := range []struct {
+		name               string
+		store, images      func(context.Context) error
+		drain              bool
+		ready, stores, own float64 // receiver_ready, and the checks of the store and of the images
+	}{
+		{name: "ready", store: pass, images: pass, ready: 1, stores: 1, own: 1},
+		{name: "no store", store: fail, images: pass, own: 1},
+		{name: "no images", store: pass, images: fail, ready: 1, stores: 1},
+		{name: "draining", store: pass, images: pass, drain: true, stores: 1, own: 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			// Two folders of images have one name.
+			s := start(t, config(), http.HandlerFunc(accept), httpserver.Check{Name: "store", Run: row.store},
+				httpserver.Check{Name: "images", Run: row.images, Optional: true}, httpserver.Check{Name: "images", Run: pass, Optional: true})
+			if row.drain {
+				s.Drain()
+			}
+			for _, want := range []struct {
+				metric, label string
+				value         float64
+			}{{"receiver_ready", "", row.ready}, {"receiver_readiness_check", "store", row.stores}, {"receiver_readiness_check", "images", row.own}} {
+				if got := gauge(t, s, want.metric, want.label); got != want.value {
+					t.Errorf("%s %s = %g, want %g", want.metric, want.label, got, want.value)
+				}
+			}
+		})
+	}
+}

@@ -100,6 +100,31 @@ func closed(t *testing.T, server *running, reason string) (n float64) {
 	return n
 }
 
+// gauge returns a gauge with this value of its check label, -1 if there is none.
+func gauge(t *testing.T, server *running, name, check string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(server.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			found := ""
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "check" {
+					found = label.GetValue()
+				}
+			}
+			if family.GetName() == name && found == check {
+				return metric.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
 // TestShareOfAnAddress has all connections of one address that is no proxy.
 func TestShareOfAnAddress(t *testing.T) {
 	t.Parallel()
