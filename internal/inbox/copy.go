@@ -36,7 +36,8 @@ func Count(ctx context.Context, db *database.DB) (n int64, err error) {
 // with the number of rows of each transaction.
 func Copy(ctx context.Context, from, to *database.DB, progress func(rows int)) (c Copied, err error) {
 	rows, err := from.Reader.QueryContext(ctx, `
-		SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at, input, reference, outbox.seq IS NOT NULL FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
+		SELECT id, job, digest, received_at, body, source, origin, token_hash, removed_at, input, reference, outbox.seq IS NOT NULL
+		FROM callbacks LEFT JOIN outbox USING (seq) ORDER BY seq`)
 	if err != nil {
 		return c, wrapCopy(err)
 	}

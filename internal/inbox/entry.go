@@ -59,7 +59,8 @@ func (e *entry) hasSignedDigest() bool {
 
 // size returns the approximate number of bytes that the entry writes.
 func (e *entry) size() int {
-	size := len(e.event.Body) + len(e.event.Job) + len(e.event.Input) + len(e.event.Reference) + len(e.rejection.Body) + 8*len(e.sequences) + bytesPerRemoval*len(e.removal.events)
+	size := len(e.event.Body) + len(e.event.Job) + len(e.event.Input) + len(e.event.Reference) + len(e.rejection.Body) + 8*len(e.sequences) +
+		bytesPerRemoval*len(e.removal.events)
 	if e.event.Original != nil {
 		size += len(e.event.Original.Body)
 	}

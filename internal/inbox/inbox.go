@@ -95,7 +95,8 @@ func (i *Inbox) Close() error {
 }
 
 // Accept stores an event and returns when it is committed and synced. The receipt holds the new ID of the event. If the same job
-// with the same digest was stored before, it holds the ID of the first, and the signed URLs of the repeat are stored as a renewal. Once an event is queued for its commit, a cancelled
+// with the same digest was stored before, it holds the ID of the first, and the signed URLs of the repeat are stored as a renewal; the
+// names of the first stay. Once an event is queued for its commit, a cancelled
 // context changes nothing. With MaxBacklog events waiting, Accept returns event.ErrBacklogFull.
 func (i *Inbox) Accept(ctx context.Context, e event.Event) (event.Receipt, error) {
 	if i.backlog.count() >= i.config.MaxBacklog {

@@ -29,7 +29,8 @@ func ReadNumbers(ctx context.Context, db *database.DB) (Numbers, error) {
 // Requeue has the events with numbers after the one given relayed again, and returns how many. Those whose bodies were removed are
 // not relayed again. No Inbox is open on the file.
 func Requeue(ctx context.Context, db *database.DB, after int64) (int64, error) {
-	result, err := db.Writer.ExecContext(ctx, "INSERT INTO outbox (seq) SELECT seq FROM callbacks WHERE seq > $1 AND length(body) > 0 ON CONFLICT DO NOTHING", after)
+	result, err := db.Writer.ExecContext(ctx, `INSERT INTO outbox (seq) SELECT seq FROM callbacks
+		WHERE seq > $1 AND length(body) > 0 ON CONFLICT DO NOTHING`, after)
 	if err != nil {
 		return 0, fmt.Errorf("inbox: requeue: %w", err)
 	}

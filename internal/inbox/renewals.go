@@ -61,7 +61,8 @@ func (i *Inbox) RenewalsWaiting() <-chan struct{} { return i.renewals }
 
 // Renewals returns the stored renewals in the order of their events, at most limit, from the one that follows the event after on.
 func (i *Inbox) Renewals(ctx context.Context, after event.ID, limit int) ([]Renewal, error) {
-	rows, err := database.Query(ctx, i.database.Reader, "SELECT id, job, urls, received_at FROM renewals WHERE id > $1 ORDER BY id LIMIT $2", string(after), limit)
+	rows, err := database.Query(ctx, i.database.Reader, "SELECT id, job, urls, received_at FROM renewals WHERE id > $1 ORDER BY id LIMIT $2",
+		string(after), limit)
 	if err != nil {
 		return nil, fmt.Errorf("inbox: renewals: %w", err)
 	}
