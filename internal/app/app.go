@@ -67,6 +67,7 @@ type App struct {
 	tokens     secret.List // of callbacks
 	server     *httpserver.Server
 	address    net.Addr
+	stores     *stores
 	cleanups   cleanups
 
 	adminServer  *httpserver.Server
@@ -99,7 +100,7 @@ func (a *App) buildStores(ctx context.Context) error {
 		return err
 	}
 	a.cleanups.add("stores", stores.close)
-	a.watchChecks(stores)
+	a.stores = stores
 	a.folder = stores.folder
 	if err := a.watchDisk(); err != nil {
 		return err
@@ -251,6 +252,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	go a.watchListeners()
+	a.startCheck(a.stores)
 	a.log.Info().Str("version", telemetry.CurrentBuild().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
 		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("reclaimed", reclaimed).Msg("receiver is ready")

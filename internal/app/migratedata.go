@@ -31,7 +31,7 @@ func Copy(ctx context.Context, from, to config.Config, progress CopyProgress) (r
 		return report, fmt.Errorf("source: %w", err)
 	}
 	defer func() { err = errors.Join(err, source.close(context.WithoutCancel(ctx))) }()
-	if err := source.awaitChecks(ctx); err != nil {
+	if err := source.checkFiles(ctx); err != nil {
 		return report, fmt.Errorf("source: %w", err)
 	}
 	target, err := openStores(ctx, to)

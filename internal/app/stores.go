@@ -86,7 +86,7 @@ func (s *stores) openFoundFiles(ctx context.Context, c config.Config) error {
 	if err := s.openFolder(ctx, c, 0); err != nil {
 		return err
 	}
-	return s.awaitChecks(ctx)
+	return s.checkFiles(ctx)
 }
 
 // checkFilesExist returns an error that wraps fs.ErrNotExist if a SQLite file of the receiver is missing.
@@ -133,7 +133,7 @@ func (s *stores) makeShrinkable(ctx context.Context, c config.Config, maxBytes i
 	return nil
 }
 
-// openBoth opens the files at the same time, because it waits for the beginning of the look at their integrity.
+// openBoth opens the files at the same time, because the look at their integrity takes long.
 func (s *stores) openBoth(ctx context.Context, c config.Config) error {
 	var group errgroup.Group
 	group.Go(func() (err error) {

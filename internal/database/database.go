@@ -32,10 +32,10 @@ type DB struct {
 	// Pooler is set where a pooler is in between, so that what is set for a session holds for no longer than a transaction.
 	Pooler bool
 
-	path  string                                // SQLite: of the file
-	ended *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
-	check *quickCheck                           // SQLite: see AwaitCheck
-	clock *clock                                // nil for the clock of this machine
+	path      string                                // SQLite: of the file
+	ended     *atomic.Pointer[func(committed bool)] // SQLite: see OnEnd
+	unchecked bool                                  // SQLite: see Check
+	clock     *clock                                // nil for the clock of this machine
 }
 
 // OnEnd sets what is called at the end of each transaction of Writer, in SQLite only: there one is open at a time. It must be quick.
@@ -44,7 +44,6 @@ func (db *DB) OnEnd(ended func(committed bool)) { db.ended.Store(&ended) }
 
 // Close closes the pools. In SQLite it writes the log back into the file first, so that a copy of the file alone has everything.
 func (db *DB) Close() error {
-	db.endCheck()
 	var err error
 	if db.Reader != db.Writer {
 		err = db.Reader.Close()

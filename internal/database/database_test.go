@@ -215,7 +215,7 @@ func TestOpenRefusesADamagedFile(t *testing.T) {
 			}
 			opened, err := database.OpenSQLite(t.Context(), path)
 			if err == nil {
-				err = errors.Join(opened.AwaitCheck(t.Context()), opened.Close())
+				err = errors.Join(opened.Check(t.Context()), opened.Close())
 			}
 			if !errors.Is(err, database.ErrDamaged) {
 				t.Errorf("error = %v, want ErrDamaged", err)

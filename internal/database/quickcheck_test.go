@@ -1,7 +1,6 @@
 package database_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -55,7 +54,7 @@ func TestDamageIsFoundAfterTheOpening(t *testing.T) {
 		}
 		db, err := database.OpenSQLite(t.Context(), path)
 		if err == nil {
-			err = db.AwaitCheck(t.Context())
+			err = db.Check(t.Context())
 		}
 		if got := errors.Is(err, database.ErrDamaged); got != row.damaged || !row.damaged && err != nil {
 			t.Errorf("%s: error = %v, want damaged = %t", row.name, err, row.damaged)
@@ -65,25 +64,5 @@ func TestDamageIsFoundAfterTheOpening(t *testing.T) {
 				t.Errorf("%s: Close() error = %v", row.name, err)
 			}
 		}
-	}
-}
-
-// A file is closed while it is looked at, and a caller that waits for that can stop.
-func TestCloseEndsTheCheck(t *testing.T) {
-	t.Parallel()
-	db, err := database.OpenSQLite(t.Context(), largeFile(t, 2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := db.AwaitCheck(ended); err != nil && !errors.Is(err, context.Canceled) {
-		t.Errorf("AwaitCheck() error = %v, want %v or nil", err, context.Canceled)
-	}
-	if err := db.Close(); err != nil {
-		t.Errorf("Close() error = %v", err)
-	}
-	if err := db.AwaitCheck(t.Context()); err != nil {
-		t.Errorf("AwaitCheck() after Close: error = %v, want nil", err)
 	}
 }

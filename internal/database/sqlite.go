@@ -34,7 +34,7 @@ func readerPragmas() []string {
 	return []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
 }
 
-// OpenSQLite opens the database file at path and creates it if it is missing; its folder must exist. Only the owner may
+// OpenSQLite opens the database file at path and creates it if it is missing; its folder must exist. Check may find later that it is damaged. Only the owner may
 // read the file, because bodies can hold the token of the webhook.
 func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := create(path); err != nil {
@@ -54,9 +54,11 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	db := &DB{Kind: SQLite, path: path, Writer: writer, Reader: reader, ended: opener.ended, clock: &clock{}}
 	db.AdoptClock(localReading())
-	if err := db.startCheck(ctx, path); err != nil {
+	complete, err := db.quickCheck(ctx, openCheckTimeout)
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	db.unchecked = !complete
 	return db, nil
 }
 

@@ -26,8 +26,10 @@ type eventRow struct {
 // events reads the next events of the source.
 func (c *copier) events(ctx context.Context, after string) ([]eventRow, error) {
 	columns := func(e *eventRow) []any {
-		return []any{&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.original, &e.verified, &e.recheck, &e.key, &e.bodyRemoved,
-			&e.input, &e.reference}
+		return []any{
+			&e.id, &e.job, &e.state, &e.source, &e.origin, &e.url, &e.received, &e.bytes, &e.original, &e.verified, &e.recheck, &e.key, &e.bodyRemoved,
+			&e.input, &e.reference,
+		}
 	}
 	return database.Select(ctx, c.source.Reader, columns, `
 		SELECT id, job, state, source, origin, result_url, received_at, bytes, original_bytes, verified_at, recheck_at, result_key, body_removed_at,
