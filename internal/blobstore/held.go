@@ -24,7 +24,7 @@ type heldFolder struct {
 func (d *disk) hold(names ...string) error {
 	held := make(map[string]heldFolder, len(names))
 	for _, name := range names {
-		file, err := d.Root.Open(name)
+		file, err := d.Open(name)
 		if err != nil {
 			return err
 		}

@@ -34,8 +34,8 @@ func readerPragmas() []string {
 	return []string{"busy_timeout(10000)", "query_only(1)", "cache_size(-2048)"}
 }
 
-// OpenSQLite opens the database file at path and creates it if it is missing; its folder must exist. Check may find later that it is damaged. Only the owner may
-// read the file, because bodies can hold the token of the webhook.
+// OpenSQLite opens the database file at path and creates it if it is missing; its folder must exist. Check may find later that it is
+// damaged. Only the owner may read the file, because bodies can hold the token of the webhook.
 func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("database: create %s: %w", path, err)

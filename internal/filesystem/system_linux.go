@@ -16,7 +16,7 @@ func OpenBelow(folder int, name string, flags int, perm uint32) (descriptor int,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	for {
-		if descriptor, err = unix.Openat2(folder, name, &how); err != unix.EINTR { //nolint:errorlint // it is not wrapped
+		if descriptor, err = unix.Openat2(folder, name, &how); err != unix.EINTR {
 			return descriptor, err
 		}
 	}
