@@ -20,7 +20,7 @@ are processed when a receiver runs.`,
 	var options adminOptions
 	options.add(command)
 	command.AddCommand(newEventsList(&options), newEventsShow(&options), newEventsReplay(&options), newEventsRelease(&options),
-		newEventsPurge(&options), newEventsExport(&options))
+		newEventsPurge(&options), newEventsErase(&options), newEventsExport(&options))
 	return command
 }
 

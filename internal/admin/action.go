@@ -52,6 +52,7 @@ const (
 	noticeVerifying notice = "verified"
 	noticeReleased  notice = "released"
 	noticePurged    notice = "purged"
+	noticeErased    notice = "erased"
 	noticeTracking  notice = "tracking"
 	noticeSubmitted notice = "submitted"
 	noticeEnabled   notice = "enabled"
@@ -82,6 +83,8 @@ func noticeText(did notice, n string) string {
 		return plural(count, "event", "events") + " released without verification."
 	case did == noticePurged:
 		return "The bodies of " + plural(count, "event", "events") + " are purged."
+	case did == noticeErased:
+		return "The job is erased, with " + plural(count, "event", "events") + "."
 	case did == noticeTracking:
 		return plural(count, "job is", "jobs are") + " tracked."
 	case did == noticeSubmitted:

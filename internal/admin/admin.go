@@ -19,6 +19,7 @@ import (
 	"github.com/deepimage-receiver/receiver/internal/problem"
 	"github.com/deepimage-receiver/receiver/internal/reconcile"
 	"github.com/deepimage-receiver/receiver/internal/replay"
+	"github.com/deepimage-receiver/receiver/internal/retention"
 	"github.com/deepimage-receiver/receiver/internal/secret"
 	"github.com/deepimage-receiver/receiver/internal/submit"
 	"github.com/deepimage-receiver/receiver/internal/thumbnail"
@@ -42,6 +43,9 @@ type Deps struct {
 	Thumbnails *thumbnail.Maker // nil if there are none
 	// OpenArtifact opens a stored file; blobstore.ErrNotFound if it was deleted.
 	OpenArtifact func(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
+
+	// Erase removes all that is stored about a job, with images its stored files too.
+	Erase func(ctx context.Context, job string, images bool) (retention.Erased, error)
 
 	Memory   *memory.Part     // for bodies; nil for no limit
 	Handlers []string         // names of the configured steps, in their order
@@ -115,6 +119,8 @@ func storeFailure(err error) error {
 		return &problem.Error{Code: problem.CodeNotFound, Detail: "Not found.", Err: err}
 	case errors.Is(err, replay.ErrBusy):
 		return conflict("A bulk replay is already running. Wait until it ends.")
+	case errors.Is(err, retention.ErrRunning):
+		return conflict("A step of the job is running, so nothing was erased. Try again when it has ended.")
 	case errors.Is(err, workflow.ErrFinished):
 		return conflict("The event is not quarantined.")
 	case errors.Is(err, event.ErrBacklogFull):

@@ -81,6 +81,7 @@ func (a *Admin) actionRoutes() (routes []route) {
 	add("/quarantine/verify", a.releaseAll(actionVerify), route{timeout: noTimeout})
 	add("/quarantine/release", a.releaseAll(actionRelease), route{timeout: noTimeout})
 	add("/quarantine/purge", a.purgeAll, route{timeout: noTimeout})
+	add("/erasures", a.eraseJob, route{timeout: noTimeout})
 	add("/rejections/{id}/accept", a.acceptRejection, route{})
 	add("/rejections/{id}/delete", a.deleteRejection, route{})
 	add("/targets/{name}/enable", a.enableTarget, route{})

@@ -238,6 +238,22 @@ func (c *Client) Purge(ctx context.Context, olderThan time.Duration, dryRun bool
 	return result, err
 }
 
+// Erased is what was erased of a job.
+type Erased struct {
+	Job        string `json:"job"`
+	Events     int    `json:"events"`
+	Rejections int    `json:"rejections"`
+	Files      int    `json:"files"`
+	Pending    int    `json:"files_pending"`
+	Finished   bool   `json:"finished"`
+}
+
+// Erase removes all that is stored about a job, with images its stored files too.
+func (c *Client) Erase(ctx context.Context, job string, images bool) (result Erased, err error) {
+	err = c.post(ctx, "/erasures", url.Values{"job": {job}, "images": {strconv.FormatBool(images)}}, nil, &result)
+	return result, err
+}
+
 // Targets returns the configured steps in their order, then those that only the store knows.
 func (c *Client) Targets(ctx context.Context) ([]Target, error) {
 	var result struct{ Targets []Target }

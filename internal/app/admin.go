@@ -21,9 +21,7 @@ func (a *App) buildAdmin(context.Context) error {
 		return err
 	}
 	a.cleanups.addClose("thumbnails", thumbnails.Close)
-	a.retention = retention.New(a.config.Retention, retention.Deps{
-		Store: a.work.retention, Inbox: a.inbox, Thumbnails: thumbnails, Log: a.log,
-	})
+	a.useRetention(thumbnails)
 	registry, err := a.registry()
 	if err != nil {
 		return err
@@ -69,6 +67,13 @@ func (a *App) queueDepths(ctx context.Context) (map[string]admin.QueueDepth, err
 	return converted, nil
 }
 
+// useRetention makes what removes old and erased data. thumbnails is nil in offline mode.
+func (a *App) useRetention(thumbnails retention.Thumbnails) {
+	a.retention = retention.New(a.config.Retention, retention.Deps{
+		Store: a.work.retention, Inbox: a.inbox, Thumbnails: thumbnails, DeleteFile: a.artifacts.Delete, Log: a.log,
+	})
+}
+
 // adminDeps are what the admin listener shows and changes, also in offline mode.
 func (a *App) adminDeps() admin.Deps {
 	a.replayer = replay.New(replay.Deps{
@@ -77,6 +82,7 @@ func (a *App) adminDeps() admin.Deps {
 	return admin.Deps{
 		Log: a.log, Inbox: a.inbox, Workflow: a.work.Workflow, History: a.work.History, Jobs: a.work.Jobs, BulkReplays: a.work.BulkReplays,
 		Sessions: a.work.sessions, Replayer: a.replayer, Reconciler: a.reconciler, Submitter: a.submitter, OpenArtifact: a.artifacts.Open,
+		Erase:    a.retention.Erase,
 		Handlers: a.stepNames(), Disks: a.disk.usage, Warnings: a.warnings,
 		Setup: admin.Setup{
 			Settings: a.settings(), PublicURL: a.config.PublicURL, MaxSubmission: a.maxSubmission(), PublicAddr: func() net.Addr { return a.address },

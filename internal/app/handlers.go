@@ -195,7 +195,7 @@ func (a *App) checkBucket(ctx context.Context, step string, made handler.Handler
 	return nil
 }
 
-// artifactStores open stored files, by the name of the step that stored them.
+// artifactStores open and delete stored files, by the name of the step that stored them.
 type artifactStores map[string]handler.Artifacts
 
 // Open opens a stored file.
@@ -204,6 +204,14 @@ func (s artifactStores) Open(ctx context.Context, artifact event.Artifact) (*blo
 		return found.Open(ctx, artifact)
 	}
 	return nil, blobstore.ErrNotFound
+}
+
+// Delete deletes a stored file. It returns blobstore.ErrNotFound if the handler that stored it is not enabled.
+func (s artifactStores) Delete(ctx context.Context, artifact event.Artifact) error {
+	if found, ok := s[artifact.Handler]; ok {
+		return found.Delete(ctx, artifact)
+	}
+	return blobstore.ErrNotFound
 }
 
 // Link returns a signed URL of a stored file.

@@ -42,6 +42,7 @@ func OpenOfflineAdmin(ctx context.Context, c config.Config) (_ *OfflineAdmin, er
 	if c.DeepImage.Enabled() { // it registers jobs; the receiver asks about them
 		a.reconciler = reconcile.New(c.Reconcile, reconcile.Deps{Store: a.work.Jobs})
 	}
+	a.useRetention(nil) // the receiver deletes files at its next start
 	if _, err := a.openAdmin(a.adminDeps()); err != nil {
 		return nil, err
 	}

@@ -143,6 +143,18 @@ func (s *azureService) open(ctx context.Context, name string) (*Object, error) {
 	return &Object{ReadCloser: found.Body, Bytes: valueOf(found.ContentLength)}, nil
 }
 
+// remove deletes a blob.
+func (s *azureService) remove(ctx context.Context, name string) error {
+	client, err := s.blob(name)
+	if err != nil {
+		return err
+	}
+	if _, err := client.Delete(ctx, nil); err != nil {
+		return s.explain(ctx, err)
+	}
+	return nil
+}
+
 // sign makes a link with the account's key.
 func (s *azureService) sign(_ context.Context, name string, expiry time.Duration) (string, error) {
 	if s.identity.key == nil {

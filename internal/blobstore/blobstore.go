@@ -41,6 +41,9 @@ type Writer interface {
 	Put(ctx context.Context, key string, spool *Spool, attributes Attributes) error
 	// Sync makes the names of objects durable that were put Unsynced. After an error any of them may be lost in a crash.
 	Sync(ctx context.Context, keys ...string) error
+	// Delete deletes the object under key and returns when that is durable. If there is none, that is no error. No Put of the key may be
+	// in progress.
+	Delete(ctx context.Context, key string) error
 	// Check returns an error unless the bucket exists and works as needed. In a bucket of an object store it leaves one small
 	// object that explains its purpose.
 	Check(ctx context.Context) error

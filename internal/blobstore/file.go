@@ -277,6 +277,37 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	return &Object{ReadCloser: file, Bytes: info.Size()}, nil
 }
 
+// Delete removes the file under key, and its folder if nothing else is in it.
+func (b *fileBucket) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return explain(key, err)
+	}
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	folder, err := b.folder(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := folder.disk.Lstat(key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		err = folder.disk.Remove(key)
+	}
+	if err == nil {
+		err = folder.folders.sync(path.Dir(key))
+	}
+	if err != nil {
+		return explain(key, err)
+	}
+	if above := path.Dir(key); above != "." && folder.disk.Remove(above) == nil { // it is empty
+		folder.folders.forget(key)
+	}
+	return nil
+}
+
 // URL returns the file:// URL of the file under key.
 func (b *fileBucket) URL(key string) string {
 	return fileURL(filepath.Join(b.path, filepath.FromSlash(key)))

@@ -118,11 +118,25 @@ func (s *gcsService) open(ctx context.Context, name string) (*Object, error) {
 	return &Object{ReadCloser: answer.Body, Bytes: answer.ContentLength}, nil
 }
 
+// remove deletes an object.
+func (s *gcsService) remove(ctx context.Context, name string) error {
+	answer, err := s.ask(ctx, http.MethodDelete, name, nil)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
 // get asks for an object or its metadata.
 func (s *gcsService) get(ctx context.Context, name string, query url.Values) (*http.Response, error) {
+	return s.ask(ctx, http.MethodGet, name, query)
+}
+
+// ask sends a request about one object.
+func (s *gcsService) ask(ctx context.Context, method, name string, query url.Values) (*http.Response, error) {
 	address := s.endpoint.JoinPath("storage/v1/b", s.bucket, "o").String() + "/" + url.PathEscape(name) + "?" + query.Encode()
 	answer, err := s.send(ctx, func(ctx context.Context) (*http.Request, error) {
-		return http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+		return http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	})
 	if refused, ok := errors.AsType[*gcsError](err); ok && refused.status == http.StatusNotFound {
 		return nil, ErrNotFound

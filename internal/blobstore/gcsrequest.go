@@ -76,7 +76,7 @@ func (s *gcsService) sendOnce(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if answer.StatusCode == http.StatusOK {
+	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusNoContent {
 		return answer, nil
 	}
 	defer func() { _ = answer.Body.Close() }()

@@ -20,6 +20,8 @@ type service interface {
 	describe(ctx context.Context, name string) (description, error)
 	// open reads what is under a name, or returns ErrNotFound.
 	open(ctx context.Context, name string) (*Object, error)
+	// remove deletes what is under a name; ErrNotFound is allowed if that is nothing.
+	remove(ctx context.Context, name string) error
 	// sign makes a link to a name.
 	sign(ctx context.Context, name string, expiry time.Duration) (string, error)
 	// close closes the connections.
@@ -178,6 +180,18 @@ func (b *remoteBucket) Open(ctx context.Context, key string) (*Object, error) {
 		return nil, b.explain(key, err)
 	}
 	return object, nil
+}
+
+// Delete deletes the object under key.
+func (b *remoteBucket) Delete(ctx context.Context, key string) error {
+	name, err := b.address.name(key)
+	if err != nil {
+		return err
+	}
+	if err := b.service.remove(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
+		return b.explain(key, err)
+	}
+	return nil
 }
 
 // URL is the address of key, with the scheme of the bucket.

@@ -115,6 +115,14 @@ func (s *s3Service) open(ctx context.Context, name string) (*Object, error) {
 	return &Object{ReadCloser: body, Bytes: info.Size}, nil
 }
 
+// remove deletes an object.
+func (s *s3Service) remove(ctx context.Context, name string) error {
+	if err := s.client.RemoveObject(ctx, s.bucket, name, minio.RemoveObjectOptions{}); err != nil {
+		return s.explain(ctx, err)
+	}
+	return nil
+}
+
 // sign makes a link with the key that the bucket is opened with. One of a role ends with the role's session.
 func (s *s3Service) sign(ctx context.Context, name string, expiry time.Duration) (string, error) {
 	link, err := s.client.PresignedGetObject(ctx, s.bucket, name, expiry, nil)

@@ -80,12 +80,14 @@ type ImageKeeper interface {
 	KeepsImages() bool
 }
 
-// Artifacts opens stored files. A handler that stores files implements it.
+// Artifacts opens and deletes stored files. A handler that stores files implements it.
 type Artifacts interface {
 	// Open opens an artifact. It returns blobstore.ErrNotFound if there is none.
 	Open(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
 	// Link returns a URL under which anyone can read the artifact for a limited time, or "" if the bucket has none.
 	Link(ctx context.Context, artifact event.Artifact) (string, error)
+	// Delete deletes an artifact, of which nothing has to be there.
+	Delete(ctx context.Context, artifact event.Artifact) error
 }
 
 // ErrUnknownJob is in the error of Refresh for a job that the vendor does not know, or not yet.

@@ -13,10 +13,13 @@ const (
 	kindTombstones kind = "tombstones"
 	kindJobs       kind = "jobs"
 	kindThumbnails kind = "thumbnails"
+	kindImages     kind = "images" // events whose files are deleted next
+	kindFiles      kind = "files"
+	kindErased     kind = "erased" // events, by a person
 )
 
 func kinds() []kind {
-	return []kind{kindBodies, kindEvents, kindDead, kindRejections, kindTombstones, kindJobs, kindThumbnails}
+	return []kind{kindBodies, kindEvents, kindDead, kindRejections, kindTombstones, kindJobs, kindThumbnails, kindImages, kindFiles, kindErased}
 }
 
 type metrics struct{ removed *prometheus.CounterVec }

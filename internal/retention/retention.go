@@ -19,6 +19,7 @@ type Config struct {
 	Bodies     time.Duration `envconfig:"BODIES" default:"0s" range:"0s..87600h" desc:"age at which the bodies of done events are removed, at least 1h; their history stays, but they cannot be replayed; 0s keeps them"`
 	Events     time.Duration `envconfig:"EVENTS" default:"0s" range:"0s..87600h" desc:"age at which done events are removed with their history, at least 1h; a repeat is still a duplicate; 0s keeps them"`
 	Dead       time.Duration `envconfig:"DEAD" default:"0s" range:"0s..87600h" desc:"age at which dead events are removed with their history, at least 1h; 0s keeps them"`
+	Images     time.Duration `envconfig:"IMAGES" default:"0s" range:"0s..87600h" desc:"age at which the stored images of done events are deleted from their bucket, at least 1h; those of removed events are deleted too; 0s keeps them"`
 	Tombstones time.Duration `envconfig:"TOMBSTONES" default:"0s" range:"0s..87600h" desc:"time after the removal of an event in which a repeat is a duplicate, at least 24h; tracked jobs that are resolved are removed at this age too; 0s is for ever"`
 	Rejections time.Duration `envconfig:"REJECTIONS" default:"0s" range:"0s..87600h" desc:"age at which rejected callbacks are removed, at least 1h; 0s keeps them within INBOX_MAX_REJECTIONS"`
 	Thumbnails time.Duration `envconfig:"THUMBNAILS" default:"720h" range:"0s..87600h" desc:"time without use after which a thumbnail is removed, at least 1h; it is made again when it is needed; 0s keeps them within a fixed size"`
@@ -34,6 +35,7 @@ func (c Config) Validate() error {
 		{"BODIES", c.Bodies, time.Hour},
 		{"EVENTS", c.Events, time.Hour},
 		{"DEAD", c.Dead, time.Hour},
+		{"IMAGES", c.Images, time.Hour},
 		{"TOMBSTONES", c.Tombstones, 24 * time.Hour},
 		{"REJECTIONS", c.Rejections, time.Hour},
 		{"THUMBNAILS", c.Thumbnails, time.Hour},
@@ -42,6 +44,9 @@ func (c Config) Validate() error {
 		if each.age > 0 && each.age < each.minimum {
 			return &configtypes.Conflict{Name: each.name, Text: "must be 0s, or at least " + each.minimum.String()}
 		}
+	}
+	if c.Images > 0 && c.Events > 0 && c.Events < c.Images {
+		return &configtypes.Conflict{Name: "EVENTS", Text: "must be 0s, or at least RETENTION_IMAGES"}
 	}
 	return nil
 }
@@ -65,6 +70,8 @@ type Inbox interface { //nolint:interfacebloat // one store
 	DeleteTombstones(ctx context.Context, sequences []int64) error
 	OldRejections(ctx context.Context, before time.Time, limit int) ([]int64, error)
 	DeleteRejections(ctx context.Context, ids []int64) error
+	OfJob(ctx context.Context, job string) ([]inbox.Stored, error)
+	RejectionsOf(ctx context.Context, job string) ([]int64, error)
 	file
 }
 
@@ -77,6 +84,7 @@ type file interface {
 // Thumbnails are cached by this process alone.
 type Thumbnails interface {
 	RemoveUnused(since time.Time, limit int) int
+	Remove(sum string)
 }
 
 // Deps is what a Retention works with.
@@ -84,6 +92,8 @@ type Deps struct {
 	Store      *Store
 	Inbox      Inbox
 	Thumbnails Thumbnails // nil if there are none
+	// DeleteFile deletes a stored file, of which nothing has to be there.
+	DeleteFile func(ctx context.Context, artifact event.Artifact) error
 	Log        zerolog.Logger
 }
 
@@ -100,9 +110,12 @@ type Retention struct {
 // New returns a Retention that is not started.
 func New(config Config, deps Deps) *Retention {
 	r := &Retention{deps: deps, metrics: newMetrics()}
-	bodies, events, dead := &sweep{state: event.Done, bodies: true}, &sweep{state: event.Done}, &sweep{state: event.Dead}
+	images := config.Images > 0
+	bodies, files := &sweep{what: bodiesOnly, state: event.Done}, &sweep{what: filesOnly, state: event.Done}
+	events, dead := &sweep{what: whole, state: event.Done, images: images}, &sweep{what: whole, state: event.Dead, images: images}
 	r.rules = enabled(
 		&rule{kind: kindBodies, age: config.Bodies, remove: r.sweepWith(bodies)},
+		&rule{kind: kindImages, age: config.Images, remove: r.sweepWith(files)},
 		&rule{kind: kindEvents, age: config.Events, remove: r.sweepWith(events)},
 		&rule{kind: kindDead, age: config.Dead, remove: r.sweepWith(dead)},
 		&rule{kind: kindRejections, age: config.Rejections, remove: r.removeRejections},
@@ -125,14 +138,13 @@ func (r *Retention) pass(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 	begun := time.Now()
 	more, err := r.apply(ctx, r.local)
-	if len(r.rules) > 0 {
-		held, failure := r.deps.Store.acquire(ctx, lease)
-		if held {
-			var further bool
-			further, failure = r.apply(ctx, r.rules)
-			more = more || further
-		}
-		err = errors.Join(err, failure)
+	held, failure := r.deps.Store.acquire(ctx, lease)
+	err = errors.Join(err, failure)
+	if held {
+		further, failure := r.apply(ctx, r.rules)
+		err = errors.Join(err, failure, r.continueErasures(ctx))
+		files, failure := r.removeFiles(ctx)
+		more, err = more || further || files, errors.Join(err, failure)
 	}
 	for _, f := range []file{r.deps.Inbox, r.deps.Store} {
 		further, failure := shrink(ctx, f)

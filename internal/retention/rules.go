@@ -35,10 +35,20 @@ func enabled(rules ...*rule) []*rule {
 	return slices.DeleteFunc(rules, func(r *rule) bool { return r.age == 0 })
 }
 
+// part is what a sweep removes of an event.
+type part int
+
+const (
+	whole part = iota
+	bodiesOnly
+	filesOnly // stored files
+)
+
 // sweep goes through the events of a state, the oldest first.
 type sweep struct {
 	state  event.Status
-	bodies bool // removes the bodies alone
+	what   part
+	images bool // the files of events that are removed are deleted
 
 	cursor event.ID  // the latest event that was looked at
 	begun  time.Time // when the cursor was at the beginning
@@ -60,10 +70,14 @@ func (r *Retention) sweepWith(s *sweep) func(ctx context.Context, before time.Ti
 		}
 		now := r.deps.Store.now()
 		n, err := r.deps.Store.remove(ctx, *s, found.events, before, func(ctx context.Context, events []inbox.Identity) error {
-			if s.bodies {
+			switch s.what {
+			case bodiesOnly:
 				return r.deps.Inbox.Purge(ctx, events)
+			case filesOnly:
+				return nil
+			default:
+				return r.deps.Inbox.Remove(ctx, events, now)
 			}
-			return r.deps.Inbox.Remove(ctx, events, now)
 		})
 		if err == nil {
 			s.cursor = found.last

@@ -62,11 +62,12 @@ func (s *Store) find(ctx context.Context, w sweep, before time.Time) (found, err
 	type row struct {
 		id                       event.ID
 		received, changed, bytes int64
-		bodiless                 bool
+		bodiless, files          bool
 	}
 	list, err := database.Select(ctx, s.writer.DB.Reader,
-		func(r *row) []any { return []any{&r.id, &r.received, &r.changed, &r.bytes, &r.bodiless} },
-		"SELECT id, received_at, "+lastChange+`, bytes + original_bytes, body_removed_at IS NOT NULL
+		func(r *row) []any { return []any{&r.id, &r.received, &r.changed, &r.bytes, &r.bodiless, &r.files} },
+		"SELECT id, received_at, "+lastChange+`, bytes + original_bytes, body_removed_at IS NOT NULL,
+			EXISTS (SELECT 1 FROM artifacts WHERE event_id = events.id)
 		FROM events WHERE state = $1 AND id > $2 ORDER BY id LIMIT $3`, string(w.state), string(w.cursor), maxScanned)
 	if err != nil {
 		return found{}, database.Wrap("retention: find", err)
@@ -78,7 +79,7 @@ func (s *Store) find(ctx context.Context, w sweep, before time.Time) (found, err
 			f.more = false
 			break
 		}
-		if !r.bodiless {
+		if !r.bodiless && w.what != filesOnly {
 			bytes += r.bytes
 		}
 		if len(f.events) == maxEvents || len(f.events) > 0 && bytes > maxBytes {
@@ -86,7 +87,8 @@ func (s *Store) find(ctx context.Context, w sweep, before time.Time) (found, err
 			break
 		}
 		f.last = r.id
-		if r.changed < before.UnixMicro() && !(w.bodies && r.bodiless) {
+		nothing := w.what == bodiesOnly && r.bodiless || w.what == filesOnly && !r.files
+		if r.changed < before.UnixMicro() && !nothing {
 			f.events = append(f.events, string(r.id))
 		}
 	}
@@ -108,12 +110,15 @@ func (s *Store) remove(ctx context.Context, w sweep, ids []any, before time.Time
 		for i, e := range events {
 			locked[i] = string(e.ID)
 		}
-		if w.bodies {
+		switch w.what {
+		case bodiesOnly:
 			_, err = tx.ExecContext(ctx, "UPDATE events SET body_removed_at = "+parameter(n+1)+" WHERE id IN "+database.Values(1, n),
 				append(locked, s.now().UnixMicro())...)
-			return err
+		case filesOnly:
+			err = s.releaseFiles(ctx, tx, locked)
+		default:
+			err = s.deleteEvents(ctx, tx, locked, w.images)
 		}
-		_, err = tx.ExecContext(ctx, "DELETE FROM events WHERE id IN "+database.Values(1, n), locked...)
 		return err
 	})
 	if err != nil {

@@ -149,6 +149,15 @@ func (m *Maker) RemoveUnused(since time.Time, limit int) (removed int) {
 	return m.cache.removeUnused(since, limit)
 }
 
+// Remove removes the thumbnail of the image with this SHA-256, if there is one.
+func (m *Maker) Remove(sum string) {
+	m.cache.mutex.Lock()
+	defer m.cache.mutex.Unlock()
+	if _, ok := m.cache.files[sum]; ok {
+		m.cache.remove(sum)
+	}
+}
+
 func (c *cache) removeUnused(since time.Time, limit int) (removed int) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

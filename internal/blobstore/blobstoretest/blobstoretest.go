@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) blobstore.Bucket) {
 		{"malformed keys are refused", malformedKeys},
 		{"keys of all kinds are kept", unusualKeys},
 		{"a missing key is not found", missingKeys},
+		{"what is deleted is gone, and its key is free", deletedKeys},
 		{"a spool is stored once", storedOnce},
 		{"a closed spool leaves nothing", closedSpool},
 		{"attributes that contradict the spool are refused", contradiction},
@@ -301,6 +302,30 @@ func missingKeys(t *testing.T, s suite) {
 	s.mustPut(t, "a/key", "content")
 	for _, key := range []string{"nothing", "a/nothing", "a", "no/folder/here", "a/key/below"} {
 		s.expectNothing(t, key)
+	}
+}
+
+func deletedKeys(t *testing.T, s suite) {
+	s.mustPut(t, "a/key", "content")
+	s.mustPut(t, "a/other", "other")
+	for _, key := range []string{"a/key", "a/key", "nothing", "no/folder", "a/other/below"} {
+		if err := s.bucket.Delete(s.ctx, key); err != nil {
+			t.Errorf("Delete(%q) = %v, want nil", key, err)
+		}
+	}
+	s.expectNothing(t, "a/key")
+	s.expect(t, "a/other", "other")
+	s.mustPut(t, "a/key", "new content")
+	s.expect(t, "a/key", "new content")
+	for _, key := range []string{"a/key", "a/other"} {
+		if err := s.bucket.Delete(s.ctx, key); err != nil {
+			t.Errorf("Delete(%q) = %v, want nil", key, err)
+		}
+	}
+	s.mustPut(t, "a/key", "content")
+	s.expect(t, "a/key", "content")
+	if err := s.bucket.Delete(s.ctx, "../outside"); !errors.Is(err, blobstore.ErrKey) {
+		t.Errorf("Delete of a malformed key = %v, want ErrKey", err)
 	}
 }
 

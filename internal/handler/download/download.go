@@ -185,6 +185,11 @@ func (h *Handler) Open(ctx context.Context, artifact event.Artifact) (*blobstore
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
+// Delete deletes a stored image.
+func (h *Handler) Delete(ctx context.Context, artifact event.Artifact) error {
+	return h.bucket.Delete(ctx, artifact.Key)
+}
+
 // Link returns a URL under which anyone can read a stored image for a limited time, or "" if the bucket has none.
 func (h *Handler) Link(ctx context.Context, artifact event.Artifact) (string, error) {
 	link, err := h.bucket.SignedURL(ctx, artifact.Key, h.linkExpiry)

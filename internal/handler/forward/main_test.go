@@ -170,6 +170,11 @@ func (h *fixture) Open(ctx context.Context, artifact event.Artifact) (*blobstore
 	return h.bucket.Open(ctx, artifact.Key)
 }
 
+// Delete deletes what store stored.
+func (h *fixture) Delete(ctx context.Context, artifact event.Artifact) error {
+	return h.bucket.Delete(ctx, artifact.Key)
+}
+
 // Link is an address that says for how long, as a signed one does.
 func (h *fixture) Link(_ context.Context, artifact event.Artifact) (string, error) {
 	return "https://bucket/" + artifact.Key + "?X-Amz-Signature=s1gnature", nil
