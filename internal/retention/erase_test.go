@@ -45,7 +45,7 @@ func (r *receiver) storeFile(t testing.TB, job, key string) {
 		FROM events WHERE job = $2`, key, job)
 }
 
-// traces counts the rows that tell more of a job than a tombstone.
+// traces counts the rows of a job beside its tombstones.
 func (r *receiver) traces(t testing.TB, job string) (n int) {
 	t.Helper()
 	for _, query := range []string{

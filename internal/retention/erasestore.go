@@ -45,7 +45,8 @@ func (s *Store) beginErasure(ctx context.Context, job string, images bool) error
 				WHERE event_id IN (SELECT id FROM events WHERE job = $3) AND state NOT IN ('done', 'skipped')`, []any{erasedDetail, now, job}},
 			{"UPDATE events SET state = 'done' WHERE job = $1", []any{job}},
 			{`UPDATE tracked_jobs SET state = CASE WHEN state IN ('submitting', 'waiting') THEN 'lost' ELSE state END,
-					resolved_at = coalesce(resolved_at, $1), next_at = NULL, lease_until = NULL, detail = $2, event_id = NULL
+					resolved_at = coalesce(resolved_at, $1), next_at = NULL, lease_until = NULL, detail = $2, event_id = NULL,
+					input = '', reference = ''
 				WHERE job = $3`, []any{now, erasedDetail, job}},
 			{`INSERT INTO erasures (job, images, requested_at) VALUES ($1, $2, $3)
 				ON CONFLICT (job) DO UPDATE SET requested_at = excluded.requested_at, removed_at = NULL,
