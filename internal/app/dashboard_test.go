@@ -34,6 +34,8 @@ func TestDashboard(t *testing.T) {
 		{name: "E9 hidden tabs close their stream", test: testHiddenTabs},
 		{name: "a dead event is replayed", test: testReplayPage},
 		{name: "a target is down, another is disabled and enabled", test: testTargetsOnOverview},
+		{name: "E4 steps wait for handlers that are not configured", test: testUnattendedSteps},
+		{name: "A2 the body as received is downloaded", test: testOriginalPage},
 		{name: "jobs are submitted and tracked", test: testJobsPage},
 		{name: "empty pages", test: testEmptyPages},
 		{name: "the URL is revealed and a test event is sent", test: testSetupPage},
