@@ -29,5 +29,8 @@ func eventRow(e adminclient.EventSummary) []string {
 	if e.Reason != "" {
 		why = e.Handler + ": " + string(e.Reason)
 	}
-	return []string{cmp.Or(e.Reference, "-"), cmp.Or(e.Input, "-"), string(e.ID), e.Job, string(e.State), e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why}
+	return []string{
+		cmp.Or(e.Reference, "-"), cmp.Or(e.Input, "-"), string(e.ID), e.Job, string(e.State),
+		e.Received.UTC().Format(time.RFC3339), strconv.Itoa(e.Images), why,
+	}
 }

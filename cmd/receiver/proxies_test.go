@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -38,19 +37,34 @@ type proxy struct {
 	// wrap returns the files that the program needs beside the one of deploy/proxies, by name.
 	wrap func(folder string) map[string]string
 	args func(folder, file string) []string
-	// lost is the number of callbacks that may be refused when a receiver is killed: the proxy cannot send every callback again.
-	lost int
+	// When a receiver is killed, a proxy that cannot send every callback again may refuse as many as lost, or those that come until it
+	// has noticed.
+	lost          int
+	noticesSlowly bool
 
 	address       string
 	command       *exec.Cmd
 	log           *stream
 	folder        string
-	refused       []string // answers other than 200, until the first receiver is stopped
-	later         []string // from then on
-	stopping      *atomic.Bool
+	refused       []refusal
+	faults        *faults
 	sent          int
 	large, forged string // answers
 }
+
+// refusal is an answer other than 200.
+type refusal struct {
+	sent, answered time.Time
+	answer         string
+}
+
+func (r refusal) String() string { return r.sent.Format("05.000 ") + r.answer }
+
+// faults are the times at which the first receiver was killed, and the first one was stopped.
+type faults struct{ killed, stopped time.Time }
+
+// noticeTimeout is the time in which a proxy must notice that a receiver was killed.
+const noticeTimeout = 3 * time.Second
 
 func proxies() []*proxy {
 	return []*proxy{
@@ -68,7 +82,7 @@ func proxies() []*proxy {
 			args: func(_, file string) []string { return []string{"-db", "-f", file} },
 		},
 		{
-			name: "Apache", file: "apache.conf", programs: []string{"apache2", "/usr/sbin/apache2"}, lost: 12,
+			name: "Apache", file: "apache.conf", programs: []string{"apache2", "/usr/sbin/apache2"}, noticesSlowly: true,
 			wrap: func(folder string) map[string]string {
 				return map[string]string{"main.conf": apacheMain(folder)}
 			},
@@ -77,7 +91,7 @@ func proxies() []*proxy {
 			},
 		},
 		{
-			name: "Caddy", file: "Caddyfile", programs: []string{"caddy"}, lost: 12,
+			name: "Caddy", file: "Caddyfile", programs: []string{"caddy"}, noticesSlowly: true,
 			args: func(_, file string) []string { return []string{"run", "--adapter", "caddyfile", "--config", file} },
 		},
 	}
@@ -192,12 +206,9 @@ func (p *proxy) load(ctx context.Context) {
 	defer client.CloseIdleConnections()
 	for n := 0; ctx.Err() == nil; n++ {
 		body := fmt.Appendf(nil, `{"job":"%s-%d","result_url":null}`, p.name, n)
+		sent := time.Now()
 		if got := p.post(context.WithoutCancel(ctx), client, body); got != "200 OK" {
-			refused := &p.refused
-			if p.stopping.Load() {
-				refused = &p.later
-			}
-			*refused = append(*refused, time.Now().Format("05.000 ")+got)
+			p.refused = append(p.refused, refusal{sent, time.Now(), got})
 		}
 		p.sent++
 		select {
@@ -217,9 +228,9 @@ func TestProxies(t *testing.T) { //nolint:paralleltest // the health checks of t
 			"RECEIVER_LISTEN_ADDR="+addresses[n], "RECEIVER_TRUSTED_PROXIES=127.0.0.1", "RECEIVER_SHUTDOWN_DELAY=5s")
 	}
 	var started []*proxy
-	var stopping atomic.Bool
+	var times faults
 	for _, p := range proxies() {
-		p.stopping = &stopping
+		p.faults = &times
 		if program := p.find(t); program != "" {
 			p.start(t, program, addresses)
 			started = append(started, p)
@@ -286,15 +297,22 @@ func awaitUse(t *testing.T, r *process, proxies []*proxy) {
 func replaceBoth(t *testing.T, running []*process, started []*proxy, receive func(int) *process) []*process {
 	t.Helper()
 	all := slices.Clone(running)
+	times := started[0].faults
+	kill := func(p *process) {
+		times.killed = time.Now()
+		p.kill()
+	}
 	stop := func(p *process) {
-		started[0].stopping.Store(true)
+		if times.stopped.IsZero() {
+			times.stopped = time.Now()
+		}
 		signal(t, p, syscall.SIGTERM)
 		<-p.exited
 	}
 	for _, fault := range []struct {
 		receiver int
 		end      func(*process)
-	}{{0, (*process).kill}, {1, stop}, {0, stop}} {
+	}{{0, kill}, {1, stop}, {0, stop}} {
 		for _, r := range running {
 			awaitUse(t, r, started)
 		}
@@ -318,13 +336,23 @@ func (p *proxy) ask(ctx context.Context) {
 // check checks what the proxy did: one receiver was killed, and both were stopped. logs are those of all receivers.
 func (p *proxy) check(t *testing.T, logs string) {
 	t.Helper()
-	if len(p.refused) > p.lost || p.sent < 50 {
-		t.Errorf("%d of %d callbacks were refused, want at most %d of at least 50: %q", len(p.refused), p.sent, p.lost, p.refused)
+	var killed, wrong []refusal
+	for _, r := range p.refused {
+		switch after := r.sent.Sub(p.faults.killed); {
+		case r.answered.Before(p.faults.killed), !r.sent.Before(p.faults.stopped), p.noticesSlowly && after > noticeTimeout:
+			wrong = append(wrong, r)
+		default:
+			killed = append(killed, r)
+		}
 	}
-	if len(p.later) > 0 {
-		t.Errorf("%d callbacks were refused when receivers were stopped, want none: %q", len(p.later), p.later)
+	if len(wrong) > 0 || p.sent < 50 {
+		t.Errorf("%d of %d callbacks were refused, want none of at least 50: %v", len(wrong), p.sent, wrong)
 	}
-	t.Logf("%d of %d callbacks refused", len(p.refused), p.sent)
+	if !p.noticesSlowly && len(killed) > p.lost {
+		t.Errorf("%d callbacks were refused when a receiver was killed, want at most %d: %v", len(killed), p.lost, killed)
+	}
+	t.Logf("%d of %d callbacks refused: %v; killed %s, stopped %s", len(p.refused), p.sent, p.refused,
+		p.faults.killed.Format("05.000"), p.faults.stopped.Format("05.000"))
 	if p.large != "200 OK" || p.forged != "200 OK" {
 		t.Errorf("body of 20 MiB: %s, forged address: %s; want 200", p.large, p.forged)
 	}

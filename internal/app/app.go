@@ -241,12 +241,8 @@ func (a *App) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	if a.unverified != nil {
-		if err := a.unverified.recount(ctx); err != nil {
-			return err
-		}
-		a.unverified.Start()
-		a.cleanups.add("unverified bytes", a.unverified.Stop)
+	if err := a.startUnverified(ctx); err != nil {
+		return err
 	}
 	if a.address, err = a.server.Start(ctx); err != nil {
 		return err

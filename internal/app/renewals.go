@@ -98,7 +98,7 @@ func (r *renewals) areNew(ctx context.Context, renewal event.Renewal, bytes int6
 	}
 	first, err := event.Decode(body)
 	if err != nil {
-		return false, nil //nolint:nilerr // likewise
+		return false, nil
 	}
 	_, ok := first.Renew(renewal.URLs)
 	return ok, nil

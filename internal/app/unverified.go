@@ -105,6 +105,19 @@ func newUnverified(
 	return u
 }
 
+// startUnverified counts the unverified bytes, and goes on with it.
+func (a *App) startUnverified(ctx context.Context) error {
+	if a.unverified == nil {
+		return nil
+	}
+	if err := a.unverified.recount(ctx); err != nil {
+		return err
+	}
+	a.unverified.Start()
+	a.cleanups.add("unverified bytes", a.unverified.Stop)
+	return nil
+}
+
 func (u *unverified) pass(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
 	err := u.recount(ctx)

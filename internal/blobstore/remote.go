@@ -12,7 +12,7 @@ import (
 // service is a bucket of an object store, by the names of its objects. Its errors
 // say what is wrong in words that follow the key; they hold neither credentials nor
 // a signed URL. What the context's end causes is the context's error.
-type service interface {
+type service interface { //nolint:interfacebloat // what all object stores do
 	// create stores content under a name that is free, or nothing. errTaken says that
 	// the name is not free, errBusy that another writer is about to take it.
 	create(ctx context.Context, name string, c content) error

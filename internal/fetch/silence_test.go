@@ -80,7 +80,7 @@ func TestSilentAddress(t *testing.T) {
 					fetch.WithResolver(fakeDNS(t, "example.com="+row.dns)), fetch.WithLimits(fetch.Limits{Silence: 200 * time.Millisecond, Header: row.header}),
 				}
 				if server.TLS != nil {
-					options = append(options, fetch.WithRootCAs(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)) //nolint:forcetypeassert // httptest's
+					options = append(options, fetch.WithRootCAs(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs))
 				}
 				client := newClient(t, atHome(), options...)
 				for range 2 {
@@ -111,7 +111,7 @@ func TestSilentHandshake(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = mute.Close() })
 	client := newClient(t, atHome(), fetch.WithResolver(fakeDNS(t, "example.com=127.0.0.2,127.0.0.1")),
-		fetch.WithRootCAs(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs), //nolint:forcetypeassert // httptest's
+		fetch.WithRootCAs(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs),
 		fetch.WithLimits(fetch.Limits{Silence: 100 * time.Millisecond, Handshake: 500 * time.Millisecond}))
 	address := atHost(t, server.URL, "example.com")
 	_, _, err = get(t, client, address)

@@ -135,7 +135,7 @@ func TestEraseWaitsForARunningStep(t *testing.T) {
 		equal(t, "erasures", r.Count(t, "SELECT count(*) FROM erasures"), 0)
 		equal(t, "bodies", r.bodies(t), []string{"job"})
 		go func() {
-			time.Sleep(10 * time.Millisecond) // Erase waits by then, or begins afterwards
+			<-time.After(10 * time.Millisecond) // Erase waits by then, or begins afterwards
 			_, _ = r.DB.Writer.ExecContext(context.WithoutCancel(t.Context()), "UPDATE steps SET state = 'done'")
 		}()
 		got, err := service.Erase(t.Context(), "job", true)

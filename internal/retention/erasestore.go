@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,21 +129,19 @@ func (s *Store) deleteEvents(ctx context.Context, tx *sql.Tx, ids []any, images 
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM events WHERE id IN "+database.Values(1, len(ids)), ids...)
-	return err
+	return exec(ctx, tx, "DELETE FROM events WHERE id IN "+database.Values(1, len(ids)), ids)
 }
 
 // releaseFiles removes the artifacts of events and records that their files are deleted next.
 func (s *Store) releaseFiles(ctx context.Context, tx *sql.Tx, ids []any) error {
 	n := len(ids)
-	_, err := tx.ExecContext(ctx, `INSERT INTO removed_files (handler, key, job, sha256, removed_at)
+	err := exec(ctx, tx, `INSERT INTO removed_files (handler, key, job, sha256, removed_at)
 		SELECT DISTINCT a.handler, a.key, e.job, a.sha256, CAST(`+parameter(n+1)+` AS BIGINT) FROM artifacts a JOIN events e ON e.id = a.event_id
-		WHERE a.event_id IN `+database.Values(1, n)+" ON CONFLICT (handler, key) DO NOTHING", append(append([]any{}, ids...), s.now().UnixMicro())...)
+		WHERE a.event_id IN `+database.Values(1, n)+" ON CONFLICT (handler, key) DO NOTHING", slices.Concat(ids, []any{s.now().UnixMicro()}))
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM artifacts WHERE event_id IN "+database.Values(1, n), ids...)
-	return err
+	return exec(ctx, tx, "DELETE FROM artifacts WHERE event_id IN "+database.Values(1, n), ids)
 }
 
 // endErasure records that nothing is left, or forgets an erasure that was looked at once more.

@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strconv"
 	"time"
 
@@ -112,8 +113,8 @@ func (s *Store) remove(ctx context.Context, w sweep, ids []any, before time.Time
 		}
 		switch w.what {
 		case bodiesOnly:
-			_, err = tx.ExecContext(ctx, "UPDATE events SET body_removed_at = "+parameter(n+1)+" WHERE id IN "+database.Values(1, n),
-				append(locked, s.now().UnixMicro())...)
+			err = exec(ctx, tx, "UPDATE events SET body_removed_at = "+parameter(n+1)+" WHERE id IN "+database.Values(1, n),
+				slices.Concat(locked, []any{s.now().UnixMicro()}))
 		case filesOnly:
 			err = s.releaseFiles(ctx, tx, locked)
 		default:
@@ -138,6 +139,12 @@ func (s *Store) lockOld(ctx context.Context, tx *sql.Tx, state event.Status, ids
 	return database.Select(ctx, tx, func(e *inbox.Identity) []any { return []any{&e.ID, &e.Job} },
 		"SELECT id, job FROM events WHERE id IN "+database.Values(1, n)+" AND state = "+parameter(n+1)+" AND "+lastChange+" < "+parameter(n+2)+
 			" ORDER BY id"+lock, arguments...)
+}
+
+// exec runs a statement with a list of parameters that has any length.
+func exec(ctx context.Context, tx *sql.Tx, statement string, arguments []any) error {
+	_, err := tx.ExecContext(ctx, statement, arguments...)
+	return err
 }
 
 func parameter(number int) string { return "$" + strconv.Itoa(number) }
@@ -165,8 +172,7 @@ func (s *Store) removeJobs(ctx context.Context, before time.Time) (n int, more b
 		return 0, false, nil
 	}
 	err = s.writer.Write(ctx, "retention: jobs", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM tracked_jobs WHERE id IN "+database.Values(1, len(ids)), ids...)
-		return err
+		return exec(ctx, tx, "DELETE FROM tracked_jobs WHERE id IN "+database.Values(1, len(ids)), ids)
 	})
 	if err != nil {
 		return 0, false, err

@@ -142,7 +142,8 @@ func loadStep(ctx context.Context, tx *sql.Tx, a *Attempt) (found foundStep, err
 	var next, deferred, recheck sql.NullInt64
 	var source, renewed string
 	err = tx.QueryRowContext(ctx, `
-		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, input, reference, result_url, renewed, recheck_at,
+		SELECT steps.state, attempt, tries, since, next_at, deferred_at, job, received_at, bytes, source, origin, input, reference, result_url,
+			renewed, recheck_at,
 			EXISTS (SELECT 1 FROM targets WHERE name = handler), EXISTS (SELECT 1 FROM artifacts WHERE artifacts.event_id = events.id),
 			crashes, runner, alone
 		FROM steps JOIN events ON events.id = steps.event_id
