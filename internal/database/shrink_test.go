@@ -30,6 +30,7 @@ func TestShrink(t *testing.T) {
 			if err != nil || (surplus > 0) != row.shrinkable {
 				t.Errorf("Surplus() = %d, %v; want some: %v", surplus, err, row.shrinkable)
 			}
+			wantShrinkableCopy(t, path)
 			closed(t, db)
 			if row.old {
 				if err := database.Compact(t.Context(), path); err != nil {
@@ -54,6 +55,18 @@ func TestShrink(t *testing.T) {
 				t.Errorf("rows = %d, %v; want 10", rows, err)
 			}
 		})
+	}
+}
+
+// wantShrinkableCopy copies a file that is open.
+func wantShrinkableCopy(t *testing.T, path string) {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "copy.db")
+	if err := database.CopySQLite(t.Context(), path, target); err != nil {
+		t.Fatal(err)
+	}
+	if shrinkable, _, err := database.IsShrinkable(t.Context(), target); err != nil || !shrinkable {
+		t.Errorf("IsShrinkable() of a copy = %v, %v; want true", shrinkable, err)
 	}
 }
 

@@ -130,11 +130,14 @@ func dsn(path, mode string, pragmas []string) string {
 // CopySQLite writes a compact and shrinkable copy of an existing file, as it is at one moment, to target, which must not exist. Another process
 // may write the file. The copy is checked, but not synced. One that is not whole is removed.
 func CopySQLite(ctx context.Context, path, target string) (err error) {
-	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)", "auto_vacuum(2)"}), 1)
+	source, err := openFile(ctx, dsn(path, "ro", []string{"busy_timeout(10000)"}), 1)
 	if err != nil {
 		return fmt.Errorf("database: open %s for reading: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	if err := copyShrinkable(ctx, source); err != nil {
+		return fmt.Errorf("database: copy %s: %w", path, damaged(err))
+	}
 	file, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("database: create %s: %w", target, err)
@@ -153,6 +156,17 @@ func CopySQLite(ctx context.Context, path, target string) (err error) {
 	problems, err := Integrity(ctx, target)
 	if err == nil && len(problems) > 0 {
 		err = fmt.Errorf("database: the copy of %s: %w: %s", path, ErrDamaged, problems[0])
+	}
+	return err
+}
+
+// copyShrinkable makes copies of a file by the connection shrinkable. Copies of a file that is shrinkable are, and setting its mode
+// again would write the file.
+func copyShrinkable(ctx context.Context, source *sql.DB) error {
+	var mode int
+	err := source.QueryRowContext(ctx, "PRAGMA auto_vacuum").Scan(&mode)
+	if err == nil && mode != incremental {
+		_, err = source.ExecContext(ctx, "PRAGMA auto_vacuum = 2")
 	}
 	return err
 }
