@@ -52,10 +52,10 @@ const (
 	sqlForget   = "DELETE FROM rejections WHERE seq = $1"
 	sqlLength   = "SELECT length(body) FROM rejections WHERE seq = $1"
 	sqlPurged   = "DELETE FROM originals WHERE id = $1"
-	sqlFind     = "SELECT seq, digest, received_at, source, origin, token_hash, input, reference, removed_at FROM callbacks WHERE job = $1 AND id = $2"
+	sqlFind     = "SELECT seq, digest, received_at, source, origin, token_hash, removed_at FROM callbacks WHERE job = $1 AND id = $2"
 	sqlTake     = "DELETE FROM callbacks WHERE seq = $1"
-	sqlPutBack  = `INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash, input, reference, removed_at)
-			VALUES ($1, $2, $3, $4, $5, x'', $6, $7, $8, $9, $10, $11)`
+	sqlPutBack  = `INSERT INTO callbacks (seq, id, job, digest, received_at, body, source, origin, token_hash, removed_at)
+			VALUES ($1, $2, $3, $4, $5, x'', $6, $7, $8, $9)`
 	sqlExpire   = "DELETE FROM callbacks WHERE seq = $1 AND removed_at IS NOT NULL"
 	sqlOriginal = "INSERT INTO originals (id, content_encoding, content_type, body) VALUES ($1, $2, $3, $4)"
 )

@@ -23,15 +23,15 @@ func (w *sqliteWriter) removeEvents(ctx context.Context, b batch) error {
 	return nil
 }
 
-// removeEvent removes an event at a time, or only its body at 0. Its row is deleted and put back, because SQLite does not merge the
+// removeEvent removes an event at a time, or only its body and its names at 0. Its row is deleted and put back, because SQLite does not merge the
 // pages of rows that an update makes shorter.
 func (w *sqliteWriter) removeEvent(ctx context.Context, e Identity, at int64) error {
 	var sequence, received int64
 	var digest, token []byte
-	var source, origin, input, reference string
+	var source, origin string
 	var removed sql.NullInt64
 	err := w.statements[sqlFind].QueryRowContext(ctx, e.Job, string(e.ID)).
-		Scan(&sequence, &digest, &received, &source, &origin, &token, &input, &reference, &removed)
+		Scan(&sequence, &digest, &received, &source, &origin, &token, &removed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (w *sqliteWriter) removeEvent(ctx context.Context, e Identity, at int64) er
 		return err
 	}
 	if at > 0 {
-		source, token, input, reference = "", nil, "", ""
+		source, token = "", nil
 		if !removed.Valid {
 			removed = sql.NullInt64{Int64: at, Valid: true}
 		}
@@ -52,7 +52,7 @@ func (w *sqliteWriter) removeEvent(ctx context.Context, e Identity, at int64) er
 		arguments []any
 	}{
 		{sqlTake, []any{sequence}},
-		{sqlPutBack, []any{sequence, string(e.ID), e.Job, digest, received, source, origin, token, input, reference, removed}},
+		{sqlPutBack, []any{sequence, string(e.ID), e.Job, digest, received, source, origin, token, removed}},
 		{sqlPurged, []any{string(e.ID)}},
 		{sqlUnneeded, []any{string(e.ID)}},
 	} {
