@@ -84,10 +84,13 @@ func closesWhileStalled(t *testing.T, subject Subject) {
 	}
 }
 
+// restartTimeout bounds the time until a broker that was stopped takes events again.
+const restartTimeout = 2 * time.Minute
+
 // retryUntilDone retries as the executor does.
 func retryUntilDone(t *testing.T, made *publish.Handler, e event.Event) {
 	t.Helper()
-	deadline := time.Now().Add(timeout)
+	deadline := time.Now().Add(restartTimeout)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		_, err := made.Handle(ctx, e)
