@@ -309,3 +309,25 @@ func TestCheckDoesWhatAStoreDoes(t *testing.T) {
 		})
 	}
 }
+
+// A file that is gone, but not durably, is deleted only after a sync.
+func TestDeleteSyncsAgain(t *testing.T) {
+	t.Parallel()
+	bucket := openBucket(t, t.TempDir())
+	if err := bucket.Put(t.Context(), "a/key", spoolOf(t, bucket, "content"), blobstore.Attributes{}); err != nil {
+		t.Fatal(err)
+	}
+	failures := 2
+	blobstore.Watch(bucket, func(call, _ string) error {
+		if call != "sync" || failures == 0 {
+			return nil
+		}
+		failures--
+		return syscall.EIO
+	})
+	for attempt, want := range []error{syscall.EIO, syscall.EIO, nil, nil} {
+		if err := bucket.Delete(t.Context(), "a/key"); !errors.Is(err, want) {
+			t.Errorf("attempt %d: Delete() = %v, want %v", attempt, err, want)
+		}
+	}
+}

@@ -269,7 +269,7 @@ func (b *fileBucket) Open(ctx context.Context, key string) (*Object, error) {
 	}
 	file, info, err := folder.openFile(key)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errNotFile):
+	case isMissing(err), errors.Is(err, errNotFile):
 		return nil, fmt.Errorf("%w: %q", ErrNotFound, key)
 	case err != nil:
 		return nil, explain(key, err)
@@ -289,23 +289,37 @@ func (b *fileBucket) Delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	info, err := folder.disk.Lstat(key)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && info.IsDir():
+	switch info, err := folder.disk.Lstat(key); {
+	case isMissing(err): // an earlier call may have removed it, and not have come to the sync
+	case err != nil:
+		return explain(key, err)
+	case info.IsDir():
 		return nil
-	case err == nil:
-		err = folder.disk.Remove(key)
+	default:
+		if err := folder.disk.Remove(key); err != nil {
+			return explain(key, err)
+		}
 	}
-	if err == nil {
-		err = folder.folders.sync(path.Dir(key))
-	}
-	if err != nil {
+	if err := folder.folders.sync(path.Dir(key)); err != nil && !isMissing(err) {
 		return explain(key, err)
 	}
-	if above := path.Dir(key); above != "." && folder.disk.Remove(above) == nil { // it is empty
-		folder.folders.forget(key)
-	}
+	folder.removeEmpty(path.Dir(key))
 	return nil
+}
+
+// removeEmpty removes a folder with nothing in it. A link to a folder stays.
+func (f *openFolder) removeEmpty(name string) {
+	if info, err := f.disk.Lstat(name); name == "." || err != nil || !info.IsDir() {
+		return
+	}
+	if f.disk.Remove(name) == nil {
+		f.folders.forget(path.Join(name, "inside"))
+	}
+}
+
+// isMissing reports whether there is no file under a key, or no folder for it.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // URL returns the file:// URL of the file under key.

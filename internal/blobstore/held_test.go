@@ -51,6 +51,14 @@ func TestLinksBelowTheFolder(t *testing.T) {
 			if got, want := files(t, filepath.Join(folder, "real")), []string{"below/new", "new"}; !slices.Equal(got, want) {
 				t.Errorf("files = %v, want %v", got, want)
 			}
+			if err := bucket.Delete(t.Context(), "inside/new"); err != nil {
+				t.Fatal(err)
+			}
+			if object, err := bucket.Open(t.Context(), "inside/below/new"); err != nil {
+				t.Errorf("Open beside a deleted file: error = %v, want none", err)
+			} else {
+				_ = object.Close()
+			}
 			if got := files(t, outside); len(got) > 0 {
 				t.Errorf("files outside = %v, want none", got)
 			}
