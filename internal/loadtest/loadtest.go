@@ -160,7 +160,7 @@ func (r *run) reconcile(ctx context.Context, stores Stores) (err error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil // the comparison say what is unfinished
+			return nil // the comparison says what is unfinished
 		}
 	}
 }

@@ -35,7 +35,7 @@ type Stores struct {
 	Since  time.Time // events that were received before are of others
 }
 
-// Comparison compare what was acknowledged with what is stored.
+// Comparison compares what was acknowledged with what is stored.
 type Comparison struct {
 	Acknowledged int `json:"acknowledged"` // events
 	Repeats      int `json:"repeats"`      // answers that named the first event of a repeated callback
