@@ -33,7 +33,7 @@ const (
 	skewMargin = time.Second
 	// confirmAfter is when an erasure is looked at again, because the relay may have carried an event of the job meanwhile.
 	confirmAfter = 10 * time.Second
-	// fileTimeout bounds the deletion of one file.
+	// fileTimeout bounds the deletion of one file. After that time no further ones of its handler begin in the same pass.
 	fileTimeout = 10 * time.Second
 )
 
@@ -112,12 +112,16 @@ func (r *Retention) erase(ctx context.Context, e erasure) (done Erased, err erro
 		}
 	}
 	for more := e.images; more; {
-		var deleted int
-		if deleted, done.Pending, err = r.deleteFiles(ctx, e.job); err != nil {
+		deleted, finished, err := r.deleteFiles(ctx, e.job)
+		if done.Files += deleted; err != nil {
 			return done, err
 		}
-		done.Files += deleted
-		more = deleted > 0
+		more = finished > 0
+	}
+	if e.images {
+		if done.Pending, err = r.deps.Store.countRemovedFiles(ctx, e.job); err != nil {
+			return done, err
+		}
 	}
 	return done, r.deps.Store.endErasure(ctx, e)
 }
@@ -140,37 +144,53 @@ func (r *Retention) continueErasures(ctx context.Context) error {
 	return err
 }
 
-// removeFiles deletes files of any job that no event has any more, and returns their number.
+// removeFiles deletes files of any job that no event has any more, and reports whether there may be more.
 func (r *Retention) removeFiles(ctx context.Context) (more bool, err error) {
-	n, pending, err := r.deleteFiles(ctx, "")
-	return n+pending == maxFiles && n > 0, err
+	_, finished, err := r.deleteFiles(ctx, "")
+	return finished > 0, err
 }
 
-// deleteFiles deletes some of the files of a job that no event has any more, "" for any job. pending is the number of those that stay
-// for a later pass. A file that another event has too is not deleted.
-func (r *Retention) deleteFiles(ctx context.Context, job string) (deleted, pending int, err error) {
-	files, err := r.deps.Store.removedFiles(ctx, job)
+// deleteFiles deletes some of the files of a job that no event has any more, "" for any job. A file that another event has too is
+// finished, but not deleted. What one handler's bucket refuses does not hold up the files of others.
+func (r *Retention) deleteFiles(ctx context.Context, job string) (deleted, finished int, err error) {
+	handlers, err := r.deps.Store.handlersOfRemovedFiles(ctx, job)
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, f := range files {
+	for _, handler := range handlers {
+		d, s, failure := r.deleteFilesOf(ctx, handler, job)
+		deleted, finished, err = deleted+d, finished+s, errors.Join(err, failure)
+	}
+	r.metrics.count(kindFiles, deleted)
+	return deleted, finished, err
+}
+
+// deleteFilesOf is deleteFiles for one handler. What it cannot delete now is tried again after all others.
+func (r *Retention) deleteFilesOf(ctx context.Context, handler, job string) (deleted, finished int, err error) {
+	files, err := r.deps.Store.removedFiles(ctx, handler, job)
+	if err != nil {
+		return 0, 0, err
+	}
+	var later []any
+	for begun := time.Now(); len(files) > 0 && time.Since(begun) < fileTimeout; files = files[1:] {
+		f := files[0]
 		use, err := r.deps.Store.useOf(ctx, f)
 		if err != nil {
-			return deleted, pending, err
+			return deleted, finished, err
 		}
 		if use == useUnknown || use == useNone && r.deleteFile(ctx, f) != nil {
-			pending++
+			later = append(later, f.key)
 			continue
 		}
 		if err := r.deps.Store.forgetFile(ctx, f); err != nil {
-			return deleted, pending, err
+			return deleted, finished, err
 		}
+		finished++
 		if use == useNone {
 			deleted++
 		}
 	}
-	r.metrics.count(kindFiles, deleted)
-	return deleted, pending, nil
+	return deleted, finished, r.deps.Store.postponeFiles(ctx, handler, later)
 }
 
 func (r *Retention) deleteFile(ctx context.Context, f removedFile) error {

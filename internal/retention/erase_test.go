@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -188,6 +189,43 @@ func TestErasureFindsWhatWasRelayedMeanwhile(t *testing.T) {
 	r.confirm(t)
 	drain(t, service)
 	equal(t, "events after the second look", len(r.jobs(t)), 0)
+}
+
+// Files that a bucket refuses hold up neither those of another handler nor the other ones in the bucket.
+func TestRefusedFilesHoldUpNoOthers(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, place *databasetest.Place) {
+		r := open(t, place)
+		insert := func(handler, key string, removed int) {
+			r.Exec(t, "INSERT INTO removed_files (handler, key, job, sha256, removed_at) VALUES ($1, $2, 'job', '', $3)", handler, key, removed)
+		}
+		for n := range 60 {
+			insert("disabled", fmt.Sprint("disabled/job/", n), n)
+			insert("download", fmt.Sprint("locked/job/", n), n)
+		}
+		insert("download", "job/a.png", 100)
+		insert("upload", "job/b.png", 100)
+		files := &bucket{}
+		refusing := func(ctx context.Context, artifact event.Artifact) error {
+			if artifact.Handler == "disabled" || strings.HasPrefix(artifact.Key, "locked/") {
+				return errCrash
+			}
+			return files.delete(ctx, artifact)
+		}
+		service := retention.New(retention.Config{}, retention.Deps{Store: r.store, Inbox: r.Inbox, DeleteFile: refusing, Log: zerolog.Nop()})
+		drain(t, service)
+		drain(t, service)
+		slices.Sort(files.deleted)
+		equal(t, "deleted files", files.deleted, []string{"job/a.png", "job/b.png"})
+		equal(t, "files that stay", r.Count(t, "SELECT count(*) FROM removed_files"), 120)
+
+		r.accept(t, "job")
+		got, err := service.Erase(t.Context(), "job", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "erased", got, retention.Erased{Job: "job", Events: 1, Pending: 120, Finished: true})
+	})
 }
 
 func TestImagesAge(t *testing.T) {

@@ -177,17 +177,43 @@ func (s *Store) erasures(ctx context.Context, before time.Time) ([]erasure, erro
 	return found, nil
 }
 
-// maxFiles bounds the files that one pass deletes.
+// maxFiles bounds the files of one handler that one pass deletes.
 const maxFiles = 50
 
 // removedFile is a stored file that is deleted next.
 type removedFile struct{ handler, key, job, sha256 string }
 
-// removedFiles returns the oldest files that are deleted next, of a job or of all.
-func (s *Store) removedFiles(ctx context.Context, job string) ([]removedFile, error) {
-	list, err := database.Select(ctx, s.writer.DB.Reader, func(f *removedFile) []any { return []any{&f.handler, &f.key, &f.job, &f.sha256} },
-		"SELECT handler, key, job, sha256 FROM removed_files WHERE $1 = '' OR job = $1 ORDER BY removed_at, key LIMIT $2", job, maxFiles)
+// handlersOfRemovedFiles returns the handlers with files that are deleted next, of a job or of all.
+func (s *Store) handlersOfRemovedFiles(ctx context.Context, job string) ([]string, error) {
+	list, err := database.SelectColumn[string](ctx, s.writer.DB.Reader,
+		"SELECT DISTINCT handler FROM removed_files WHERE $1 = '' OR job = $1 ORDER BY handler", job)
 	return list, database.Wrap("retention: removed files", err)
+}
+
+// removedFiles returns the oldest files of a handler that are deleted next, of a job or of all.
+func (s *Store) removedFiles(ctx context.Context, handler, job string) ([]removedFile, error) {
+	list, err := database.Select(ctx, s.writer.DB.Reader, func(f *removedFile) []any { return []any{&f.handler, &f.key, &f.job, &f.sha256} },
+		`SELECT handler, key, job, sha256 FROM removed_files WHERE handler = $1 AND ($2 = '' OR job = $2)
+		ORDER BY removed_at, key LIMIT $3`, handler, job, maxFiles)
+	return list, database.Wrap("retention: removed files", err)
+}
+
+// countRemovedFiles returns the number of files of a job that are deleted next.
+func (s *Store) countRemovedFiles(ctx context.Context, job string) (n int, err error) {
+	err = s.writer.DB.Reader.QueryRowContext(ctx, "SELECT count(*) FROM removed_files WHERE job = $1", job).Scan(&n)
+	return n, database.Wrap("retention: removed files", err)
+}
+
+// postponeFiles puts files of a handler behind all others.
+func (s *Store) postponeFiles(ctx context.Context, handler string, keys []any) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.writer.Write(ctx, "retention: postpone files", func(ctx context.Context, tx *sql.Tx) error {
+		n := len(keys)
+		return exec(ctx, tx, "UPDATE removed_files SET removed_at = "+parameter(n+1)+" WHERE key IN "+database.Values(1, n)+" AND handler = "+parameter(n+2),
+			slices.Concat(keys, []any{s.now().UnixMicro(), handler}))
+	})
 }
 
 // use is whether events still have a file.
