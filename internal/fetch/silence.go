@@ -66,21 +66,26 @@ type hostConn struct {
 	address   string
 	addresses []string // all of the host
 	begun     time.Time
-	answered  atomic.Bool // some byte came
+	latest    atomic.Int64 // when the latest bytes came, in nanoseconds since begun; 0 before the first
 }
 
 // Read implements net.Conn.
 func (c *hostConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.answered.Load() {
-		c.answered.Store(true)
+	if n > 0 {
+		c.latest.Store(max(1, int64(time.Since(c.begun))))
 	}
 	return n, err
 }
 
+// isSilent reports whether nothing came for so long that the address may not answer.
+func (c *hostConn) isSilent() bool {
+	return time.Since(c.begun)-time.Duration(c.latest.Load()) >= c.silence.after/2
+}
+
 // Close closes the connection. An address that was silent, as during the TLS handshake, is dialled last from then on.
 func (c *hostConn) Close() error {
-	if !c.answered.Load() && time.Since(c.begun) >= c.silence.after/2 {
+	if c.latest.Load() == 0 && c.isSilent() {
 		c.silence.add(c.address)
 	}
 	return c.Conn.Close()
@@ -140,10 +145,15 @@ func (w *firstByte) begin(c *hostConn) {
 	w.timer = time.AfterFunc(w.silence.after, func() { w.giveUp(c) })
 }
 
-// giveUp closes the connection, which the transport then does not use for another request.
+// giveUp closes a connection on which nothing comes. The transport then does not use it for another request. While other responses
+// come over it by HTTP/2, only this one is slow, and giveUp looks again later.
 func (w *firstByte) giveUp(c *hostConn) {
 	w.mutex.Lock()
 	waits := w.timer != nil
+	if waits && !c.isSilent() {
+		w.timer.Reset(w.silence.after / 2)
+		waits = false
+	}
 	w.silent = w.silent || waits
 	w.mutex.Unlock()
 	if waits {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,4 +122,51 @@ func TestSilentHandshake(t *testing.T) {
 	if content, _, err := get(t, client, address); err != nil || string(content) != "image" {
 		t.Errorf("B7 next fetch = %q, error %v, want image", content, err)
 	}
+}
+
+// TestSlowResponse has a slow response beside a transfer over the same HTTP/2 connection, which goes on.
+func TestSlowResponse(t *testing.T) {
+	t.Parallel()
+	const pieces, interval = 30, 50 * time.Millisecond
+	begun, ended := make(chan struct{}), make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-ended
+			_, _ = io.WriteString(w, "image")
+			return
+		}
+		defer close(ended)
+		for n := range pieces {
+			_, _ = io.WriteString(w, "piece")
+			_ = http.NewResponseController(w).Flush()
+			if n == 0 {
+				close(begun)
+			}
+			<-time.After(interval)
+		}
+	}))
+	server.EnableHTTP2, server.Config.ErrorLog = true, silence()
+	listener, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	client := newClient(t, atHome(), fetch.WithResolver(fakeDNS(t, "example.com=127.0.0.2,127.0.0.3")),
+		fetch.WithRootCAs(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs),
+		fetch.WithLimits(fetch.Limits{Silence: pieces * interval / 2}))
+	address := atHost(t, server.URL, "example.com")
+	var group sync.WaitGroup
+	group.Go(func() {
+		if content, _, err := get(t, client, address+"/long"); err != nil || len(content) != pieces*len("piece") {
+			t.Errorf("transfer = %d bytes, error %v, want %d", len(content), err, pieces*len("piece"))
+		}
+	})
+	<-begun
+	if content, _, err := get(t, client, address+"/slow"); err != nil || string(content) != "image" {
+		t.Errorf("slow response = %q, error %v, want image", content, err)
+	}
+	group.Wait()
 }
