@@ -248,7 +248,7 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	go a.watchListeners()
-	a.startCheck(a.stores)
+	a.startCheck(a.stores.checkFiles)
 	a.log.Info().Str("version", telemetry.CurrentBuild().Version).Stringer("address", a.address).Stringer("admin", a.adminAddress).
 		Str("data", a.config.DataDir).Strs("handlers", a.stepNames()).
 		Int64("backlog", a.inbox.Backlog()).Int64("reclaimed", reclaimed).Msg("receiver is ready")

@@ -36,6 +36,9 @@ func CheckFolder(ctx context.Context, path string, minFree uint64) error {
 	return newFolderCheck(path, minFree).run(ctx)
 }
 
+// StartCheck exports startCheck.
+func (a *App) StartCheck(check func(ctx context.Context) error) { a.startCheck(check) }
+
 // DataFolder exports dataFolder.
 type DataFolder struct{ *dataFolder }
 

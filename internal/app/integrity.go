@@ -13,13 +13,13 @@ func (s *stores) checkFiles(ctx context.Context) error {
 	return s.work.Check(ctx)
 }
 
-// startCheck stops the receiver if one of its SQLite files turns out to be damaged. The start does not wait for a look at large ones.
-func (a *App) startCheck(stores *stores) {
+// startCheck stops the receiver if check finds that one of its SQLite files is damaged. The start does not wait for a look at large ones.
+func (a *App) startCheck(check func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := stores.checkFiles(ctx); err != nil && ctx.Err() == nil {
+		if err := check(ctx); err != nil && ctx.Err() == nil {
 			select {
 			case a.lost <- fmt.Errorf("app: %w", err):
 			default: // it was lost before
