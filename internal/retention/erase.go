@@ -158,8 +158,8 @@ func (r *Retention) deleteFiles(ctx context.Context, job string) (deleted, finis
 		return 0, 0, err
 	}
 	for _, handler := range handlers {
-		d, s, failure := r.deleteFilesOf(ctx, handler, job)
-		deleted, finished, err = deleted+d, finished+s, errors.Join(err, failure)
+		d, f, failure := r.deleteFilesOf(ctx, handler, job)
+		deleted, finished, err = deleted+d, finished+f, errors.Join(err, failure)
 	}
 	r.metrics.count(kindFiles, deleted)
 	return deleted, finished, err
