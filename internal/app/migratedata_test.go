@@ -178,3 +178,37 @@ func TestCopyKeepsVerification(t *testing.T) {
 		t.Errorf("tracked jobs = %v, error %v; want 1 arrived and 1 waiting", counts, err)
 	}
 }
+
+// Renewed URLs, an erasure that has not ended and files that are deleted next are copied too.
+func TestCopyKeepsWhatIsUnfinished(t *testing.T) {
+	t.Parallel()
+	source := configuration(t, databasetest.NewPlace(t, database.SQLite))
+	leaveOpen(t, source, 1)
+	db, err := database.OpenSQLite(t.Context(), source.WorkFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`UPDATE events SET renewed = '["https://example.com/?signature=new"]'`,
+		"INSERT INTO erasures (job, images, requested_at) VALUES ('erased', 1, 1)",
+		`WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 998) INSERT INTO removed_files (handler, key, job, sha256, removed_at)
+			SELECT 'handler-' || (n % 3), 'key-' || (n / 3), 'erased', '', 1 FROM numbers`, // no multiple of the rows of one transaction
+	} {
+		if _, err := db.Writer.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	place := databasetest.NewPlace(t, database.Postgres)
+	if report, err := app.Copy(t.Context(), source, configuration(t, place), func(int, int) {}); err != nil || !report.Complete {
+		t.Fatalf("report = %+v, error %v; want complete", report, err)
+	}
+	var renewed, erasures, files int
+	err = place.Open(t).Work.Reader.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM events WHERE renewed <> ''),
+		(SELECT count(*) FROM erasures WHERE removed_at IS NULL), (SELECT count(*) FROM removed_files)`).Scan(&renewed, &erasures, &files)
+	if err != nil || renewed != 1 || erasures != 1 || files != 999 {
+		t.Errorf("%d renewed events, %d erasures, %d files, error %v; want 1, 1 and 999", renewed, erasures, files, err)
+	}
+}

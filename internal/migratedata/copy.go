@@ -80,21 +80,19 @@ func Copy(ctx context.Context, source, target Databases, queue Queue, progress f
 
 // copy adds the events of the source whose bodies are in the target's inbox:
 // their steps, attempts and artifacts, and a queue job for every step that is to run; also the targets
-// that are disabled, the tracked jobs, and the bulk replay that is in progress.
+// that are disabled, the tracked jobs, the bulk replay that is in progress, and what is being erased or deleted.
 func (c *copier) copy(ctx context.Context, progress func(events int)) (copied Copied, err error) {
-	for _, t := range tablesBeforeEvents() {
-		if err := c.copyTable(ctx, t); err != nil {
-			return copied, database.Wrap("migratedata: copy", err)
-		}
+	if err := c.copyTables(ctx, tablesBeforeEvents()); err != nil {
+		return copied, err
 	}
 	last := ""
 	for {
 		events, err := c.events(ctx, last)
-		if err == nil && len(events) == 0 {
-			err = c.copyTable(ctx, bulkReplay())
-		}
-		if err != nil || len(events) == 0 {
+		if err != nil {
 			return copied, database.Wrap("migratedata: copy", err)
+		}
+		if len(events) == 0 {
+			return copied, c.copyTables(ctx, tablesAfterEvents())
 		}
 		last = events[len(events)-1].id
 		if err := c.copyBatch(ctx, events, &copied); err != nil {
@@ -102,6 +100,15 @@ func (c *copier) copy(ctx context.Context, progress func(events int)) (copied Co
 		}
 		progress(len(events))
 	}
+}
+
+func (c *copier) copyTables(ctx context.Context, tables []table) error {
+	for _, t := range tables {
+		if err := c.copyTable(ctx, t); err != nil {
+			return database.Wrap("migratedata: copy "+t.name, err)
+		}
+	}
+	return nil
 }
 
 func (c *copier) copyBatch(ctx context.Context, events []eventRow, copied *Copied) error {

@@ -26,11 +26,16 @@ func tablesBeforeEvents() []table {
 	}
 }
 
-// bulkReplay is the bulk replay in progress, which is copied after the events. No process of the target has its lease.
-func bulkReplay() table {
-	return table{
-		name: "bulk_replays", columns: "id, slot, filter, cursor, events, steps, begun_at, failed, holder, lease_until",
-		selected: "id, slot, filter, cursor, events, steps, begun_at, failed, '', 0", where: " AND slot = 1",
+// tablesAfterEvents are copied after the events, because the target may run: the bulk replay in progress, of which no process of the
+// target has the lease, and what is being erased or deleted.
+func tablesAfterEvents() []table {
+	return []table{
+		{
+			name: "bulk_replays", columns: "id, slot, filter, cursor, events, steps, begun_at, failed, holder, lease_until",
+			selected: "id, slot, filter, cursor, events, steps, begun_at, failed, '', 0", where: " AND slot = 1",
+		},
+		{name: "erasures", columns: "job, images, requested_at, removed_at"},
+		{name: "removed_files", columns: "key, handler, job, sha256, removed_at"},
 	}
 }
 
@@ -42,11 +47,12 @@ const (
 	artifactColumns = "event_id, handler, position, source, key, url, bytes, sha256, media_type, width, height, stored_at"
 )
 
+// copyTable copies a table in the order of its first column, which may have the same value in a few rows.
 func (c *copier) copyTable(ctx context.Context, t table) error {
 	columns := strings.Split(t.columns, ", ")
 	last := ""
 	for {
-		rows, err := database.Query(ctx, c.source.Reader, fmt.Sprintf("SELECT %s FROM %s WHERE %s > $1%s ORDER BY %s LIMIT $2",
+		rows, err := database.Query(ctx, c.source.Reader, fmt.Sprintf("SELECT %s FROM %s WHERE %s >= $1%s ORDER BY %s LIMIT $2",
 			cmp.Or(t.selected, t.columns), t.name, columns[0], t.where, columns[0]), last, copyRows)
 		if err != nil {
 			return err
@@ -63,7 +69,7 @@ func (c *copier) copyTable(ctx context.Context, t table) error {
 			}
 			return insert.Run(ctx, tx, nil)
 		})
-		if err != nil {
+		if err != nil || len(list) < copyRows {
 			return err
 		}
 	}
