@@ -97,11 +97,19 @@ func TestEvents(t *testing.T) { //nolint:tparallel // later subtests see the rep
 	for args, code := range map[string]int{
 		"list --limit 0": 2, "list --status lost": 2, "show": 2, "show x": 1, "replay": 2, "replay --all x": 2, "export --format xml": 2,
 		"list --url http://127.0.0.1:1": 1, "list --url ftp://x": 2, "replay --all --finished": 2, "release": 2, "release x": 1, "purge": 2, "purge --quarantined --older-than -1h": 2,
+		"erase": 2, "erase --job none": 1,
 	} {
 		t.Run(args, func(t *testing.T) {
 			run(t, env, append([]string{"events"}, strings.Fields(args)...)...).expect(t, code)
 		})
 	}
+	t.Run("erase", func(t *testing.T) {
+		got := run(t, env, "events", "erase", "--job", "=second", "--json").expect(t, 0)
+		if n := jsonNumber(t, got.stdout, "events"); n != 1 {
+			t.Errorf("erased events = %d, want 1", n)
+		}
+		run(t, env, "events", "show", "=second").expect(t, 1)
+	})
 }
 
 // A hostile admin server cannot send control characters to the terminal.

@@ -53,6 +53,7 @@ const (
 	noticeReleased  notice = "released"
 	noticePurged    notice = "purged"
 	noticeErased    notice = "erased"
+	noticeErasing   notice = "erasing"
 	noticeTracking  notice = "tracking"
 	noticeSubmitted notice = "submitted"
 	noticeEnabled   notice = "enabled"
@@ -105,6 +106,7 @@ func fixedNotices() map[notice]string {
 		noticeDisabled:  "The target is disabled. Its steps are deferred until it is enabled.",
 		noticeAccepted:  "The rejected callback is accepted as a new event.",
 		noticeDuplicate: "The rejected callback is accepted. Its event was stored before.",
+		noticeErasing:   "A part of the job is erased. The rest is erased in the background.",
 		noticeDeleted:   "The rejected callback is deleted.",
 	}
 }

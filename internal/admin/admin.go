@@ -44,7 +44,8 @@ type Deps struct {
 	// OpenArtifact opens a stored file; blobstore.ErrNotFound if it was deleted.
 	OpenArtifact func(ctx context.Context, artifact event.Artifact) (*blobstore.Object, error)
 
-	// Erase removes all that is stored about a job, with images its stored files too.
+	// Erase removes all that is stored about a job, with images its stored files too. Beside an error, the result has the job if it is
+	// erased in the background.
 	Erase func(ctx context.Context, job string, images bool) (retention.Erased, error)
 
 	Memory   *memory.Part     // for bodies; nil for no limit

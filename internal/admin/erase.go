@@ -24,10 +24,16 @@ func (a *Admin) eraseJob(_ http.ResponseWriter, r *http.Request) (result, error)
 		return result{}, err
 	}
 	done, err := a.deps.Erase(context.WithoutCancel(r.Context()), job, images)
+	if done.Job != "" {
+		a.deps.Log.Info().Err(err).Str("action", actionErase).Str("job", job).Bool("images", images).Int("events", done.Events).
+			Int("rejections", done.Rejections).Int("files", done.Files).Int("files_pending", done.Pending).Bool("finished", done.Finished).Msg("job erased")
+	}
 	if err != nil {
 		return result{}, err
 	}
-	a.deps.Log.Info().Str("action", actionErase).Str("job", job).Bool("images", images).Int("events", done.Events).
-		Int("rejections", done.Rejections).Int("files", done.Files).Int("files_pending", done.Pending).Bool("finished", done.Finished).Msg("job erased")
-	return result{body: done, page: "/events", notice: noticeErased, count: done.Events}, nil
+	did := noticeErased
+	if !done.Finished || done.Pending > 0 {
+		did = noticeErasing
+	}
+	return result{body: done, page: "/events", notice: did, count: done.Events}, nil
 }

@@ -39,8 +39,8 @@ const (
 
 // Erase removes all that is stored about the events of a job: bodies, history, rejected callbacks with its id, and with images its
 // stored files. Tombstones stay, so that a repeat is a duplicate. While a step is running it waits, and then returns ErrRunning, with
-// nothing changed. From then on it goes to its end: what a crash or an error leaves is erased by the loop, also after a restart. It
-// returns database.ErrNotFound if nothing is known of the job.
+// nothing changed. From then on it goes to its end: what a crash or an error leaves is erased by the loop, also after a restart. Beside
+// such an error, the result has the job. It returns database.ErrNotFound if nothing is known of the job.
 func (r *Retention) Erase(ctx context.Context, job string, images bool) (Erased, error) {
 	stored, err := r.deps.Inbox.OfJob(ctx, job)
 	if err != nil {
