@@ -39,5 +39,12 @@ func (q *Queue) Depths(ctx context.Context) (map[string]Depth, error) {
 		depths[handler] = depth
 		return nil
 	})
+	for handler, limit := range q.worker.slots { // a job that was fetched ahead is not running yet
+		depth := depths[handler]
+		if waiting := min(limit.countWaiting(), depth.Running); waiting > 0 {
+			depth.Ready, depth.Running = depth.Ready+waiting, depth.Running-waiting
+			depths[handler] = depth
+		}
+	}
 	return depths, database.Wrap("queue: depths", err)
 }

@@ -99,6 +99,13 @@ func (s *slots) pass() {
 	s.free++
 }
 
+// countWaiting returns the number of jobs that wait for a slot.
+func (s *slots) countWaiting() int64 {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return int64(len(s.waiting[0]) + len(s.waiting[1]))
+}
+
 // hasEnough reports whether so many jobs wait that a fetch can wait too. Late ones do not count: there may be others.
 func (s *slots) hasEnough() bool { return len(s.waiting[0]) > s.ahead/2 }
 

@@ -50,6 +50,13 @@ func TestJobsFetchedAheadWait(t *testing.T) {
 	q.start(t, block(begun, release))
 	receive(t, begun, concurrency)
 	testkit.Eventually(t, "fetched jobs", concurrency+ahead, q.countJobs(t, "running"))
+	testkit.Eventually(t, "depth", queue.Depth{Ready: jobs - concurrency, Running: concurrency}, func() queue.Depth {
+		depths, err := q.Depths(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		return depths["download"]
+	})
 	wantNoMore(t, begun)
 	for range 5 {
 		release <- struct{}{}
