@@ -362,6 +362,36 @@ func TestLease(t *testing.T) {
 	}
 }
 
+// F12: when the clock of the database goes back, the lease of a replica that has ended does not last longer.
+func TestLeaseWhenTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	r := open(t, databasetest.NewPlace(t, database.Postgres))
+	if _, err := r.Workflow.CorrectStart(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := r.store.Acquire(t.Context(), time.Hour); !held || err != nil {
+		t.Fatalf("Acquire() = %v, %v; want the lease", held, err)
+	}
+	reading, err := r.DB.ReadClock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Workflow.CorrectJump(t.Context(), reading.Shifted(-6*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	other := retention.NewStore(r.Writer)
+	for _, row := range []struct {
+		name  string
+		after time.Duration
+		want  bool
+	}{{name: "before the end of the lease", after: 50 * time.Minute}, {name: "after it", after: 70 * time.Minute, want: true}} {
+		r.DB.AdoptClock(reading.Shifted(row.after - 6*time.Hour))
+		if held, err := other.Acquire(t.Context(), time.Minute); err != nil || held != row.want {
+			t.Errorf("%s: Acquire() = %v, %v; want %v", row.name, held, err, row.want)
+		}
+	}
+}
+
 // The files get shorter when bodies are removed.
 func TestFilesShrink(t *testing.T) {
 	t.Parallel()

@@ -103,6 +103,7 @@ func (s *Store) shift(ctx context.Context, tx *sql.Tx, seen int64, now time.Time
 			"UPDATE tracked_jobs SET next_at = next_at + $1, horizon_at = horizon_at + $1, lease_until = lease_until + $1 WHERE next_at IS NOT NULL",
 			"UPDATE targets SET probe_at = probe_at + $1, probe_until = probe_until + $1",
 			"UPDATE bulk_replays SET lease_until = lease_until + $1 WHERE slot = 1",
+			"UPDATE retention SET lease_until = lease_until + $1",
 		}
 	}
 	for _, statement := range statements {
